@@ -1,0 +1,1 @@
+"""The analysis as a library: arrays in, arrays out."""
