@@ -1,0 +1,53 @@
+# The study as a graph of stages: each target needs the one that it names behind the colon.
+# Every stage runs the cells that are stale or absent, each by a `datalad run` of its own (code/provenance/runner.py).
+
+PYTHON ?= python3
+STUDY := $(PYTHON) code/study.py
+# Set on the command line, these stand in the recorded command; N_JOBS changes no result and is not recorded.
+export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS
+
+.DEFAULT_GOAL := help
+.PHONY: all setup inputs prep extract regress classify plot status verify doctor test bench help
+.NOTPARALLEL:
+
+all: plot ## reproduce the study: set up, run what is stale or absent, end with a verdict
+	@$(STUDY) verdict
+
+setup: ## make the environment and the annex ready; everything below does it where it is needed
+	@$(STUDY) setup
+
+inputs: setup ## install the input subdatasets: the synthetic ones are rebuilt at the pinned commits
+	@$(STUDY) inputs
+
+prep: inputs ## join scores and images, apply exclusions
+	@$(STUDY) run prep
+
+extract: prep ## take the voxels of each mask out of the images
+	@$(STUDY) run extract
+
+regress: extract ## predict the score from the brain, for every mask and algorithm
+	@$(STUDY) run regress
+
+classify: regress ## tell the datasets apart
+	@$(STUDY) run classify
+
+plot: classify ## draw figures and tables from outputs/
+	@$(STUDY) run plot
+
+status: setup ## say which results are fresh, stale (and why) or absent
+	@$(STUDY) status
+
+verify: setup ## recompute everything beside the recorded results and compare [CELL="regress M1 lasso"]
+	@$(STUDY) verify $(CELL)
+
+doctor: ## check git, annex, identity, disk, cores, tree; name the mend of each problem
+	@$(STUDY) doctor
+
+test: setup ## run the tests [FAST=1 leaves out the slow ones]
+	@$(STUDY) test $(if $(FAST),fast)
+
+bench: setup ## measure the speed that the README states
+	@$(STUDY) bench
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

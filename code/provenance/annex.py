@@ -1,0 +1,60 @@
+"""Make a clone ready for DataLad: annex under a neutral name, a neutral identity, a hint where content is missing."""
+
+import json
+import os
+import shutil
+
+from facepain.errors import InputError
+from provenance.repository import ROOT, git
+
+# git-annex would name the annex after user, host and folder, and its branch travels.
+ANNEX_NAME = "a clone of the face of pain"
+NEUTRAL_IDENTITY = {"NAME": "The face of pain", "EMAIL": "face-of-pain@example.invalid"}
+MISSING_HOOK = {
+    "datalad.result-hook.facepain-missing.match-json": json.dumps(
+        {"action": "get", "type": "file", "status": ["in", ["error", "impossible"]]}
+    ),
+    "datalad.result-hook.facepain-missing.call-json": (
+        'run_procedure {{"dataset": "{dsarg}", "spec": ["facepain_what_makes", "{path}"]}}'
+    ),
+}
+
+
+def ensure_annex(root=ROOT):
+    """Initialise git-annex in this clone if it is not, with neither login nor host name.
+
+    Before that ``datalad get`` fetches nothing and ``datalad save`` puts large files into git.
+
+    Raises
+    ------
+    InputError
+        If git-annex is missing.
+    """
+    require_git_annex()
+    ensure_identity(root)
+    if not git("config", "annex.uuid", check=False, root=root):
+        git("annex", "init", "--quiet", ANNEX_NAME, root=root)
+        print("initialised git-annex in this clone")
+    for key, value in MISSING_HOOK.items():
+        if git("config", "--local", key, check=False, root=root) != value:
+            git("config", "--local", key, value, root=root)
+
+
+def require_git_annex():
+    """Stop if git-annex or DataLad is not on PATH."""
+    for program in ("git-annex", "datalad"):
+        if shutil.which(program) is None:
+            raise InputError(
+                f"{program} is missing; `make setup` installs it from requirements.lock (an active environment must have it)"
+            )
+
+
+def ensure_identity(root=ROOT):
+    """Export a neutral identity for commits where git has none, and say so."""
+    for role in ("AUTHOR", "COMMITTER"):
+        for part, neutral in NEUTRAL_IDENTITY.items():
+            variable = f"GIT_{role}_{part}"
+            if variable not in os.environ and not git("config", f"user.{part.lower()}", check=False, root=root):
+                os.environ[variable] = neutral
+                if variable == "GIT_AUTHOR_NAME":
+                    print(f'git has no identity configured: commits are made as "{neutral}"')

@@ -1,0 +1,82 @@
+"""What this project asks of git: ids of objects, the state of the tree, the last commit of a path."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from facepain.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def git(*arguments, check=True, root=ROOT, **options):
+    """Run git in the repository and return its standard output, stripped.
+
+    Raises
+    ------
+    InputError
+        If git fails and `check` is true; the message holds git's last line.
+    """
+    done = subprocess.run(
+        ["git", "-c", "core.quotePath=false", *arguments], cwd=root, capture_output=True, text=True, **options
+    )
+    if check and done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise InputError(f"git {arguments[0]} failed: {last}")
+    return done.stdout.strip("\n")
+
+
+def object_ids(*paths, revision="HEAD", root=ROOT):
+    """Return the git object id of every file and subdataset under some paths.
+
+    Parameters
+    ----------
+    *paths : str
+        From the root; a folder stands for all that it holds.
+
+    Returns
+    -------
+    ids : dict of str to str
+        Blob ids of files (of an annexed file: of the link, which holds the checksum of the content), commits of
+        subdatasets.
+    """
+    listing = git("ls-tree", "-r", "-z", revision, "--", *paths, root=root)
+    ids = {}
+    for entry in filter(None, listing.split("\0")):
+        meta, path = entry.split("\t", 1)
+        ids[path] = meta.split()[2]
+    return ids
+
+
+def changed_files(root=ROOT):
+    """List the files that differ from HEAD, untracked ones included, as git's short status lines."""
+    return git("status", "--porcelain", "--untracked-files=all", root=root).splitlines()
+
+
+def require_clean_tree(root=ROOT):
+    """Stop if any file differs from HEAD: a run record would be untrue.
+
+    Raises
+    ------
+    InputError
+        Naming the files and what to do.
+    """
+    changed = changed_files(root)
+    if changed:
+        shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
+        raise InputError(
+            f"{len(changed)} file(s) differ from the last commit: {shown}; commit them (`git add` and `git commit`), "
+            "put them aside (`git stash -u`) or undo them (`git checkout -- FILE`), then try again"
+        )
+
+
+def is_absent(path, root=ROOT):
+    """Tell whether a tracked file's content is missing here: an annexed file of which only the link came."""
+    return not os.path.exists(root / path)
+
+
+def git_folder(root=ROOT):
+    """Return the folder ``.git/facepain``, made if missing: local state that no commit holds."""
+    folder = Path(git("rev-parse", "--absolute-git-dir", root=root)) / "facepain"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,94 @@
+"""Hold the outputs of a run against those recorded before it, file by file."""
+
+import tempfile
+from pathlib import Path
+
+from provenance.records import RECORD
+from provenance.repository import ROOT, git, object_ids
+
+UPDATED, NEW, GONE = "updated", "new", "gone"
+
+
+def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT):
+    """Compare a folder's files at two commits.
+
+    Parameters
+    ----------
+    folder : str
+        From the root; the folder of one cell.
+    before, after : str
+        Commits with the recorded and the recomputed files.
+    root : Path
+        Repository that holds both commits, and the content of `after`.
+    recorded_root : Path
+        Repository that may hold the content recorded at `before`.
+
+    Returns
+    -------
+    grades : dict of str to tuple (str, str)
+        By path: a grade of `provenance.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or GONE;
+        and the detail.
+    """
+    old, new = (object_ids(folder, revision=revision, root=root) for revision in (before, after))
+    record = f"{folder}/{RECORD}"
+    same_inputs = old.get(record) == new.get(record)
+    grades = {}
+    for path in sorted(old.keys() | new.keys()):
+        if path == record:
+            continue
+        if old.get(path) == new.get(path):
+            grades[path] = ("identical", "")
+        elif path not in old:
+            grades[path] = (NEW, "")
+        elif path not in new:
+            grades[path] = (GONE, "")
+        elif not same_inputs:
+            grades[path] = (UPDATED, "made from other inputs than the recorded one")
+        else:
+            grades[path] = _grade_content(path, before, after, root, recorded_root)
+    return grades
+
+
+def _grade_content(path, before, after, root, recorded_root):
+    # Only here, because a run that changes nothing needs none of the heavy packages.
+    from provenance.compare import DIFFERENT, compare_files
+    from provenance.fingerprints import compare_fingerprints
+
+    with tempfile.TemporaryDirectory() as scratch:
+        recorded = content_at(path, before, root, recorded_root, Path(scratch) / "recorded")
+        recomputed = content_at(path, after, root, root, Path(scratch) / "recomputed")
+        if recomputed is None:
+            return DIFFERENT, "the recomputed content is not here"
+        if recorded is None:
+            grade = compare_fingerprints(path, before, recomputed, root)
+        else:
+            grade = compare_files(recorded, recomputed)
+        return grade.grade, grade.detail
+
+
+def content_at(path, revision, root, object_root, scratch):
+    """Return a file with the content that a path has at a commit, or None where no clone here holds it.
+
+    Parameters
+    ----------
+    object_root : Path
+        Repository whose annex is searched.
+    scratch : Path
+        Folder that receives the content of files in git.
+    """
+    mode = git("ls-tree", revision, "--", path, root=root).split()
+    if not mode:
+        return None
+    target = scratch / Path(path).name
+    scratch.mkdir(exist_ok=True)
+    if mode[0] == "120000":
+        key = git("show", f"{revision}:{path}", root=root).split("/")[-1]
+        found = git("annex", "contentlocation", key, check=False, root=object_root)
+        if not found:
+            return None
+        target.symlink_to(object_root / found)
+    else:
+        import subprocess
+
+        target.write_bytes(subprocess.run(["git", "show", f"{revision}:{path}"], cwd=root, capture_output=True).stdout)
+    return target

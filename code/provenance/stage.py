@@ -1,0 +1,138 @@
+"""What the stage scripts share: their command line, the check of what they read, one-line errors, the record."""
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+from threadpoolctl import threadpool_limits
+
+from facepain.errors import InputError
+from facepain.outputs import OutputFolder
+from facepain.params import load_params
+from provenance.cells import Options, make_cell
+from provenance.records import RECORD, describe_inputs, dump_record
+from provenance.repository import ROOT, git, git_folder, is_absent, object_ids
+
+SPARE_DISK = 200e6  # bytes left free when a stage has written all it estimated
+
+
+def run_stage(stage, compute):
+    """Run a stage script: parse its arguments, check what it reads, compute, write all outputs or none.
+
+    Parameters
+    ----------
+    stage : str
+    compute : callable
+        Takes the `Cell` and an `OutputFolder`; writes into the latter.
+    """
+    cell = None
+    os.chdir(ROOT)  # so that messages and records name paths from the root
+    try:
+        cell = parse_cell(stage, sys.argv[1:])
+        require_inputs(cell)
+        stop_with_supervisor()
+        outputs = OutputFolder(git_folder() / "partial" / "-".join((cell.stage, *cell.names)))
+        record = dump_record(describe_inputs(cell, working_ids()))
+        # One BLAS thread, so that results do not depend on the number of cores; workers share them instead.
+        with threadpool_limits(1):
+            compute(cell, outputs)
+        outputs.write_text(RECORD, record)
+        outputs.publish(cell.folder)
+    except InputError as error:
+        sys.exit(f"{cell.name if cell else stage}: {error}")
+    except OSError as error:
+        name = f" {os.path.relpath(error.filename, ROOT)}" if error.filename else ""
+        sys.exit(f"{cell.name if cell else stage}: {error.strerror or error}{name}; mend that and try again")
+
+
+def parse_cell(stage, arguments):
+    """Turn the command line of a stage script into its cell."""
+    names = {"prep": (), "extract": ("mask",), "regress": ("mask", "algorithm"), "classify": ("mask",), "plot": ()}
+    parser = argparse.ArgumentParser(prog=f"python code/{stage}.py", description=sys.modules["__main__"].__doc__)
+    for name in names[stage]:
+        parser.add_argument(name, help=f"a {name} named in the params")
+    parser.add_argument("--params", default=Options.params, help="a committed params file, from the root")
+    parser.add_argument("--n-permutations", type=int, help="in place of the number in the params")
+    parser.add_argument("--n-bootstraps", type=int, help="in place of the number in the params")
+    parsed = parser.parse_args(arguments)
+    options = Options(parsed.params, parsed.n_permutations, parsed.n_bootstraps)
+    params = load_params(Path(options.params))
+    return make_cell(params, options, stage, *(getattr(parsed, name) for name in names[stage]))
+
+
+def require_inputs(cell, root=ROOT):
+    """Stop if something that the cell reads is not here, naming the command that makes it.
+
+    Raises
+    ------
+    InputError
+    """
+    for read in cell.reads:
+        if read.startswith("inputs/"):
+            if not (root / read / ".git").exists():
+                raise InputError(f"{read} is not installed here; `make inputs` installs it")
+            continue
+        stage = read.split("/")[1]
+        tracked = object_ids(read, root=root) or {read: None}
+        for path in tracked:
+            if is_absent(path, root):
+                raise InputError(
+                    f"{path} is not in this clone; `make {stage}` makes it, "
+                    f"`datalad get {path}` fetches it from a clone that has it"
+                )
+
+
+def working_ids():
+    """Return the object ids at HEAD, but of the working tree for code that was edited since: what really runs."""
+    ids = object_ids("code", "inputs", "outputs", "requirements.lock")
+    edited = git("ls-files", "--modified", "--others", "--exclude-standard", "--", "code").splitlines()
+    for path in edited:
+        if (ROOT / path).is_file():
+            ids[path] = git("hash-object", path)
+    return ids
+
+
+def require_disk(n_bytes, what):
+    """Stop before starting if the disk has no room.
+
+    Raises
+    ------
+    InputError
+        Saying how much is needed and how much is free.
+    """
+    free = shutil.disk_usage(ROOT).free
+    if free < n_bytes + SPARE_DISK:
+        raise InputError(
+            f"{what} needs {(n_bytes + SPARE_DISK) / 1e6:.0f} MB on disk and {free / 1e6:.0f} MB are free; make room"
+        )
+
+
+def n_workers():
+    """Return how many workers may share a stage's work: ``N_JOBS``, or the cores. It changes no byte."""
+    text = os.environ.get("N_JOBS") or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"N_JOBS={text} is not allowed; expected a whole number, 1 or more")
+    return int(text)
+
+
+def stop_with_supervisor():
+    """End this process and its group when the process that ordered the run is gone, lest an orphan goes on writing."""
+    supervisor = os.environ.get("FACEPAIN_SUPERVISOR")
+    if supervisor is None:
+        return
+
+    def watch():
+        while True:
+            time.sleep(0.5)
+            try:
+                os.kill(int(supervisor), 0)
+            except ProcessLookupError:
+                os.killpg(0, 9)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+

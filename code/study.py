@@ -1,0 +1,131 @@
+"""What the Makefile calls: set up, run a stage, tell the state of results, verify them."""
+
+import sys
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        f"Python {sys.version_info[0]}.{sys.version_info[1]} is too old; expected 3.11 or later: "
+        "name one with `make PYTHON=python3.11 ...`, or use conda: conda env create -f environment.yml"
+    )
+
+import argparse
+import os
+import subprocess
+from pathlib import Path
+
+from facepain.errors import InputError
+from facepain.params import load_params
+from make_inputs import make_inputs
+from provenance import annex, doctor, environment, runner, verification
+from provenance.cells import STAGES, Options, study_cells
+from provenance.freshness import FRESH, assess
+from provenance.repository import ROOT, changed_files, object_ids
+
+
+def main():
+    os.chdir(ROOT)
+    arguments = parse_arguments()
+    try:
+        if arguments.task == "doctor":
+            return doctor.report()
+        environment.ensure_environment()
+        return TASKS[arguments.task](arguments)
+    except InputError as error:
+        sys.exit(f"{arguments.task}: {error}")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # such as `make status | head`
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing half-made was kept; the same command goes on")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=[*TASKS, "doctor"])
+    parser.add_argument("names", nargs="*", help="of the stage, or of the cell to verify")
+    return parser.parse_args()
+
+
+def requested_cells():
+    """Return the cells under the options that make exports: ``PARAMS``, ``N_PERMUTATIONS``, ``N_BOOTSTRAPS``."""
+    options = Options(
+        os.environ.get("PARAMS") or Options.params, requested_count("N_PERMUTATIONS"), requested_count("N_BOOTSTRAPS")
+    )
+    path = Path(options.params)
+    if path.is_absolute() or not object_ids(options.params):
+        raise InputError(f"PARAMS={options.params} is not a committed file of this repository; add and commit it first")
+    return study_cells(load_params(path), options)
+
+
+def requested_count(name):
+    text = os.environ.get(name)
+    if not text:
+        return None
+    if not text.isdigit() or int(text) < 2:
+        raise InputError(f"{name}={text} is not allowed; expected a whole number, 2 or more")
+    return int(text)
+
+
+def set_up(_arguments):
+    annex.ensure_annex()
+    runner.begin_log()
+
+
+def install_inputs(_arguments):
+    with runner.only_one():
+        make_inputs(Path("inputs"), "full")
+
+
+def run_stage(arguments):
+    (stage,) = arguments.names
+    if stage not in STAGES:
+        raise InputError(f'"{stage}" is no stage; expected one of {", ".join(STAGES)}')
+    runner.run_stage_cells([cell for cell in requested_cells() if cell.stage == stage])
+
+
+def show_status(_arguments):
+    states = assess(requested_cells())
+    width = max(map(len, states))
+    for name, freshness in states.items():
+        print(f"{name:{width}}  {freshness.state}")
+        for reason in freshness.reasons[:5]:
+            print(f"{'':{width}}    {reason}")
+        if len(freshness.reasons) > 5:
+            print(f"{'':{width}}    and {len(freshness.reasons) - 5} more")
+    fresh = sum(freshness.state == FRESH for freshness in states.values())
+    print(f"{fresh} of {len(states)} results are fresh")
+    if changed_files():
+        print(f"{len(changed_files())} file(s) differ from the last commit; `git status` lists them")
+
+
+def show_verdict(_arguments):
+    lines, reproduced = runner.verdict()
+    print("\n".join(lines))
+    return 0 if reproduced else 1
+
+
+def verify(arguments):
+    return verification.verify(requested_cells(), " ".join(arguments.names))
+
+
+def run_tests(arguments):
+    selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
+    return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
+
+
+def run_benchmark(_arguments):
+    return subprocess.run([sys.executable, "tests/bench.py"]).returncode
+
+
+TASKS = {
+    "setup": set_up,
+    "inputs": install_inputs,
+    "run": run_stage,
+    "status": show_status,
+    "verdict": show_verdict,
+    "verify": verify,
+    "test": run_tests,
+    "bench": run_benchmark,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
