@@ -1,0 +1,78 @@
+"""Extract the voxels of one mask from every usable contrast image, in the order of outputs/prep/trials.tsv."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from facepain.errors import InputError
+from facepain.extraction import extract_signals, flag_outliers, inspect_images, mask_on_grid
+from facepain.outputs import read_table
+from facepain.progress import Progress
+from provenance.stage import require_disk, run_stage
+
+QUALITY_COLUMNS = {
+    "row": "row of signals.npy, from 0",
+    "participant_id": "participant",
+    "trial": "trial of the participant",
+    "mean": "mean over the finite voxels inside the mask, in the unit of the contrast",
+    "sd": "standard deviation (of the population) over the same voxels",
+    "finite_share": "share of the mask's voxels that are finite in this image",
+    "resampled": "1 where the image lay on another grid and was resampled",
+    "voxels_not_finite": "voxels of the mask that are not finite in this image or another: dropped, or set to 0",
+    "outlier": "1 where mean or SD lies more than 6 median absolute deviations from the median of all images",
+}
+
+
+def main(cell, outputs):
+    (mask_name,) = cell.names
+    settings = cell.settings
+    trials = read_table("outputs/prep/trials.tsv")
+    paths = [Path("inputs/contrasts") / contrast for contrast in trials["contrast"]]
+    images = inspect_images(paths, settings["analyze_orientation"], settings["mixed_grids"])
+    mask = mask_on_grid(Path(settings["mask_file"]), images.grid)
+    require_disk(2 * len(paths) * mask.sum() * 4, f"extract {mask_name}")
+
+    path = outputs.path("signals.npy")
+    signals = np.lib.format.open_memmap(path, "w+", np.float32, (len(paths), int(mask.sum())))
+    with Progress(len(paths), f"extract {mask_name}") as progress:
+        quality, finite = extract_signals(images, mask, signals, progress)
+    if not finite.all():
+        mask = treat_non_finite(signals, path, mask, finite, settings["non_finite"])
+    signals.flush()
+
+    outputs.write_image("mask.nii.gz", nibabel.Nifti1Image(mask.astype(np.uint8), images.grid.affine))
+    table = trials[["participant_id", "trial"]].assign(row=np.arange(len(trials)), **quality)
+    table = table.assign(
+        resampled=np.array(images.resampled, dtype=int),
+        voxels_not_finite=int((~finite).sum()),
+        outlier=flag_outliers(quality).astype(int),
+    )
+    outputs.write_table("quality.tsv", pd.DataFrame(table)[list(QUALITY_COLUMNS)], QUALITY_COLUMNS)
+    print(
+        f"extract {mask_name}: {len(paths)} images, {mask.sum()} voxels, {(~finite).sum()} not finite "
+        f"({settings['non_finite']}), {sum(images.resampled)} resampled, {table['outlier'].sum()} outlying"
+    )
+
+
+def treat_non_finite(signals, path, mask, finite, treatment):
+    """Drop the voxels that are not finite in every image from the file and the mask, or set them to 0."""
+    if treatment == "zero":
+        for row in signals:
+            row[~np.isfinite(row)] = 0
+        return mask
+    if not finite.any():
+        raise InputError("no voxel of the mask is finite in every image; exclude the images that lack most of it")
+    kept = np.lib.format.open_memmap(path.with_suffix(".kept"), "w+", np.float32, (len(signals), int(finite.sum())))
+    for row in range(len(signals)):
+        kept[row] = signals[row, finite]
+    kept.flush()
+    path.with_suffix(".kept").replace(path)
+    mask = mask.copy()
+    mask[mask] = finite
+    return mask
+
+
+if __name__ == "__main__":
+    run_stage("extract", main)

@@ -1,0 +1,42 @@
+"""Show how far long work is: a bar with the time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 15
+
+
+class Progress:
+    """Count steps of long work on standard error.
+
+    Parameters
+    ----------
+    total : int
+        Steps in all.
+    label : str
+        What is being done.
+    """
+
+    def __init__(self, total, label):
+        self.label, self.total, self.done = label, total, 0
+        self.started = self.last_line = time.monotonic()
+        self.bar = tqdm(total=total, desc=label, leave=False) if sys.stderr.isatty() else None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.bar is not None:
+            self.bar.close()
+
+    def __call__(self, n_steps=1):
+        """Count steps as done."""
+        self.done += n_steps
+        if self.bar is not None:
+            self.bar.update(n_steps)
+        elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
+            self.last_line = time.monotonic()
+            left = (self.last_line - self.started) / self.done * (self.total - self.done)
+            print(f"{self.label}: {self.done} of {self.total}, about {left:.0f} s left", file=sys.stderr, flush=True)
