@@ -1,0 +1,103 @@
+"""Scores of predicted FACS scores; every function takes one target or a column for each."""
+
+import numpy as np
+from sklearn.metrics import (
+    mean_absolute_error,
+    mean_squared_error,
+    r2_score,
+    root_mean_squared_error,
+)
+
+# Below this share of its mean a spread is rounding (the bound of scipy.stats.pearsonr).
+CONSTANT_SPREAD = 1e-13
+
+
+def r2(y_true, y_pred):
+    """Return scikit-learn's ``r2_score`` of every column.
+
+    Parameters
+    ----------
+    y_true, y_pred : (n_trials,) or (n_trials, n_targets) array_like
+        Observed and predicted scores.
+
+    Returns
+    -------
+    r2 : float or (n_targets,) ndarray
+        1 or 0 where ``y_true`` is constant (1 if predicted exactly), NaN for fewer than two trials.
+    """
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if len(y_true) < 2:
+        return np.full(y_true.shape[1:], np.nan)[()]
+    # A constant such as 1/3 would keep a variance of 1e-33 and a score of -1e30.
+    values = r2_score(y_true - y_true[0], y_pred - y_true[0], multioutput="raw_values")
+    return values if y_true.ndim == 2 else float(values[0])
+
+
+def pearson_r(y_true, y_pred):
+    """Return Pearson's correlation of every column, 0 where either side is constant.
+
+    Parameters and shapes are those of `r2`; NaN for fewer than two trials.
+    """
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    if len(y_true) < 2:
+        return np.full(y_true.shape[1:], np.nan)[()]
+    a, b = _unit_columns(y_true), _unit_columns(y_pred)
+    return np.clip(np.sum(a * b, axis=0), -1.0, 1.0)[()]
+
+
+def score_predictions(y_true, y_pred, groups, baseline):
+    """Return the scores of one row of metrics.tsv.
+
+    Parameters
+    ----------
+    y_true, y_pred : (n_trials,) array_like
+        Observed and predicted scores.
+    groups : (n_trials,) array_like
+        Participant of every trial.
+    baseline : float or (n_trials,) array_like
+        Mean of the training scores (for pooled rows, that of each row's fold).
+
+    Returns
+    -------
+    scores : dict of float
+        ``r2, pearson_r, mae, mse, rmse``; ``r2_within`` (scores and predictions minus their
+        participant's mean, participants with constant scores left out), ``r2_between``
+        (participant means) and ``r2_baseline`` (predicting the training mean). NaN where undefined.
+    """
+    y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    return {
+        "r2": r2(y_true, y_pred),
+        "pearson_r": float(pearson_r(y_true, y_pred)),
+        "mae": float(mean_absolute_error(y_true, y_pred)),
+        "mse": float(mean_squared_error(y_true, y_pred)),
+        "rmse": float(root_mean_squared_error(y_true, y_pred)),
+        "r2_within": r2(*_within_participants(y_true, y_pred, groups)),
+        "r2_between": r2(*_participant_means([y_true, y_pred], groups)[0]),
+        "r2_baseline": r2(y_true, np.broadcast_to(np.asarray(baseline, float), y_true.shape)),
+    }
+
+
+def _unit_columns(values):
+    """Return the columns centred and scaled to length 1, or 0 where they are constant."""
+    means = values.mean(axis=0)
+    centred = values - means
+    lengths = np.sqrt(np.sum(centred**2, axis=0))
+    constant = lengths <= CONSTANT_SPREAD * np.sqrt(len(values)) * np.abs(means)
+    return np.where(constant, 0.0, centred) / np.where(constant, 1.0, lengths)
+
+
+def _participant_means(columns, groups):
+    """Return the participant means of each column, and the participant's index of every trial."""
+    _, index = np.unique(groups, return_inverse=True)
+    n_trials = np.bincount(index)
+    return [np.bincount(index, weights=column) / n_trials for column in columns], index
+
+
+def _within_participants(y_true, y_pred, groups):
+    """Return both columns minus their participant's mean, without constant participants."""
+    (mean_true, mean_pred), index = _participant_means([y_true, y_pred], groups)
+    lowest, highest = np.full(len(mean_true), np.inf), np.full(len(mean_true), -np.inf)
+    np.minimum.at(lowest, index, y_true)
+    np.maximum.at(highest, index, y_true)
+    kept = (highest > lowest)[index]
+    return (y_true - mean_true[index])[kept], (y_pred - mean_pred[index])[kept]

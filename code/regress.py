@@ -1,0 +1,147 @@
+"""Predict the score from the brain within one mask by PCA and one regression, and test how sure that is."""
+
+import json
+from dataclasses import asdict
+from functools import partial
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from facepain.bootstrap import bootstrap_weights, p_values, threshold_fdr, z_thresholds
+from facepain.clusters import CLUSTER_COLUMNS, clusters_table
+from facepain.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
+from facepain.errors import InputError
+from facepain.evaluation import (
+    METRIC_COLUMNS,
+    PREDICTION_COLUMNS,
+    TEST_COLUMNS,
+    fold_metrics,
+    predictions_table,
+    test_metrics,
+    tests_table,
+    transform_target,
+)
+from facepain.folds import make_folds
+from facepain.outputs import read_table, unmask
+from facepain.pca_regression import PCARegression
+from facepain.permutation import applicable_schemes, permutation_test
+from facepain.progress import Progress
+from facepain.rounding import round_map
+from facepain.standardize import StandardizedImages, predict_images
+from facepain.workers import Resampling
+from provenance.stage import n_workers, run_stage
+
+
+def main(cell, outputs):
+    mask_name, algorithm = cell.names
+    settings = cell.settings
+    trials = read_table("outputs/prep/trials.tsv")
+    signals = np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r")
+    mask_img = nibabel.load(f"outputs/extract/{mask_name}/mask.nii.gz")
+    groups = trials["participant_id"].to_numpy()
+    y = transform_target(trials[settings["target"]], settings["transform"])
+    train_rows = rows_of_training(trials, settings["train_dataset"])
+    train_y, train_groups = y[train_rows], groups[train_rows]
+
+    parameters = {key: value for key, value in settings["algorithm"].items() if key != "permutation_schemes"}
+    model = PCARegression(algorithm, explained_variance=settings["variance"], **parameters)
+    images = StandardizedImages(np.asarray(signals[train_rows]), settings["standardize"])
+    splits = make_folds(train_groups, **settings["cross_validation"], seed=settings["seed"])
+    folds = prepare_folds(images, splits, model, n_workers())
+    fits = cross_validate(folds, train_y, model)
+    final = fit_final(images, train_y, model, n_workers())
+    weights, intercepts = voxel_weights(images, [*fits, final])
+
+    predicted = {}
+    for dataset in sorted(set(trials["dataset"]) - {settings["train_dataset"]}):
+        rows = np.flatnonzero(trials["dataset"] == dataset)
+        y_pred = predict_images(signals[rows], weights[:, -1:], intercepts[-1:], settings["standardize"])[:, 0]
+        predicted[dataset] = (rows, y_pred)
+
+    metrics = fold_metrics(fits, train_y, train_groups)
+    outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
+    outputs.write_table("test_metrics.tsv", test_metrics(predicted, final, y, groups), METRIC_COLUMNS)
+    predictions = predictions_table(fits, train_rows, predicted, y, groups)
+    outputs.write_table("predictions.tsv", predictions, PREDICTION_COLUMNS)
+    for number, fit in enumerate(fits, 1):
+        train_idx, test_idx = train_rows[fit.train_idx], train_rows[fit.test_idx]
+        split = {"train_idx": train_idx, "test_idx": test_idx, "y_train": y[train_idx], "y_test": y[test_idx]}
+        outputs.write_arrays(f"split_fold-{number}.npz", **split, y_pred=fit.y_pred)
+        outputs.write_map(f"weights_fold-{number}.nii.gz", weights[:, number - 1], mask_img)
+    outputs.write_map("weights_average.nii.gz", weights[:, :-1].mean(axis=1), mask_img)
+    outputs.write_map("weights_final.nii.gz", weights[:, -1], mask_img)
+    write_model(cell, outputs, final, train_rows, weights[:, -1], intercepts[-1])
+
+    write_permutation_tests(cell, outputs, partial(permutation_test, folds, train_y, train_groups, model), train_groups)
+    write_bootstrap(cell, outputs, partial(bootstrap_weights, images, train_y, train_groups, model), mask_img)
+    outputs.write_fingerprints()
+    r2 = metrics.set_index("fold")["r2"]
+    tested = ", ".join(f"{row.dataset} {row.r2:.2f}" for row in read_table(outputs.path("test_metrics.tsv")).itertuples())
+    print(f"{cell.name}: R2 tested on {tested or 'no other dataset'}; cross-validated {r2['mean']:.2f} +- {r2['sd']:.2f}")
+
+
+def rows_of_training(trials, dataset):
+    """Return the rows of the dataset that models are trained on."""
+    rows = np.flatnonzero(trials["dataset"] == dataset)
+    if not rows.size:
+        known = ", ".join(sorted(set(trials["dataset"])))
+        raise InputError(f'regress.train_dataset = "{dataset}" has no usable trial; expected one of {known}')
+    return rows
+
+
+def write_model(cell, outputs, final, train_rows, weights, intercept):
+    """Write the final model in voxel space as arrays, and what it was fitted with."""
+    outputs.write_arrays("model.npz", weights=round_map(weights), intercept=intercept)
+    about = {
+        "mask": f"outputs/extract/{cell.names[0]}/mask.nii.gz",
+        "algorithm": cell.names[1],
+        "parameters": cell.settings["algorithm"],
+        "transform": cell.settings["transform"],
+        "standardize": cell.settings["standardize"],
+        "variance": cell.settings["variance"],
+        "n_components": final.n_components,
+        "training_rows": train_rows.tolist(),
+    }
+    outputs.write_json("model.json", about)
+
+
+def write_permutation_tests(cell, outputs, test, groups):
+    """Run the tests of every scheme that the params name and that applies to these participants."""
+    n = cell.settings["permutation"]["n"]
+    applicable = applicable_schemes(groups)
+    named = [scheme for scheme in cell.settings["algorithm"]["permutation_schemes"] if scheme in applicable]
+    tests = []
+    for scheme in named or applicable[:1]:
+        with Progress(n, f"{cell.name}: permutations {scheme}") as progress:
+            tests += test(scheme, Resampling(n, cell.settings["seed"], n_workers(), progress))
+    outputs.write_json("permutation.json", {"entries": [asdict(entry) for entry in tests]})
+    outputs.write_table("permutation.tsv", tests_table(tests), TEST_COLUMNS)
+
+
+def write_bootstrap(cell, outputs, bootstrap, mask_img):
+    """Bootstrap the final model's weights and write the z map, and what is derived from it as written."""
+    chosen = cell.settings["bootstrap"]
+    with Progress(chosen["n"], f"{cell.name}: bootstrap") as progress:
+        resampling = Resampling(chosen["n"], cell.settings["seed"], n_workers(), progress)
+        result = bootstrap(resampling, chosen["unit"])
+    z = round_map(result.z)
+    outputs.write_map("bootstrap_z.nii.gz", z, mask_img)
+    outputs.write_p_map("bootstrap_p.nii.gz", p_values(z), mask_img)
+    outputs.write_image("bootstrap_z_fdr.nii.gz", unmask(threshold_fdr(z, chosen["fdr"]), mask_img))
+    thresholds = z_thresholds(z, chosen["fdr"])
+    about = {
+        "unit": chosen["unit"],
+        "n": result.n,
+        "n_constant_target": result.n_constant_target,
+        "n_constant_images": result.n_constant_images,
+        "fdr": chosen["fdr"],
+        "thresholds": thresholds,
+    }
+    outputs.write_json("bootstrap.json", json.loads(json.dumps(about)))
+    clusters = clusters_table(unmask(z, mask_img), thresholds["fdr"]["z"])
+    outputs.write_table("clusters.tsv", pd.DataFrame(clusters), CLUSTER_COLUMNS)
+
+
+if __name__ == "__main__":
+    run_stage("regress", main)
