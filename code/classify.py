@@ -1,0 +1,56 @@
+"""Ask a linear SVM whether the images of two datasets can be told apart within one mask."""
+
+from dataclasses import asdict
+
+import numpy as np
+
+from facepain.classification import (
+    CONFUSION_COLUMNS,
+    METRIC_COLUMNS,
+    PREDICTION_COLUMNS,
+    classify_folds,
+    confusion_table,
+    fold_metrics,
+    permutation_test,
+    predictions_table,
+)
+from facepain.evaluation import TEST_COLUMNS, tests_table
+from facepain.folds import make_folds
+from facepain.outputs import read_table
+from facepain.progress import Progress
+from facepain.standardize import StandardizedImages
+from facepain.workers import Resampling
+from provenance.stage import n_workers, run_stage
+
+
+def main(cell, outputs):
+    (mask_name,) = cell.names
+    settings = cell.settings
+    trials = read_table("outputs/prep/trials.tsv")
+    labels, groups = trials["dataset"].to_numpy(), trials["participant_id"].to_numpy()
+    if len(np.unique(labels)) < 2:
+        print(f"{cell.name}: one dataset only, nothing to tell apart: no classifier")
+        return
+
+    images = StandardizedImages(np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r"))
+    gram = images.gram(n_jobs=n_workers())
+    folds = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
+    predictions = classify_folds(gram, labels, folds, settings["C"])
+    metrics = fold_metrics(predictions, labels)
+    outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
+    outputs.write_table("confusion.tsv", confusion_table(predictions, labels), CONFUSION_COLUMNS)
+    outputs.write_table("predictions.tsv", predictions_table(predictions, labels, groups), PREDICTION_COLUMNS)
+
+    n = settings["permutation"]["n"]
+    with Progress(n, f"{cell.name}: permutations") as progress:
+        resampling = Resampling(n, settings["seed"], n_workers(), progress)
+        test = permutation_test(gram, labels, groups, folds, settings["C"], resampling)
+    outputs.write_json("permutation.json", {"entries": [asdict(test)]})
+    outputs.write_table("permutation.tsv", tests_table([test]), TEST_COLUMNS)
+    outputs.write_fingerprints()
+    mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]
+    print(f"{cell.name}: majority share {majority:.1%}; accuracy {mean:.1%}, permutation p = {test.p:.3g}")
+
+
+if __name__ == "__main__":
+    run_stage("classify", main)
