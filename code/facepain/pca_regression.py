@@ -152,7 +152,7 @@ def fit_components(K, explained_variance=0.8, counts=None):
     if total > VARIANCE_TOLERANCE * (counts @ np.diag(K)):
         cumulative = np.cumsum(variances / total)
         limit = explained_variance + SHARE_TOLERANCE
-        k = min(np.searchsorted(cumulative, limit, side="right") + 1, len(cumulative))
+        k = min(np.sum(cumulative <= limit) + 1, len(cumulative))
     return Components(vectors[:, :k], np.sqrt(variances[:k]), counts, mean_products)
 
 

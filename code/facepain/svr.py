@@ -106,8 +106,9 @@ def solve_svr(Z, Y, C=1.0, epsilon=0.1):
     Mehrotra's predictor-corrector interior-point method [1]_ on the dual of [2]_, as for quantile
     regression in [3]_: with one weight per trial, a step solves a system of ``k + 1`` unknowns, and
     the matrices of all targets are one product of the weights with the products of feature pairs.
-    Each target stops by its own gap; the others in its block change only its last bits. Blocks are
-    cut from the columns of one call: the same call gives the same bytes in any thread or process.
+    Each target stops by its own gap; the others in its block change only its last bits. Blocks of
+    ``BLOCK_SIZE`` are cut from the columns of one call: the same call gives the same bytes in any
+    thread or process. Pass many targets at once, in whole blocks: what they share is made per call.
 
     References
     ----------
@@ -147,8 +148,7 @@ def _validate(Z, Y, C, epsilon):
     Z, Y = np.asarray(Z, dtype=np.float64), np.asarray(Y, dtype=np.float64)
     if Z.ndim != 2 or Y.ndim != 2 or len(Z) != len(Y):
         raise ValueError(
-            f"Z has shape {Z.shape} and Y {Y.shape}; expected (n, k) and (n, n_targets): "
-            "give one row per trial in both"
+            f"Z has shape {Z.shape} and Y {Y.shape}; expected (n, k) and (n, n_targets): give one row per trial in both"
         )
     C = np.asarray(C, dtype=np.float64)
     if C.ndim and C.shape != (len(Z),):
@@ -186,7 +186,7 @@ def _solve_scaled(Z, y, bound, epsilon):
             )
         )
         coef[block] = theta[:, :-1] * spread[block] / norm
-        dual[block] = signed * top
+        dual[block] = np.clip(signed * top, -bound, bound)
     return coef, dual
 
 
@@ -261,9 +261,9 @@ def _interior_point(problem):
 
 def _centred_start(problem):
     """Return the point of equal complementarity products at the penalised least-squares fit."""
-    X, penalty = problem.features, problem.penalty
-    least = X.T @ X + np.eye(X.shape[1]) * penalty[:, None, :].mean(axis=0)
-    theta = np.linalg.solve(least, X.T @ problem.target.T).T
+    X = problem.features
+    factors = _factorise(problem, np.ones_like(problem.target), problem.penalty)
+    theta = _solve(factors, problem.target @ X)
     outside = SIDES * (problem.target - theta @ X.T) - problem.width
     half = problem.bound / 2
     # alpha = half + shift solves mu / (bound - alpha) - mu / alpha = outside.
@@ -287,17 +287,15 @@ def _advance(problem, point, penalty, mismatch, mu):
 
     _, step = direction(lean)
     rise, fall = step * per_alpha, step * per_room
-    primal, dual = _lengths(1.0, rise, fall, -1 - rise, -1 + fall)
-    centre = ((1 - np.minimum(primal, dual)) ** 3 * mu)[:, None]
+    feasible = np.minimum(*_lengths(1.0, rise, fall, -1 - rise, -1 + fall))
+    centre = ((1 - feasible) ** 3 * mu)[:, None]
     pull_alpha = centre * per_alpha + point.surplus * rise * (1 + rise)
     pull_room = centre * per_room + point.slack * fall * (fall - 1)
     theta_step, step = direction(lean + pull_alpha - pull_room)
     surplus_step = pull_alpha - point.surplus - keep_alpha * step
     slack_step = pull_room - point.slack + keep_room * step
     rise, fall = step * per_alpha, step * per_room
-    dual, primal = _lengths(
-        SHARE_OF_STEP, rise, fall, surplus_step / point.surplus, slack_step / point.slack
-    )
+    dual, primal = _lengths(SHARE_OF_STEP, rise, fall, surplus_step / point.surplus, slack_step / point.slack)
     point.theta += primal[:, None] * theta_step
     point.alpha += dual[:, None] * step
     point.room -= dual[:, None] * step
@@ -350,6 +348,4 @@ def _factorise(problem, weights, penalty):
 
 def _solve(factors, right_sides):
     """Return the solution of each factorised system."""
-    return np.stack([
-        dpotrs(factor.T, side, lower=0)[0] for factor, side in zip(factors, right_sides, strict=True)
-    ])
+    return np.stack([dpotrs(factor.T, side, lower=0)[0] for factor, side in zip(factors, right_sides, strict=True)])

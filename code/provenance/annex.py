@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 
 from facepain.errors import InputError
@@ -35,9 +36,19 @@ def ensure_annex(root=ROOT):
     if not git("config", "annex.uuid", check=False, root=root):
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone")
-    for key, value in MISSING_HOOK.items():
+    for key, value in (*MISSING_HOOK.items(), *_filters()):
         if git("config", "--local", key, check=False, root=root) != value:
             git("config", "--local", key, value, root=root)
+
+
+def _filters():
+    """Name git-annex by its path in this clone's filters, lest a plain `git status` fail outside of the environment."""
+    program = shlex.quote(shutil.which("git-annex"))
+    return [
+        ("filter.annex.smudge", f"{program} smudge -- %f"),
+        ("filter.annex.clean", f"{program} smudge --clean -- %f"),
+        ("filter.annex.process", f"{program} filter-process"),
+    ]
 
 
 def require_git_annex():

@@ -7,9 +7,10 @@ from pathlib import Path
 from facepain.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
+FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
-def git(*arguments, check=True, root=ROOT, **options):
+def git(*arguments, check=True, root=ROOT):
     """Run git in the repository and return its standard output, stripped.
 
     Raises
@@ -17,8 +18,10 @@ def git(*arguments, check=True, root=ROOT, **options):
     InputError
         If git fails and `check` is true; the message holds git's last line.
     """
+    # Inside a git hook, GIT_DIR and its like would name another repository.
+    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN}
     done = subprocess.run(
-        ["git", "-c", "core.quotePath=false", *arguments], cwd=root, capture_output=True, text=True, **options
+        ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True
     )
     if check and done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
