@@ -34,7 +34,7 @@ def study(rng):
 def test_participants_are_drawn_whole(rng):
     for _ in range(50):
         counts = draw_counts(GROUPS, "participant", rng)
-        per_participant = [set(counts[GROUPS == name]) for name in range(8)]
+        per_participant = [set(counts[name == GROUPS]) for name in range(8)]
         assert all(len(values) == 1 for values in per_participant)
         assert sum(values.pop() for values in per_participant) == 8
 
@@ -76,9 +76,7 @@ def test_degenerate_draws_have_no_weights_and_are_counted(study, standardize):
     signals, y = study
     y = np.where(GROUPS == 0, y, 2.5)
     # Participant 0 is drawn in 1 - (7/8)^8 = 66 % of the draws.
-    n_without = sum(
-        draw_counts(GROUPS, "participant", resample_rng(1, index))[0] == 0 for index in range(100)
-    )
+    n_without = sum(draw_counts(GROUPS, "participant", resample_rng(1, index))[0] == 0 for index in range(100))
     images = StandardizedImages(signals, standardize)
     result = bootstrap_weights(images, y, GROUPS, MODEL, Resampling(100, 1))
     assert (result.n, result.n_constant_target) == (100, n_without)

@@ -185,9 +185,7 @@ def test_a_permutation_alone_equals_itself_among_others(algorithm):
     folds = prepare_folds(StandardizedImages(signals), make_folds(GROUPS), model)
     among = permutation_test(folds, y, GROUPS, model, "block", Resampling(70, SEED))[0]
     y_alone = y[permute_trials(GROUPS, "block", resample_rng(SEED, 69))]
-    alone = np.mean(
-        [r2_score(y_alone[f.test_idx], f.predict(y_alone[:, None], model)) for f in folds]
-    )
+    alone = np.mean([r2_score(y_alone[f.test_idx], f.predict(y_alone[:, None], model)) for f in folds])
     assert among.null_scores[69] == pytest.approx(alone, rel=5.1e-6)
 
 

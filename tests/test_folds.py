@@ -9,9 +9,7 @@ GROUPS = np.repeat([f"sub-{k:03}" for k in range(10)], np.arange(1, 11))
 
 def test_published_scheme_is_group_shuffle_split():
     expected = GroupShuffleSplit(5, test_size=0.3, random_state=42).split(GROUPS, groups=GROUPS)
-    for (train_idx, test_idx), (train_expected, test_expected) in zip(
-        make_folds(GROUPS), expected, strict=True
-    ):
+    for (train_idx, test_idx), (train_expected, test_expected) in zip(make_folds(GROUPS), expected, strict=True):
         np.testing.assert_array_equal(train_idx, train_expected)
         np.testing.assert_array_equal(test_idx, test_expected)
 
@@ -33,7 +31,7 @@ def test_every_trial_is_tested_once(scheme):
 
 @pytest.mark.parametrize("scheme", ["group-shuffle", "group-kfold"])
 def test_fewer_participants_than_folds_stop(scheme):
-    with pytest.raises(ValueError, match="^3 participants are fewer than the 5 that .* add part"):
+    with pytest.raises(ValueError, match=r"^3 participants are fewer than the 5 that .* add part"):
         make_folds(["a", "a", "b", "c"], scheme)
 
 

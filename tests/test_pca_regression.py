@@ -49,9 +49,7 @@ def test_scores_equal_sklearn_up_to_sign(rng):
     components = fit_components(X @ X.T)
     signs = np.sign(np.sum(components.train_scores() * pca.transform(X), axis=0))
     np.testing.assert_allclose(components.train_scores() * signs, pca.transform(X), atol=1e-10)
-    np.testing.assert_allclose(
-        components.scores(X_new @ X.T) * signs, pca.transform(X_new), atol=1e-10
-    )
+    np.testing.assert_allclose(components.scores(X_new @ X.T) * signs, pca.transform(X_new), atol=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -97,5 +95,5 @@ def test_unknown_algorithm_is_named():
 
 
 def test_share_outside_0_and_1_is_named():
-    with pytest.raises(ValueError, match="explained_variance is 1.0: give a share between 0 and 1"):
+    with pytest.raises(ValueError, match=r"explained_variance is 1\.0: give a share between 0 and 1"):
         PCARegression("lasso", explained_variance=1.0)

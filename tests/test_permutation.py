@@ -39,7 +39,7 @@ def test_within_keeps_scores_in_their_participant(rng):
 def test_block_moves_whole_participants_of_equal_size(rng):
     sources = []
     for order in draw_orders("block", rng):
-        givers = {name: set(GROUPS[order][GROUPS == name]) for name in "abcde"}
+        givers = {name: set(GROUPS[order][name == GROUPS]) for name in "abcde"}
         assert all(len(giver) == 1 for giver in givers.values())
         sources.append("".join(giver.pop() for giver in givers.values()))
     counts = Counter(sources)
@@ -80,7 +80,7 @@ def test_labels_move_with_whole_participants(rng):
     for _ in range(200):
         permuted = permute_participant_labels(labels, GROUPS, rng)
         owners = sorted(set(GROUPS[permuted == "dataset-2"]))
-        assert all(len(set(permuted[GROUPS == name])) == 1 for name in "abcde")
+        assert all(len(set(permuted[name == GROUPS])) == 1 for name in "abcde")
         assert len(owners) == 2
         seen.add(tuple(owners))
     assert len(seen) == 10

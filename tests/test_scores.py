@@ -20,9 +20,7 @@ def test_constant_scores_follow_r2_score():
     zeros, guess = np.zeros(5), np.array([0.0, 0, 0, 0, 1])
     assert r2(zeros, zeros) == r2_score(zeros, zeros) == 1
     assert r2(zeros, guess) == r2_score(zeros, guess) == 0
-    np.testing.assert_array_equal(
-        r2(np.column_stack([zeros, zeros]), np.column_stack([zeros, guess])), [1, 0]
-    )
+    np.testing.assert_array_equal(r2(np.column_stack([zeros, zeros]), np.column_stack([zeros, guess])), [1, 0])
 
 
 def test_constant_score_without_exact_mean_gives_no_huge_value():

@@ -124,13 +124,8 @@ def voxel_weights(images, fits):
     """
     if images.standardize == "image":
         # One scaling for all: a single pass over the images serves every map.
-        return images.weights(
-            np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits]
-        )
-    maps = [
-        images.weights(fit.dual[:, None], [fit.intercept], _counts(len(fit.dual), fit.train_idx))
-        for fit in fits
-    ]
+        return images.weights(np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits])
+    maps = [images.weights(fit.dual[:, None], [fit.intercept], _counts(len(fit.dual), fit.train_idx)) for fit in fits]
     return np.hstack([weights for weights, _ in maps]), np.hstack([b for _, b in maps])
 
 

@@ -48,9 +48,7 @@ class PCARegression:
         if self.algorithm not in ALGORITHMS:
             raise ValueError(f"algorithm {self.algorithm!r} is unknown: use one of {ALGORITHMS}")
         if not 0 < self.explained_variance < 1:
-            raise ValueError(
-                f"explained_variance is {self.explained_variance}: give a share between 0 and 1"
-            )
+            raise ValueError(f"explained_variance is {self.explained_variance}: give a share between 0 and 1")
 
 
 @dataclass(frozen=True)

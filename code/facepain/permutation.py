@@ -19,9 +19,7 @@ METRICS = {"r2": r2, "pearson_r": pearson_r}
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 
-FIRST_TRIAL = (
-    "The first trial of each run tends to a higher score, which strains this exchangeability."
-)
+FIRST_TRIAL = "The first trial of each run tends to a higher score, which strains this exchangeability."
 NULL_HYPOTHESES = {
     "within": (
         "Given the participant, a trial's score has nothing to do with its image: the trials of one "
@@ -169,8 +167,7 @@ def permutation_test(folds, y, groups, model, scheme, resampling):
     observed = _mean_scores(folds, y[:, None], model)[:, 0]
     null = np.hstack(list(resampling.run(score_batch, BATCH_SIZE)))
     return [
-        summarize_null(scheme, metric, observed[row], null[row], permuter.n_fixed)
-        for row, metric in enumerate(METRICS)
+        summarize_null(scheme, metric, observed[row], null[row], permuter.n_fixed) for row, metric in enumerate(METRICS)
     ]
 
 
@@ -202,9 +199,7 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0):
         null_mean=round_significant(null.mean()),
         null_quantiles={
             str(q): float(value)
-            for q, value in zip(
-                QUANTILES, round_significant(np.quantile(null, QUANTILES)), strict=True
-            )
+            for q, value in zip(QUANTILES, round_significant(np.quantile(null, QUANTILES)), strict=True)
         },
         null_hypothesis=NULL_HYPOTHESES[scheme],
     )

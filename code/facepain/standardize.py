@@ -27,7 +27,7 @@ class StandardizedImages:
     Raises
     ------
     InputError
-        If the mode is unknown, a value is not finite, or an image to be standardised is constant.
+        If the mode is unknown or, for ``image``, an image is constant or has a value that is not finite.
     """
 
     def __init__(self, signals, standardize="image"):
@@ -40,8 +40,7 @@ class StandardizedImages:
         if standardize == "image":
             self._mean, self._sd = image_mean_and_sd(signals)
         self.columns = [
-            slice(start, min(start + BLOCK_SIZE, self.n_voxels))
-            for start in range(0, self.n_voxels, BLOCK_SIZE)
+            slice(start, min(start + BLOCK_SIZE, self.n_voxels)) for start in range(0, self.n_voxels, BLOCK_SIZE)
         ]
 
     def gram(self, counts=None, rows=None, n_jobs=1):
@@ -126,8 +125,7 @@ class StandardizedImages:
             return K
 
         tasks = [
-            self.columns[start : start + BLOCKS_PER_TASK]
-            for start in range(0, len(self.columns), BLOCKS_PER_TASK)
+            self.columns[start : start + BLOCKS_PER_TASK] for start in range(0, len(self.columns), BLOCKS_PER_TASK)
         ]
         return sum(map_in_order(add_blocks, tasks, n_jobs))
 
@@ -157,8 +155,7 @@ def image_mean_and_sd(signals):
             raise InputError(f"image in row {row} has a value that is not finite: mask it out")
         if sd[row] <= np.finfo(float).eps * abs(mean[row]):
             raise InputError(
-                f"image in row {row} is constant (SD 0) and cannot be standardised: "
-                "exclude the trial or check its file"
+                f"image in row {row} is constant (SD 0) and cannot be standardised: exclude the trial or check its file"
             )
     return mean, sd
 
@@ -222,8 +219,5 @@ def predict_images(signals, weights, intercept, standardize="image"):
     mean, sd = np.zeros(len(signals)), np.ones(len(signals))
     if standardize == "image":
         mean, sd = image_mean_and_sd(signals)
-    rows = (
-        ((np.asarray(image, float) - mean[row]) / sd[row]) @ weights
-        for row, image in enumerate(signals)
-    )
+    rows = (((np.asarray(image, float) - mean[row]) / sd[row]) @ weights for row, image in enumerate(signals))
     return np.array(list(rows)).reshape(len(signals), weights.shape[1]) + np.asarray(intercept)

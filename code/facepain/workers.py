@@ -46,9 +46,7 @@ class Resampling:
         batch_size : int
             Must never depend on ``n_jobs``: BLAS rounds by the shape of what it is given.
         """
-        batches = [
-            range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)
-        ]
+        batches = [range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)]
         for batch, result in zip(batches, map_in_order(function, batches, self.n_jobs), strict=True):
             yield result
             if self.progress is not None:
