@@ -1,0 +1,173 @@
+"""Build the synthetic input datasets that are missing; leave what is there as it is.
+
+Each is rebuilt at exactly the commit that this repository records for it, on any machine.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+from facepain.errors import InputError
+from provenance.annex_dataset import build_dataset
+from provenance.repository import ROOT, git
+
+# The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
+DATASET_IDS = {
+    "masks": "70d1a0c4-5033-4493-8b45-844e1a162e4c",
+    "behavior": "1cb17729-4e05-44a3-b949-e2e3bf6de397",
+    "contrasts": "487c5f4c-8206-4bc8-a5c5-86ee43b98114",
+}
+SPARE_DISK_BYTES = 100e6
+
+
+def main():
+    arguments = parse_arguments()
+    # make stops its children by SIGTERM; as an exception it removes what is half-built.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("inputs: stopped"))
+    try:
+        make_inputs(Path(os.path.relpath(arguments.into)), arguments.design)
+    except (InputError, RuntimeError) as error:
+        sys.exit(f"inputs: {error}")
+    except OSError as error:
+        sys.exit(f"inputs: {error.strerror or error} {error.filename or ''}; mend that, try again")
+    except KeyboardInterrupt:
+        sys.exit("inputs: interrupted; nothing half-built was left")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--design", choices=["full", "small"], help="size; by default as .gitmodules says, else full")
+    parser.add_argument("--into", type=Path, default=ROOT / "inputs", help="parent folder")
+    return parser.parse_args()
+
+
+def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
+    """Build the datasets that are missing in a folder, after a look at those that are there.
+
+    Parameters
+    ----------
+    into : Path
+    design_name : {'full', 'small'}, optional
+        By default the one that ``.gitmodules`` names, else ``full``.
+    names : sequence of str
+        Which of them, all by default.
+
+    Raises
+    ------
+    InputError
+        If something else lies at a dataset's place, or a built one is not the recorded one.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    pins = find_pins(into)
+    design_name = design_name or recorded(into / "contrasts", "facepain-design") or "full"
+    commits = {name: find_commit(into / name, pins.get(name)) for name in names}
+    for name, commit in commits.items():
+        if commit is not None:
+            print(f"{into / name}: there, at commit {commit[:10]}")
+            continue
+        require_own_id(into / name)
+        commit = build(into / name, design_name)
+        require_pin(into / name, commit, pins.get(name))
+
+
+def find_pins(into):
+    """Return the commits that the repository around a folder records for its subdatasets."""
+    # A folder outside of any repository, or in one without a commit, has none.
+    listing = git("ls-tree", "HEAD", *DATASET_IDS, root=into, check=False)
+    entries = [line.split(maxsplit=3) for line in listing.splitlines()]
+    return {name: object_id for _, kind, object_id, name in entries if kind == "commit"}
+
+
+def find_commit(path, pin):
+    """Return the commit of the dataset at a path, None if there is nothing.
+
+    Raises
+    ------
+    InputError
+        If what is there is not an unchanged dataset at the recorded commit.
+    """
+    if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
+        return None
+    if not (path / ".git").exists():
+        raise InputError(
+            f"{path} holds something that is not a dataset; it is left alone: move it elsewhere "
+            "and try again, or see `Your own data` in README.md"
+        )
+    head, *lines = git("status", "--porcelain=v2", "--branch", root=path).splitlines()
+    commit = head.removeprefix("# branch.oid ")
+    n_changed = sum(not line.startswith("#") for line in lines)
+    if n_changed:
+        raise InputError(
+            f"{path} has {n_changed} file(s) that differ from its last commit; it is left alone: "
+            f"look with `git -C {path} status`, keep them with `datalad save -d . -r {path}` or "
+            f"put them aside with `git -C {path} stash -u`"
+        )
+    if pin not in (None, commit):
+        raise InputError(
+            f"{path} is at commit {commit[:10]}, this repository records {pin[:10]}; it is left "
+            f"alone: `datalad save -d . {path}` records it, `git -C {path} checkout {pin[:10]}` "
+            "goes back if it is an older one, or move it elsewhere and try again"
+        )
+    return commit
+
+
+def require_own_id(path):
+    """Stop if the repository records another dataset at a path: it cannot be simulated."""
+    found = recorded(path, "datalad-id")
+    if found not in ("", DATASET_IDS[path.name]):
+        raise InputError(
+            f"{path} is to hold another dataset than the synthetic one ({found}), which is "
+            f"not installed; `datalad get --no-data {path}` installs it"
+        )
+
+
+def recorded(path, key):
+    """Return what ``.gitmodules`` of the repository around says about a subdataset, "" if nothing."""
+    prefix = git("rev-parse", "--show-prefix", root=path.parent, check=False)
+    top = git("rev-parse", "--show-toplevel", root=path.parent, check=False)
+    name = f"submodule.{prefix}{path.name}.{key}"
+    return git("config", "--file", f"{top}/.gitmodules", "--get", name, root=path.parent, check=False)
+
+
+def build(path, design_name):
+    """Build one dataset and return its commit."""
+    # Imported only now: a call that finds everything in place takes no second.
+    from facepain.input_files import DESIGNS, make_input_files
+    from facepain.progress import Progress
+
+    source = make_input_files(path.name, DESIGNS[design_name])
+    free = shutil.disk_usage(path.parent).free
+    if free < source.n_bytes + SPARE_DISK_BYTES:
+        needed = (source.n_bytes + SPARE_DISK_BYTES) / 1e6
+        raise InputError(f"{path} needs {needed:.0f} MB of disk, {free / 1e6:.0f} MB are free; make room")
+    print(f"{path}: building, {source.n_files} files, {source.n_bytes / 1e6:.1f} MB", flush=True)
+
+    with Progress(source.n_files, str(path)) as progress:
+
+        def counted():
+            for file in source.files:
+                yield file
+                progress()
+
+        commit = build_dataset(path, counted(), DATASET_IDS[path.name], source.message)
+    print(f"{path}: built, commit {commit[:10]}", flush=True)
+    return commit
+
+
+def require_pin(path, commit, pin):
+    """Stop if a dataset was not built at the commit that the repository records."""
+    if pin not in (None, commit):
+        raise InputError(
+            f"{path} was built at commit {commit[:10]}, this repository records {pin[:10]}; the "
+            "simulation or the installed packages are probably not those it was recorded with: "
+            "install requirements.lock and undo changes of code/, remove the folder "
+            f"(`chmod -R u+w {path} && rm -r {path}`) and try again; after a change on purpose "
+            f"record it with `datalad save -d . {path}`"
+        )
+
+
+if __name__ == "__main__":
+    main()
