@@ -72,7 +72,7 @@ def set_up(_arguments):
 
 def install_inputs(_arguments):
     with runner.only_one():
-        make_inputs(Path("inputs"), "full")
+        make_inputs(Path("inputs"))
 
 
 def run_stage(arguments):

@@ -18,6 +18,7 @@ from scipy.stats import false_discovery_control, norm
 
 from facepain.errors import InputError
 from facepain.pca_regression import fit_coefficients, fit_components
+from facepain.rounding import round_significant
 from facepain.workers import map_in_order, resample_rng
 
 UNITS = ("participant", "trial")
@@ -239,9 +240,9 @@ def z_thresholds(z, q=0.05):
     survivors = np.abs(threshold_fdr(z, q))
     limits = {
         "fdr": float(survivors[survivors > 0].min()) if survivors.any() else None,
-        "uncorrected_0.05": float(norm.isf(0.05 / 2)),
-        "uncorrected_0.001": float(norm.isf(0.001 / 2)),
-        "bonferroni_0.05": float(norm.isf(0.05 / 2 / len(magnitude))),
+        "uncorrected_0.05": round_significant(norm.isf(0.05 / 2)),
+        "uncorrected_0.001": round_significant(norm.isf(0.001 / 2)),
+        "bonferroni_0.05": round_significant(norm.isf(0.05 / 2 / len(magnitude))),
     }
     return {
         name: {"z": limit, "n_voxels": 0 if limit is None else int(np.sum(magnitude >= limit))}

@@ -1,5 +1,7 @@
 """Clusters of a thresholded z map and their peaks in MNI space, as nilearn finds them."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from nilearn.reporting import get_clusters_table
@@ -34,7 +36,9 @@ def clusters_table(z_img, threshold):
         return pd.DataFrame(columns=names)
     # nilearn keeps what lies above the threshold: a voxel right at it is significant too.
     just_below = np.nextafter(threshold, 0)
-    table = get_clusters_table(z_img, just_below, cluster_threshold=MIN_VOXELS, two_sided=True)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No clusters found", UserWarning)  # an empty table says it
+        table = get_clusters_table(z_img, just_below, cluster_threshold=MIN_VOXELS, two_sided=True)
     table = table.rename(columns=dict(zip(table.columns, names, strict=True)))
     # nilearn leaves the size of further peaks empty.
     return table.assign(size_mm3=pd.to_numeric(table["size_mm3"], errors="coerce"))

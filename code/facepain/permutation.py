@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from facepain.errors import InputError
 from facepain.rounding import round_significant
 from facepain.scores import pearson_r, r2
 from facepain.workers import resample_rng
@@ -244,5 +245,5 @@ def _mean_scores(folds, Y, model):
             y_pred = fold.predict(Y, model)
             scores.append([metric(Y[fold.test_idx], y_pred) for metric in METRICS.values()])
     if not scores:
-        raise ValueError("no fold tests two trials or more: use group-kfold with fewer folds")
+        raise InputError("no fold tests two trials or more, so that none has a score: use group-kfold with fewer folds")
     return np.mean(scores, axis=0)

@@ -121,11 +121,12 @@ def _reads(stage, *names):
     if stage == "prep":
         return ("inputs/behavior", "inputs/contrasts")
     if stage == "extract":
-        return ("inputs/contrasts", "inputs/masks", "outputs/prep/trials.tsv")
+        return ("outputs/prep/trials.tsv", "inputs/contrasts", "inputs/masks")
     if stage == "plot":
-        return ("outputs/prep", "outputs/regress", "outputs/classify")
+        return ("outputs/classify", "outputs/regress", "outputs/prep")
     extract = f"outputs/extract/{names[0]}"
-    return ("outputs/prep/trials.tsv", f"{extract}/signals.npy", f"{extract}/mask.nii.gz")
+    # The last made first: where both are missing, the command that makes it makes the other too.
+    return (f"{extract}/signals.npy", f"{extract}/mask.nii.gz", "outputs/prep/trials.tsv")
 
 
 def _settings(params, options, stage, names):

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 from facepain.errors import InputError
@@ -20,6 +21,8 @@ def git(*arguments, check=True, root=ROOT):
     """
     # Inside a git hook, GIT_DIR and its like would name another repository.
     environment = {key: value for key, value in os.environ.items() if key not in FOREIGN}
+    # git-annex lies beside the interpreter, in an environment that may not be active.
+    environment["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True
     )

@@ -1,11 +1,14 @@
 """Hold the outputs of a run against those recorded before it, file by file."""
 
+import re
+import subprocess
 import tempfile
 from pathlib import Path
 
 from provenance.records import RECORD
 from provenance.repository import ROOT, git, object_ids
 
+ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
 UPDATED, NEW, GONE = "updated", "new", "gone"
 
 
@@ -76,19 +79,18 @@ def content_at(path, revision, root, object_root, scratch):
     scratch : Path
         Folder that receives the content of files in git.
     """
-    mode = git("ls-tree", revision, "--", path, root=root).split()
-    if not mode:
+    shown = subprocess.run(["git", "show", f"{revision}:{path}"], cwd=root, capture_output=True)
+    if shown.returncode:
         return None
     target = scratch / Path(path).name
     scratch.mkdir(exist_ok=True)
-    if mode[0] == "120000":
-        key = git("show", f"{revision}:{path}", root=root).split("/")[-1]
-        found = git("annex", "contentlocation", key, check=False, root=object_root)
-        if not found:
-            return None
-        target.symlink_to(object_root / found)
-    else:
-        import subprocess
-
-        target.write_bytes(subprocess.run(["git", "show", f"{revision}:{path}"], cwd=root, capture_output=True).stdout)
+    # A locked annexed file is a link to its object, an unlocked one a text that names it.
+    annexed = ANNEX_OBJECT.search(shown.stdout[:1000])
+    if not annexed:
+        target.write_bytes(shown.stdout)
+        return target
+    found = git("annex", "contentlocation", annexed.group(1).decode(), check=False, root=object_root)
+    if not found:
+        return None
+    target.symlink_to(object_root / found)
     return target

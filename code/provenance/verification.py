@@ -103,7 +103,7 @@ def _install_inputs(clone):
             raise InputError(f"{path} is not installed here; `make inputs` installs it")
         subprocess.run(["git", "clone", "--quiet", str(source), str(clone / path)], check=True)
         git("annex", "init", "--quiet", "scratch", root=clone / path)
-    make_inputs(clone / "inputs", "full", sorted(own))
+    make_inputs(clone / "inputs", names=sorted(own))
 
 
 def _is_synthetic(path, dataset_id):
