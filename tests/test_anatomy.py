@@ -5,9 +5,10 @@ import json
 import nibabel as nib
 import numpy as np
 import pytest
-from facepain import anatomy
 from nilearn.datasets import load_mni152_brain_mask
 from nilearn.image import resample_to_img
+
+from facepain import anatomy
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,7 @@ def test_m1_agrees_with_a_float_affine_lookup_above_the_commissures():
     m1 = anatomy.find_m1()
     # At x = 50 mm the transform lands on 49.5, halfway: either neighbour is nearest.
     halfway = [20, 70]
-    np.testing.assert_array_equal(
-        np.delete(m1[:, :, 36:], halfway, axis=0), np.delete(expected, halfway, axis=0)
-    )
+    np.testing.assert_array_equal(np.delete(m1[:, :, 36:], halfway, axis=0), np.delete(expected, halfway, axis=0))
     assert expected.sum() > 1_000
     assert not m1[:, :, :36].any()
 
