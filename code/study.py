@@ -29,6 +29,8 @@ def main():
         if arguments.task == "doctor":
             return doctor.report()
         environment.ensure_environment()
+        if arguments.task != "setup":
+            annex.ensure_identity()
         return TASKS[arguments.task](arguments)
     except InputError as error:
         sys.exit(f"{arguments.task}: {error}")

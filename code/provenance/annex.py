@@ -10,7 +10,7 @@ from provenance.repository import ROOT, git
 
 # git-annex would name the annex after user, host and folder, and its branch travels.
 ANNEX_NAME = "a clone of the face of pain"
-NEUTRAL_IDENTITY = {"NAME": "The face of pain", "EMAIL": "face-of-pain@example.invalid"}
+NEUTRAL_IDENTITY = {"user.name": "The face of pain", "user.email": "face-of-pain@example.invalid"}
 MISSING_HOOK = {
     "datalad.result-hook.facepain-missing.match-json": json.dumps(
         {"action": "get", "type": "file", "status": ["in", ["error", "impossible"]]}
@@ -32,7 +32,8 @@ def ensure_annex(root=ROOT):
         If git-annex is missing.
     """
     require_git_annex()
-    ensure_identity(root)
+    if ensure_identity(root):
+        print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
     if not git("config", "annex.uuid", check=False, root=root):
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone")
@@ -61,11 +62,21 @@ def require_git_annex():
 
 
 def ensure_identity(root=ROOT):
-    """Export a neutral identity for commits where git has none, and say so."""
-    for role in ("AUTHOR", "COMMITTER"):
-        for part, neutral in NEUTRAL_IDENTITY.items():
-            variable = f"GIT_{role}_{part}"
-            if variable not in os.environ and not git("config", f"user.{part.lower()}", check=False, root=root):
-                os.environ[variable] = neutral
-                if variable == "GIT_AUTHOR_NAME":
-                    print(f'git has no identity configured: commits are made as "{neutral}"')
+    """Give git a neutral identity for this process and its children where it has none.
+
+    Returns
+    -------
+    neutral : bool
+        Whether that was needed.
+    """
+    missing = [
+        (key, value)
+        for key, value in NEUTRAL_IDENTITY.items()
+        if f"GIT_AUTHOR_{key.split('.')[1].upper()}" not in os.environ and not git("config", key, check=False, root=root)
+    ]
+    # As settings and not as GIT_AUTHOR_NAME, which DataLad does not look at.
+    count = int(os.environ.get("GIT_CONFIG_COUNT", 0))
+    for number, (key, value) in enumerate(missing, count):
+        os.environ[f"GIT_CONFIG_KEY_{number}"], os.environ[f"GIT_CONFIG_VALUE_{number}"] = key, value
+        os.environ["GIT_CONFIG_COUNT"] = str(number + 1)
+    return bool(missing)
