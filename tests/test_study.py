@@ -248,3 +248,57 @@ def test_a_repository_without_git_annex_says_so(tmp_path):
     code = "import sys; sys.path.insert(0, 'code'); from provenance import annex; annex.ensure_annex()"
     done = run([sys.executable, "-c", code], folder, check=False, PATH=str(tools))
     assert "git-annex is missing; `make setup` installs it" in done.stdout
+
+
+def tamper(study, old, new):
+    """Change a recorded number as if the run had made it, and lose one of the cell's files, so that it is run again."""
+    cell = "outputs/regress/M1/lasso"
+    table = study / cell / "metrics.tsv"
+    text = table.read_text()
+    assert text.count(old) == 1
+    table.write_text(text.replace(old, new))
+    message = run(["git", "log", "-1", "--format=%B", "--", cell], study).stdout
+    run(["git", "commit", "--quiet", "--all", "--message", message], study)
+    run(["git", "annex", "drop", "--force", f"{cell}/model.npz"], study)
+    return study / cell
+
+
+def mean_r2(study):
+    return run(["git", "show", "HEAD:outputs/regress/M1/lasso/metrics.tsv"], study).stdout.split("mean\t")[1].split("\t")[0]
+
+
+def test_an_output_equal_within_tolerance_is_put_back_to_the_recorded_one(study):
+    old = mean_r2(study)
+    new = old[:-1] + str((int(old[-1]) + 1) % 10 if old[-1] != "9" else 8)
+    cell = tamper(study, old, new)
+    before = head(study)
+    said = make("classify", folder=study)
+    assert "regress M1 lasso: absent" in said
+    assert head(study) == before
+    assert "metrics.tsv: equal within tolerance" in run([sys.executable, "code/study.py", "verdict"], study).stdout
+    assert mean_r2(study) == new
+    assert (cell / "model.npz").exists()
+    assert "regress: fresh" in make("regress", folder=study)
+
+
+def test_a_different_output_fails_make_all_and_is_named(study):
+    old = mean_r2(study)
+    tamper(study, old, "-123.456")
+    done = make("all", folder=study, check=False)
+    assert done.returncode != 0
+    assert "outputs/regress/M1/lasso/metrics.tsv: different, column r2, row 6" in done.stdout
+    assert "NOT REPRODUCED" in done.stdout
+
+
+def test_without_a_git_identity_commits_are_neutral_and_it_says_so(study, tmp_path):
+    run(["git", "config", "--unset", "user.name"], study)
+    run(["git", "config", "--unset", "user.email"], study)
+    edit_with = ["git", "-c", "user.name=x", "-c", "user.email=x@example.invalid", "commit", "--quiet", "--all", "-m", "Edit"]
+    path = study / "code/classify.py"
+    path.write_text(path.read_text().replace("images =", "# Said anew.\n    images =", 1))
+    run(edit_with, study)
+    (tmp_path / "home").mkdir()
+    said = make("classify", folder=study, HOME=str(tmp_path / "home"), GIT_CONFIG_NOSYSTEM="1")
+    assert 'git has no identity configured: commits are made as "The face of pain"' in said
+    author = run(["git", "log", "-1", "--format=%an <%ae>"], study).stdout.strip()
+    assert author == "The face of pain <face-of-pain@example.invalid>"
