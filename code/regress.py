@@ -1,12 +1,10 @@
 """Predict the score from the brain within one mask by PCA and one regression, and test how sure that is."""
 
-import json
 from dataclasses import asdict
 from functools import partial
 
 import nibabel
 import numpy as np
-import pandas as pd
 
 from facepain.bootstrap import bootstrap_weights, p_values, threshold_fdr, z_thresholds
 from facepain.clusters import CLUSTER_COLUMNS, clusters_table
@@ -17,8 +15,8 @@ from facepain.evaluation import (
     PREDICTION_COLUMNS,
     TEST_COLUMNS,
     fold_metrics,
+    metrics_on_other_datasets,
     predictions_table,
-    test_metrics,
     tests_table,
     transform_target,
 )
@@ -60,25 +58,20 @@ def main(cell, outputs):
         predicted[dataset] = (rows, y_pred)
 
     metrics = fold_metrics(fits, train_y, train_groups)
-    outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
-    outputs.write_table("test_metrics.tsv", test_metrics(predicted, final, y, groups), METRIC_COLUMNS)
+    tested = metrics_on_other_datasets(predicted, final, y, groups)
     predictions = predictions_table(fits, train_rows, predicted, y, groups)
+    outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
+    outputs.write_table("test_metrics.tsv", tested, METRIC_COLUMNS)
     outputs.write_table("predictions.tsv", predictions, PREDICTION_COLUMNS)
-    for number, fit in enumerate(fits, 1):
-        train_idx, test_idx = train_rows[fit.train_idx], train_rows[fit.test_idx]
-        split = {"train_idx": train_idx, "test_idx": test_idx, "y_train": y[train_idx], "y_test": y[test_idx]}
-        outputs.write_arrays(f"split_fold-{number}.npz", **split, y_pred=fit.y_pred)
-        outputs.write_map(f"weights_fold-{number}.nii.gz", weights[:, number - 1], mask_img)
-    outputs.write_map("weights_average.nii.gz", weights[:, :-1].mean(axis=1), mask_img)
-    outputs.write_map("weights_final.nii.gz", weights[:, -1], mask_img)
+    write_folds(outputs, fits, train_rows, y, weights, mask_img)
     write_model(cell, outputs, final, train_rows, weights[:, -1], intercepts[-1])
-
     write_permutation_tests(cell, outputs, partial(permutation_test, folds, train_y, train_groups, model), train_groups)
     write_bootstrap(cell, outputs, partial(bootstrap_weights, images, train_y, train_groups, model), mask_img)
     outputs.write_fingerprints()
+
+    others = ", ".join(f"{row.dataset} {row.r2:.2f}" for row in tested.itertuples()) or "no other dataset"
     r2 = metrics.set_index("fold")["r2"]
-    tested = ", ".join(f"{row.dataset} {row.r2:.2f}" for row in read_table(outputs.path("test_metrics.tsv")).itertuples())
-    print(f"{cell.name}: R2 tested on {tested or 'no other dataset'}; cross-validated {r2['mean']:.2f} +- {r2['sd']:.2f}")
+    print(f"{cell.name}: R2 tested on {others}; cross-validated {r2['mean']:.2f} +- {r2['sd']:.2f}")
 
 
 def rows_of_training(trials, dataset):
@@ -88,6 +81,17 @@ def rows_of_training(trials, dataset):
         known = ", ".join(sorted(set(trials["dataset"])))
         raise InputError(f'regress.train_dataset = "{dataset}" has no usable trial; expected one of {known}')
     return rows
+
+
+def write_folds(outputs, fits, train_rows, y, weights, mask_img):
+    """Write the split and the weight map of every fold, and the maps of their average and of the final model."""
+    for number, fit in enumerate(fits, 1):
+        train_idx, test_idx = train_rows[fit.train_idx], train_rows[fit.test_idx]
+        split = {"train_idx": train_idx, "test_idx": test_idx, "y_train": y[train_idx], "y_test": y[test_idx]}
+        outputs.write_arrays(f"split_fold-{number}.npz", **split, y_pred=fit.y_pred)
+        outputs.write_map(f"weights_fold-{number}.nii.gz", weights[:, number - 1], mask_img)
+    outputs.write_map("weights_average.nii.gz", weights[:, :-1].mean(axis=1), mask_img)
+    outputs.write_map("weights_final.nii.gz", weights[:, -1], mask_img)
 
 
 def write_model(cell, outputs, final, train_rows, weights, intercept):
@@ -122,14 +126,17 @@ def write_permutation_tests(cell, outputs, test, groups):
 def write_bootstrap(cell, outputs, bootstrap, mask_img):
     """Bootstrap the final model's weights and write the z map, and what is derived from it as written."""
     chosen = cell.settings["bootstrap"]
-    with Progress(chosen["n"], f"{cell.name}: bootstrap") as progress:
+    slow = ", each with its own scaling of the voxels" if cell.settings["standardize"] == "voxel" else ""
+    with Progress(chosen["n"], f"{cell.name}: bootstrap{slow}") as progress:
         resampling = Resampling(chosen["n"], cell.settings["seed"], n_workers(), progress)
         result = bootstrap(resampling, chosen["unit"])
     z = round_map(result.z)
+    thresholds = z_thresholds(z, chosen["fdr"])
+    limits = {name: threshold["z"] for name, threshold in thresholds.items() if name != "uncorrected_0.05"}
     outputs.write_map("bootstrap_z.nii.gz", z, mask_img)
     outputs.write_p_map("bootstrap_p.nii.gz", p_values(z), mask_img)
     outputs.write_image("bootstrap_z_fdr.nii.gz", unmask(threshold_fdr(z, chosen["fdr"]), mask_img))
-    thresholds = z_thresholds(z, chosen["fdr"])
+    outputs.write_table("clusters.tsv", clusters_table(unmask(z, mask_img), limits), CLUSTER_COLUMNS)
     about = {
         "unit": chosen["unit"],
         "n": result.n,
@@ -138,9 +145,7 @@ def write_bootstrap(cell, outputs, bootstrap, mask_img):
         "fdr": chosen["fdr"],
         "thresholds": thresholds,
     }
-    outputs.write_json("bootstrap.json", json.loads(json.dumps(about)))
-    clusters = clusters_table(unmask(z, mask_img), thresholds["fdr"]["z"])
-    outputs.write_table("clusters.tsv", pd.DataFrame(clusters), CLUSTER_COLUMNS)
+    outputs.write_json("bootstrap.json", about)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ def _in_order(scores, n_components, n_train, rows):
     return {name: scores[name] for name in first} | counts | {k: v for k, v in scores.items() if k not in first}
 
 
-def test_metrics(predicted, final, y, groups):
+def metrics_on_other_datasets(predicted, final, y, groups):
     """Score the final model on every other dataset.
 
     Parameters
@@ -128,10 +128,6 @@ def test_metrics(predicted, final, y, groups):
     return pd.DataFrame(table, columns=columns)
 
 
-# Its name is the field's, not a test of this project.
-test_metrics.__test__ = False
-
-
 def predictions_table(fits, train_rows, predicted, y, groups):
     """List every prediction, of the folds and of the final model on other datasets.
 
@@ -142,7 +138,7 @@ def predictions_table(fits, train_rows, predicted, y, groups):
     train_rows : (n_train_trials,) ndarray of int
         Rows of the dataset that is cross-validated.
     predicted : dict of str to tuple (rows, y_pred)
-        As for `test_metrics`.
+        As for `metrics_on_other_datasets`.
     y, groups : (n_all_trials,) array_like
 
     Returns
