@@ -45,8 +45,7 @@ def main(cell, outputs):
     with Progress(n, f"{cell.name}: permutations") as progress:
         resampling = Resampling(n, settings["seed"], n_workers(), progress)
         test = permutation_test(gram, labels, groups, folds, settings["C"], resampling)
-    outputs.write_json("permutation.json", {"entries": [asdict(test)]})
-    outputs.write_table("permutation.tsv", tests_table([test]), TEST_COLUMNS)
+    outputs.write_permutation_tests([asdict(test)], tests_table([test]), TEST_COLUMNS)
     outputs.write_fingerprints()
     mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]
     print(f"{cell.name}: majority share {majority:.1%}; accuracy {mean:.1%}, permutation p = {test.p:.3g}")

@@ -119,8 +119,7 @@ def write_permutation_tests(cell, outputs, test, groups):
     for scheme in named or applicable[:1]:
         with Progress(n, f"{cell.name}: permutations {scheme}") as progress:
             tests += test(scheme, Resampling(n, cell.settings["seed"], n_workers(), progress))
-    outputs.write_json("permutation.json", {"entries": [asdict(entry) for entry in tests]})
-    outputs.write_table("permutation.tsv", tests_table(tests), TEST_COLUMNS)
+    outputs.write_permutation_tests([asdict(entry) for entry in tests], tests_table(tests), TEST_COLUMNS)
 
 
 def write_bootstrap(cell, outputs, bootstrap, mask_img):

@@ -112,6 +112,19 @@ def test_splits_hold_each_participant_on_one_side_and_agree_with_the_predictions
             np.testing.assert_array_equal(rows["y_pred"], split["y_pred"])
 
 
+def test_p_follows_from_the_null_scores_as_written(finished_study):
+    folder, _ = finished_study
+    for cell, n_entries in (("regress/M1/lasso", 6), ("regress/whole-brain/svr", 2), ("classify/whole-brain", 1)):
+        tests = json.loads((folder / "outputs" / cell / "permutation.json").read_text())["entries"]
+        table = read_table(folder / "outputs" / cell / "permutation.tsv")
+        assert len(tests) == len(table) == n_entries
+        for test, row in zip(tests, table.itertuples(), strict=True):
+            assert len(test["null_scores"]) == test["n"] == 20
+            above = sum(score >= test["score"] for score in test["null_scores"])
+            assert test["p"] == row.p == pytest.approx((1 + above) / 21, rel=1e-5)
+            assert (test["scheme"], test["metric"], test["score"]) == (row.scheme, row.metric, row.score)
+
+
 def test_one_setting_makes_stale_only_the_cells_that_use_it(study):
     edit(study, "code/params.toml", "alpha = 1.0\npermutation", "alpha = 2.0\npermutation")
     states, text = status(study)

@@ -44,7 +44,7 @@ class OutputFolder:
         """Write JSON with sorted keys; floats are written as they are, so round them before."""
         self.write_text(name, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
-    def write_table(self, name, table, columns, exact=False):
+    def write_table(self, name, table, columns=None, exact=False):
         """Write a TSV and, beside it, a JSON that describes its columns.
 
         Parameters
@@ -52,8 +52,8 @@ class OutputFolder:
         name : str
             Ends in ``.tsv``.
         table : DataFrame
-        columns : dict of str to str
-            What each column holds, with its unit.
+        columns : dict of str to str, optional
+            What each column holds, with its unit. Without it no JSON is written: another file describes the columns.
         exact : bool
             Keep every digit; else floats are rounded to 6 significant digits.
         """
@@ -61,8 +61,22 @@ class OutputFolder:
             floats = table.select_dtypes("floating").columns
             table = table.assign(**{column: round_significant(table[column]) for column in floats})
         self.write_text(name, table.to_csv(sep="\t", index=False, lineterminator="\n", na_rep="n/a"))
-        described = {column: {"Description": columns[column]} for column in table.columns}
-        self.write_json(name.removesuffix(".tsv") + ".json", described)
+        if columns is not None:
+            self.write_json(name.removesuffix(".tsv") + ".json", describe_columns(table, columns))
+
+    def write_permutation_tests(self, entries, table, columns):
+        """Write permutation tests: ``permutation.json`` with all null scores, ``permutation.tsv`` without them.
+
+        Parameters
+        ----------
+        entries : list of dict
+            One for each scheme and metric.
+        table : DataFrame
+            The same without the null scores; its columns are described in the JSON.
+        columns : dict of str to str
+        """
+        self.write_table("permutation.tsv", table)
+        self.write_json("permutation.json", {"columns": describe_columns(table, columns), "entries": entries})
 
     def write_map(self, name, values, mask_img):
         """Write voxel values as an image, rounded (`facepain.rounding.round_map`), 0 outside the mask."""
@@ -110,6 +124,10 @@ class OutputFolder:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(self.partial / name, target / name)
         shutil.rmtree(self.partial)
+
+
+def describe_columns(table, columns):
+    return {column: {"Description": columns[column]} for column in table.columns}
 
 
 def unmask(values, mask_img, outside=0):
