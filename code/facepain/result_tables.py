@@ -1,0 +1,180 @@
+"""Table 1 (cross-validation) and Table 2 (the other datasets) of the study, from the results of every cell."""
+
+import numpy as np
+import pandas as pd
+
+TESTED = ("r2", "pearson_r")  # scores that permutation tests are run for
+UNTESTED = ("mae", "rmse", "r2_within", "r2_between", "r2_baseline")
+SCORE_NAMES = {
+    "r2": "R²",
+    "pearson_r": "r",
+    "mae": "MAE",
+    "rmse": "RMSE",
+    "r2_within": "R² within",
+    "r2_between": "R² between",
+    "r2_baseline": "R² baseline",
+}
+SYNTHETIC_NOTE = "**Synthetic data: a simulation, not a measurement.**\n\n"
+
+
+def cross_validation_table(results):
+    """Collect the cross-validated scores of every cell, each tested one with its p values.
+
+    Parameters
+    ----------
+    results : StudyResults
+
+    Returns
+    -------
+    table : DataFrame
+        One row a cell; see `cross_validation_columns`.
+    """
+    schemes = _schemes(results)
+    rows = []
+    for cell in results.regressions.values():
+        row = {"mask": cell.mask, "algorithm": cell.algorithm, "n_folds": len(cell.folds)}
+        for score in (*TESTED, *UNTESTED):
+            row[f"{score}_mean"], row[f"{score}_sd"] = cell.summary("mean", score), cell.summary("sd", score)
+            if score in TESTED:
+                tests = cell.tests_of(score)
+                for scheme in schemes:
+                    known = scheme in tests.index
+                    row[f"{score}_p_{scheme}"] = tests.loc[scheme, "p"] if known else np.nan
+                    row[f"{score}_null_mean_{scheme}"] = tests.loc[scheme, "null_mean"] if known else np.nan
+        row["r2_pooled"] = cell.summary("pooled", "r2")
+        row["n_distinct_pooled"] = int(cell.summary("pooled", "n_distinct"))
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def cross_validation_columns(table):
+    """Describe the columns of `cross_validation_table`."""
+    described = {
+        "mask": "mask of the images",
+        "algorithm": "regression on the principal components",
+        "n_folds": "folds of the cross-validation",
+        "r2_pooled": "r2 of the predictions of all folds together",
+        "n_distinct_pooled": "different trials among the predictions of all folds",
+    }
+    for column in table.columns.difference(list(described)):
+        score, _, kind = column.rpartition("_")
+        if kind in ("mean", "sd") and not score.endswith("_null"):
+            name = {"mean": "mean", "sd": "standard deviation (of the population)"}[kind]
+            described[column] = f"{score}: {name} over folds"
+        elif "_null_mean_" in column:
+            described[column] = (
+                f"mean of the null scores of {column.split('_null_mean_')[0]}, permutation scheme {kind}"
+            )
+        else:
+            described[column] = f"p of the mean {column.split('_p_')[0]}, permutation scheme {kind}; n/a: not run"
+    return described
+
+
+def other_datasets_table(results):
+    """Collect the scores of every final model on the other datasets, the least favourable first.
+
+    Parameters
+    ----------
+    results : StudyResults
+
+    Returns
+    -------
+    table : DataFrame or None
+        One row for each dataset and cell, R2 rising; None for a study with one dataset.
+    """
+    parts = [
+        cell.test_metrics.assign(mask=cell.mask, algorithm=cell.algorithm)
+        for cell in results.regressions.values()
+        if len(cell.test_metrics)
+    ]
+    if not parts:
+        return None
+    table = pd.concat(parts, ignore_index=True).sort_values(["r2", "mask", "algorithm"], kind="stable")
+    first = ["dataset", "mask", "algorithm", *SCORE_NAMES, "n_components", "n_train", "n_test"]
+    return table[first].reset_index(drop=True)
+
+
+OTHER_DATASETS_COLUMNS = {
+    "dataset": "dataset that the final model was tested on; none of its trials was used for training",
+    "mask": "mask of the images",
+    "algorithm": "regression on the principal components",
+    "r2": "coefficient of determination; no permutation test is run on another dataset",
+    "pearson_r": "Pearson correlation of observed and predicted scores",
+    "mae": "mean absolute error, in the unit of the (transformed) score",
+    "rmse": "root mean squared error, in the unit of the (transformed) score",
+    "r2_within": "r2 after subtracting each participant's mean from scores and predictions",
+    "r2_between": "r2 of the participants' means",
+    "r2_baseline": "r2 of predicting the mean of the training scores",
+    "n_components": "principal components kept",
+    "n_train": "trials trained on",
+    "n_test": "trials tested",
+}
+
+
+def cross_validation_markdown(results):
+    """Write Table 1 as Markdown: scores as mean ± SD over folds, p (null mean) for each permutation scheme."""
+    schemes = _schemes(results)
+    header = ["mask", "algorithm"]
+    for score in TESTED:
+        header += [SCORE_NAMES[score], *(f"p {scheme} (null mean)" for scheme in schemes)]
+    lines = []
+    for cell in results.regressions.values():
+        line = [cell.mask, cell.algorithm]
+        for score in TESTED:
+            tests = cell.tests_of(score)
+            line.append(_mean_sd(cell, score))
+            line += [_p_and_null(tests.loc[scheme]) if scheme in tests.index else "not run" for scheme in schemes]
+        lines.append(line + [_mean_sd(cell, score) for score in UNTESTED])
+    header += [SCORE_NAMES[score] for score in UNTESTED]
+    example = next(iter(results.regressions.values()))
+    n = ", ".join(f"{scheme} {int(test.n)}" for scheme, test in example.tests_of("r2").iterrows())
+    note = (
+        f"Mean ± SD over {len(example.folds)} folds. p = (1 + null scores at or above the observed) / (1 + "
+        "permutations); "
+        f"permutations: {n}. Scores without a p were not tested. R² baseline: predicting the mean of the training "
+        "scores.\n"
+    )
+    return _markdown("Table 1. Cross-validation", header, lines, note, results.synthetic)
+
+
+def other_datasets_markdown(results):
+    """Write Table 2 as Markdown, or the line that says why there is none."""
+    table = other_datasets_table(results)
+    title = "Table 2. Test on the other dataset"
+    if table is None:
+        return f"### {title}\n\nThe study has one dataset: no model could be tested on another.\n"
+    header = ["dataset", "mask", "algorithm", *SCORE_NAMES.values(), "trials"]
+    lines = [
+        [
+            row.dataset,
+            row.mask,
+            row.algorithm,
+            *(_number(getattr(row, score)) for score in SCORE_NAMES),
+            f"{row.n_test:.0f}",
+        ]
+        for row in table.itertuples()
+    ]
+    note = "The final model of each cell, the least favourable first. No permutation test is run on another dataset.\n"
+    return _markdown(title, header, lines, note, results.synthetic)
+
+
+def _markdown(title, header, lines, note, synthetic):
+    rows = [header, ["---"] * len(header), *lines]
+    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return f"### {title}\n\n{SYNTHETIC_NOTE if synthetic else ''}{body}\n\n{note}"
+
+
+def _schemes(results):
+    return list(dict.fromkeys(scheme for cell in results.regressions.values() for scheme in cell.tests_of("r2").index))
+
+
+def _mean_sd(cell, score):
+    return f"{_number(cell.summary('mean', score))} ± {_number(cell.summary('sd', score))}"
+
+
+def _p_and_null(test):
+    return f"{test.p:.2g} ({_number(test.null_mean)})" if test.p == test.p else "n/a"
+
+
+def _number(value):
+    return "n/a" if value != value else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -1,0 +1,83 @@
+"""Draw the figures and write the tables, pages, notebook and report of the study, from outputs/ alone."""
+
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from multiprocessing import get_context
+
+from facepain.figures.catalogue import draw_figure, list_figures
+from facepain.pages.site import write_site
+from facepain.progress import Progress
+from facepain.result_tables import (
+    OTHER_DATASETS_COLUMNS,
+    cross_validation_columns,
+    cross_validation_markdown,
+    cross_validation_table,
+    other_datasets_markdown,
+    other_datasets_table,
+)
+from facepain.results import load_results
+from provenance.repository import object_ids
+from provenance.stage import n_workers, run_stage
+
+_figures = {}  # of this process: results are read once in each, not sent between them
+
+
+def main(cell, outputs):
+    results = read_results(cell.settings)
+    write_tables(results, outputs)
+    names = list(list_figures(results, cell.settings))
+    words = draw_all(names, cell.settings, outputs.path("."))
+    drawn = {name: said for name, said in words.items() if "skipped" not in said}
+    skipped = {name: said["skipped"] for name, said in words.items() if "skipped" in said}
+    told = {"figures": drawn, "skipped": skipped}
+    outputs.write_json("captions.json", told)
+    write_site(results, cell.settings, told, object_ids("outputs"), outputs)
+    for name, reason in skipped.items():
+        print(f"plot: {name} is not drawn: {reason}")
+    print(f"plot: {len(drawn)} figures" + (", labelled as synthetic" if results.synthetic else ""))
+
+
+def read_results(settings):
+    """Read what the settings name."""
+    return load_results("outputs", settings["masks"], settings["algorithms"], settings["target"])
+
+
+def write_tables(results, outputs):
+    """Write Table 1 and, where there is another dataset, Table 2."""
+    table = cross_validation_table(results)
+    outputs.write_table("table-1.tsv", table, cross_validation_columns(table))
+    outputs.write_text("table-1.md", cross_validation_markdown(results))
+    tests = other_datasets_table(results)
+    if tests is None:
+        print("plot: table-2.tsv is not written: one dataset only")
+    else:
+        outputs.write_table("table-2.tsv", tests, OTHER_DATASETS_COLUMNS)
+    outputs.write_text("table-2.md", other_datasets_markdown(results))
+
+
+def draw_all(names, settings, folder):
+    """Draw every figure, on as many processes as there are workers; their number changes no byte."""
+    jobs = min(n_workers(), len(names))
+    prepare(settings) if jobs == 1 else None
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), prepare, (settings,)) if jobs > 1 else nullcontext()
+    with pool as workers, Progress(len(names), "plot") as progress:
+        words = {}
+        outcomes = (workers.map if jobs > 1 else map)(draw, names, [str(folder)] * len(names))
+        for name, said in zip(names, outcomes, strict=True):
+            words[name] = said
+            progress()
+    return words
+
+
+def prepare(settings):
+    """Make this process ready to draw."""
+    _figures.update(list_figures(read_results(settings), settings))
+
+
+def draw(name, folder):
+    """Draw and save one figure in this process; return its words."""
+    return draw_figure(_figures, name, folder)
+
+
+if __name__ == "__main__":
+    run_stage("plot", main)
