@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from facepain.errors import InputError
 from provenance import annex_dataset
 from provenance.annex_dataset import build_dataset, is_annexed, remove_tree

@@ -9,11 +9,12 @@ import time
 from collections import namedtuple
 from pathlib import Path
 
-import make_inputs
 import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+
+import make_inputs
 from facepain.errors import InputError
 from facepain.input_files import format_json, format_table, store_gzip
 from make_inputs import DATASET_IDS

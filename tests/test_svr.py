@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.svm import SVR
+
 from facepain import svr
 from facepain.svr import solve_svr
-from sklearn.svm import SVR
 
 
 def make_scores(rng, n, k, n_targets):
