@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from facepain.errors import InputError
-from provenance.annex_dataset import build_dataset
+from provenance.annex_dataset import build_dataset, remove_tree
 from provenance.repository import ROOT, git
 
 # The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
@@ -65,7 +65,10 @@ def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
     design_name = design_name or recorded(into / "contrasts", "facepain-design") or "full"
     commits = {name: find_commit(into / name, pins.get(name)) for name in names}
     for name, commit in commits.items():
-        if commit is not None:
+        if commit is not None and (lost := lost_content(into / name)):
+            print(f"{into / name}: the content of {lost} file(s) is lost; built anew", flush=True)
+            remove_tree(into / name)
+        elif commit is not None:
             print(f"{into / name}: there, at commit {commit[:10]}")
             continue
         require_own_id(into / name)
@@ -112,6 +115,13 @@ def find_commit(path, pin):
             "goes back if it is an older one, or move it elsewhere and try again"
         )
     return commit
+
+
+def lost_content(path):
+    """Count the files without content of a synthetic dataset, which can be built again; 0 for any other."""
+    if recorded(path, "datalad-id") not in ("", DATASET_IDS[path.name]):
+        return 0
+    return sum(not file.exists() for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
 
 
 def require_own_id(path):

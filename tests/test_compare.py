@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from scipy import stats
 
 from facepain.fingerprints import fingerprint, fingerprint_files
 from facepain.outputs import OutputFolder
@@ -80,6 +81,46 @@ def test_a_picture_may_differ_in_a_trace(folders, rng):
         for folder, content in zip(folders, (pixels, other), strict=True):
             plt.imsave(folder.path("f.png"), content)
         assert grade(folders, "f.png").grade == expected
+
+
+def test_a_drawing_may_differ_in_the_last_digits_of_a_coordinate_and_in_ids(folders):
+    text = '<g id="m1234567890"><path d="M 10.25 20.5"/></g><use href="#m1234567890"/><text>R2 {}</text>'
+    other_id = text.replace("m1234567890", "m0987654321")
+    changes = (
+        (text.format("0.2"), IDENTICAL),
+        (other_id.replace("10.25", "10.251").format("0.2"), WITHIN),
+        (text.replace("10.25", "11.25").format("0.2"), DIFFERENT),
+        (text.format("0.3"), DIFFERENT),
+        (text.replace("use", "line").format("0.2"), DIFFERENT),
+    )
+    for changed, expected in changes:
+        for folder, content in zip(folders, (text.format("0.2"), changed), strict=True):
+            folder.write_text("f.svg", content)
+        assert grade(folders, "f.svg").grade == expected
+    assert grade(folders, "f.svg").detail == "'line' where 'use' is recorded"
+
+
+def test_p_maps_may_differ_as_the_z_scores_that_they_stand_for(folders, rng):
+    z = round_map(rng.normal(scale=2, size=120)).astype(float)
+    step = map_step(np.abs(z).max())
+    nearby = np.argmin(np.abs(np.abs(z) - 0.7))  # where p moves most with z
+    for change, expected in ((0, IDENTICAL), (step, WITHIN), (5 * step, DIFFERENT)):
+        other = z.copy()
+        other[nearby] += change
+        for folder, values in zip(folders, (z, other), strict=True):
+            folder.write_p_map("b_p.nii.gz", 2 * stats.norm.sf(np.abs(values)), MASK)
+        assert grade(folders, "b_p.nii.gz").grade == expected
+
+
+def test_signals_are_exact(folders, rng):
+    signals = rng.normal(size=(5, 7)).astype(np.float32)
+    other = signals.copy()
+    other[2, 3] = np.nextafter(other[2, 3], np.float32(9))
+    for folder, values in zip(folders, (signals, other), strict=True):
+        np.save(folder.path("signals.npy"), values)
+    found = grade(folders, "signals.npy")
+    assert found.grade == DIFFERENT
+    assert found.detail.startswith("1 of 35 values") and found.detail.endswith("first at (2, 3)")
 
 
 def test_what_cannot_be_read_is_different(folders):

@@ -34,7 +34,7 @@ def ensure_annex(root=ROOT):
     require_git_annex()
     if ensure_identity(root):
         print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
-    if not git("config", "annex.uuid", check=False, root=root):
+    if not is_initialised(root):
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone")
     for key, value in (*MISSING_HOOK.items(), *_filters()):
@@ -42,13 +42,18 @@ def ensure_annex(root=ROOT):
             git("config", "--local", key, value, root=root)
 
 
+def is_initialised(root=ROOT):
+    return bool(git("config", "annex.uuid", check=False, root=root))
+
+
 def _filters():
-    """Name git-annex by its path in this clone's filters, lest a plain `git status` fail outside of the environment."""
+    """Name git-annex by its path, lest a plain `git status` or `git commit` (its hook) fail outside of the environment."""
     program = shlex.quote(shutil.which("git-annex"))
     return [
         ("filter.annex.smudge", f"{program} smudge -- %f"),
         ("filter.annex.clean", f"{program} smudge --clean -- %f"),
         ("filter.annex.process", f"{program} filter-process"),
+        ("alias.annex", f"!{program}"),
     ]
 
 

@@ -1,5 +1,7 @@
 """Check what the study needs on a machine; name each problem with its mend, in one line."""
 
+import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -8,7 +10,10 @@ import sys
 from facepain.errors import InputError
 from provenance import environment
 from provenance.cells import INPUTS
-from provenance.repository import ROOT, changed_files, git, object_ids
+from provenance.disclosure import is_participant_level
+from provenance.integrity import broken_files, is_pointer
+from provenance.repository import ROOT, changed_files, git, git_folder, is_absent, object_ids, require_writable
+from provenance.runner import MARKER
 
 DISK_NEEDED = 4e9  # environment, inputs, outputs and a scratch copy, in bytes
 MEMORY_NEEDED = 3e9
@@ -86,14 +91,78 @@ def check_inputs():
             raise InputError(f"{path}: not installed; `make inputs`")
         if git("rev-parse", "HEAD", root=ROOT / path) != commit:
             raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
-    return "inputs: installed at the recorded commits"
+        lost = [name for name in object_ids(root=ROOT / path) if is_absent(name, ROOT / path)]
+        if lost:
+            raise InputError(
+                f"{path}: the content of {len(lost)} file(s) is missing, such as {lost[0]}; "
+                f"`make inputs` builds synthetic ones again, `datalad get {path}` fetches others"
+            )
+        broken = broken_files(object_ids(root=ROOT / path), ROOT / path)
+        if broken:
+            raise InputError(
+                f"{path}/{broken[0]}: its content does not fit its checksum; "
+                f"`git -C {path} annex fsck {broken[0]}` sets it aside, then `make inputs`"
+            )
+    return "inputs: installed at the recorded commits, with all content"
 
 
 def check_results():
-    broken = [name for name in ("outputs", "figures") if not os.access(ROOT / name, os.W_OK) and (ROOT / name).exists()]
-    if broken:
-        raise InputError(f"{broken[0]}: cannot be written to; `chmod u+w {broken[0]}`")
+    for name in ("outputs", "figures"):
+        require_writable(name)
     return "results: outputs and figures can be written"
+
+
+def check_content():
+    results = object_ids("outputs", "figures")
+    broken = broken_files(results)
+    if broken:
+        raise InputError(f"{broken[0]}: its content does not fit its checksum; `make all` makes it again")
+    return f"content: what is here of {len(results)} results fits its checksums"
+
+
+def check_annexed():
+    """Find what was saved before the annex was ready, and so lies in git, where it travels with every clone."""
+    results = git("ls-files", "--stage", "-z", "--", "outputs", "figures").split("\0")
+    for mode, path in ((line[:6], line.partition("\t")[2]) for line in results if line):
+        if mode != "120000" and is_participant_level(path) and not is_pointer(ROOT / path):
+            raise InputError(
+                f"{path}: lies in git and not in the annex, so that whoever has the history has it; "
+                "undo its commit before anything is pushed, `make setup`, then save it again"
+            )
+    return "annexed: no participant-level result lies in git"
+
+
+def check_lock():
+    lock = git_folder().parent / "index.lock"
+    if lock.exists():
+        shown = os.path.relpath(lock, ROOT)
+        raise InputError(f"{shown}: another git is at work here or was killed; if none runs, `rm {shown}`")
+    return "lock: no git is at work here"
+
+
+def check_interrupted():
+    marker = git_folder() / MARKER
+    if marker.exists():
+        with open(git_folder() / "lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return "runs: one is at work"
+        folder = json.loads(marker.read_text())["folder"]
+        raise InputError(f"{folder}: a run of it was interrupted; `make all` puts it back and goes on")
+    return "runs: none was interrupted"
+
+
+def check_branch():
+    if not git("symbolic-ref", "--quiet", "HEAD", check=False):
+        raise InputError("branch: HEAD is detached, so that new results would belong to no branch; `git checkout main`")
+    return f"branch: {git('symbolic-ref', '--short', 'HEAD')}"
+
+
+def check_history():
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        raise InputError("history: this clone is shallow, so that no run record can be found; `git fetch --unshallow`")
+    return "history: whole"
 
 
 def check_disk():
@@ -106,7 +175,7 @@ def check_disk():
 def check_memory():
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if total < MEMORY_NEEDED:
-        raise InputError(f"memory: {total / 1e9:.1f} GB, and {MEMORY_NEEDED / 1e9:.0f} GB are needed; take a larger machine")
+        raise InputError(f"memory: {total / 1e9:.1f} GB; {MEMORY_NEEDED / 1e9:.0f} GB are needed: take a larger one")
     return f"memory: {total / 1e9:.0f} GB"
 
 
@@ -124,6 +193,12 @@ CHECKS = (
     check_tree,
     check_inputs,
     check_results,
+    check_content,
+    check_annexed,
+    check_lock,
+    check_interrupted,
+    check_branch,
+    check_history,
     check_disk,
     check_memory,
     check_cores,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from facepain.errors import InputError
 from provenance.records import unconditional_pins
+from provenance.runner import only_one
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "requirements.lock"
@@ -29,7 +30,9 @@ def ensure_environment():
     """
     if not is_ready():
         if not has_stamp():
-            make_environment()
+            with only_one():
+                if not has_stamp():  # another process may have made it meanwhile
+                    make_environment()
         python = str(VENV / "bin" / "python")
         os.execv(python, [python, *sys.argv])
     os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from provenance.integrity import broken_files
 from provenance.records import RECORD, describe_inputs
 from provenance.repository import ROOT, git, is_absent, object_ids
 
@@ -21,8 +22,8 @@ def assess(cells, root=ROOT):
     """Assess every cell against HEAD.
 
     A cell is fresh if its record equals the description of its present inputs, the last commit that touched its folder
-    is its own run, and the content of all its files is here. It is absent if it was never made or if content is missing
-    in this clone; else it is stale.
+    is its own run, and the content of all its files is here and fits its checksums. It is absent if it was never made
+    or if content is missing or broken in this clone; else it is stale.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ def assess(cells, root=ROOT):
     states : dict of str to Freshness
         By cell name, in the order given.
     """
-    ids = object_ids("code", "inputs", "outputs", "figures", "requirements.lock", root=root)
+    ids = object_ids(root=root)
     shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
     return {cell.name: _assess(cell, ids, shallow, root) for cell in cells}
 
@@ -53,6 +54,9 @@ def _assess(cell, ids, shallow, root):
     missing = [path for path in outputs if is_absent(path, root)]
     if missing:
         return Freshness(ABSENT, (f"the content of {len(missing)} file(s) is not in this clone",))
+    broken = broken_files(outputs, root)
+    if broken:
+        return Freshness(ABSENT, tuple(f"the content of {path} does not fit its checksum" for path in broken))
     return Freshness(FRESH)
 
 

@@ -29,7 +29,7 @@ def describe_inputs(cell, ids=None, root=ROOT):
     description : dict
         ``command``, ``code`` and ``data`` (object ids by path), ``packages`` (locked versions), ``settings``.
     """
-    ids = object_ids("code", "inputs", "outputs", "requirements.lock", root=root) if ids is None else ids
+    ids = object_ids(root=root) if ids is None else ids
     modules, imported = imported_modules(cell.script, root)
     locked = locked_versions((root / "requirements.lock").read_text())
     return {
@@ -44,9 +44,10 @@ def describe_inputs(cell, ids=None, root=ROOT):
 def is_read(cell, path):
     """Tell whether a cell reads a path: it is named, lies in a named folder or fits a named pattern.
 
-    The record of an upstream cell is not read: what matters of it are its results.
+    The record of an upstream cell is not read, what matters of it are its results; but the report tells the settings and
+    commands of every result from their records.
     """
-    if path.endswith("/" + RECORD):
+    if path.endswith("/" + RECORD) and cell.stage != "plot":
         return False
     return any(path == read or path.startswith(read + "/") or fnmatch(path, read) for read in cell.reads)
 
@@ -91,7 +92,7 @@ def imported_modules(script, root=ROOT):
 # What runs a stage and records it computes nothing of a result: a better message in it must not rerun every model.
 MACHINERY = "code/provenance/"
 # Names of modules that differ from those of their distributions.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "jupyter_client": "jupyter-client"}
 
 
 def _imported_names(tree):

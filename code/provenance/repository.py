@@ -1,6 +1,7 @@
 """What this project asks of git: ids of objects, the state of the tree, the last commit of a path."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from facepain.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
+DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
@@ -22,13 +24,16 @@ def git(*arguments, check=True, root=ROOT):
     # Inside a git hook, GIT_DIR and its like would name another repository.
     environment = {key: value for key, value in os.environ.items() if key not in FOREIGN}
     # git-annex lies beside the interpreter, in an environment that may not be active.
+    # A mere look must not take the lock that a save elsewhere needs.
+    environment["GIT_OPTIONAL_LOCKS"] = "0"
     environment["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True
     )
     if check and done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise InputError(f"git {arguments[0]} failed: {last}")
+        full = "; no space is left on this disk: make room" if shutil.disk_usage(root).free < DISK_FULL else ""
+        raise InputError(f"git {arguments[0]} failed: {last}{full}")
     return done.stdout.strip("\n")
 
 
@@ -38,7 +43,7 @@ def object_ids(*paths, revision="HEAD", root=ROOT):
     Parameters
     ----------
     *paths : str
-        From the root; a folder stands for all that it holds.
+        From the root; a folder stands for all that it holds, none for everything.
 
     Returns
     -------
@@ -86,3 +91,18 @@ def git_folder(root=ROOT):
     folder = Path(git("rev-parse", "--absolute-git-dir", root=root)) / "facepain"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+def require_writable(path, root=ROOT):
+    """Stop if nothing could be written at a path: a folder of its own or the nearest one above it.
+
+    Raises
+    ------
+    InputError
+    """
+    place = root / path
+    while not place.exists():
+        place = place.parent
+    if not os.access(place, os.W_OK | os.X_OK):
+        shown = os.path.relpath(place, root)
+        raise InputError(f"{shown} cannot be written to; `chmod u+w {shown}`, or mount its disk for writing")

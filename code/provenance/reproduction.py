@@ -12,7 +12,7 @@ ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
 UPDATED, NEW, GONE = "updated", "new", "gone"
 
 
-def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT):
+def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, strictly=False):
     """Compare a folder's files at two commits.
 
     Parameters
@@ -25,27 +25,29 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT):
         Repository that holds both commits, and the content of `after`.
     recorded_root : Path
         Repository that may hold the content recorded at `before`.
+    strictly : bool
+        Count every change as a difference, whatever the inputs, and hold the record of the inputs to it too.
 
     Returns
     -------
     grades : dict of str to tuple (str, str)
-        By path: a grade of `provenance.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or GONE;
-        and the detail.
+        By path: a grade of `provenance.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or
+        GONE; and the detail.
     """
     old, new = (object_ids(folder, revision=revision, root=root) for revision in (before, after))
     record = f"{folder}/{RECORD}"
     same_inputs = old.get(record) == new.get(record)
     grades = {}
     for path in sorted(old.keys() | new.keys()):
-        if path == record:
+        if path == record and not strictly:
             continue
         if old.get(path) == new.get(path):
             grades[path] = ("identical", "")
         elif path not in old:
-            grades[path] = (NEW, "")
+            grades[path] = ("different", "is not among the recorded files") if strictly else (NEW, "")
         elif path not in new:
-            grades[path] = (GONE, "")
-        elif not same_inputs:
+            grades[path] = ("different", "the run does not write it") if strictly else (GONE, "")
+        elif not same_inputs and not strictly:
             grades[path] = (UPDATED, "made from other inputs than the recorded one")
         else:
             grades[path] = _grade_content(path, before, after, root, recorded_root)
@@ -54,7 +56,7 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT):
 
 def _grade_content(path, before, after, root, recorded_root):
     # Only here, because a run that changes nothing needs none of the heavy packages.
-    from provenance.compare import DIFFERENT, compare_files
+    from provenance.compare import DIFFERENT
     from provenance.fingerprints import compare_fingerprints
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -64,9 +66,16 @@ def _grade_content(path, before, after, root, recorded_root):
             return DIFFERENT, "the recomputed content is not here"
         if recorded is None:
             grade = compare_fingerprints(path, before, recomputed, root)
-        else:
-            grade = compare_files(recorded, recomputed)
-        return grade.grade, grade.detail
+            return grade.grade, grade.detail
+        return grade_files(recorded, recomputed)
+
+
+def grade_files(recorded, recomputed):
+    """Compare two files; return grade and detail."""
+    from provenance.compare import compare_files
+
+    grade = compare_files(recorded, recomputed)
+    return grade.grade, grade.detail
 
 
 def content_at(path, revision, root, object_root, scratch):

@@ -3,14 +3,26 @@
 import fcntl
 import json
 import os
-import signal
+import shutil
 import subprocess
+import sys
+import time
 from contextlib import contextmanager
+from pathlib import Path
 
 from facepain.errors import InputError
 from provenance.freshness import ABSENT, FRESH, assess
-from provenance.repository import ROOT, changed_files, git, git_folder, require_clean_tree
+from provenance.guard import end_group
+from provenance.integrity import broken_files
+from provenance.records import is_read
+from provenance.repository import ROOT, changed_files, git, git_folder, object_ids, require_clean_tree, require_writable
 from provenance.reproduction import GONE, UPDATED, grade_outputs
+
+MARKER = "running.json"
+LOCK_PATIENCE = 3.0  # seconds: a git at work keeps its lock for less
+DISK_LOW = 50e6  # bytes
+KEEP_LOGS = 30 * 86400  # seconds
+HELD = []  # descriptors of the locks that this process holds
 
 
 def run_stage_cells(cells, root=ROOT):
@@ -52,21 +64,50 @@ def run_cell(cell, reproduces, root=ROOT):
     reproduces : bool
         Whether a record with the same inputs may exist, so that a difference would count.
     """
+    require_writable(cell.folder, root)
+    set_broken_aside(cell, root)
     before = git("rev-parse", "HEAD", root=root)
-    marker = git_folder(root) / "running.json"
-    marker.write_text(json.dumps({"cell": cell.name, "folder": cell.folder, "pid": os.getpid()}))
+    marker = git_folder(root) / MARKER
+    write_whole(marker, json.dumps({"cell": cell.name, "folder": cell.folder, "started": time.time()}))
     command = ["datalad", "-l", "error", "-f", "disabled", "run", "-m", cell.name]
     for read in cell.reads:
         command += ["--input", read]
     finished = supervise([*command, "--output", cell.folder, cell.command], root)
     if finished != 0:
-        restore(cell.folder, root)
-        marker.unlink()
-        raise InputError(f"{cell.name} failed, see above; nothing of it was kept")
-    marker.unlink()
+        free = shutil.disk_usage(root).free
+        restore_interrupted(root, quietly=True)
+        # DataLad does not always say so.
+        cause = f"{free / 1e6:.0f} MB of disk are free: make room" if free < DISK_LOW else "see above"
+        raise InputError(f"{cell.name} failed, {cause}; nothing of it was kept")
     grades = grade_outputs(cell.folder, before, root=root, recorded_root=root)
     put_back = reproduces and put_back_if_equal(cell, grades, before, root)
     log_outcome({"cell": cell.name, "ran": True, "outputs": grades, "put_back": put_back}, root)
+    # Last of all: whatever ends this process before leaves a note of the folder that may be half-changed.
+    marker.unlink()
+
+
+def set_broken_aside(cell, root):
+    """Move content that does not fit its checksum out of the way, into ``.git/annex/bad``.
+
+    Raises
+    ------
+    InputError
+        If an input is broken, which no stage can make again.
+    """
+    ids = object_ids("outputs", "figures", *cell.reads, root=root)
+    for path in broken_files([path for path in ids if path.startswith(cell.folder + "/")], root):
+        git("annex", "fsck", "--quiet", "--", path, check=False, root=root)
+    read = [path for path in ids if is_read(cell, path)]
+    for inputs in (root / read for read in cell.reads if read.startswith("inputs/")):
+        if (inputs / ".git").exists():
+            tracked = object_ids(root=inputs)
+            for path in broken_files(tracked, inputs):
+                raise InputError(
+                    f"{inputs.name}/{path}: its content does not fit its checksum; set it aside with `git -C "
+                    f"{inputs.relative_to(root)} annex fsck {path}`, then `make inputs` or `datalad get` brings it back"
+                )
+    for path in broken_files(read, root):
+        raise InputError(f"{path}: its content does not fit its checksum; `make {path.split('/')[1]}` makes it again")
 
 
 def put_back_if_equal(cell, grades, before, root):
@@ -85,7 +126,7 @@ def put_back_if_equal(cell, grades, before, root):
 
 
 def supervise(command, root):
-    """Run a command in a process group of its own and end the whole group if this process is told to stop.
+    """Run a command in a process group of its own, of which nothing is left when this function or process ends.
 
     Returns
     -------
@@ -94,42 +135,85 @@ def supervise(command, root):
     """
     environment = {**os.environ, "FACEPAIN_SUPERVISOR": str(os.getpid())}
     process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
-
-    def stop(number, _frame):
-        raise KeyboardInterrupt(number)
-
-    previous = signal.signal(signal.SIGTERM, stop)
+    guard = subprocess.Popen(
+        [sys.executable, "-I", str(Path(__file__).with_name("guard.py")), str(process.pid)],
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=HELD,
+    )
     try:
         return process.wait()
     except KeyboardInterrupt:
-        os.killpg(process.pid, signal.SIGKILL)
+        end_group(process.pid)
         process.wait()
         restore_interrupted(root)
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        # A command that was killed alone leaves children, which must not write on.
+        if process.poll() is not None:
+            end_group(process.pid)
+            guard.stdin.write(b"done")
+        guard.stdin.close()
+        guard.wait()
 
 
-def restore_interrupted(root=ROOT):
+def restore_interrupted(root=ROOT, quietly=False):
     """Undo what an interrupted run left in its own output folder, and say so."""
-    marker = git_folder(root) / "running.json"
+    marker = git_folder(root) / MARKER
     if not marker.exists():
         return
-    folder = json.loads(marker.read_text())["folder"]
-    if changed_files(root):
-        print(f"an earlier run was interrupted: {folder} is put back to its last commit")
+    interrupted = json.loads(marker.read_text())
+    remove_stale_locks(interrupted.get("started", 0), root)
+    folder = interrupted["folder"]
+    if any(line[3:].startswith(folder) for line in changed_files(root)):
+        if not quietly:
+            print(f"an earlier run was interrupted: {folder} is put back to its last commit")
         restore(folder, root)
+    # Half-written results would fill the disk.
+    shutil.rmtree(git_folder(root) / "partial", ignore_errors=True)
     marker.unlink()
+
+
+def remove_stale_locks(started, root):
+    """Remove the locks that a killed run left in ``.git``; wait for those of a git that is at work.
+
+    Parameters
+    ----------
+    started : float
+        When the killed run began: an older lock is not its own.
+
+    Raises
+    ------
+    InputError
+        If a lock stays that is not of this run.
+    """
+    folder = git_folder(root).parent
+    names = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "annex/index.lock")
+    candidates = [folder / name for name in names] + list((folder / "refs/heads").rglob("*.lock"))
+    for lock in candidates:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while lock.exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        if not lock.exists():
+            continue
+        if lock.stat().st_mtime < started:
+            shown = os.path.relpath(lock, root)
+            raise InputError(f"{shown}: another git is at work here or was killed; if none runs, `rm {shown}`")
+        lock.unlink(missing_ok=True)
 
 
 def restore(folder, root=ROOT):
     """Put an output folder back to its last commit."""
-    lock = git_folder(root).parent / "index.lock"
-    lock.unlink(missing_ok=True)
     git("reset", "--quiet", "--", folder, root=root, check=False)
     if git("ls-tree", "HEAD", "--", folder, root=root):
         git("checkout", "--quiet", "HEAD", "--", folder, root=root)
     git("clean", "-fdq", "--", folder, root=root)
+
+
+def write_whole(path, text):
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)
 
 
 @contextmanager
@@ -141,21 +225,35 @@ def only_one(root=ROOT):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            print(f"waiting: process {file.read().strip() or '?'} is running stages in this repository", flush=True)
+            print(f"waiting: process {file.read().strip() or '?'} is at work in this repository", flush=True)
             fcntl.flock(file, fcntl.LOCK_EX)
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield
+        # A guard inherits the lock, and with it keeps it while orphans are ended.
+        os.set_inheritable(file.fileno(), False)
+        HELD.append(file.fileno())
+        try:
+            yield
+        finally:
+            HELD.remove(file.fileno())
+
+
+def outcomes_path(root=ROOT):
+    """Return where the present ``make`` notes what it did; two at once keep apart."""
+    return git_folder(root) / f"outcomes-{os.environ.get('MAKE_RUN', 'alone')}.jsonl"
 
 
 def begin_log(root=ROOT):
-    """Forget the outcomes of an earlier ``make``."""
-    (git_folder(root) / "outcomes.jsonl").unlink(missing_ok=True)
+    """Forget the outcomes of earlier calls of ``make``."""
+    outcomes_path(root).unlink(missing_ok=True)
+    for path in git_folder(root).glob("outcomes-*.jsonl"):
+        if time.time() - path.stat().st_mtime > KEEP_LOGS:
+            path.unlink(missing_ok=True)
 
 
 def log_outcome(outcome, root=ROOT):
-    with open(git_folder(root) / "outcomes.jsonl", "a") as file:
+    with open(outcomes_path(root), "a") as file:
         file.write(json.dumps(outcome) + "\n")
 
 
@@ -169,7 +267,7 @@ def verdict(root=ROOT):
     reproduced : bool
         False if any output is different from the recorded one although its inputs are the same.
     """
-    path = git_folder(root) / "outcomes.jsonl"
+    path = outcomes_path(root)
     outcomes = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     ran = [outcome for outcome in outcomes if outcome["ran"]]
     graded = [(path, *grade) for outcome in ran for path, grade in outcome["outputs"].items()]
@@ -189,7 +287,7 @@ def sum_up(graded, opening):
     lines : list of str
     reproduced : bool
     """
-    bad = [entry for entry in graded if entry[1] in ("different", GONE)]
+    bad = [entry for entry in graded if entry[1] in ("different", "not verified", GONE)]
     notes = bad + [entry for entry in graded if entry[1] == "equal within tolerance"]
     lines = [f"{path}: {grade}{', ' + detail if detail else ''}" for path, grade, detail in notes]
     counts = {}

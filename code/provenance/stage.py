@@ -76,6 +76,12 @@ def require_inputs(cell, root=ROOT):
             if not (root / read / ".git").exists():
                 raise InputError(f"{read} is not installed here; `make inputs` installs it")
             continue
+        if not read.startswith("outputs/"):
+            if not object_ids(read, root=root):
+                raise InputError(f"{read}: not a committed file of this repository; add and commit it, or correct the params")
+            if is_absent(read, root):
+                raise InputError(f"{read} is not in this clone; `datalad get {read}` fetches it from a clone that has it")
+            continue
         stage = read.split("/")[1]
         tracked = object_ids(read, root=root) or {read: None}
         for path in tracked:
@@ -88,7 +94,7 @@ def require_inputs(cell, root=ROOT):
 
 def working_ids():
     """Return the object ids at HEAD, but of the working tree for code that was edited since: what really runs."""
-    ids = object_ids("code", "inputs", "outputs", "requirements.lock")
+    ids = object_ids()
     edited = git("ls-files", "--modified", "--others", "--exclude-standard", "--", "code").splitlines()
     for path in edited:
         if (ROOT / path).is_file():

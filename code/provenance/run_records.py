@@ -1,0 +1,66 @@
+"""Find and read the records that ``datalad run`` left in commit messages."""
+
+import json
+from dataclasses import dataclass
+
+from provenance.repository import ROOT, git
+
+OPENING, CLOSING = "=== Do not change lines below ===", "^^^ Do not change lines above ^^^"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of a cell, as recorded.
+
+    Attributes
+    ----------
+    commit : str
+    date : str
+        Of the commit, ISO 8601.
+    command : str
+        Relative to the root.
+    inputs, outputs : tuple of str
+        As declared.
+    """
+
+    commit: str
+    date: str
+    command: str
+    inputs: tuple
+    outputs: tuple
+
+
+def find_runs(folder, revision="HEAD", root=ROOT):
+    """Yield the run records of the commits that touched a folder or file, the last first.
+
+    Yields
+    ------
+    record : RunRecord
+    """
+    history = git("log", "--format=%H%x1f%cI%x1f%B%x1e", revision, "--", folder, root=root)
+    for entry in filter(None, history.split("\x1e")):
+        commit, date, message = entry.strip("\n").split("\x1f")
+        record = parse_record(message)
+        if record:
+            yield RunRecord(commit, date, record["cmd"], tuple(record["inputs"]), tuple(record["outputs"]))
+
+
+def last_run(cell, revision="HEAD", root=ROOT):
+    """Return the last run record of a cell, whatever options stood in its command; None if it was never run."""
+    opening = ["python", cell.script, *cell.names]
+    for record in find_runs(cell.folder, revision, root):
+        if record.command.split()[: len(opening)] == opening:
+            return record
+    return None
+
+
+def parse_record(message):
+    """Return the record in a commit message as DataLad wrote it, None if there is none."""
+    _, found, rest = message.partition(OPENING)
+    if not found or "[DATALAD RUNCMD]" not in message:
+        return None
+    try:
+        record = json.loads(rest.partition(CLOSING)[0])
+    except json.JSONDecodeError:
+        return None
+    return record if isinstance(record.get("cmd"), str) else None

@@ -1,0 +1,39 @@
+"""Other processors, thread counts, languages, folders, dates: every output comes out the same to the byte."""
+
+import csv
+import os
+import shutil
+import sys
+
+import pytest
+from repositories import run
+
+pytestmark = pytest.mark.slow
+# Kernels that every x86-64 processor since 2013 can run; threads; language and time zone: the date differs by a day.
+MACHINES = (
+    ("Nehalem", 1, "C", "Pacific/Kiritimati"),
+    ("Sandybridge", 2, "de_DE.UTF-8", "Etc/GMT+12"),
+    ("Haswell", 2, "tr_TR.UTF-8", "UTC"),
+)
+KERNEL = (
+    "import numpy, threadpoolctl; numpy.ones((2, 2)) @ numpy.ones((2, 2)); "
+    "print({pool['architecture'] for pool in threadpoolctl.threadpool_info() if pool['user_api'] == 'blas'})"
+)
+
+
+@pytest.mark.parametrize(("kernel", "n_threads", "language", "zone"), MACHINES)
+def test_verify_finds_every_output_identical(finished_study, tmp_path, kernel, n_threads, language, zone):
+    environment = {
+        "OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": str(n_threads), "N_JOBS": str(n_threads),
+        "LC_ALL": language, "TZ": zone, "TMPDIR": str(tmp_path / "ein anderer Ordner"),
+    }  # fmt: skip
+    if kernel.lower() not in run([sys.executable, "-c", KERNEL], tmp_path, **environment).stdout.lower():
+        pytest.skip(f"this BLAS or processor has no kernel {kernel}")
+    os.mkdir(environment["TMPDIR"])
+    folder = tmp_path / "another folder"
+    shutil.copytree(finished_study[0], folder, symlinks=True)
+    done = run(["make", "verify"], folder, check=False, **environment)
+    with open(folder / ".git/facepain/verification.tsv", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t"))
+    assert [row for row in rows if row["grade"] != "identical"] == [], done.stdout
+    assert done.returncode == 0 and len(rows) > 250
