@@ -7,9 +7,11 @@ import numpy as np
 import pandas as pd
 
 from facepain.errors import InputError
-from facepain.extraction import extract_signals, flag_outliers, inspect_images, mask_on_grid
+from facepain.extraction import extract_signals, flag_outliers, inspect_images
+from facepain.masks import load_mask, mask_on_grid, require_coverage
 from facepain.outputs import read_table
 from facepain.progress import Progress
+from facepain.signals import SignalsWriter, read_rows
 from provenance.stage import require_disk, run_stage
 
 QUALITY_COLUMNS = {
@@ -30,18 +32,23 @@ def main(cell, outputs):
     settings = cell.settings
     trials = read_table("outputs/prep/trials.tsv")
     paths = [Path("inputs/contrasts") / contrast for contrast in trials["contrast"]]
-    images = inspect_images(paths, settings["analyze_orientation"], settings["mixed_grids"])
-    mask = mask_on_grid(Path(settings["mask_file"]), images.grid)
+    images = inspect_images(paths, settings, trials.get("volume"))
+    mask, coverage = mask_on_grid(load_mask(mask_name, settings["mask_files"]), images.grid, mask_name)
+    require_coverage(mask_name, coverage, settings["min_coverage"])
     require_disk(2 * len(paths) * mask.sum() * 4, f"extract {mask_name}")
 
     path = outputs.path("signals.npy")
-    signals = np.lib.format.open_memmap(path, "w+", np.float32, (len(paths), int(mask.sum())))
-    with Progress(len(paths), f"extract {mask_name}") as progress:
-        quality, finite = extract_signals(images, mask, signals, progress)
+    signals = SignalsWriter(path, len(paths), int(mask.sum()))
+    with signals, Progress(len(paths), f"extract {mask_name}") as progress:
+        quality, finite = extract_signals(images, mask, signals, progress, settings["zeros"])
+    if settings["non_finite"] == "drop":
+        coverage *= finite.mean()
+        require_coverage(mask_name, coverage, settings["min_coverage"])
     if not finite.all():
-        mask = treat_non_finite(signals, path, mask, finite, settings["non_finite"])
-    signals.flush()
+        mask = treat_non_finite(path, mask, finite, settings["non_finite"])
 
+    about = {"definition": settings["mask_files"], "coverage": round(coverage, 6), "n_voxels": int(mask.sum())}
+    outputs.write_json("mask.json", about)
     outputs.write_image("mask.nii.gz", nibabel.Nifti1Image(mask.astype(np.uint8), images.grid.affine))
     table = trials[["participant_id", "trial"]].assign(row=np.arange(len(trials)), **quality)
     table = table.assign(
@@ -51,26 +58,25 @@ def main(cell, outputs):
     )
     outputs.write_table("quality.tsv", pd.DataFrame(table)[list(QUALITY_COLUMNS)], QUALITY_COLUMNS)
     print(
-        f"extract {mask_name}: {len(paths)} images, {mask.sum()} voxels, {(~finite).sum()} not finite "
+        f"extract {mask_name}: {len(paths)} images, {mask.sum()} voxels, {coverage:.0%} of the "
+        f"mask, {(~finite).sum()} not finite "
         f"({settings['non_finite']}), {sum(images.resampled)} resampled, {table['outlier'].sum()} outlying"
     )
 
 
-def treat_non_finite(signals, path, mask, finite, treatment):
+def treat_non_finite(path, mask, finite, treatment):
     """Drop the voxels that are not finite in every image from the file and the mask, or set them to 0."""
-    if treatment == "zero":
-        for row in signals:
-            row[~np.isfinite(row)] = 0
-        return mask
-    if not finite.any():
+    if not finite.any() and treatment == "drop":
         raise InputError("no voxel of the mask is finite in every image; exclude the images that lack most of it")
-    kept = np.lib.format.open_memmap(path.with_suffix(".kept"), "w+", np.float32, (len(signals), int(finite.sum())))
-    for row in range(len(signals)):
-        kept[row] = signals[row, finite]
-    kept.flush()
-    path.with_suffix(".kept").replace(path)
+    kept = finite if treatment == "drop" else np.ones_like(finite)
+    aside = path.with_suffix(".treated")
+    n_trials = np.load(path, mmap_mode="r").shape[0]
+    with SignalsWriter(aside, n_trials, int(kept.sum())) as treated:
+        for row, values in enumerate(read_rows(path)):
+            treated[row] = np.where(np.isfinite(values), values, 0)[kept]
+    aside.replace(path)
     mask = mask.copy()
-    mask[mask] = finite
+    mask[mask] = kept
     return mask
 
 

@@ -4,15 +4,9 @@ import json
 from pathlib import Path
 
 from facepain.errors import InputError
+from facepain.image_names import IMAGE_ENDINGS, match_images, name_images
 from facepain.outputs import read_table
-from facepain.tables import (
-    IMAGE_ENDINGS,
-    check_range,
-    match_images,
-    read_trials,
-    summarize,
-    usable_trials,
-)
+from facepain.tables import check_range, check_varies, read_trials, summarize, usable_trials
 from provenance.stage import run_stage
 
 BEHAVIOR, CONTRASTS = Path("inputs/behavior"), Path("inputs/contrasts")
@@ -22,6 +16,7 @@ TRIAL_COLUMNS = {
     "run": "fMRI run, from 1",
     "trial": "painful trial, counted over the runs of a participant, from 1",
     "contrast": "first-level contrast image of the trial, below inputs/contrasts",
+    "volume": "volume of that image, from 1; only where images hold several",
 }
 SUMMARY_COLUMNS = {
     "dataset": "dataset described",
@@ -32,21 +27,16 @@ SUMMARY_COLUMNS = {
 
 def main(cell, outputs):
     target = cell.settings["target"]
-    trials = read_trials(BEHAVIOR / "trials.tsv", target)
-    check_range(trials, target, cell.settings.get("target_min"), cell.settings.get("target_max"))
-    match_images(trials, find_images(CONTRASTS))
+    trials = join_trials(cell.settings)
     usable = usable_trials(trials)
-    if usable.empty:
-        raise InputError(f"{BEHAVIOR / 'trials.tsv'}: every trial is excluded; keep some")
-
     for dataset, of_dataset in usable.groupby("dataset"):
         study = {
             "target": of_dataset[target].tolist(),
             "group": of_dataset["participant_id"].tolist(),
-            "data": [str(CONTRASTS / contrast) for contrast in of_dataset["contrast"]],
+            "data": [name_image(row) for row in of_dataset.to_dict("records")],
         }
         outputs.write_json(f"{dataset}.json", study)
-    columns = [*TRIAL_COLUMNS, target]
+    columns = [column for column in (*TRIAL_COLUMNS, target) if column in usable]
     described = TRIAL_COLUMNS | {target: "score to predict"}
     outputs.write_table("trials.tsv", usable[columns], described, exact=True)
 
@@ -58,6 +48,36 @@ def main(cell, outputs):
         print(f"prep: {dataset}: {count} of {(trials['dataset'] == dataset).sum()} trials are usable")
     if usable["dataset"].nunique() == 1:
         print("prep: one dataset only: no test set and no classifier")
+
+
+def join_trials(settings):
+    """Read the table of trials, name the image of each and check both.
+
+    Parameters
+    ----------
+    settings : dict
+        The table ``prep`` of the params.
+
+    Returns
+    -------
+    trials : DataFrame
+        Excluded trials included.
+    """
+    target, pattern = settings["target"], settings.get("images")
+    trials = read_trials(settings["table"], target, settings.get("columns"), pattern)
+    if (trials["excluded"] != "").all():
+        raise InputError(f"{settings['table']}: every trial is excluded; expected usable ones; keep some")
+    check_range(trials, target, settings.get("target_min"), settings.get("target_max"))
+    check_varies(trials, target)
+    trials, expected = name_images(trials, find_images(CONTRASTS), pattern)
+    match_images(trials, expected, settings["images_without_trial"])
+    return trials
+
+
+def name_image(trial):
+    """Return the path of a trial's image from the root, with its volume as SPM writes it where there are several."""
+    path = str(CONTRASTS / trial["contrast"])
+    return f"{path},{trial['volume']}" if "volume" in trial else path
 
 
 def is_synthetic(folder):

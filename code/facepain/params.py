@@ -43,6 +43,11 @@ def _count(low):
 
 
 TEXT = (lambda value: isinstance(value, str) and value.strip() != "", "a text")
+TABLES = (
+    lambda value: TEXT[0](value) or (isinstance(value, list) and bool(value) and all(map(TEXT[0], value))),
+    "a path, or a list of paths of JSON dictionaries",
+)
+TABLE_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
 NAMES = (
     lambda value: (
         isinstance(value, list)
@@ -62,12 +67,23 @@ SCHEMES = _list_of(*PERMUTATION_SCHEMES)
 # A key, what its value must satisfy, and that condition in words. OPTIONAL keys may be left out.
 SCHEMA = {
     "seed": _count(0),
-    "prep": {"target": TEXT, "target_min": _number(), "target_max": _number()},
+    "prep": {
+        "table": TABLES,
+        "target": TEXT,
+        "target_min": _number(),
+        "target_max": _number(),
+        "images": TEXT,
+        "images_without_trial": _one_of("refuse", "ignore"),
+        "columns": dict.fromkeys(TABLE_COLUMNS, TEXT),
+    },
     "extract": {
         "masks": NAMES,
         "non_finite": _one_of("drop", "zero"),
         "mixed_grids": _one_of("refuse", "continuous", "nearest"),
+        "target_grid": TEXT,
         "analyze_orientation": _one_of("unknown", "radiological", "neurological"),
+        "zeros": _one_of("value", "missing"),
+        "min_coverage": _number(0, 1),
         "mask_files": {"*": TEXT},
     },
     "regress": {
@@ -103,7 +119,9 @@ SCHEMA = {
         "percentile": _number(0, 100, high_open=True),
     },
 }
-OPTIONAL = {"prep.target_min", "prep.target_max"}
+OPTIONAL = {"prep.target_min", "prep.target_max", "prep.images", "prep.columns", "extract.target_grid"} | {
+    f"prep.columns.{column}" for column in TABLE_COLUMNS
+}
 
 
 def load_params(path):

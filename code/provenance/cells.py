@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from facepain.errors import InputError
+from facepain.mask_expressions import definitions_used, mask_files
 
 STAGES = ("prep", "extract", "regress", "classify", "plot")
 INPUTS = ("inputs/contrasts", "inputs/behavior", "inputs/masks")
@@ -110,20 +111,25 @@ def make_cell(params, options, stage, *names):
     return Cell(
         stage=stage,
         names=names,
-        reads=_reads(stage, *names),
+        reads=_reads(params, stage, *names),
         folder="figures" if stage == "plot" else "/".join(("outputs", stage, *names)),
         settings=_settings(params, options, stage, names),
         flags=_flags(options, stage),
     )
 
 
-def _reads(stage, *names):
+def _reads(params, stage, *names):
     if stage == "prep":
         return ("inputs/behavior", "inputs/contrasts")
     if stage == "extract":
-        return ("outputs/prep/trials.tsv", "inputs/contrasts", "inputs/masks")
+        files = mask_files(names[0], params["extract"]["mask_files"])
+        files += [params["extract"]["target_grid"]] if "target_grid" in params["extract"] else []
+        # A subdataset is read as a whole: what is committed of it here is its commit.
+        files = {"/".join(file.split("/")[:2]) if file.startswith("inputs/") else file for file in files}
+        return ("outputs/prep/trials.tsv", "inputs/contrasts", *sorted(files - {"inputs/contrasts"}))
     if stage == "plot":
-        return ("outputs/classify", "outputs/regress", "outputs/prep")
+        records = (f"outputs/extract/{mask}/inputs.json" for mask in params["extract"]["masks"])  # for the report's methods
+        return ("outputs/classify", "outputs/regress", "outputs/prep", *records)
     extract = f"outputs/extract/{names[0]}"
     # The last made first: where both are missing, the command that makes it makes the other too.
     return (f"{extract}/signals.npy", f"{extract}/mask.nii.gz", "outputs/prep/trials.tsv")
@@ -135,7 +141,7 @@ def _settings(params, options, stage, names):
     if stage == "extract":
         (mask,) = names
         del settings["masks"]
-        settings["mask_file"] = settings.pop("mask_files")[mask]
+        settings["mask_files"] = definitions_used(mask, settings["mask_files"])
     if stage == "regress":
         _, algorithm = names
         for other in ("lasso", "ridge", "svr", "algorithms"):

@@ -1,0 +1,287 @@
+"""Put one's own datasets in the place of the synthetic ones, on a branch of its own, and go back.
+
+Which datasets belong in ``inputs`` is what the branch records; `put_in_place` makes it so. A dataset that has to make
+way is moved to ``.git/facepain/datasets``, whole, and comes back when its branch does: going there and back
+loses nothing and fetches nothing.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from facepain.errors import InputError
+from make_inputs import DATASET_IDS
+from provenance.annex_dataset import remove_tree
+from provenance.cells import INPUTS
+from provenance.own_dataset import clone_dataset, dataset_id, import_files, take_up_changes
+from provenance.repository import ROOT, git, git_folder, object_ids, require_clean_tree
+
+BRANCH = "own-study"
+NOTICE = "PRIVATE.md"
+NOTICE_TEXT = """\
+# Not for publishing
+
+This branch was made by `make own`: it records where data of one's own lie, and results made from them. As long as
+this file is here, `git push` and `datalad push` from the clone that made it refuse to send it (.git/hooks/pre-push).
+Remove it, in a commit, when all that this branch holds may be seen.
+"""
+HOOK = f"""\
+#!/bin/sh
+# Written by `make own`: a commit that holds {NOTICE} is not published by accident.
+refs=$(cat)
+for object in $(printf '%s\\n' "$refs" | awk '{{ print $2 }}'); do
+    if git cat-file -e "$object:{NOTICE}" 2>/dev/null; then
+        echo "not pushed: this commit records private data; read {NOTICE}, remove it in a commit to publish" >&2
+        exit 1
+    fi
+done
+next="$(dirname "$0")/pre-push.next"
+if [ -x "$next" ]; then printf '%s\\n' "$refs" | "$next" "$@"; fi
+"""
+URL = re.compile(r"^([a-z+.-]+://|[\w.-]+@[\w.-]+:|[\w.-]{2,}:(?!\\))")
+
+
+def start(sources, only=None):
+    """Make the branch ``own-study`` with other datasets in ``inputs`` and no results; all or nothing.
+
+    Parameters
+    ----------
+    sources : dict of str to str
+        By name below ``inputs``: a DataLad dataset (path or URL), a folder of files, or one file. Names that are left
+        out keep their dataset.
+    only : str, optional
+        Names of the contrast images to take from a folder, such as ``con_*``.
+
+    Raises
+    ------
+    InputError
+        If a source cannot be used; the repository is then as it was.
+    """
+    require_clean_tree()
+    if git("branch", "--list", BRANCH):
+        raise InputError(
+            f"there is a branch {BRANCH} already; `git switch {BRANCH}` and `make inputs` go to it, "
+            f"`git branch -m {BRANCH} another-name` keeps it aside, then try again"
+        )
+    for name in ("contrasts", "behavior"):
+        if not sources.get(name):
+            raise InputError(f"{name.upper()}= is missing; expected a folder, a dataset's path or its URL")
+    found = {name: find_source(name, source) for name, source in sources.items() if source}
+    came_from = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False) or git("rev-parse", "HEAD")
+    # make stops its children by SIGTERM; as an exception it undoes what is half-made.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("own: stopped; the repository is as it was"))
+    building = {name: ROOT / "inputs" / f".{name}.building" for name in found}
+    try:
+        for name, (kind, source) in found.items():
+            remove_if_there(building[name])
+            make = clone_dataset if kind == "dataset" else import_files
+            make(source, building[name], *([] if kind == "dataset" else [name, only]))
+        switch(came_from, found, building)
+    finally:
+        for folder in building.values():
+            remove_if_there(folder)
+    print(
+        f"on the branch {BRANCH}, which starts without results; `make check` looks at the data, "
+        f"`make synthetic` goes back"
+    )
+
+
+def find_source(name, source):
+    """Tell what kind a source is: ``dataset`` or ``files``; return it with its absolute path or URL."""
+    if URL.match(source) and not os.path.exists(source):
+        return "dataset", source
+    path = Path(source).expanduser().absolute()
+    if not path.exists():
+        raise InputError(f"{name.upper()}={source}: no such folder or file; expected a path that is here, or a URL")
+    if not os.access(path, os.R_OK | (os.X_OK if path.is_dir() else 0)):
+        raise InputError(f"{name.upper()}={source}: may not be read by you; `chmod u+rX` it, or ask its owner")
+    if path.is_relative_to(ROOT):
+        raise InputError(f"{name.upper()}={source}: lies in this repository; move it beside, where it stays yours")
+    if path.is_file() and name == "contrasts":
+        path = path.parent
+    is_repository = (path / ".git").exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir())
+    return ("dataset" if is_repository else "files"), str(path)
+
+
+def switch(came_from, found, building):
+    """Make the branch and its commit from datasets that are ready; undo everything if a step fails."""
+    parked, done = {}, False
+    try:
+        git("switch", "--quiet", "--create", BRANCH)
+        git("config", f"branch.{BRANCH}.facepain-from", came_from)
+        results = [folder for folder in ("outputs", "figures") if object_ids(folder)]
+        if results:
+            git("rm", "-r", "--quiet", "--", *results)
+        for name, (kind, source) in found.items():
+            path = ROOT / "inputs" / name
+            if is_installed(path):
+                parked[path] = park(path)
+            remove_if_there(path)
+            os.replace(building[name], path)
+            record(name, "./inputs/" + name if kind == "files" else source, dataset_id(path))
+        (ROOT / NOTICE).write_text(NOTICE_TEXT, encoding="utf-8")
+        git("-c", "advice.addEmbeddedRepo=false", "add", ".gitmodules", NOTICE, *(f"inputs/{name}" for name in found))
+        git("commit", "--quiet", "--message", "Put one's own datasets in the place of the synthetic ones")
+        install_hook()
+        done = True
+    finally:
+        if not done:
+            git("reset", "--quiet", "--hard", check=False)
+            git(
+                "switch",
+                "--quiet",
+                *([] if git("branch", "--list", came_from) else ["--detach"]),
+                came_from,
+                check=False,
+            )
+            git("branch", "--quiet", "-D", BRANCH, check=False)
+            for path, place in parked.items():
+                remove_if_there(path)
+                os.replace(place, path)
+
+
+def record(name, url, id_):
+    """Write to ``.gitmodules`` which dataset belongs at a place and where it comes from."""
+    section = f"submodule.inputs/{name}"
+    git("config", "--file", ".gitmodules", "--remove-section", section, check=False)
+    values = {"path": f"inputs/{name}", "url": url, "datalad-id": id_, "update": "none"}
+    if url.startswith("ria+"):
+        values["datalad-url"] = url
+    for key, value in values.items():
+        if value:
+            git("config", "--file", ".gitmodules", f"{section}.{key}", value)
+
+
+def install_hook():
+    """Refuse to push private commits; a hook that is there, such as git-annex's own, runs after this one."""
+    path = ROOT / git("rev-parse", "--git-path", "hooks/pre-push")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.read_text() != HOOK:
+        os.replace(path, path.with_name("pre-push.next"))
+    path.write_text(HOOK)
+    path.chmod(0o755)
+
+
+def refresh():
+    """Record what changed in the folders that the datasets here were made from.
+
+    Raises
+    ------
+    InputError
+        If this is no branch of one's own.
+    """
+    require_clean_tree()
+    if not (ROOT / NOTICE).exists():
+        raise InputError(
+            "CONTRASTS= and BEHAVIOR= are missing; expected a folder, a dataset's path or its URL for each"
+        )
+    changed = [path for path in INPUTS if take_up_changes(ROOT / path)]
+    if changed:
+        git("add", *changed)
+        git("commit", "--quiet", "--message", "Take up changes of one's own files")
+    print(f"own: {', '.join(changed) or 'nothing'} changed")
+
+
+def go_back():
+    """Switch to the branch that one's own study started from, and put its datasets in place."""
+    if (ROOT / NOTICE).exists():
+        require_clean_tree()
+        branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False)
+        origin = git("config", f"branch.{branch}.facepain-from", check=False) or "main"
+        known = git("branch", "--list", origin)
+        git("switch", "--quiet", *([] if known else ["--detach"]), origin)
+        print(f"on {origin}; `git switch {branch}` and `make inputs` go to your own study again")
+    put_in_place()
+
+
+def put_in_place():
+    """Bring the datasets that this branch records to ``inputs``; move others aside."""
+    if (ROOT / NOTICE).exists():
+        install_hook()
+    for name, path in ((path.split("/")[1], ROOT / path) for path in INPUTS):
+        if not object_ids(f"inputs/{name}"):
+            continue
+        if is_installed(path) and not belongs(path, name):
+            park(path)
+        if is_installed(path):
+            continue
+        aside = [place for place in sorted(parking().iterdir()) if belongs(place, name)]
+        if aside:
+            remove_if_there(path)
+            os.replace(aside[0], path)
+        elif recorded(name, "datalad-id") != DATASET_IDS[name]:
+            fetch(name)
+
+
+def belongs(path, name):
+    """Tell whether a dataset is the one that this branch records: by its id, or by its commit where one has no id."""
+    wanted, found = recorded(name, "datalad-id"), dataset_id(path)
+    if wanted and found:
+        return wanted == found
+    commit = object_ids(f"inputs/{name}").get(f"inputs/{name}", "")
+    return subprocess.run(["git", "cat-file", "-e", commit], cwd=path, capture_output=True).returncode == 0
+
+
+def recorded(name, key):
+    return git("config", "--file", ".gitmodules", f"submodule.inputs/{name}.{key}", check=False)
+
+
+def fetch(name):
+    print(f"inputs/{name}: fetching the dataset from {recorded(name, 'url')}", flush=True)
+    done = subprocess.run(
+        ["datalad", "-l", "error", "-f", "disabled", "get", "--no-data", f"inputs/{name}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode or not is_installed(ROOT / "inputs" / name):
+        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise InputError(
+            f"inputs/{name} cannot be fetched from {recorded(name, 'url')} ({said}); "
+            "correct its url in .gitmodules, or go back by `make synthetic`"
+        )
+
+
+def park(path):
+    """Move a dataset aside, whole; return where it is."""
+    if (path / ".git").is_file():
+        raise InputError(
+            f"{path.relative_to(ROOT)} keeps its history elsewhere; `datalad drop --what all -d {path}` it first"
+        )
+    changed = git("status", "--porcelain", root=path).splitlines()
+    if changed:
+        raise InputError(
+            f"{path.relative_to(ROOT)} has {len(changed)} file(s) that differ from its last "
+            f"commit, such as {changed[0][3:]}; "
+            f"keep them with `datalad save -d {path.relative_to(ROOT)}`, then try again"
+        )
+    place = parking() / (dataset_id(path) or git("rev-parse", "HEAD", root=path))
+    if place.exists():
+        raise InputError(
+            f"{place} is taken by another copy of {path.relative_to(ROOT)}; remove the one that is not needed"
+        )
+    os.replace(path, place)
+    path.mkdir()  # as git keeps the place of a subdataset that is not installed
+    return place
+
+
+def parking():
+    folder = git_folder() / "datasets"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def is_installed(path):
+    return (path / ".git").exists()
+
+
+def remove_if_there(path):
+    if path.is_dir() and not path.is_symlink():
+        if any(path.iterdir()):
+            remove_tree(path)
+        else:
+            shutil.rmtree(path)
