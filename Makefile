@@ -3,11 +3,17 @@
 
 PYTHON ?= python3
 STUDY := $(PYTHON) code/study.py
+# Tells apart what two calls of make at once have done.
+export MAKE_RUN := $(shell echo $$PPID)
 # Set on the command line, these stand in the recorded command; N_JOBS changes no result and is not recorded.
 export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS
+# What to explain and where to publish.
+export RESULT SINCE TO PRIVATE
+# Where one's own data lie.
+export CONTRASTS BEHAVIOR MASKS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs prep extract regress classify plot status verify doctor test bench help
+.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain publish doctor test bench help
 .NOTPARALLEL:
 
 all: plot ## reproduce the study: set up, run what is stale or absent, end with a verdict
@@ -18,6 +24,15 @@ setup: ## make the environment and the annex ready; everything below does it whe
 
 inputs: setup ## install the input subdatasets: the synthetic ones are rebuilt at the pinned commits
 	@$(STUDY) inputs
+
+own: setup ## use your own data, on a branch of its own: CONTRASTS=... BEHAVIOR=... [MASKS=... ONLY='con_*'], see docs/own-study.md
+	@$(STUDY) own
+
+synthetic: setup ## go back from your own data to the synthetic study
+	@$(STUDY) synthetic
+
+check: inputs ## report on the inputs before anything is computed: trials, grids, masks, suspicious images, costs
+	@$(STUDY) check
 
 prep: inputs ## join scores and images, apply exclusions
 	@$(STUDY) run prep
@@ -39,6 +54,12 @@ status: setup ## say which results are fresh, stale (and why) or absent
 
 verify: setup ## recompute everything beside the recorded results and compare [CELL="regress M1 lasso"]
 	@$(STUDY) verify $(CELL)
+
+explain: setup ## say what made a result, or what changed since a revision: RESULT=path [SINCE=rev]
+	@$(STUDY) explain
+
+publish: setup ## put group-level results into a store for everybody: TO=ria+file:///folder [PRIVATE=... for all results]
+	@$(STUDY) publish
 
 doctor: ## check git, annex, identity, disk, cores, tree; name the mend of each problem
 	@$(STUDY) doctor

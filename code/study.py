@@ -8,15 +8,24 @@ if sys.version_info < (3, 11):
         "name one with `make PYTHON=python3.11 ...`, or use conda: conda env create -f environment.yml"
     )
 
+import signal
+
+# While modules load there is nothing to put back: Ctrl-C ends at once, without a traceback.
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import argparse
 import os
 import subprocess
+import threading
+import time
 from pathlib import Path
 
+import own_study
 from facepain.errors import InputError
 from facepain.params import load_params
 from make_inputs import make_inputs
-from provenance import annex, doctor, environment, runner, verification
+from provenance import annex, doctor, environment, explanation, publication, runner, verification
 from provenance.cells import STAGES, Options, study_cells
 from provenance.freshness import FRESH, assess
 from provenance.repository import ROOT, changed_files, object_ids
@@ -24,6 +33,7 @@ from provenance.repository import ROOT, changed_files, object_ids
 
 def main():
     os.chdir(ROOT)
+    stop_cleanly()
     arguments = parse_arguments()
     try:
         if arguments.task == "doctor":
@@ -34,10 +44,34 @@ def main():
         return TASKS[arguments.task](arguments)
     except InputError as error:
         sys.exit(f"{arguments.task}: {error}")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # such as `make status | head`
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):  # such as `make status | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return None
+        place = f" {error.filename}" if error.filename else ""
+        sys.exit(f"{arguments.task}: {error.strerror or error}{place}; mend that, the same command goes on")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing half-made was kept; the same command goes on")
+
+
+def stop_cleanly():
+    """Take an order to end as Ctrl-C, and the death of the ``make`` that called as such an order."""
+
+    def stop(number, _frame):
+        raise KeyboardInterrupt(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, stop)
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if "MAKELEVEL" in os.environ:
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def parse_arguments():
@@ -49,13 +83,18 @@ def parse_arguments():
 
 def requested_cells():
     """Return the cells under the options that make exports: ``PARAMS``, ``N_PERMUTATIONS``, ``N_BOOTSTRAPS``."""
+    options = requested_options()
+    return study_cells(load_params(Path(options.params)), options)
+
+
+def requested_options():
     options = Options(
         os.environ.get("PARAMS") or Options.params, requested_count("N_PERMUTATIONS"), requested_count("N_BOOTSTRAPS")
     )
     path = Path(options.params)
     if path.is_absolute() or not object_ids(options.params):
         raise InputError(f"PARAMS={options.params} is not a committed file of this repository; add and commit it first")
-    return study_cells(load_params(path), options)
+    return options
 
 
 def requested_count(name):
@@ -68,13 +107,40 @@ def requested_count(name):
 
 
 def set_up(_arguments):
-    annex.ensure_annex()
+    if annex.is_initialised():
+        annex.ensure_annex()
+    else:
+        with runner.only_one():
+            annex.ensure_annex()
     runner.begin_log()
 
 
 def install_inputs(_arguments):
     with runner.only_one():
+        own_study.put_in_place()
         make_inputs(Path("inputs"))
+
+
+def install_own(_arguments):
+    sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks")}
+    with runner.only_one():
+        if any(sources.values()):
+            own_study.start(sources, os.environ.get("ONLY"))
+        else:
+            own_study.refresh()
+
+
+def return_to_synthetic(_arguments):
+    with runner.only_one():
+        own_study.go_back()
+        make_inputs(Path("inputs"))
+
+
+def check_inputs(_arguments):
+    from check import check  # imports what computes, which the other tasks do without
+
+    options = requested_options()
+    check(load_params(Path(options.params)))
 
 
 def run_stage(arguments):
@@ -109,6 +175,16 @@ def verify(arguments):
     return verification.verify(requested_cells(), " ".join(arguments.names))
 
 
+def explain(_arguments):
+    print("\n".join(explanation.explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
+
+
+def publish(_arguments):
+    with runner.only_one():
+        runner.restore_interrupted()
+        return publication.publish(os.environ.get("TO"), os.environ.get("PRIVATE"))
+
+
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
     return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
@@ -121,10 +197,15 @@ def run_benchmark(_arguments):
 TASKS = {
     "setup": set_up,
     "inputs": install_inputs,
+    "own": install_own,
+    "synthetic": return_to_synthetic,
+    "check": check_inputs,
     "run": run_stage,
     "status": show_status,
     "verdict": show_verdict,
     "verify": verify,
+    "explain": explain,
+    "publish": publish,
     "test": run_tests,
     "bench": run_benchmark,
 }
