@@ -31,8 +31,7 @@ def make_repository(folder, design="small"):
 
     The files are those of the working tree, so that a test speaks of the code at hand; they are committed there.
     """
-    run(["git", "clone", "--quiet", "--no-checkout", str(ROOT), str(folder)], ROOT)
-    run(["git", "reset", "--quiet"], folder)
+    run(["git", "init", "--quiet", "--initial-branch", "main", str(folder)], ROOT)
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT).stdout.split("\0")
     for name in filter(None, listed):
         source, target = ROOT / name, folder / name
@@ -41,7 +40,6 @@ def make_repository(folder, design="small"):
             shutil.copy(source, target)
     run(["git", "config", "user.name", "A tester"], folder)
     run(["git", "config", "user.email", "tester@example.invalid"], folder)
-    run(["git", "remote", "remove", "origin"], folder)
     run(["git", "add", "--all"], folder)
     run(["git", "commit", "--quiet", "--allow-empty", "--message", "Start over with no result"], folder)
     if design:

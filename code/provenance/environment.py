@@ -57,7 +57,7 @@ def has_stamp():
 
 def make_environment():
     """Make ``.venv`` and install the locked packages, verified by their hashes."""
-    print("setting up .venv with the packages of requirements.lock: about 800 MB on disk, a minute or two", flush=True)
+    print("setting up .venv with the packages of requirements.lock: about 1.1 GB on disk, a minute or two", flush=True)
     made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True)
     if made.returncode:
         shutil.rmtree(VENV, ignore_errors=True)
