@@ -7,13 +7,13 @@ STUDY := $(PYTHON) code/study.py
 export MAKE_RUN := $(shell echo $$PPID)
 # Set on the command line, these stand in the recorded command; N_JOBS changes no result and is not recorded.
 export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS
-# What to explain and where to publish.
-export RESULT SINCE TO PRIVATE
+# What to explain.
+export RESULT SINCE
 # Where one's own data lie.
 export CONTRASTS BEHAVIOR MASKS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain publish doctor test bench help
+.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain doctor test bench help
 .NOTPARALLEL:
 
 all: plot ## reproduce the study: set up, run what is stale or absent, end with a verdict
@@ -57,9 +57,6 @@ verify: setup ## recompute everything beside the recorded results and compare [C
 
 explain: setup ## say what made a result, or what changed since a revision: RESULT=path [SINCE=rev]
 	@$(STUDY) explain
-
-publish: setup ## put group-level results into a store for everybody: TO=ria+file:///folder [PRIVATE=... for all results]
-	@$(STUDY) publish
 
 doctor: ## check git, annex, identity, disk, cores, tree; name the mend of each problem
 	@$(STUDY) doctor

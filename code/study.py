@@ -25,7 +25,7 @@ import own_study
 from facepain.errors import InputError
 from facepain.params import load_params
 from make_inputs import make_inputs
-from provenance import annex, doctor, environment, explanation, publication, runner, verification
+from provenance import annex, doctor, environment, explanation, runner, verification
 from provenance.cells import STAGES, Options, study_cells
 from provenance.freshness import FRESH, assess
 from provenance.repository import ROOT, changed_files, object_ids
@@ -179,12 +179,6 @@ def explain(_arguments):
     print("\n".join(explanation.explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
 
 
-def publish(_arguments):
-    with runner.only_one():
-        runner.restore_interrupted()
-        return publication.publish(os.environ.get("TO"), os.environ.get("PRIVATE"))
-
-
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
     return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
@@ -205,7 +199,6 @@ TASKS = {
     "verdict": show_verdict,
     "verify": verify,
     "explain": explain,
-    "publish": publish,
     "test": run_tests,
     "bench": run_benchmark,
 }

@@ -97,6 +97,8 @@ def run(folder, *command):
     """Run a command as a user does, the environment's programs on the path."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     kept["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), kept["PATH"]])
+    for role in ("AUTHOR", "COMMITTER"):
+        kept |= {f"GIT_{role}_NAME": "A user", f"GIT_{role}_EMAIL": "user@example.invalid"}
     done = subprocess.run(command, cwd=folder, env=kept, capture_output=True, text=True)
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     return done.stdout
