@@ -135,7 +135,7 @@ def test_the_studys_own_dictionaries_are_read_as_they_are(tmp_path):
         study = {
             "target": [0, 2.5],
             "group": [f"s{number}"] * 2,
-            "data": [f"/home/x/inputs/s{number}/{trial}.hdr" for trial in (1, 2)],
+            "data": [f"/data/x/inputs/s{number}/{trial}.hdr" for trial in (1, 2)],
         }
         (tmp_path / f"dataset-{number}.json").write_text(json.dumps(study))
     trials = read_trials([tmp_path / "dataset-1.json", tmp_path / "dataset-2.json"], "facs")
