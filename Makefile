@@ -13,7 +13,7 @@ export RESULT SINCE
 export CONTRASTS BEHAVIOR MASKS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain doctor test bench help
+.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain on-demand doctor test bench help
 .NOTPARALLEL:
 
 all: plot ## reproduce the study: set up, run what is stale or absent, end with a verdict
@@ -58,6 +58,9 @@ verify: setup ## recompute everything beside the recorded results and compare [C
 explain: setup ## say what made a result, or what changed since a revision: RESULT=path [SINCE=rev]
 	@$(STUDY) explain
 
+on-demand: setup ## from now on let `datalad get` recompute what is stored nowhere: it then runs this repository's code
+	@$(STUDY) on-demand
+
 doctor: ## check git, annex, identity, disk, cores, tree; name the mend of each problem
 	@$(STUDY) doctor
 
@@ -68,4 +71,4 @@ bench: setup ## measure the speed that the README states
 	@$(STUDY) bench
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

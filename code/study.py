@@ -17,24 +17,25 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 import argparse
 import os
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import own_study
 from facepain.errors import InputError
 from facepain.params import load_params
 from make_inputs import make_inputs
-from provenance import annex, doctor, environment, explanation, runner, verification
+from provenance import annex, doctor, environment, explanation, on_demand, runner, verification
 from provenance.cells import STAGES, Options, study_cells
 from provenance.freshness import FRESH, assess
+from provenance.interruption import stop_cleanly, stop_with_caller
 from provenance.repository import ROOT, changed_files, object_ids
 
 
 def main():
     os.chdir(ROOT)
-    stop_cleanly()
     arguments = parse_arguments()
+    stop_cleanly()
+    if "MAKELEVEL" in os.environ or arguments.task == "serve":
+        stop_with_caller()
     try:
         if arguments.task == "doctor":
             return doctor.report()
@@ -52,26 +53,6 @@ def main():
         sys.exit(f"{arguments.task}: {error.strerror or error}{place}; mend that, the same command goes on")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing half-made was kept; the same command goes on")
-
-
-def stop_cleanly():
-    """Take an order to end as Ctrl-C, and the death of the ``make`` that called as such an order."""
-
-    def stop(number, _frame):
-        raise KeyboardInterrupt(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
-            signal.signal(number, stop)
-    parent = os.getppid()
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    if "MAKELEVEL" in os.environ:
-        threading.Thread(target=watch, daemon=True).start()
 
 
 def parse_arguments():
@@ -112,6 +93,8 @@ def set_up(_arguments):
     else:
         with runner.only_one():
             annex.ensure_annex()
+    if on_demand.is_enabled():
+        on_demand.refresh(requested_cells())
     runner.begin_log()
 
 
@@ -179,6 +162,16 @@ def explain(_arguments):
     print("\n".join(explanation.explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
 
 
+def recompute_on_demand(_arguments):
+    on_demand.enable(requested_cells())
+
+
+def serve_git_annex(arguments):
+    from provenance.special_remote import serve  # its package is needed nowhere else
+
+    serve(requested_cells(), *arguments.names)
+
+
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
     return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
@@ -199,6 +192,8 @@ TASKS = {
     "verdict": show_verdict,
     "verify": verify,
     "explain": explain,
+    "on-demand": recompute_on_demand,
+    "serve": serve_git_annex,
     "test": run_tests,
     "bench": run_benchmark,
 }

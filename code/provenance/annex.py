@@ -48,12 +48,14 @@ def is_initialised(root=ROOT):
 
 def _filters():
     """Name git-annex by its path, lest a plain `git status` or `git commit` (its hook) fail outside of the environment."""
-    program = shlex.quote(shutil.which("git-annex"))
+    found = shutil.which("git-annex")
+    program = shlex.quote(found)
     return [
         ("filter.annex.smudge", f"{program} smudge -- %f"),
         ("filter.annex.clean", f"{program} smudge --clean -- %f"),
         ("filter.annex.process", f"{program} filter-process"),
-        ("alias.annex", f"!{program}"),
+        # The programs of special remotes lie beside it.
+        ("alias.annex", f'!PATH={shlex.quote(os.path.dirname(found))}:"$PATH" {program}'),
     ]
 
 

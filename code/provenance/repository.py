@@ -13,28 +13,33 @@ DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
-def git(*arguments, check=True, root=ROOT):
-    """Run git in the repository and return its standard output, stripped.
+def git(*arguments, check=True, root=ROOT, lines=None):
+    """Run git in the repository and return its standard output, stripped; `lines` are given to a batch command.
 
     Raises
     ------
     InputError
         If git fails and `check` is true; the message holds git's last line.
     """
-    # Inside a git hook, GIT_DIR and its like would name another repository.
-    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN}
+    environment = without_foreign(os.environ)
     # git-annex lies beside the interpreter, in an environment that may not be active.
     # A mere look must not take the lock that a save elsewhere needs.
     environment["GIT_OPTIONAL_LOCKS"] = "0"
     environment["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(
-        ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True
-    )
+        ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True,
+        input="".join(f"{line}\n" for line in lines or ()),
+    )  # fmt: skip
     if check and done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         full = "; no space is left on this disk: make room" if shutil.disk_usage(root).free < DISK_FULL else ""
         raise InputError(f"git {arguments[0]} failed: {last}{full}")
     return done.stdout.strip("\n")
+
+
+def without_foreign(environment):
+    """Leave out what names another repository, as GIT_DIR does inside of a git hook or of git-annex."""
+    return {key: value for key, value in environment.items() if key not in FOREIGN}
 
 
 def object_ids(*paths, revision="HEAD", root=ROOT):
@@ -106,3 +111,10 @@ def require_writable(path, root=ROOT):
     if not os.access(place, os.W_OK | os.X_OK):
         shown = os.path.relpath(place, root)
         raise InputError(f"{shown} cannot be written to; `chmod u+w {shown}`, or mount its disk for writing")
+
+
+def write_whole(path, text):
+    """Write a file of local state so that nobody ever sees half of it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    os.replace(temporary, path)

@@ -15,7 +15,17 @@ from provenance.freshness import ABSENT, FRESH, assess
 from provenance.guard import end_group
 from provenance.integrity import broken_files
 from provenance.records import is_read
-from provenance.repository import ROOT, changed_files, git, git_folder, object_ids, require_clean_tree, require_writable
+from provenance.repository import (
+    ROOT,
+    changed_files,
+    git,
+    git_folder,
+    object_ids,
+    require_clean_tree,
+    require_writable,
+    without_foreign,
+    write_whole,
+)
 from provenance.reproduction import GONE, UPDATED, grade_outputs
 
 MARKER = "running.json"
@@ -133,7 +143,7 @@ def supervise(command, root):
     code : int
         Exit status of the command.
     """
-    environment = {**os.environ, "FACEPAIN_SUPERVISOR": str(os.getpid())}
+    environment = without_foreign(os.environ) | {"FACEPAIN_SUPERVISOR": str(os.getpid())}
     process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
     guard = subprocess.Popen(
         [sys.executable, "-I", str(Path(__file__).with_name("guard.py")), str(process.pid)],
@@ -208,12 +218,6 @@ def restore(folder, root=ROOT):
     if git("ls-tree", "HEAD", "--", folder, root=root):
         git("checkout", "--quiet", "HEAD", "--", folder, root=root)
     git("clean", "-fdq", "--", folder, root=root)
-
-
-def write_whole(path, text):
-    temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 @contextmanager

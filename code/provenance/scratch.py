@@ -1,0 +1,155 @@
+"""Recompute cells in a clone apart, each from the very code, settings and inputs of its own run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from facepain.errors import InputError
+from provenance.annex import ensure_annex
+from provenance.cells import INPUTS
+from provenance.integrity import is_corrupt
+from provenance.records import RECORD, is_read
+from provenance.repository import ROOT, changed_files, git, object_ids
+from provenance.reproduction import grade_files, grade_outputs
+from provenance.runner import supervise
+
+IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
+
+
+@dataclass
+class Scratch:
+    """A clone in which cells are recomputed, each at the commit of its own run.
+
+    Attributes
+    ----------
+    clone : Path
+        Where it lies; made here.
+    cells : list of Cell
+        All of the study, in order.
+    runs : dict of str to RunRecord
+        By cell name.
+    graded : dict of str to list of tuple (path, grade, detail)
+        Filled as cells are recomputed.
+    """
+
+    clone: Path
+    cells: list
+    runs: dict
+    graded: dict = field(default_factory=dict)
+    stand_ins: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        git("clone", "--quiet", str(ROOT), str(self.clone), root=ROOT)
+        ensure_annex(self.clone)
+        _install_inputs(self.clone)
+        self.recorded = git("rev-parse", "HEAD")
+
+    def recompute(self, cell):
+        """Recompute a cell, and before it what it reads and nobody stores; grade its outputs."""
+        run = self.runs[cell.name]
+        obstacle = self._provide_inputs(cell, run)
+        if obstacle:
+            self.graded[cell.name] = [(cell.folder, NOT_VERIFIED, obstacle)]
+            return
+        before = git("rev-parse", "HEAD", root=self.clone)
+        code = supervise(["datalad", "-l", "error", "-f", "disabled", "rerun", run.commit], self.clone)
+        if code:
+            git("reset", "--quiet", "--hard", before, root=self.clone)
+            self.graded[cell.name] = [(cell.folder, DIFFERENT, "its run record cannot be rerun, see above")]
+            return
+        grades = grade_outputs(cell.folder, self.recorded, root=self.clone, recorded_root=ROOT, strictly=True)
+        if before != run.commit:
+            grades.pop(f"{cell.folder}/{RECORD}", None)  # it names the stand-ins that were read
+        remade = object_ids(cell.folder, root=self.clone)
+        self.stand_ins |= {path: remade[path] for path, (grade, _) in grades.items() if grade == WITHIN}
+        grades |= self._grade_work_tree(cell, grades)
+        self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
+
+    def _provide_inputs(self, cell, run):
+        """Put the clone to the state of a run, with the content that the cell reads; return what stands in the way."""
+        self._check_out(run.commit)
+        missing = self._fetch(cell)
+        producers = [other for other in self.cells if any(path.startswith(other.folder + "/") for path in missing)]
+        for producer in producers:
+            if producer.name not in self.graded and self.runs[producer.name]:
+                print(f"    {producer.name}: recomputing what {cell.name} reads", flush=True)
+                self.recompute(producer)
+        self._check_out(run.commit)
+        missing = self._fetch(cell)
+        if any(path not in self.stand_ins for path in missing):
+            first = next(path for path in missing if path not in self.stand_ins)
+            return f"it reads {first}, whose recorded bytes are nowhere and did not come out again"
+        self._stand_in(missing)
+        # Unchanged is the rule; another state of the inputs is checked out only where this machine has it.
+        return self._align_inputs()
+
+    def _check_out(self, commit):
+        git("reset", "--quiet", "--hard", commit, root=self.clone)
+        git("clean", "-fdq", "--", "outputs", "figures", root=self.clone)
+
+    def _fetch(self, cell):
+        """Fetch what a cell reads of other cells; return the paths whose content is nowhere."""
+        outputs = object_ids("outputs", root=self.clone)
+        read = [path for path in outputs if is_read(cell, path)]
+        git("annex", "get", "--quiet", "--", *read, check=False, root=self.clone) if read else None
+        return [path for path in read if not (self.clone / path).exists()]
+
+    def _stand_in(self, missing):
+        """Let recomputed files that are equal within tolerance stand for recorded ones that nobody has."""
+        if not missing:
+            return
+        for path in missing:
+            git("update-index", "--cacheinfo", f"120000,{self.stand_ins[path]},{path}", root=self.clone)
+        git("checkout-index", "--force", "--", *missing, root=self.clone)
+        git("commit", "--quiet", "--message", "Read what was recomputed", root=self.clone)
+
+    def _align_inputs(self):
+        for path, commit in object_ids(*INPUTS, root=self.clone).items():
+            here = self.clone / path
+            if git("rev-parse", "HEAD", root=here) == commit:
+                continue
+            git("checkout", "--quiet", commit, check=False, root=here)
+            if git("rev-parse", "HEAD", root=here) != commit:
+                return f"it was made from {path} at commit {commit[:10]}, which is not on this machine"
+        return None
+
+    def _grade_work_tree(self, cell, grades):
+        """Grade files that differ from their last commit, or whose content here does not fit its checksum."""
+        found = {}
+        recomputed = object_ids(cell.folder, root=self.clone)
+        for line in changed_files():
+            path = line[3:]
+            if not path.startswith(cell.folder + "/"):
+                continue
+            if path not in recomputed:
+                found[path] = (DIFFERENT, "the run does not write it")
+            elif not (ROOT / path).is_file():
+                found[path] = (DIFFERENT, "its file was removed")
+            else:
+                found[path] = grade_files(ROOT / path, self.clone / path)
+        for path in grades.keys() - found.keys():
+            if grades[path][0] == IDENTICAL and is_corrupt(ROOT / path):
+                problem = "its content here does not fit its checksum"
+                grade, detail = grade_files(ROOT / path, self.clone / path)
+                found[path] = (DIFFERENT, f"{problem}: {detail}" if grade == DIFFERENT else problem)
+        return found
+
+
+def _install_inputs(clone):
+    """Put the inputs at their recorded commits: rebuilt where they are synthetic, else from this repository's."""
+    from make_inputs import DATASET_IDS, make_inputs
+
+    own = {name for name in DATASET_IDS if _is_synthetic(f"inputs/{name}", DATASET_IDS[name])}
+    for path in INPUTS:
+        if path.split("/")[1] in own:
+            continue
+        source = ROOT / path
+        if not (source / ".git").exists():
+            raise InputError(f"{path} is not installed here; `make inputs` installs it")
+        git("clone", "--quiet", str(source), str(clone / path), root=ROOT)
+        git("annex", "init", "--quiet", "scratch", root=clone / path)
+    make_inputs(clone / "inputs", names=sorted(own))
+
+
+def _is_synthetic(path, dataset_id):
+    found = git("config", "--file", ".gitmodules", f"submodule.{path}.datalad-id", check=False)
+    return found == dataset_id

@@ -1,0 +1,148 @@
+"""``datalad get`` without a store: what nobody has is recomputed, where that was asked for, and nothing else is."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from repositories import run
+
+pytestmark = pytest.mark.slow
+
+MAP = "outputs/regress/M1/lasso/weights_average.nii.gz"
+
+
+@pytest.fixture
+def clone(finished_study, tmp_path):
+    """A plain clone of ``main``, set up, that knows of no place with content."""
+    run(["git", "clone", "--quiet", "--single-branch", str(finished_study[0]), str(tmp_path / "clone")], tmp_path)
+    run(["git", "remote", "remove", "origin"], tmp_path / "clone")
+    run(["make", "setup"], tmp_path / "clone")
+    return tmp_path / "clone"
+
+
+def get(folder, *paths):
+    """Run ``datalad get``; return the exit status and all that it said."""
+    done = run(["datalad", "get", *paths], folder, check=False)
+    return done.returncode, done.stdout
+
+
+def test_nothing_runs_before_somebody_asked_for_it(clone):
+    # DataLad looks at a clone's own settings, and with them at the hint, where the dataset is named.
+    status, said = get(clone, "--dataset", ".", MAP)
+    assert status != 0
+    assert f"{MAP} is stored nowhere that this clone knows; `make regress` makes it" in said
+    assert "after `make on-demand`, `datalad get` recomputes it alone" in said
+    assert "recomputing" not in said
+
+
+def test_a_map_is_recomputed_with_what_it_needs_and_no_more(finished_study, clone):
+    head = run(["git", "rev-parse", "HEAD"], clone).stdout
+    run(["make", "on-demand"], clone)
+    status, said = get(clone, MAP)
+    assert status == 0, said
+    assert "regress M1 lasso: recomputing by `python code/regress.py M1 lasso" in said
+    assert "prep: recomputing what " in said and "extract M1: recomputing what " in said
+    assert "whole-brain" not in said and "ridge" not in said
+    assert (clone / MAP).read_bytes() == (finished_study[0] / MAP).read_bytes()
+    # What was computed on the way was not asked for.
+    assert not (clone / "outputs/extract/M1/signals.npy").exists()
+    assert not (clone / "outputs/regress/M1/lasso/model.npz").exists()
+    assert run(["git", "rev-parse", "HEAD"], clone).stdout == head
+    assert run(["git", "status", "--porcelain"], clone).stdout == ""
+    assert not (clone / "inputs/contrasts/.git").exists()
+
+    # Whole folders, several at once, each cell once; `make` finds what `get` brought.
+    status, said = get(clone, "outputs/prep", "outputs/extract/M1", "outputs/extract/M1/mask.nii.gz")
+    assert status == 0, said
+    assert said.count("extract M1: recomputing by") == 1
+    states = run(["make", "status"], clone).stdout.splitlines()
+    fresh = {line.rsplit("  ", 1)[0].strip() for line in states if line.endswith("  fresh")}
+    assert {"prep", "extract M1"} <= fresh and "extract whole-brain" not in fresh
+
+    # What could be made again is no reason to drop the only copy.
+    refused = run(["datalad", "drop", MAP], clone, check=False)
+    assert refused.returncode != 0 and (clone / MAP).exists()
+
+
+def test_a_file_that_no_run_makes_is_refused(clone):
+    (clone / MAP).unlink()
+    (clone / MAP).write_bytes(b"edited")
+    run(["git", "annex", "add", "--quiet", "--force-large", MAP], clone)
+    run(["git", "commit", "--quiet", "--message", "Edit a map"], clone)
+    run(["git", "annex", "drop", "--force", "--quiet", MAP], clone)
+    run(["make", "on-demand"], clone)
+    status, said = get(clone, MAP)
+    assert status != 0
+    # The fingerprints in git are still those of the map that the run makes; its bytes are not those asked for.
+    assert f"{MAP}: equal within tolerance, by fingerprint; the recorded bytes are not here" in said
+    assert "`make regress` makes it here and compares" in said
+    assert not (clone / MAP).exists()
+
+
+def test_results_that_came_later_are_claimed_and_the_remote_can_go_and_come(clone):
+    run(["make", "on-demand"], clone)
+    later = "outputs/regress/M1/lasso/later.npz"
+    (clone / later).write_bytes(b"new")
+    run(["git", "annex", "add", "--quiet", "--force-large", later], clone)
+    run(["git", "commit", "--quiet", "--message", "Add a result"], clone)
+
+    def claims():
+        return "[on-demand]" in run(["git", "annex", "whereis", later], clone, check=False).stdout
+
+    assert not claims()
+    run(["make", "setup"], clone)
+    assert claims()
+    run(["git", "remote", "remove", "on-demand"], clone)
+    status, said = get(clone, MAP)
+    assert status != 0 and "recomputing" not in said
+    run(["make", "on-demand"], clone)
+    status, said = get(clone, MAP)
+    assert status == 0, said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_get_leaves_nobody_at_work_and_goes_on(clone, tmp_path, number):
+    run(["make", "on-demand"], clone)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["datalad", "get", MAP], cwd=clone, env=os.environ | {"PATH": path, "TMPDIR": str(scratch)}, text=True,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    said = ""
+    while "extract M1: recomputing" not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    os.killpg(process.pid, number)
+    process.wait()
+    wait_until(lambda: not at_work_in(scratch))
+    if number == signal.SIGINT:
+        assert not list(scratch.glob("facepain-*"))
+    assert run(["git", "status", "--porcelain"], clone).stdout == ""
+    run(["datalad", "get", MAP], clone, TMPDIR=str(scratch))
+    assert (clone / MAP).exists()
+    assert not list(scratch.glob("facepain-*"))
+
+
+def at_work_in(folder):
+    """Return the processes whose working directory lies in a folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if entry.readlink().is_relative_to(folder):
+                found.append(entry.parent.name)
+    return found
+
+
+def wait_until(true, patience=20):
+    deadline = time.monotonic() + patience
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
