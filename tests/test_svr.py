@@ -166,6 +166,16 @@ def test_same_call_gives_the_same_bytes(rng):
     assert block.coef.tobytes() == first.coef[:, : svr.BLOCK_SIZE].tobytes()
 
 
+def test_another_rounding_gives_the_same_solution(rng):
+    Z, Y = make_scores(rng, 300, 15, 400)
+    rotation = np.linalg.qr(rng.standard_normal((15, 15)))[0]
+    first, second = (solve_svr(features, Y) for features in (Z, Z @ rotation))
+    predicted, again = (Z @ coef + solution.intercept for coef, solution in (
+        (first.coef, first), (rotation @ second.coef, second)))  # fmt: skip
+    # Far below the sixth digit, to which scores are written.
+    np.testing.assert_allclose(predicted, again, rtol=0, atol=1e-10 * Y.std())
+
+
 def test_shifted_and_scaled_problem_has_the_shifted_and_scaled_solution(rng):
     Z, Y = make_scores(rng, 60, 8, 3)
     plain = solve_svr(Z, Y)
