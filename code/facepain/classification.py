@@ -12,8 +12,8 @@ from facepain.permutation import permute_participant_labels, summarize_null
 from facepain.workers import resample_rng
 
 METRIC_COLUMNS = {
-    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all predictions "
-    "of all folds together, a trial once for every fold that tests it",
+    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
+    "predictions of all folds together, a trial once for every fold that tests it",
     "accuracy": "share of trials whose dataset is told rightly",
     "majority_share": "share of trials in the largest dataset: the accuracy of always naming it",
     "balanced_accuracy": "mean over datasets of the share told rightly; 0.5 is chance for two",

@@ -8,10 +8,11 @@ from facepain.permutation import QUANTILES
 from facepain.scores import score_predictions
 
 METRIC_COLUMNS = {
-    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all predictions "
-    "of all folds together, a trial once for every fold that tests it",
+    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
+    "predictions of all folds together, a trial once for every fold that tests it",
     "dataset": "dataset that the final model was tested on",
-    "r2": "coefficient of determination (scikit-learn's r2_score): 1 is perfect, 0 is predicting the mean of the trials scored",
+    "r2": "coefficient of determination (scikit-learn's r2_score): 1 is perfect, 0 is predicting the mean of the trials "
+    "scored",
     "pearson_r": "Pearson correlation of observed and predicted scores, 0 where one of them is constant",
     "mae": "mean absolute error, in the unit of the (transformed) score",
     "mse": "mean squared error, in its square",
@@ -170,7 +171,7 @@ def tests_table(tests):
     rows = []
     for test in tests:
         quantiles = {f"null_quantile_{q}": value for q, value in test.null_quantiles.items()}
-        row = {"scheme": test.scheme, "metric": test.metric, "score": test.score, "p": test.p, "null_mean": test.null_mean}
+        row = {"scheme": test.scheme, "metric": test.metric, "score": test.score, "p": test.p}
         counts = {"n": test.n, "n_fixed": test.n_fixed, "null_hypothesis": test.null_hypothesis}
-        rows.append(row | quantiles | counts)
+        rows.append(row | {"null_mean": test.null_mean} | quantiles | counts)
     return pd.DataFrame(rows)

@@ -16,7 +16,8 @@ COLUMNS = {
     "shape": "its shape",
     "norm": "Euclidean norm",
     **{
-        f"projection_{number}": "sum of the values times random signs (seeded), divided by norm and root of their number"
+        f"projection_{number}": "sum of the values times random signs (seeded), divided by norm and root of "
+        "their number"
         for number in range(1, N_PROJECTIONS + 1)
     },
 }

@@ -1,8 +1,8 @@
 """Round what depends on linear algebra, so that every machine writes the same bytes.
 
-The last bits of a float64 result differ between processors and thread counts (about 1e-13 of the largest value). Rounded
-to a step that is coarse against them and fine against the noise of the data they no longer do, but for the rare value
-that falls on the border of two steps.
+The last bits of a float64 result differ between processors and thread counts (about 1e-13 of the largest value).
+Rounded to a step that is coarse against them and fine against the noise of the data they no longer do, but for the rare
+value that falls on the border of two steps.
 """
 
 import numpy as np
