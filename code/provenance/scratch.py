@@ -1,5 +1,6 @@
 """Recompute cells in a clone apart, each from the very code, settings and inputs of its own run."""
 
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from facepain.errors import InputError
 from provenance.annex import ensure_annex
 from provenance.cells import INPUTS
 from provenance.integrity import is_corrupt
-from provenance.records import RECORD, is_read
+from provenance.records import is_read
 from provenance.repository import ROOT, changed_files, git, object_ids
 from provenance.reproduction import grade_files, grade_outputs
 from provenance.runner import supervise
@@ -29,6 +30,8 @@ class Scratch:
         By cell name.
     graded : dict of str to list of tuple (path, grade, detail)
         Filled as cells are recomputed.
+    stand_ins : dict of str to Path
+        Recomputed content of files that came out equal within tolerance.
     """
 
     clone: Path
@@ -50,17 +53,14 @@ class Scratch:
         if obstacle:
             self.graded[cell.name] = [(cell.folder, NOT_VERIFIED, obstacle)]
             return
-        before = git("rev-parse", "HEAD", root=self.clone)
         code = supervise(["datalad", "-l", "error", "-f", "disabled", "rerun", run.commit], self.clone)
         if code:
-            git("reset", "--quiet", "--hard", before, root=self.clone)
+            git("reset", "--quiet", "--hard", run.commit, root=self.clone)
             self.graded[cell.name] = [(cell.folder, DIFFERENT, "its run record cannot be rerun, see above")]
             return
         grades = grade_outputs(cell.folder, self.recorded, root=self.clone, recorded_root=ROOT, strictly=True)
-        if before != run.commit:
-            grades.pop(f"{cell.folder}/{RECORD}", None)  # it names the stand-ins that were read
-        remade = object_ids(cell.folder, root=self.clone)
-        self.stand_ins |= {path: remade[path] for path, (grade, _) in grades.items() if grade == WITHIN}
+        within = [path for path, (grade, _) in grades.items() if grade == WITHIN]
+        self.stand_ins |= {path: (self.clone / path).resolve() for path in within}
         grades |= self._grade_work_tree(cell, grades)
         self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
 
@@ -74,11 +74,10 @@ class Scratch:
                 print(f"    {producer.name}: recomputing what {cell.name} reads", flush=True)
                 self.recompute(producer)
         self._check_out(run.commit)
-        missing = self._fetch(cell)
-        if any(path not in self.stand_ins for path in missing):
-            first = next(path for path in missing if path not in self.stand_ins)
-            return f"it reads {first}, whose recorded bytes are nowhere and did not come out again"
-        self._stand_in(missing)
+        for path in self._fetch(cell):
+            if path not in self.stand_ins:
+                return f"it reads {path}, whose recorded bytes are nowhere and did not come out again"
+            self._stand_in(path)
         # Unchanged is the rule; another state of the inputs is checked out only where this machine has it.
         return self._align_inputs()
 
@@ -93,14 +92,12 @@ class Scratch:
         git("annex", "get", "--quiet", "--", *read, check=False, root=self.clone) if read else None
         return [path for path in read if not (self.clone / path).exists()]
 
-    def _stand_in(self, missing):
-        """Let recomputed files that are equal within tolerance stand for recorded ones that nobody has."""
-        if not missing:
-            return
-        for path in missing:
-            git("update-index", "--cacheinfo", f"120000,{self.stand_ins[path]},{path}", root=self.clone)
-        git("checkout-index", "--force", "--", *missing, root=self.clone)
-        git("commit", "--quiet", "--message", "Read what was recomputed", root=self.clone)
+    def _stand_in(self, path):
+        """Let a recomputed file, equal within tolerance, stand for the recorded one that nobody has, under its name."""
+        link = self.clone / path
+        target = link.parent / link.readlink()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(self.stand_ins[path], target)
 
     def _align_inputs(self):
         for path, commit in object_ids(*INPUTS, root=self.clone).items():
