@@ -142,6 +142,11 @@ def recorded(path, key):
     return git("config", "--file", f"{top}/.gitmodules", "--get", name, root=path.parent, check=False)
 
 
+def is_synthetic(name):
+    """Tell whether the dataset that this repository records at ``inputs/<name>`` is the synthetic one."""
+    return recorded(ROOT / "inputs" / name, "datalad-id") == DATASET_IDS[name]
+
+
 def build(path, design_name):
     """Build one dataset and return its commit."""
     # Imported only now: a call that finds everything in place takes no second.

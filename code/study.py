@@ -1,4 +1,4 @@
-"""What the Makefile calls: set up, run a stage, tell the state of results, verify them."""
+"""What the Makefile calls: set up, run a stage, tell the state of results, verify and export them."""
 
 import sys
 
@@ -172,6 +172,12 @@ def serve_git_annex(arguments):
     serve(requested_cells(), *arguments.names)
 
 
+def write_crate(_arguments):
+    from provenance.crate import export_crate  # imports what only an export needs
+
+    export_crate(requested_cells(), os.environ.get("TO"))
+
+
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
     return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
@@ -194,6 +200,7 @@ TASKS = {
     "explain": explain,
     "on-demand": recompute_on_demand,
     "serve": serve_git_annex,
+    "crate": write_crate,
     "test": run_tests,
     "bench": run_benchmark,
 }

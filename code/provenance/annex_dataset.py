@@ -59,7 +59,7 @@ def build_dataset(path, files, dataset_id, message):
         raise InputError(f"{path} is not an empty folder: move it away before building in it")
     if shutil.which("git-annex", path=_environment()["PATH"]) is None:
         raise InputError("git-annex is not installed: run `pip install -r requirements.lock`")
-    with _building_folder(path) as folder:
+    with building_folder(path) as folder:
         _run(folder, "git", "init", "--quiet", "--object-format=sha1", "-b", "main", "--template=")
         keys, texts = _store_files(folder, chain(_own_files(dataset_id), files))
         locations = _place_objects(folder, sorted(set(keys.values())))
@@ -87,7 +87,7 @@ def remove_tree(path):
 
 
 @contextmanager
-def _building_folder(path):
+def building_folder(path):
     """Give an empty folder beside `path`, and remove it unless it was moved away.
 
     It lies beside `path` and not in the system's temporary folder so that the move is a

@@ -133,9 +133,9 @@ class Scratch:
 
 def _install_inputs(clone):
     """Put the inputs at their recorded commits: rebuilt where they are synthetic, else from this repository's."""
-    from make_inputs import DATASET_IDS, make_inputs
+    from make_inputs import DATASET_IDS, is_synthetic, make_inputs
 
-    own = {name for name in DATASET_IDS if _is_synthetic(f"inputs/{name}", DATASET_IDS[name])}
+    own = {name for name in DATASET_IDS if is_synthetic(name)}
     for path in INPUTS:
         if path.split("/")[1] in own:
             continue
@@ -145,8 +145,3 @@ def _install_inputs(clone):
         git("clone", "--quiet", str(source), str(clone / path), root=ROOT)
         git("annex", "init", "--quiet", "scratch", root=clone / path)
     make_inputs(clone / "inputs", names=sorted(own))
-
-
-def _is_synthetic(path, dataset_id):
-    found = git("config", "--file", ".gitmodules", f"submodule.{path}.datalad-id", check=False)
-    return found == dataset_id

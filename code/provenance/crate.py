@@ -1,0 +1,132 @@
+"""Export the results and their run records as a Process Run Crate, a folder that other tools can read."""
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import unquote
+
+from facepain.errors import InputError
+from provenance.annex_dataset import building_folder, remove_tree
+from provenance.crate_entities import describe_study, study_id
+from provenance.freshness import STALE, assess
+from provenance.records import RECORD
+from provenance.repository import ROOT, object_ids, require_clean_tree
+from provenance.run_records import last_run
+from provenance.runner import only_one
+
+METADATA = "ro-crate-metadata.json"
+
+
+def export_crate(cells, to):
+    """Write a crate of every result, whole or not at all.
+
+    Parameters
+    ----------
+    cells : list of Cell
+        All of the study.
+    to : str or None
+        The folder to write; absent, empty or an earlier crate of this study.
+
+    Raises
+    ------
+    InputError
+        If the folder holds anything else, or the results are not those of the present inputs, code and settings.
+    """
+    target = find_target(to)
+    with only_one():
+        require_clean_tree()
+        runs = require_runs(cells)
+        crate = describe_study(runs)
+        with building_folder(target) as folder:
+            crate.write(folder)
+            make_writable(folder)
+            replace(target, folder)
+    files = [entity for entity in crate.get_entities() if "File" in entity.properties()["@type"]]
+    included = sum(not entity.id.startswith("#") for entity in files)
+    print(f"{to}: {len(runs)} runs, {len(files)} files described, {included} of them included")
+
+
+def find_target(to):
+    """Return the folder to write.
+
+    Raises
+    ------
+    InputError
+        If it is not named or must not be written to.
+    """
+    if not to:
+        raise InputError("TO= is missing; name a folder that is not there yet: make crate TO=../face-of-pain-crate")
+    target = Path(os.path.expanduser(to)).resolve()
+    if target.is_relative_to(ROOT) or ROOT.is_relative_to(target):
+        raise InputError(f"TO={to} lies in or around this repository; name a folder beside it")
+    if not target.parent.is_dir() or not os.access(target.parent, os.W_OK | os.X_OK):
+        raise InputError(f"TO={to} cannot be made; expected a folder around it that is there and may be written to")
+    if target.exists() and (not target.is_dir() or (foreign := find_foreign(target))):
+        what = f"holds {foreign}, which no crate of this study put there" if target.is_dir() else "is a file"
+        raise InputError(f"TO={to} {what}; name a folder that is empty, absent or an earlier crate of this study")
+    return target
+
+
+def find_foreign(folder):
+    """Return a file that an earlier crate of this study did not write, None if there is none."""
+    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
+    known = {METADATA}
+    try:
+        graph = json.loads((folder / METADATA).read_text(encoding="utf-8"))["@graph"]
+        if any(entity.get("identifier") == study_id() for entity in graph if entity["@id"] == "./"):
+            known |= {unquote(entity["@id"]) for entity in graph}
+        else:
+            known = set()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no metadata, or those of something else
+        known = set()
+    return min(found - known, default=None)
+
+
+def require_runs(cells):
+    """Return every cell with its run record, once all results belong together and each is as its run left it.
+
+    Raises
+    ------
+    InputError
+        Naming the results that are absent, stale or not made by a run.
+    """
+    ids = object_ids()
+    for cell in cells:
+        if f"{cell.folder}/{RECORD}" not in ids:
+            raise InputError(f"{cell.name} is absent: it was never made; `make {cell.stage}` makes it")
+    states = assess(cells)
+    stale = [f"{name} ({state.reasons[0]})" for name, state in states.items() if state.state == STALE]
+    if stale:
+        shown = ", ".join(stale[:3]) + (f" and {len(stale) - 3} more" if stale[3:] else "")
+        raise InputError(
+            f"{len(stale)} result(s) are stale: {shown}; `make all` renews them, "
+            "or `git switch --detach COMMIT` to where they were fresh and export from there"
+        )
+    runs = [(cell, last_run(cell)) for cell in cells]
+    for cell, run in runs:
+        if run is None:
+            raise InputError(f"{cell.name} has no run record in this history; `git fetch --unshallow` if it was cut short")
+    folders = tuple(f"{cell.folder}/" for cell in cells)
+    for path in object_ids("outputs", "figures"):
+        if not path.startswith(folders):
+            raise InputError(f"{path} belongs to no result of this study; `git rm` it and commit, or name it in the params")
+    return runs
+
+
+def make_writable(folder):
+    """Let the owner change the copies; the content of annexed files is read-only."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.chmod(0o644)
+
+
+def replace(target, folder):
+    """Put a folder in a place, where an earlier one may lie."""
+    aside = target.with_name(f".{target.name}.old")
+    if aside.exists():
+        remove_tree(aside)
+    if target.exists():
+        os.replace(target, aside)
+    os.replace(folder, target)
+    if aside.exists():
+        remove_tree(aside)

@@ -1,0 +1,180 @@
+"""Turn run records into the entities of a Process Run Crate: runs, programs, inputs, files, settings, people."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from urllib.parse import quote
+
+from rocrate.model.contextentity import ContextEntity
+from rocrate.rocrate import ROCrate
+
+from make_inputs import is_synthetic
+from provenance.cells import INPUTS
+from provenance.citation import read_citation
+from provenance.crate_files import describe_file
+from provenance.freshness import flatten
+from provenance.records import RECORD
+from provenance.repository import ROOT, git, object_ids
+
+PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
+RO_CRATE_VERSION = "1.1"  # the one that the profile builds on
+# RO-Crate 1.1 has no word for it, later versions have this one.
+EXTRA_TERMS = {"sha256": "http://schema.org/sha256"}
+COMPLETED = "http://schema.org/CompletedActionStatus"
+ABOUT_THE_STUDY = ("CITATION.cff", "LICENSE", "requirements.lock")
+SIMULATED = ("contrasts", "behavior")  # the masks come from public atlases
+SYNTHETIC = "Synthetic data: a simulation, not a measurement."
+
+
+@dataclass
+class Description:
+    """Entities by identifier, each with its properties and the file to copy, None where nothing is copied.
+
+    Attributes
+    ----------
+    ids : dict of str to str
+        Object ids at HEAD by path.
+    entities : dict of str to tuple (dict, Path or None)
+    """
+
+    ids: dict
+    entities: dict = field(default_factory=dict)
+
+    def add(self, identifier, properties, source=None):
+        """Add an entity unless it is there, and return a reference to it."""
+        self.entities.setdefault(identifier, (properties, source))
+        return {"@id": identifier}
+
+    def add_file(self, path, **properties):
+        """Add a file; one that is not included gets a local identifier, which promises no content."""
+        facts = describe_file(path)
+        identifier = quote(path) if facts.is_included else f"#{quote(path)}"
+        described = {"@type": "File", **facts.properties, **properties}
+        return self.add(identifier, described, ROOT / path if facts.is_included else None)
+
+
+def describe_study(runs):
+    """Describe every run with what it read and wrote.
+
+    Parameters
+    ----------
+    runs : list of tuple (Cell, RunRecord)
+
+    Returns
+    -------
+    crate : ROCrate
+        Not yet written.
+    """
+    description = Description(object_ids())
+    mentions = [describe_run(description, cell, run) for cell, run in runs]
+    for path in ABOUT_THE_STUDY:
+        description.add_file(path)
+    root = describe_root(description, mentions)
+    crate = ROCrate(version=RO_CRATE_VERSION)
+    crate.metadata.extra_terms = EXTRA_TERMS
+    for name, value in root.items():
+        crate.root_dataset[name] = value
+    for identifier, (properties, source) in sorted(description.entities.items()):
+        if source is None:
+            crate.add(ContextEntity(crate, identifier, properties))
+        else:
+            crate.add_file(source, properties["name"], properties=properties)
+    return crate
+
+
+def describe_root(description, mentions):
+    """Return the properties of the crate as a whole: whose it is, of which commit, and whether its data are synthetic."""
+    citation = read_citation()
+    synthetic = [name for name in SIMULATED if is_synthetic(name)]
+    license_ = {"@type": "CreativeWork", "name": citation.license, "description": "Licence of code and results: see LICENSE."}
+    paper = {"@type": "ScholarlyArticle", "name": citation.paper}
+    profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": PROFILE.rsplit("/", 1)[1]}
+    return {
+        "name": citation.title,
+        "description": (f"{SYNTHETIC} " if synthetic else "")
+        + f"{len(mentions)} results of one analysis, each made by one command that `datalad run` recorded, with what it "
+        "read and wrote. Results of groups are included; those of single participants are described, not included.",
+        "datePublished": to_utc(git("log", "-1", "--format=%cI")),
+        "version": git("rev-parse", "HEAD"),
+        "identifier": study_id(),
+        "license": description.add(f"https://spdx.org/licenses/{citation.license}", license_),
+        "author": [
+            description.add(f"#author/{quote(name)}", {"@type": kind, "name": name}) for kind, name in citation.authors
+        ],
+        "citation": description.add(f"https://doi.org/{citation.doi}", paper),
+        "conformsTo": description.add(PROFILE, profile),
+        "mentions": mentions,
+    }
+
+
+def study_id():
+    """Return DataLad's id of this repository as a URN."""
+    return "urn:uuid:" + git("config", "--file", ".datalad/config", "datalad.dataset.id")
+
+
+def describe_run(description, cell, run):
+    """Add the run of one cell; return a reference to it."""
+    record = json.loads((ROOT / cell.folder / RECORD).read_text(encoding="utf-8"))
+    author = git("log", "-1", "--format=%an", run.commit)
+    read = [
+        describe_input(description, path, id_) if path in INPUTS else description.add_file(path)
+        for path, id_ in record["data"].items()
+    ]
+    written = [path for path in description.ids if path.startswith(f"{cell.folder}/")]
+    settings = [describe_setting(description, *item) for item in flatten(record["settings"]).items()]
+    action = {
+        "@type": "CreateAction",
+        "name": cell.name,
+        "description": f"Command: {run.command}",
+        "identifier": run.commit,
+        "instrument": describe_program(description, cell, record),
+        "object": [*read, *settings],
+        "result": [description.add_file(path) for path in written],
+        "agent": description.add(f"#agent/{quote(author)}", {"@type": "Person", "name": author}),
+        "endTime": to_utc(run.date),
+        "actionStatus": COMPLETED,
+    }
+    return description.add(f"#run/{quote(cell.name)}", action)
+
+
+def describe_input(description, path, commit):
+    """Add an input dataset by its commit and DataLad's id; its address may be private and is not told."""
+    id_ = git("config", "--file", ".gitmodules", f"submodule.{path}.datalad-id", check=False)
+    name = path.split("/")[1]
+    about = SYNTHETIC if name in SIMULATED and is_synthetic(name) else "Not included."
+    properties = {"@type": "Dataset", "name": path, "version": commit, "description": f"DataLad dataset. {about}"}
+    return description.add(f"#{path}", properties | ({"identifier": f"urn:uuid:{id_}"} if id_ else {}))
+
+
+def describe_program(description, cell, record):
+    """Add a stage script with the modules and packages that it imports, at the versions that ran."""
+    modules = [
+        description.add_file(path, version=id_) for path, id_ in record["code"].items() if path != cell.script
+    ]
+    packages = []
+    for name, version in record["packages"].items():
+        identifier = f"pkg:pypi/{name}@{version}"
+        about = {"@type": "SoftwareApplication", "name": name, "softwareVersion": version, "url": identifier}
+        packages.append(description.add(identifier, about))
+    return description.add_file(
+        cell.script,
+        **{"@type": ["File", "SoftwareSourceCode"]},
+        version=record["code"][cell.script],
+        url={"@id": cell.script},
+        programmingLanguage=description.add("#python", {"@type": "ComputerLanguage", "name": "Python"}),
+        hasPart=modules,
+        softwareRequirements=packages,
+    )
+
+
+def describe_setting(description, name, value):
+    """Add a setting with its value; runs with the same one share it."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return description.add(
+        f"#setting/{quote(f'{name}={text}')}", {"@type": "PropertyValue", "name": name, "value": text}
+    )
+
+
+def to_utc(date):
+    """Write a date of git as ISO 8601 in UTC, whatever the zone of who committed."""
+    return datetime.fromisoformat(date).astimezone(UTC).isoformat()

@@ -1,0 +1,87 @@
+"""Describe files for a crate by size, checksum and media type; say which of them may be and can be copied."""
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from facepain.errors import InputError
+from provenance.disclosure import is_participant_level
+from provenance.integrity import KEY_CHECKSUM, file_checksum, is_pointer
+from provenance.repository import ROOT
+
+# Said here, since the tables of mimetypes differ from one system to the next.
+MEDIA_TYPES = {
+    ".cff": "application/yaml",
+    ".gz": "application/gzip",
+    ".html": "text/html",
+    ".ipynb": "application/x-ipynb+json",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".npz": "application/zip",
+    ".png": "image/png",
+    ".py": "text/x-python",
+    ".svg": "image/svg+xml",
+    ".toml": "application/toml",
+    ".tsv": "text/tab-separated-values",
+    ".lock": "text/plain",
+    "": "text/plain",
+}
+PARTICIPANT_LEVEL = "Not included: it holds what concerns single participants. Known by size and checksum."
+ABSENT = "Not included: its content was not in the clone that this crate was made in. Known by size and checksum."
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What is known of a file.
+
+    Attributes
+    ----------
+    properties : dict
+        In the words of RO-Crate.
+    is_included : bool
+        Whether it is copied: its content is here and concerns no single participant.
+    """
+
+    properties: dict
+    is_included: bool
+
+
+def describe_file(path, root=ROOT):
+    """Describe a tracked file; an annexed one by its key, so that its content need not be here.
+
+    Parameters
+    ----------
+    path : str
+        From the root.
+
+    Returns
+    -------
+    facts : FileFacts
+
+    Raises
+    ------
+    InputError
+        If the content of a file that is to be copied is not what was recorded.
+    """
+    key = find_key(root / path)
+    is_here = (root / path).exists() and not is_pointer(root / path)
+    is_included = is_here and not is_participant_level(path)
+    properties = {"name": path, "encodingFormat": MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")}
+    if is_included or key is None and is_here:
+        checksum = file_checksum(root / path)
+        if key is not None and checksum != key.group(2):
+            raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
+        properties |= {"contentSize": str((root / path).stat().st_size), "sha256": checksum}
+    elif key is not None:
+        properties |= {"contentSize": key.group(1), "sha256": key.group(2)}
+    if not is_included:
+        properties["description"] = PARTICIPANT_LEVEL if is_participant_level(path) else ABSENT
+    return FileFacts(properties, is_included)
+
+
+def find_key(path):
+    """Return size and SHA-256 in the key of an annexed file, as a match; None for any other file."""
+    if path.is_symlink():
+        return KEY_CHECKSUM.search(os.readlink(path))
+    return KEY_CHECKSUM.search(path.read_text()) if is_pointer(path) else None
