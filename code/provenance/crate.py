@@ -105,11 +105,13 @@ def require_runs(cells):
     runs = [(cell, last_run(cell)) for cell in cells]
     for cell, run in runs:
         if run is None:
-            raise InputError(f"{cell.name} has no run record in this history; `git fetch --unshallow` if it was cut short")
+            raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it anew")
     folders = tuple(f"{cell.folder}/" for cell in cells)
     for path in object_ids("outputs", "figures"):
         if not path.startswith(folders):
-            raise InputError(f"{path} belongs to no result of this study; `git rm` it and commit, or name it in the params")
+            raise InputError(
+                f"{path} belongs to no result of this study; `git rm` and commit, or name it in the params"
+            )
     return runs
 
 

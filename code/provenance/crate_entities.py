@@ -72,28 +72,37 @@ def describe_study(runs):
     root = describe_root(description, mentions)
     crate = ROCrate(version=RO_CRATE_VERSION)
     crate.metadata.extra_terms = EXTRA_TERMS
-    for name, value in root.items():
+    for name, value in unwrap_single(root).items():
         crate.root_dataset[name] = value
     for identifier, (properties, source) in sorted(description.entities.items()):
         if source is None:
-            crate.add(ContextEntity(crate, identifier, properties))
+            crate.add(ContextEntity(crate, identifier, unwrap_single(properties)))
         else:
-            crate.add_file(source, properties["name"], properties=properties)
+            crate.add_file(source, properties["name"], properties=unwrap_single(properties))
     return crate
 
 
+def unwrap_single(properties):
+    """Write a list of one value as this value, and leave empty ones out, as RO-Crate recommends."""
+    return {
+        name: value[0] if isinstance(value, list) and len(value) == 1 else value
+        for name, value in properties.items()
+        if value != []
+    }
+
+
 def describe_root(description, mentions):
-    """Return the properties of the crate as a whole: whose it is, of which commit, and whether its data are synthetic."""
+    """Return the properties of the crate as a whole: whose it is, of which commit, whether its data are synthetic."""
     citation = read_citation()
     synthetic = [name for name in SIMULATED if is_synthetic(name)]
-    license_ = {"@type": "CreativeWork", "name": citation.license, "description": "Licence of code and results: see LICENSE."}
+    license_ = {"@type": "CreativeWork", "name": citation.license, "description": "Of code and results; see LICENSE."}
     paper = {"@type": "ScholarlyArticle", "name": citation.paper}
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": PROFILE.rsplit("/", 1)[1]}
     return {
         "name": citation.title,
         "description": (f"{SYNTHETIC} " if synthetic else "")
-        + f"{len(mentions)} results of one analysis, each made by one command that `datalad run` recorded, with what it "
-        "read and wrote. Results of groups are included; those of single participants are described, not included.",
+        + f"{len(mentions)} results of one analysis, each made by one command that `datalad run` recorded, with what "
+        "it read and wrote. Results of groups are included; those of single participants are described, not included.",
         "datePublished": to_utc(git("log", "-1", "--format=%cI")),
         "version": git("rev-parse", "HEAD"),
         "identifier": study_id(),
@@ -148,9 +157,7 @@ def describe_input(description, path, commit):
 
 def describe_program(description, cell, record):
     """Add a stage script with the modules and packages that it imports, at the versions that ran."""
-    modules = [
-        description.add_file(path, version=id_) for path, id_ in record["code"].items() if path != cell.script
-    ]
+    modules = [description.add_file(path, version=id_) for path, id_ in record["code"].items() if path != cell.script]
     packages = []
     for name, version in record["packages"].items():
         identifier = f"pkg:pypi/{name}@{version}"

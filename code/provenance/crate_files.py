@@ -67,8 +67,9 @@ def describe_file(path, root=ROOT):
     key = find_key(root / path)
     is_here = (root / path).exists() and not is_pointer(root / path)
     is_included = is_here and not is_participant_level(path)
-    properties = {"name": path, "encodingFormat": MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")}
-    if is_included or key is None and is_here:
+    media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
+    properties = {"name": path, "encodingFormat": media_type}
+    if is_included or (key is None and is_here):
         checksum = file_checksum(root / path)
         if key is not None and checksum != key.group(2):
             raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
