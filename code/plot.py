@@ -25,8 +25,9 @@ _figures = {}  # of this process: results are read once in each, not sent betwee
 def main(cell, outputs):
     results = read_results(cell.settings)
     write_tables(results, outputs)
-    names = list(list_figures(results, cell.settings))
-    words = draw_all(names, cell.settings, outputs.path("."))
+    settings = cell.settings | {"command": cell.command}
+    names = list(list_figures(results, settings))
+    words = draw_all(names, settings, outputs.path("."))
     drawn = {name: said for name, said in words.items() if "skipped" not in said}
     skipped = {name: said["skipped"] for name, said in words.items() if "skipped" in said}
     told = {"figures": drawn, "skipped": skipped}

@@ -1,6 +1,8 @@
 """Results of a small made-up study, written as the stages write them, for the tests of what shows them."""
 
+import json
 from dataclasses import asdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import nibabel
@@ -58,7 +60,25 @@ def write_results(root, trials, rng, **choices):
             write_regression(outputs / "regress" / mask / algorithm, trials, rng, choices)
     if trials["dataset"].nunique() > 1:
         write_classifier(outputs / "classify" / MASKS[0], trials, rng)
+    write_records(outputs)
     return load_results(outputs, MASKS, ALGORITHMS, "facs")
+
+
+def write_records(outputs, algorithms=ALGORITHMS, masks=MASKS):
+    """Write what every result was made from, and ``extract`` with nothing but that."""
+    trials, images, tables = "outputs/prep/trials.tsv", {"inputs/contrasts": "c" * 40}, {"inputs/behavior": "b" * 40}
+    data = {("prep",): images | tables}
+    for mask in masks:
+        signals = {f"outputs/extract/{mask}/{name}": "5" * 40 for name in ("mask.nii.gz", "signals.npy")}
+        data["extract", mask] = images | {"inputs/masks": "a" * 40, trials: "7" * 40}
+        data |= {("regress", mask, algorithm): signals | {trials: "7" * 40} for algorithm in algorithms}
+        if (outputs / "classify" / mask).exists():
+            data["classify", mask] = signals | {trials: "7" * 40}
+    for cell, read in data.items():
+        folder = Path(outputs, *cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = " ".join(("python", f"code/{cell[0]}.py", *cell[1:]))
+        (folder / "inputs.json").write_text(json.dumps({"command": command, "data": read}))
 
 
 def write_regression(folder, trials, rng, choices):

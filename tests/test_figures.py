@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import nibabel
@@ -13,15 +14,15 @@ import pytest
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
-from planted_results import ALGORITHMS, MASKS, draw_trials, write_results
+from planted_results import ALGORITHMS, MASKS, draw_trials, write_records, write_results
 
 from facepain.errors import InputError
-from facepain.figures import behavior, brain, classifier, nulls, prediction
+from facepain.figures import behavior, brain, classifier, nulls, prediction, provenance
 from facepain.figures.catalogue import PARTICIPANTS, draw_figure, list_figures
 from facepain.figures.page import SYNTHETIC_LABEL, NothingToDraw, new_page, page_style
 from facepain.results import load_results
 
-SETTINGS = {"mask": "whole-brain", "algorithm": "lasso", "percentile": 99.0}
+SETTINGS = {"mask": "whole-brain", "algorithm": "lasso", "percentile": 99.0, "command": "python code/plot.py"}
 BRAINS = ("weights_", "bootstrap-z_", "weight-map")
 SMALLEST_TYPE = 7  # points, at the width of a page
 
@@ -239,6 +240,80 @@ def test_confusion_matrix_states_counts_and_row_shares(results):
     shares = 100 * counts / counts.sum(axis=1, keepdims=True)
     assert np.asarray(image.get_array()) == pytest.approx(shares)
     assert axes.texts[1].get_text() == f"{counts[0, 1]}\n({shares[0, 1]:.0f} %)"
+
+
+def list_edges(outputs):
+    """Return what every record says was read, as (source, target), and what the figures read."""
+    edges = set()
+    for path in outputs.rglob("inputs.json"):
+        name = " ".join(path.parent.relative_to(outputs).parts)
+        edges.add((name, "plot"))
+        for read, id_ in json.loads(path.read_text())["data"].items():
+            parts = read.split("/")
+            edges.add((" ".join(parts[1:-1]) if parts[0] == "outputs" else f"{read} {id_[:10]}", name))
+    return edges
+
+
+GRIDS = {
+    "as planted": (MASKS, ALGORITHMS),
+    "one by one": (["M1"], ["lasso"]),
+    "five masks": (["whole-brain", "M1", "without-M1", "dorsal-anterior-cingulate-cortex", "insula"], ALGORITHMS),
+}
+
+
+@pytest.mark.parametrize("grid", GRIDS)
+def test_every_record_and_everything_read_is_in_the_provenance(grid, results, tmp_path):
+    masks, algorithms = GRIDS[grid]
+    outputs = tmp_path / "study/outputs"
+    write_records(outputs, algorithms, masks)
+    cells = {(mask, algorithm): None for mask in masks for algorithm in algorithms}
+    study = replace(results, folder=outputs, regressions=cells, classifiers={})
+    figure = provenance.draw_provenance(study, "python code/plot.py --params code/other.toml").figure
+    check_readable(grid, figure)
+    expected = list_edges(outputs)
+    arrows = {arrow.get_label(): arrow for arrow in figure.axes[0].lines}
+    assert len(arrows) == len(figure.axes[0].lines)
+    assert set(arrows) == {f"{source} > {target}" for source, target in expected}
+    boxes = {patch.get_label(): patch.get_bbox() for patch in figure.axes[0].patches}
+    assert boxes.keys() == {name for edge in expected for name in edge}
+    assert len(boxes) == 3 + 2 + len(masks) * (1 + len(algorithms))
+    for source, target in expected:
+        check_arrow(arrows[f"{source} > {target}"].get_xydata(), source, target, boxes)
+    written = [text.get_text() for text in texts(figure)]
+    assert {"commit " + digit * 10 for digit in "abc"} <= set(written)
+    assert "code/plot.py--paramscode/other.toml" in "".join(written)
+
+
+def check_arrow(corners, source, target, boxes):
+    """An arrow leads from the side of its source to the left of its target, and through no box."""
+    (x_end, y_end), (x_start, y_start) = corners[0], corners[-1]
+    assert x_end == boxes[target].x0 and boxes[target].y0 < y_end < boxes[target].y1
+    assert x_start in (boxes[source].x0, boxes[source].x1) and boxes[source].y0 < y_start < boxes[source].y1
+    for (x0, y0), (x1, y1) in pairwise(corners):
+        line = Bbox([[min(x0, x1), min(y0, y1)], [max(x0, x1), max(y0, y1)]])
+        crossed = [name for name, box in boxes.items() if Bbox.intersection(line, box.padded(-0.1))]
+        assert crossed == [], f"the arrow from {source} to {target} runs through a box"
+
+
+def test_text_of_the_provenance_lies_in_its_boxes(results):
+    axes = list_figures(results, SETTINGS)["provenance"]().figure.axes[0]
+    axes.figure.draw_without_rendering()
+    boxes = [patch.get_window_extent() for patch in axes.patches]
+    for text in axes.texts:
+        extent = text.get_window_extent()
+        assert any(box.x0 <= extent.x0 and extent.x1 <= box.x1 for box in boxes), text.get_text()
+
+
+def test_files_written_are_counted_and_a_result_without_record_is_named(results, tmp_path):
+    folder = tmp_path / "outputs/regress/M1/lasso"
+    (folder / "link.npy").symlink_to("nowhere")  # annexed content that is not in this clone
+    figure = list_figures(results, SETTINGS)["provenance"]().figure
+    counts = [text.get_text() for text in figure.axes[0].texts if text.get_text().endswith(" files")]
+    n_files = len(list(folder.iterdir()))
+    assert counts.count(f"{n_files} files") == 1 and counts.count(f"{n_files - 1} files") == 5
+    (folder / "inputs.json").unlink()
+    with pytest.raises(NothingToDraw, match="regress M1 lasso does not record what it was made from"):
+        list_figures(results, SETTINGS)["provenance"]()
 
 
 def test_a_missing_result_names_the_command_that_makes_it(results, tmp_path):

@@ -86,6 +86,8 @@ class StudyResults:
 
     Attributes
     ----------
+    folder : Path
+        The folder ``outputs`` that they were read from.
     target : str
         Column of `trials` that was predicted.
     synthetic : bool
@@ -97,6 +99,7 @@ class StudyResults:
         Empty for a study with one dataset.
     """
 
+    folder: Path
     target: str
     synthetic: bool
     trials: pd.DataFrame
@@ -148,6 +151,7 @@ def load_results(outputs, masks, algorithms, target):
     study = json.loads(study_path.read_text(encoding="utf-8")) if study_path.exists() else {}
     classified = [mask for mask in masks if (outputs / "classify" / mask / "metrics.tsv").exists()]
     return StudyResults(
+        folder=outputs,
         target=target,
         synthetic=bool(study.get("synthetic", False)),
         trials=read_table(present(outputs / "prep/trials.tsv")),

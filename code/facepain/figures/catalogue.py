@@ -12,6 +12,7 @@ from facepain.figures.nulls import draw_nulls
 from facepain.figures.page import NothingToDraw, page_style, save_figure
 from facepain.figures.paradigm import draw_paradigm
 from facepain.figures.prediction import draw_calibration, draw_predictions, draw_r2
+from facepain.figures.provenance import draw_provenance
 
 PARTICIPANTS = "participants/"  # the folder of figures that name participants or show single trials
 
@@ -23,7 +24,7 @@ def list_figures(results, settings):
     ----------
     results : StudyResults
     settings : dict
-        ``mask`` and ``algorithm`` of the map shown large, ``percentile`` of all weight maps.
+        ``mask`` and ``algorithm`` of the map shown large, ``percentile`` of all weight maps, ``command`` that draws.
 
     Returns
     -------
@@ -48,6 +49,7 @@ def list_figures(results, settings):
     figures["paradigm"] = partial(draw_paradigm, results)
     figures["scores"] = partial(draw_scores_by_dataset, results)
     figures[f"{PARTICIPANTS}scores"] = partial(draw_scores_by_participant, results)
+    figures["provenance"] = partial(draw_provenance, results, settings["command"])
     for mask, classifier in results.classifiers.items():
         figures[f"confusion_{mask}"] = partial(draw_confusion, classifier, synthetic)
         figures[f"datasets_{mask}"] = partial(draw_dataset_differences, results, mask)

@@ -48,6 +48,7 @@ def compose_report(results, records, words, sources, outputs):
     pictures = [
         Picture(name, **said) for name, said in sorted_figures(words["figures"]) if not name.startswith(PARTICIPANTS)
     ]
+    origins = [picture for picture in pictures if picture.name == "provenance"]
     skipped = [f"`{name}`: {reason}." for name, reason in sorted(words["skipped"].items())]
     return [
         Heading("What was asked"),
@@ -75,11 +76,12 @@ def compose_report(results, records, words, sources, outputs):
         Heading("Tables"),
         *(block for name in ("table-2.md", "table-1.md") for block in _table(outputs, name)),
         Heading("Figures"),
-        *pictures,
+        *(picture for picture in pictures if picture not in origins),
         *([Text("Not drawn:"), Items(tuple(skipped))] if skipped else []),
         Heading("Software"),
         *describe_software(records),
         Heading("Where every number comes from"),
+        *origins,
         *describe_sources(results, records, sources),
     ]
 
