@@ -78,7 +78,8 @@ def write_records(outputs, algorithms=ALGORITHMS, masks=MASKS):
         folder = Path(outputs, *cell)
         folder.mkdir(parents=True, exist_ok=True)
         command = " ".join(("python", f"code/{cell[0]}.py", *cell[1:]))
-        (folder / "inputs.json").write_text(json.dumps({"command": command, "data": read}))
+        record = {"command": command, "data": read, "packages": {}, "settings": {}}
+        (folder / "inputs.json").write_text(json.dumps(record))
 
 
 def write_regression(folder, trials, rng, choices):

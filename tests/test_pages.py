@@ -80,7 +80,7 @@ def write_all(folder, n_participants=(12, 5), **choices):
     outputs.write_text("table-1.md", cross_validation_markdown(results))
     outputs.write_text("table-2.md", other_datasets_markdown(results))
     words = {"figures": {}, "skipped": {"datasets": "one dataset only"}}
-    for name in ("r2", "paradigm", "participants/scores"):
+    for name in ("r2", "paradigm", "provenance", "participants/scores"):
         Image.linear_gradient("L").resize((1600, 800)).save(outputs.path(f"{name}.png"))
         outputs.write_text(f"{name}.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
         words["figures"][name] = {
@@ -203,7 +203,7 @@ def test_pages_refer_to_files_that_exist_and_to_nothing_outside(finished, name):
 
 def test_the_report_holds_its_pictures_with_alternative_texts(finished):
     html = (finished / "figures/report.html").read_text()
-    assert html.count('src="data:image/png;base64,') == 2
+    assert html.count('src="data:image/png;base64,') == 3
     assert 'alt="Alternative of r2"' in html
     assert "p &lt; 0.05" in html
     assert "participants/scores.png" not in html
@@ -212,6 +212,8 @@ def test_the_report_holds_its_pictures_with_alternative_texts(finished):
     links = re.findall(r"\]\(([^)]+)\)", markdown)
     assert [link for link in links if not (finished / "figures" / link).is_file()] == []
     assert markdown.index("Synthetic data") < markdown.index("What was asked")
+    assert markdown.count("provenance.png") == 1
+    assert markdown.index("## Where every number comes from") < markdown.index("provenance.png")
 
 
 def test_report_and_notebook_name_no_participant_and_no_folder_of_this_machine(finished):
