@@ -69,17 +69,15 @@ def find_target(to):
 
 def find_foreign(folder):
     """Return a file that an earlier crate of this study did not write, None if there is none."""
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir()}
-    known = {METADATA}
+    known = set()
     try:
         graph = json.loads((folder / METADATA).read_text(encoding="utf-8"))["@graph"]
         if any(entity.get("identifier") == study_id() for entity in graph if entity["@id"] == "./"):
-            known |= {unquote(entity["@id"]) for entity in graph}
-        else:
-            known = set()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # no metadata, or those of something else
-        known = set()
-    return min(found - known, default=None)
+            known = {unquote(entity["@id"]) for entity in graph}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        pass  # no metadata, or those of something else
+    files = (str(path.relative_to(folder)) for path in folder.rglob("*") if not path.is_dir())
+    return next((path for path in files if path not in known), None)
 
 
 def require_runs(cells):
