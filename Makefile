@@ -9,13 +9,13 @@ export MAKE_RUN := $(shell echo $$PPID)
 export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS
 # What to explain.
 export RESULT SINCE
-# Where to write a crate.
-export TO
+# Where to write a crate, or to publish.
+export TO PRIVATE
 # Where one's own data lie.
 export CONTRASTS BEHAVIOR MASKS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain crate on-demand doctor test bench help
+.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain on-demand crate publish doctor test bench help
 .NOTPARALLEL:
 
 all: plot ## reproduce the study: set up, run what is stale or absent, end with a verdict
@@ -65,6 +65,9 @@ on-demand: setup ## from now on let `datalad get` recompute what is stored nowhe
 
 crate: setup ## export results and run records as a Process Run Crate for other tools: TO=FOLDER
 	@$(STUDY) crate
+
+publish: setup ## send group-level results to a public store: TO=ria+file:///folder or sibling [PRIVATE=... gets all results]
+	@$(STUDY) publish
 
 doctor: ## check git, annex, identity, disk, cores, tree; name the mend of each problem
 	@$(STUDY) doctor

@@ -23,7 +23,7 @@ import own_study
 from facepain.errors import InputError
 from facepain.params import load_params
 from make_inputs import make_inputs
-from provenance import annex, doctor, environment, explanation, on_demand, runner, verification
+from provenance import annex, doctor, environment, explanation, on_demand, publication, runner, verification
 from provenance.cells import STAGES, Options, study_cells
 from provenance.freshness import FRESH, assess
 from provenance.interruption import stop_cleanly, stop_with_caller
@@ -178,6 +178,13 @@ def write_crate(_arguments):
     export_crate(requested_cells(), os.environ.get("TO"))
 
 
+def publish(_arguments):
+    with runner.only_one():
+        runner.restore_interrupted()
+        own_study.require_publishable()
+        publication.publish(os.environ.get("TO"), os.environ.get("PRIVATE"))
+
+
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
     return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
@@ -201,6 +208,7 @@ TASKS = {
     "on-demand": recompute_on_demand,
     "serve": serve_git_annex,
     "crate": write_crate,
+    "publish": publish,
     "test": run_tests,
     "bench": run_benchmark,
 }
