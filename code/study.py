@@ -23,10 +23,11 @@ import own_study
 from facepain.errors import InputError
 from facepain.params import load_params
 from make_inputs import make_inputs
-from provenance import annex, doctor, environment, explanation, on_demand, publication, runner, verification
+from provenance import annex, doctor, environment, explanation, on_demand, runner, verification
 from provenance.cells import STAGES, Options, study_cells
 from provenance.freshness import FRESH, assess
 from provenance.interruption import stop_cleanly, stop_with_caller
+from provenance.publishing import publication
 from provenance.repository import ROOT, changed_files, object_ids
 
 
@@ -173,7 +174,7 @@ def serve_git_annex(arguments):
 
 
 def write_crate(_arguments):
-    from provenance.crate import export_crate  # imports what only an export needs
+    from provenance.crate.export import export_crate  # imports what only an export needs
 
     export_crate(requested_cells(), os.environ.get("TO"))
 

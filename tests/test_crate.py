@@ -17,7 +17,7 @@ from rocrate.rocrate import ROCrate
 from rocrate_validator import models, services
 
 from provenance.cells import INPUTS
-from provenance.disclosure import is_participant_level
+from provenance.publishing.disclosure import is_participant_level
 
 pytestmark = pytest.mark.slow
 

@@ -5,8 +5,8 @@ import hashlib
 import pytest
 
 from facepain.errors import InputError
-from provenance.citation import read_citation
-from provenance.crate_files import ABSENT, PARTICIPANT_LEVEL, describe_file
+from provenance.crate.citation import read_citation
+from provenance.crate.files import ABSENT, PARTICIPANT_LEVEL, describe_file
 
 CONTENT = b"fold\tr2\n1\t0.5\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -11,9 +11,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from provenance.disclosure import Machine, is_participant_level, unpack, why_participant_level
-from provenance.history import annexed_key, identity
-from provenance.participant_names import Names, patient_of, read_ids
+from provenance.publishing.disclosure import Machine, is_participant_level, unpack, why_participant_level
+from provenance.publishing.history import annexed_key, identity
+from provenance.publishing.participant_names import Names, patient_of, read_ids
 
 ROE = "jane" + "roe"  # in parts: this file is published too
 NAMES = Names({ROE, "sub-014", "07", "x1", "Ann"})

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from repositories import make_repository, run
 
-from provenance.disclosure import is_participant_level, unpack
+from provenance.publishing.disclosure import is_participant_level, unpack
 
 pytestmark = pytest.mark.slow
 DATASET = "3575b42f-3c69-47d6-bbb8-8108063e2ba5"

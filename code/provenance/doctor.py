@@ -10,8 +10,8 @@ import sys
 from facepain.errors import InputError
 from provenance import environment
 from provenance.cells import INPUTS
-from provenance.disclosure import is_participant_level
 from provenance.integrity import broken_files, is_pointer
+from provenance.publishing.disclosure import is_participant_level
 from provenance.repository import ROOT, changed_files, git, git_folder, is_absent, object_ids, require_writable
 from provenance.runner import MARKER
 

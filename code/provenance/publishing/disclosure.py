@@ -13,7 +13,7 @@ from fnmatch import fnmatch
 from getpass import getuser
 from pathlib import Path
 
-from provenance.participant_names import find_trial_hover
+from provenance.publishing.participant_names import find_trial_hover
 from provenance.records import RECORD
 
 # A star stands for folders too. .gitattributes annexes these, so that a plain clone holds none of them.
@@ -67,7 +67,7 @@ def why_participant_level(parts, names, is_example=False):
     ----------
     parts : list of bytes
         From `unpack`.
-    names : provenance.participant_names.Names
+    names : provenance.publishing.participant_names.Names
     is_example : bool
         Whether ids of the form of the synthetic ones are examples there.
 

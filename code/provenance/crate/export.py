@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from facepain.errors import InputError
 from provenance.annex_dataset import building_folder, remove_tree
-from provenance.crate_entities import describe_study, study_id
+from provenance.crate.entities import describe_study, study_id
 from provenance.freshness import STALE, assess
 from provenance.records import RECORD
 from provenance.repository import ROOT, object_ids, require_clean_tree

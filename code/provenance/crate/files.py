@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from facepain.errors import InputError
-from provenance.disclosure import is_participant_level
 from provenance.integrity import KEY_CHECKSUM, file_checksum, is_pointer
+from provenance.publishing.disclosure import is_participant_level
 from provenance.repository import ROOT
 
 # Said here, since the tables of mimetypes differ from one system to the next.

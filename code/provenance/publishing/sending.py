@@ -16,9 +16,9 @@ from pathlib import Path
 from facepain.errors import InputError
 from provenance.annex import ANNEX_NAME, NEUTRAL_IDENTITY
 from provenance.annex_dataset import remove_tree
+from provenance.publishing.ria_store import dataset_id, set_audience
+from provenance.publishing.siblings import configure_sibling
 from provenance.repository import ROOT, git_folder
-from provenance.ria_store import dataset_id, set_audience
-from provenance.siblings import configure_sibling
 
 LOCK_PATIENCE = 3.0  # seconds: a git at work keeps its lock for less
 FIELD = re.compile(r"([\w-]+)=(\S+)")
@@ -31,7 +31,7 @@ def send(store, audience, sources):
 
     Parameters
     ----------
-    store : provenance.ria_store.Store
+    store : provenance.publishing.ria_store.Store
     audience : {'public', 'private'}
     sources : dict of str to Path
         By key, the files whose content goes.

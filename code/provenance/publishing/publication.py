@@ -8,15 +8,15 @@ from collections import Counter
 from pathlib import Path
 
 from facepain.errors import InputError
-from provenance.breaches import breaches_in_history, breaches_in_store
-from provenance.decisions import GOES, STAYS, Rule, decide
-from provenance.disclosure import Machine
-from provenance.history import private_past, read_history
-from provenance.participant_names import Names, read_ids
+from provenance.publishing.breaches import breaches_in_history, breaches_in_store
+from provenance.publishing.decisions import GOES, STAYS, Rule, decide
+from provenance.publishing.disclosure import Machine
+from provenance.publishing.history import private_past, read_history
+from provenance.publishing.participant_names import Names, read_ids
+from provenance.publishing.ria_store import find_store, require_apart, require_audience
+from provenance.publishing.sending import send
+from provenance.publishing.siblings import PRIVATE, PUBLIC, known_places
 from provenance.repository import ROOT, git, git_folder, require_clean_tree
-from provenance.ria_store import find_store, require_apart, require_audience
-from provenance.sending import send
-from provenance.siblings import PRIVATE, PUBLIC, known_places
 
 MORE_SAYS = "docs/publishing.md says what to do"
 

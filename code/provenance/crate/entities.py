@@ -10,8 +10,8 @@ from rocrate.rocrate import ROCrate
 
 from make_inputs import is_synthetic
 from provenance.cells import INPUTS
-from provenance.citation import read_citation
-from provenance.crate_files import describe_file
+from provenance.crate.citation import read_citation
+from provenance.crate.files import describe_file
 from provenance.freshness import flatten
 from provenance.records import RECORD
 from provenance.repository import ROOT, git, object_ids

@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from provenance.decisions import GOES, MACHINE, STAYS
-from provenance.disclosure import EXAMPLES, is_participant_level
-from provenance.history import identity
+from provenance.publishing.decisions import GOES, MACHINE, STAYS
+from provenance.publishing.disclosure import EXAMPLES, is_participant_level
+from provenance.publishing.history import identity
 from provenance.repository import git
 
 # Where addresses of datasets stand, and those that may be told.
@@ -22,7 +22,7 @@ def breaches_in_history(entries, contents, rule):
     Parameters
     ----------
     entries, contents
-        From `provenance.history.read_history`.
+        From `provenance.publishing.history.read_history`.
     rule : Rule
 
     Returns

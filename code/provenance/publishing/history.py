@@ -6,8 +6,8 @@ import re
 import subprocess
 from dataclasses import dataclass
 
-from provenance.disclosure import is_participant_level
 from provenance.integrity import KEY_CHECKSUM
+from provenance.publishing.disclosure import is_participant_level
 from provenance.repository import FOREIGN, ROOT, git
 from provenance.reproduction import ANNEX_OBJECT
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facepain.errors import InputError
+from provenance.publishing.siblings import PUBLIC, folder_of, list_siblings, sibling_at
 from provenance.repository import ROOT, git
-from provenance.siblings import PUBLIC, folder_of, list_siblings, sibling_at
 
 BEGUN = {"error_logs", "ria-layout-version"}  # what DataLad makes first of a store
 AUDIENCE = "facepain.audience"  # in the configuration of a store's repository: who may see it

@@ -3,10 +3,17 @@
 from dataclasses import dataclass
 
 from facepain.errors import InputError
-from provenance.disclosure import EXAMPLES, RESULTS, Machine, is_participant_level, unpack, why_participant_level
-from provenance.history import checksum, identity
 from provenance.integrity import broken_files, is_pointer
-from provenance.participant_names import Names
+from provenance.publishing.disclosure import (
+    EXAMPLES,
+    RESULTS,
+    Machine,
+    is_participant_level,
+    unpack,
+    why_participant_level,
+)
+from provenance.publishing.history import checksum, identity
+from provenance.publishing.participant_names import Names
 from provenance.repository import ROOT, object_ids
 
 MACHINE = "it tells of this machine or a private place"

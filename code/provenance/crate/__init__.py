@@ -1,0 +1,1 @@
+"""Results as a Process Run Crate, for tools that know no DataLad."""

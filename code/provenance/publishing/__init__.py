@@ -1,0 +1,1 @@
+"""Group-level results for everybody, participant-level ones for nobody else."""
