@@ -23,7 +23,6 @@ def close_figures():
     plt.close("all")
 
 
-
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory):
     """A small study with every result made by ``make all``; tests must not change it. Gives (folder, what make said)."""

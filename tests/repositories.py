@@ -22,7 +22,10 @@ def run(command, folder, check=True, **variables):
     return done
 
 
-OF_AN_OUTER_MAKE = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "CELL")
+OF_AN_OUTER_MAKE = (
+    *("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "CELL"),
+    *("RESULT", "SINCE", "TO", "PRIVATE", "CONTRASTS", "BEHAVIOR", "MASKS", "ONLY"),
+)
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 
 

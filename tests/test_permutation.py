@@ -158,7 +158,7 @@ def test_folds_of_one_trial_have_no_score(rng):
     groups, model = np.arange(6), PCARegression("ridge")
     images = StandardizedImages(rng.normal(size=(6, 20)))
     folds = prepare_folds(images, make_folds(groups, "lopo"), model)
-    with pytest.raises(ValueError, match="no fold tests two trials or more, .*use group-kfold"):
+    with pytest.raises(ValueError, match=r"no fold tests two trials or more, .*use group-kfold"):
         permutation_test(folds, rng.normal(size=6), groups, model, "free", Resampling(5, 1))
 
 

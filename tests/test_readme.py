@@ -1,4 +1,4 @@
-"""The README says what is so: its numbers are those of the outputs, its commands run as written, its links lead somewhere."""
+"""The README says what is so: its numbers are those of the outputs, its commands run, its links lead somewhere."""
 
 import re
 
@@ -11,7 +11,9 @@ README = (ROOT / "README.md").read_text()
 
 
 def stated_rows(first_cell):
-    rows = [[cell.strip() for cell in line.strip("| \n").split("|")] for line in README.splitlines() if line.startswith("|")]
+    rows = [
+        [cell.strip() for cell in line.strip("| \n").split("|")] for line in README.splitlines() if line.startswith("|")
+    ]
     return [row for row in rows if row[0].startswith(first_cell)]
 
 
@@ -51,7 +53,9 @@ def test_links_and_files_named_exist():
 
 def test_every_target_named_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    named = set(re.findall(r"`make ([a-z-]+)", README)) | set(re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE))
+    named = set(re.findall(r"`make ([a-z-]+)", README)) | set(
+        re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE)
+    )
     assert {"all", "test", "verify"} <= named <= targets
 
 

@@ -76,7 +76,9 @@ def test_what_lies_in_git_holds_no_participant_level_result(finished_study):
     for path in in_git:
         text = (folder / path).read_bytes()
         assert b"sub-0" not in text, path
-    assert not [path for path in in_git if path.startswith(("outputs/prep/", "outputs/extract/")) and "inputs.json" not in path]
+    assert not [
+        path for path in in_git if path.startswith(("outputs/prep/", "outputs/extract/")) and "inputs.json" not in path
+    ]
 
 
 def test_the_model_as_written_predicts_what_the_tables_say(finished_study):
@@ -277,7 +279,8 @@ def tamper(study, old, new):
 
 
 def mean_r2(study):
-    return run(["git", "show", "HEAD:outputs/regress/M1/lasso/metrics.tsv"], study).stdout.split("mean\t")[1].split("\t")[0]
+    shown = run(["git", "show", "HEAD:outputs/regress/M1/lasso/metrics.tsv"], study).stdout
+    return shown.split("mean\t")[1].split("\t")[0]
 
 
 def test_an_output_equal_within_tolerance_is_put_back_to_the_recorded_one(study):
@@ -306,7 +309,8 @@ def test_a_different_output_fails_make_all_and_is_named(study):
 def test_without_a_git_identity_commits_are_neutral_and_it_says_so(study, tmp_path):
     run(["git", "config", "--unset", "user.name"], study)
     run(["git", "config", "--unset", "user.email"], study)
-    edit_with = ["git", "-c", "user.name=x", "-c", "user.email=x@example.invalid", "commit", "--quiet", "--all", "-m", "Edit"]
+    somebody = ["-c", "user.name=x", "-c", "user.email=x@example.invalid"]
+    edit_with = ["git", *somebody, "commit", "--quiet", "--all", "-m", "Edit"]
     path = study / "code/classify.py"
     path.write_text(path.read_text().replace("images =", "# Said anew.\n    images =", 1))
     run(edit_with, study)

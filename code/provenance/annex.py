@@ -47,7 +47,7 @@ def is_initialised(root=ROOT):
 
 
 def _filters():
-    """Name git-annex by its path, lest a plain `git status` or `git commit` (its hook) fail outside of the environment."""
+    """Name git-annex by its path, lest `git status` or the hook of `git commit` fail outside of the environment."""
     found = shutil.which("git-annex")
     program = shlex.quote(found)
     return [
@@ -64,7 +64,7 @@ def require_git_annex():
     for program in ("git-annex", "datalad"):
         if shutil.which(program) is None:
             raise InputError(
-                f"{program} is missing; `make setup` installs it from requirements.lock (an active environment must have it)"
+                f"{program} is missing; `make setup` installs it from requirements.lock (so must an active environment)"
             )
 
 
@@ -79,7 +79,8 @@ def ensure_identity(root=ROOT):
     missing = [
         (key, value)
         for key, value in NEUTRAL_IDENTITY.items()
-        if f"GIT_AUTHOR_{key.split('.')[1].upper()}" not in os.environ and not git("config", key, check=False, root=root)
+        if f"GIT_AUTHOR_{key.split('.')[1].upper()}" not in os.environ
+        and not git("config", key, check=False, root=root)
     ]
     # As settings and not as GIT_AUTHOR_NAME, which DataLad does not look at.
     count = int(os.environ.get("GIT_CONFIG_COUNT", 0))

@@ -128,7 +128,8 @@ def _reads(params, stage, *names):
         files = {"/".join(file.split("/")[:2]) if file.startswith("inputs/") else file for file in files}
         return ("outputs/prep/trials.tsv", "inputs/contrasts", *sorted(files - {"inputs/contrasts"}))
     if stage == "plot":
-        records = (f"outputs/extract/{mask}/inputs.json" for mask in params["extract"]["masks"])  # for the report's methods
+        # For the report's methods.
+        records = (f"outputs/extract/{mask}/inputs.json" for mask in params["extract"]["masks"])
         return ("outputs/classify", "outputs/regress", "outputs/prep", *records)
     extract = f"outputs/extract/{names[0]}"
     # The last made first: where both are missing, the command that makes it makes the other too.

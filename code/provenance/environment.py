@@ -67,9 +67,7 @@ def make_environment():
         )
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     # The lock holds every dependency, so none is resolved again.
-    installed = subprocess.run(
-        [*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True
-    )
+    installed = subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True)
     if installed.returncode:
         errors = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0].removeprefix("ERROR: ") if errors else "pip gave no reason"

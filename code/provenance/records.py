@@ -44,8 +44,8 @@ def describe_inputs(cell, ids=None, root=ROOT):
 def is_read(cell, path):
     """Tell whether a cell reads a path: it is named, lies in a named folder or fits a named pattern.
 
-    The record of an upstream cell is not read, what matters of it are its results; but the report tells the settings and
-    commands of every result from their records.
+    The record of an upstream cell is not read, what matters of it are its results; but the report tells the settings
+    and commands of every result from their records.
     """
     if path.endswith("/" + RECORD) and cell.stage != "plot":
         return False

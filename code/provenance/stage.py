@@ -78,9 +78,11 @@ def require_inputs(cell, root=ROOT):
             continue
         if not read.startswith("outputs/"):
             if not object_ids(read, root=root):
-                raise InputError(f"{read}: not a committed file of this repository; add and commit it, or correct the params")
+                raise InputError(f"{read}: not a committed file of this repository; commit it, or correct the params")
             if is_absent(read, root):
-                raise InputError(f"{read} is not in this clone; `datalad get {read}` fetches it from a clone that has it")
+                raise InputError(
+                    f"{read} is not in this clone; `datalad get {read}` fetches it from a clone that has it"
+                )
             continue
         stage = read.split("/")[1]
         tracked = object_ids(read, root=root) or {read: None}
@@ -140,5 +142,3 @@ def stop_with_supervisor():
                 os.killpg(0, 9)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
