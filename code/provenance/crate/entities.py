@@ -13,6 +13,7 @@ from provenance.cells import INPUTS
 from provenance.crate.citation import read_citation
 from provenance.crate.files import describe_file
 from provenance.freshness import flatten
+from provenance.publishing.decisions import Rule
 from provenance.records import RECORD
 from provenance.repository import ROOT, git, object_ids
 
@@ -34,10 +35,13 @@ class Description:
     ----------
     ids : dict of str to str
         Object ids at HEAD by path.
+    rule : provenance.publishing.decisions.Rule
+        What a copied file must not tell.
     entities : dict of str to tuple (dict, Path or None)
     """
 
     ids: dict
+    rule: Rule
     entities: dict = field(default_factory=dict)
 
     def add(self, identifier, properties, source=None):
@@ -47,25 +51,26 @@ class Description:
 
     def add_file(self, path, **properties):
         """Add a file; one that is not included gets a local identifier, which promises no content."""
-        facts = describe_file(path)
+        facts = describe_file(path, self.rule)
         identifier = quote(path) if facts.is_included else f"#{quote(path)}"
         described = {"@type": "File", **facts.properties, **properties}
         return self.add(identifier, described, ROOT / path if facts.is_included else None)
 
 
-def describe_study(runs):
+def describe_study(runs, rule):
     """Describe every run with what it read and wrote.
 
     Parameters
     ----------
     runs : list of tuple (Cell, RunRecord)
+    rule : provenance.publishing.decisions.Rule
 
     Returns
     -------
     crate : ROCrate
         Not yet written.
     """
-    description = Description(object_ids())
+    description = Description(object_ids(), rule)
     mentions = [describe_run(description, cell, run) for cell, run in runs]
     for path in ABOUT_THE_STUDY:
         description.add_file(path)

@@ -9,6 +9,10 @@ from facepain.errors import InputError
 from provenance.annex_dataset import building_folder, remove_tree
 from provenance.crate.entities import describe_study, study_id
 from provenance.freshness import STALE, assess
+from provenance.publishing.decisions import Rule
+from provenance.publishing.disclosure import Machine
+from provenance.publishing.history import private_past
+from provenance.publishing.participant_names import Names, read_ids
 from provenance.records import RECORD
 from provenance.repository import ROOT, object_ids, require_clean_tree
 from provenance.run_records import last_run
@@ -36,7 +40,7 @@ def export_crate(cells, to):
     with only_one():
         require_clean_tree()
         runs = require_runs(cells)
-        crate = describe_study(runs)
+        crate = describe_study(runs, make_rule())
         with building_folder(target) as folder:
             crate.write(folder)
             make_writable(folder)
@@ -44,6 +48,12 @@ def export_crate(cells, to):
     files = [entity for entity in crate.get_entities() if "File" in entity.properties()["@type"]]
     included = sum(not entity.id.startswith("#") for entity in files)
     print(f"{to}: {len(runs)} runs, {len(files)} files described, {included} of them included")
+
+
+def make_rule():
+    """Gather what no copied file may tell, as where results are published."""
+    ordinary = (ROOT / "README.md").read_text(encoding="utf-8")
+    return Rule(Names(read_ids(ROOT)), Machine([str(ROOT)], ordinary=ordinary), private_past())
 
 
 def find_target(to):

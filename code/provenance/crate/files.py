@@ -27,7 +27,7 @@ MEDIA_TYPES = {
     ".lock": "text/plain",
     "": "text/plain",
 }
-PARTICIPANT_LEVEL = "Not included: it holds what concerns single participants. Known by size and checksum."
+PARTICIPANT_LEVEL = "Not included: it may tell of single participants or of a machine. Known by size and checksum."
 ABSENT = "Not included: its content was not in the clone that this crate was made in. Known by size and checksum."
 
 
@@ -47,13 +47,15 @@ class FileFacts:
     is_included: bool
 
 
-def describe_file(path, root=ROOT):
+def describe_file(path, rule, root=ROOT):
     """Describe a tracked file; an annexed one by its key, so that its content need not be here.
 
     Parameters
     ----------
     path : str
         From the root.
+    rule : provenance.publishing.decisions.Rule
+        What a copied file must not tell.
 
     Returns
     -------
@@ -66,7 +68,10 @@ def describe_file(path, root=ROOT):
     """
     key = find_key(root / path)
     is_here = (root / path).exists() and not is_pointer(root / path)
-    is_included = is_here and not is_participant_level(path)
+    is_private = is_participant_level(path)
+    if is_here and not is_private:
+        is_private = rule.why_kept(path, (root / path).read_bytes()) is not None
+    is_included = is_here and not is_private
     media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
     properties = {"name": path, "encodingFormat": media_type}
     if is_included or (key is None and is_here):
@@ -77,7 +82,7 @@ def describe_file(path, root=ROOT):
     elif key is not None:
         properties |= {"contentSize": key.group(1), "sha256": key.group(2)}
     if not is_included:
-        properties["description"] = PARTICIPANT_LEVEL if is_participant_level(path) else ABSENT
+        properties["description"] = PARTICIPANT_LEVEL if is_private else ABSENT
     return FileFacts(properties, is_included)
 
 
