@@ -95,7 +95,10 @@ def set_up(_arguments):
         with runner.only_one():
             annex.ensure_annex()
     if on_demand.is_enabled():
-        on_demand.refresh(requested_cells())
+        try:
+            on_demand.refresh(requested_cells())
+        except InputError as error:
+            print(f"on-demand does not work here: {error}")
     runner.begin_log()
 
 

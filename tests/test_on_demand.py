@@ -105,6 +105,40 @@ def test_results_that_came_later_are_claimed_and_the_remote_can_go_and_come(clon
     assert status == 0, said
 
 
+def test_a_clone_of_a_clone_asks_for_it_anew(clone, tmp_path):
+    run(["make", "on-demand"], clone)
+    run(["datalad", "clone", str(clone), str(tmp_path / "other")], tmp_path)
+    other = tmp_path / "other"
+    run(["make", "setup"], other)
+    status, said = get(other, "outputs/prep/summary.tsv")
+    assert status != 0 and "recomputing" not in said
+    run(["make", "on-demand"], other)
+    status, said = get(other, "outputs/prep/summary.tsv")
+    assert status == 0 and "prep: recomputing by" in said, said
+
+
+def test_what_fails_leaves_nothing_behind_and_stops_nothing_else(clone, tmp_path):
+    run(["make", "on-demand"], clone)
+    run(["git", "config", "--file", ".gitmodules", "submodule.inputs/masks.datalad-id", "another"], clone)
+    done = run(["datalad", "get", "outputs/prep/summary.tsv"], clone, check=False, TMPDIR=str(tmp_path))
+    assert done.returncode != 0 and "inputs/masks is not installed here; `make inputs` installs it" in done.stdout
+    assert not list(tmp_path.glob("facepain-*"))
+    # An environment that takes no program has everything else.
+    program = Path(sys.executable).with_name("git-annex-remote-facepain")
+    kept = program.read_text()
+    program.unlink()
+    program.mkdir()
+    try:
+        said = run(["make", "setup"], clone).stdout
+    finally:
+        for left in program.parent.glob(f"{program.name}.*"):
+            left.unlink()
+        program.rmdir()
+        program.write_text(kept)
+        program.chmod(0o755)
+    assert "on-demand does not work here" in said and "Traceback" not in said
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_get_leaves_nobody_at_work_and_goes_on(clone, tmp_path, number):
     run(["make", "on-demand"], clone)

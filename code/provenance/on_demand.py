@@ -4,6 +4,7 @@ That remote holds nothing. What it claims to hold are the results of HEAD; a cla
 branch. It runs the code that the run records name, so it exists only where somebody asked for it.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -30,12 +31,30 @@ def enable(cells):
         put_program()  # git-annex asks it at once
         if f" name={REMOTE} " in git("show", "git-annex:remote.log", check=False):
             git("annex", "enableremote", "--quiet", REMOTE)
+            vouch_for()
         else:
             git("annex", "initremote", "--quiet", REMOTE, "type=external", "externaltype=facepain", "encryption=none")
         # Content that could be made again is no copy: never a reason to drop the only one.
         git("annex", "untrust", "--quiet", REMOTE)
     n_files = refresh(cells)
     print(f"`datalad get` recomputes what is stored nowhere of {n_files} files; `git remote remove {REMOTE}` ends that")
+
+
+def vouch_for():
+    """Tell git-annex that the remote is this one: of a remote that another clone made it takes nothing unseen.
+
+    Raises
+    ------
+    InputError
+        If a remote of this name is another.
+    """
+    said = git("annex", "verifyremote", REMOTE)
+    asked = re.search(r"--safe (\S+)", said)
+    if asked is None:
+        return
+    if " externaltype=facepain " not in said.replace("\n", " ") + " ":
+        raise InputError(f"the special remote {REMOTE} of this dataset is another; `git annex renameremote` it first")
+    git("annex", "verifyremote", REMOTE, "--safe", asked.group(1))
 
 
 def refresh(cells):
@@ -57,12 +76,12 @@ def put_program():
         If that folder cannot be written to.
     """
     program = Path(shutil.which("git-annex")).parent / PROGRAM
-    if program.exists() and program.read_text() == SCRIPT:
+    if program.is_file() and program.read_text() == SCRIPT:
         return
     try:
         write_whole(program, SCRIPT)
         program.chmod(0o755)
-    except PermissionError:
+    except OSError:
         raise InputError(f"{program} cannot be written; leave this environment, `make setup` makes one") from None
 
 
@@ -84,10 +103,10 @@ def result_keys(cells, root=ROOT):
     -------
     keys : dict of str to Cell
     """
-    found = git("annex", "find", "--anything", "--format=${key}\\t${file}\\n", "--", "outputs", "figures", root=root)
+    found = git("annex", "find", "--anything", "--format=${key} ${file}\\000", "--", "outputs", "figures", root=root)
     keys = {}
-    for line in found.splitlines():
-        key, path = line.split("\t")
+    for entry in filter(None, found.split("\0")):
+        key, path = entry.split(" ", 1)
         for cell in cells:
             if path.startswith(cell.folder + "/"):
                 keys.setdefault(key, cell)

@@ -86,6 +86,7 @@ class Recomputation(SpecialRemote):
         if runs[cell.name] is None:
             raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it")
         if self.scratch is None:
+            self.clear()  # what an attempt that failed has left
             self.scratch = Scratch(make_own_folder() / "clone", self.cells, runs)
         if cell.name not in self.scratch.graded:
             print(f"{cell.name}: recomputing by `{runs[cell.name].command}`", flush=True)
@@ -93,6 +94,7 @@ class Recomputation(SpecialRemote):
         content = find_content(key)
         if content is None:
             unlike = [f"{path}: {grade}, {detail}" for path, grade, detail in self.scratch.graded[cell.name] if detail]
+            unlike += [f"{cell.folder}: its files came out with other checksums"]
             raise InputError(f"{unlike[0]}; `make {cell.stage}` makes it here and compares")
         return content
 
