@@ -34,7 +34,7 @@ def test_what_made_a_result(finished_study):
     assert "code      code/facepain/bootstrap.py: " in said
     assert "setting   algorithm.alpha = 1.0" in said and "package   scikit-learn " in said
     assert "requirements.lock, commit " in said
-    said = explain(folder, "outputs/prep")
+    said = explain(folder, folder / "outputs/regress/../prep")
     assert "input     inputs/behavior: " in said and "python code/prep.py" in said
 
 

@@ -53,15 +53,15 @@ def test_one_digit_committed_by_hand_is_the_only_failure_of_all(study):
 def test_a_change_that_nobody_committed_is_named(study):
     table = "outputs/regress/M1/lasso/test_metrics.tsv"
     change_digit(study / table)
-    (study / "outputs/regress/M1/lasso/extra.tsv").write_text("mine")
+    (study / "outputs/regress/M1/lasso/my notes é.tsv").write_text("mine")
     (study / "outputs/regress/M1/lasso/bootstrap.json").unlink()
     status, said, rows = verify(study, "regress M1 lasso")
     assert status != 0
     failed = not_identical(rows)
     assert failed.keys() == {
-        table, "outputs/regress/M1/lasso/extra.tsv", "outputs/regress/M1/lasso/bootstrap.json"
+        table, "outputs/regress/M1/lasso/my notes é.tsv", "outputs/regress/M1/lasso/bootstrap.json"
     }, said  # fmt: skip
-    assert failed["outputs/regress/M1/lasso/extra.tsv"][1] == "the run does not write it"
+    assert failed["outputs/regress/M1/lasso/my notes é.tsv"][1] == "the run does not write it"
     assert failed["outputs/regress/M1/lasso/bootstrap.json"][1] == "its file was removed"
 
 

@@ -1,6 +1,7 @@
 """Say what made a result, and what of that changed since an earlier version."""
 
 import json
+import os
 from itertools import islice
 from pathlib import PurePosixPath
 
@@ -32,8 +33,8 @@ def explain(path, since=None, root=ROOT):
     InputError
         If nothing made by a run lies there.
     """
-    path = str(PurePosixPath(path or "")).rstrip("/")
-    if not path or path == ".":
+    path = os.path.relpath(os.path.join(root, path or ""), root)
+    if path == ".":
         raise InputError("RESULT= is missing; name a file: make explain RESULT=outputs/regress/M1/lasso/metrics.tsv")
     if since is None:
         return what_made(path, "HEAD", root)

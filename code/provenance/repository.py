@@ -28,6 +28,7 @@ def git(*arguments, check=True, root=ROOT, lines=None):
     environment["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True,
+        errors="backslashreplace",  # names that are not UTF-8
         input="".join(f"{line}\n" for line in lines or ()),
     )  # fmt: skip
     if check and done.returncode:
@@ -65,8 +66,9 @@ def object_ids(*paths, revision="HEAD", root=ROOT):
 
 
 def changed_files(root=ROOT):
-    """List the files that differ from HEAD, untracked ones included, as git's short status lines."""
-    return git("status", "--porcelain", "--untracked-files=all", root=root).splitlines()
+    """List the files that differ from HEAD, untracked ones included, as git's short status lines, without quotes."""
+    listing = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", root=root)
+    return [line for line in listing.split("\0") if line]
 
 
 def require_clean_tree(root=ROOT):
