@@ -371,6 +371,65 @@ def test_a_store_that_holds_what_it_must_not_is_left_as_it_is(repository, tmp_pa
     assert "holds commits that this branch does not" in refuse(repository, "public")
 
 
+def test_what_was_removed_from_a_store_has_to_be_gone(repository, tmp_path):
+    store = tmp_path / "public"
+    publish(repository, f"ria+file://{store}")
+    run(["git", "checkout", "--quiet", "-b", "drafts"], repository)
+    (repository / "drafts.txt").write_bytes((repository / "outputs/prep/trials.tsv").read_bytes())
+    run(["git", "-c", "annex.largefiles=nothing", "add", "--force", "drafts.txt"], repository)
+    commit(repository, "Keep a draft", "drafts.txt")
+    run(["git", "push", "--quiet", str(dataset(store)), "drafts"], repository)
+    run(["git", "checkout", "--quiet", "main"], repository)
+    run(["git", "branch", "-D", "drafts"], dataset(store))
+    said = refuse(repository, "public")
+    assert "objects of a participant that no branch leads to: remove them, `git --git-dir=" in said
+    run(["git", "gc", "--quiet", "--prune=now"], dataset(store))
+    # What a transfer left half-way is looked at too.
+    left = dataset(store) / "ora-remote-1/transfer" / key_of(repository, TABLE)
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"half")
+    assert f"participant-level, it is {TABLE}: remove {left.parent}" in refuse(repository, "public")
+    shutil.rmtree(left.parent)
+    publish(repository, "public")
+
+
+def test_a_store_below_ones_home_is_known_however_it_is_written(repository, tmp_path):
+    """Relative, and with a space, which git-annex writes as its number."""
+    (tmp_path / (LOGIN + "-home")).mkdir()
+    for _ in range(2):
+        said = publish(repository, f"../{LOGIN}-home/my results")
+    assert "note: the public store's own address is published with it" in said
+    store = tmp_path / (LOGIN + "-home") / "my results"
+    assert "/../" not in run(["git", "show", "git-annex:remote.log"], dataset(store)).stdout
+
+
+def test_a_private_place_that_begins_like_the_public_one_is_known(repository, tmp_path):
+    publish(repository, f"{tmp_path}/results", PRIVATE="../results-safe")
+    run(["git", "commit", "--quiet", "--allow-empty", "--message", f"All is in {tmp_path}/results-safe."], repository)
+    assert f"tells of this machine or a private place ({tmp_path}/results-safe)" in refuse(repository, "public")
+
+
+def test_an_input_under_another_name_and_a_name_in_a_key_are_seen(repository, tmp_path):
+    inputs = repository / "inputs/contrasts"
+    run(["git", "init", "--quiet", str(inputs)], repository)
+    (inputs / "image.img").write_bytes(b"an image of somebody")
+    run(["git", "add", "image.img"], inputs)
+    run(["git", "-c", "user.name=x", "-c", "user.email=x@x", "commit", "--quiet", "--message", "x"], inputs)
+    with open(repository / ".git/info/exclude", "a") as file:
+        file.write("inputs/\n")
+    (repository / "outputs/regress/M1/typical.npy").write_bytes(b"an image of somebody")
+    run(["git", "annex", "add", "outputs"], repository)
+    commit(repository, "Keep a typical image", "outputs")
+    said = publish(repository, f"{tmp_path}/public")
+    assert "participant-level: it is inputs/contrasts/image.img under another name" in said
+    assert key_of(repository, "outputs/regress/M1/typical.npy") not in keys(tmp_path / "public")
+    (repository / f"{NAME}.npy").write_bytes(b"mean")
+    run(["git", "annex", "add", "--force-large", "--backend=WORM", f"{NAME}.npy"], repository)
+    run(["git", "mv", f"{NAME}.npy", "outputs/mean.npy"], repository)
+    commit(repository, "Keep a mean", "outputs")
+    assert f"outputs/mean.npy is a link to a key that names a participant ({NAME})" in refuse(repository, "public")
+
+
 def rewrite_annex_branch(store, name, old, new):
     """Change a line of a file of the store's git-annex branch, as a hostile or careless push would."""
     there, clone = dataset(store), store.parent / "annex-branch"

@@ -3,9 +3,10 @@
 import re
 from pathlib import Path
 
+from provenance.integrity import KEY_CHECKSUM
 from provenance.publishing.decisions import GOES, MACHINE, STAYS
 from provenance.publishing.disclosure import EXAMPLES, is_participant_level
-from provenance.publishing.history import identity
+from provenance.publishing.history import identity, read_blobs
 from provenance.repository import git
 
 # Where addresses of datasets stand, and those that may be told.
@@ -48,6 +49,8 @@ def _breaches_of(entry, content, rule):
     if entry.key:
         if found := rule.machine.find(content):
             yield f"{entry.path} is a link, and {MACHINE} ({found})"
+        if not KEY_CHECKSUM.match(entry.key) and (found := find_name(entry.key.encode())):
+            yield f"{entry.path} is a link to a key that names a participant ({found})"
         return
     if is_participant_level(entry.path):
         yield f"{entry.path} is participant-level and lies in git; only the annex keeps it back"
@@ -68,7 +71,8 @@ def breaches_in_store(store, rule, decisions):
     allowed = {decision.key for decision in decisions if decision.verdict == GOES}
     kept = {identity(decision.key): decision.path for decision in decisions if decision.verdict == STAYS}
     problems = []
-    for path in filter(Path.is_file, sorted(store.dataset.glob("annex/objects/**/*"))):
+    places = ("annex/**/*", "ora-remote-*/**/*")
+    for path in filter(Path.is_file, sorted(path for place in places for path in store.dataset.glob(place))):
         if path.name in allowed:
             continue
         past = rule.private.get(identity(path.name)) or kept.get(identity(path.name))
@@ -87,6 +91,13 @@ def _breaches_in_store_history(store, rule):
     branches = git(there, "for-each-ref", "--format=%(refname)").split()
     unknown = [branch for branch in branches if branch not in ("refs/heads/main", "refs/heads/git-annex")]
     problems = [f"the store holds {branch}, which nobody looked at: remove it there" for branch in unknown]
+    loose = git(there, "fsck", "--unreachable", "--no-reflogs", "--no-progress", check=False).splitlines()
+    blobs = read_blobs({line.split()[2] for line in loose if line.startswith("unreachable blob")}, store.dataset)
+    if any(rule.why_kept("outputs/", content) for content in blobs.values()):
+        problems.append(
+            "the store holds objects of a participant that no branch leads to: remove them, `git "
+            f"--git-dir={store.dataset} gc --prune=now`"
+        )
     if "refs/heads/git-annex" in branches:
         said = git(there, "log", "-p", "--format=%B%n%an <%ae>%n%cn <%ce>", "refs/heads/git-annex").encode()
         if found := rule.machine.find(said, in_result=True):

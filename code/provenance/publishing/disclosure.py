@@ -106,13 +106,15 @@ class Machine:
         everywhere |= telling - {login}
         if len(Path(home).parts) > 2:
             everywhere.add(home)
-        self._open = open_place.encode()
+        # git-annex writes a space as its number. What only begins like the open place is another.
+        forms = {re.escape(os.fsencode(form)) for form in (open_place, open_place.replace(" ", "&32;")) if form}
+        self._open = re.compile(rb"(?:" + b"|".join(sorted(forms)) + rb")(?![\w-]|\.\w)") if forms else None
         self._everywhere = sorted(map(os.fsencode, everywhere))
         self._in_results = sorted(map(os.fsencode, everywhere | telling))
 
     def find(self, content, in_result=False):
         """Return the first of these names in a content; a login alone counts in results only. None if there is none."""
-        content = content.replace(self._open, b"") if self._open else content
+        content = self._open.sub(b"", content) if self._open else content
         words = self._in_results if in_result else self._everywhere
         found = next((word for word in words if word in content and _is_apart(word, content)), None)
         return found.decode(errors="replace") if found else None

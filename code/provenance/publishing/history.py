@@ -11,6 +11,7 @@ from provenance.publishing.disclosure import is_participant_level
 from provenance.repository import FOREIGN, ROOT, git
 from provenance.reproduction import ANNEX_OBJECT
 
+PRIVATE_INPUTS = ("inputs/contrasts", "inputs/behavior")  # masks are of no participant
 LINK = "120000"
 SUBDATASET = "160000"
 POINTER = re.compile(rb"/annex/objects/([^/\n]+)")
@@ -45,10 +46,13 @@ def read_history(*revisions, root=ROOT):
         "log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-m", "--root",
         *(f"--exclude={branch}" for branch in branches_of_annex), *revisions, root=root,
     )  # fmt: skip
-    fields = [field for field in listing.split("\0") if field.strip("\n")]
+    fields = iter(listing.split("\0"))
     versions = set()
-    for meta, path in zip(fields[::2], fields[1::2], strict=True):
-        _, mode, _, blob, status = meta.strip("\n").split()
+    for meta in (field.strip("\n") for field in fields):
+        if not meta:  # between two commits
+            continue
+        path = next(fields)
+        _, mode, _, blob, status = meta.split()
         if status != "D" and mode != SUBDATASET:
             versions.add((path, mode, blob))
     contents = read_blobs({blob for _, _, blob in versions}, root)
@@ -80,14 +84,27 @@ def read_blobs(blobs, root=ROOT):
 def private_past(root=ROOT):
     """Map the content of all files that ever lay at a participant-level path, on any branch, to that path.
 
+    So do those of the inputs that are installed here: single participants' images and scores.
+
     Returns
     -------
     paths : dict of str to str
         By `identity`: a new name or a new ending changes nothing.
     """
     entries, contents = read_history("--all", "HEAD", root=root)
-    private = [entry for entry in entries if is_participant_level(entry.path) and contents[entry.blob]]
-    return {identity(entry.key) if entry.key else checksum(contents[entry.blob]): entry.path for entry in private}
+    past = _by_content([entry for entry in entries if is_participant_level(entry.path)], contents)
+    for dataset in PRIVATE_INPUTS:
+        if (root / dataset / ".git").exists():
+            entries, contents = read_history("HEAD", root=root / dataset)
+            data = [entry for entry in entries if not entry.path.startswith(".")]
+            past |= {content: f"{dataset}/{path}" for content, path in _by_content(data, contents).items()}
+    return past
+
+
+def _by_content(entries, contents):
+    """Map what stands for the content of some files to their paths, empty files aside."""
+    filled = [entry for entry in entries if contents[entry.blob]]
+    return {identity(entry.key) if entry.key else checksum(contents[entry.blob]): entry.path for entry in filled}
 
 
 def checksum(content):

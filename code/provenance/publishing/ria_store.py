@@ -80,7 +80,7 @@ def _folder(option, address):
         raise InputError(f"{option}={address} is no store on this disk; {expected}")
     if "/" not in path:
         raise InputError(f"{option}={address} is no sibling of this clone; {expected}")
-    return Path(path).expanduser().absolute()
+    return Path(os.path.abspath(os.path.expanduser(path)))
 
 
 def _known_siblings():

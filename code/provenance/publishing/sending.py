@@ -21,7 +21,7 @@ from provenance.publishing.siblings import configure_sibling
 from provenance.repository import ROOT, git_folder
 
 LOCK_PATIENCE = 3.0  # seconds: a git at work keeps its lock for less
-FIELD = re.compile(r"([\w-]+)=(\S+)")
+FIELD = re.compile(r"([\w-]+)=(.*?)(?=\s+[\w-]+=|\s*$)", flags=re.MULTILINE)
 # What git-annex records of a storage in a RIA store; another field, such as push-url, would lead elsewhere.
 ORA_FIELDS = {"archive-id", "autoenable", "encryption", "externaltype", "name", "type", "url", "timestamp"}
 
@@ -112,10 +112,15 @@ def _recorded_storage(store, clone):
     line = next((line for line in log.splitlines() if own and line.startswith(own + " ")), None)
     if line is None:
         return None
-    recorded = dict(FIELD.findall(line))
+    recorded = _fields(line)
     if recorded.get("externaltype") != "ora" or recorded.keys() - ORA_FIELDS:
         raise _of_another_place(store)
     return recorded["name"]
+
+
+def _fields(said):
+    """Return what git-annex says of a remote, in which a space may be written as its number."""
+    return {name: value.replace("&32;", " ") for name, value in FIELD.findall(said)}
 
 
 def _vouch_for(store, clone, storage):
@@ -128,7 +133,7 @@ def _vouch_for(store, clone, storage):
     asked = re.search(r"--safe (\S+)", said)
     if asked is None:
         return
-    if dict(FIELD.findall(said)).get("url") != store.address:
+    if _fields(said).get("url") != store.address:
         raise _of_another_place(store)
     _call(clone, "git-annex", "verifyremote", storage, "--safe", asked.group(1))
 

@@ -4,6 +4,7 @@ A sibling is configured in this clone alone, for looking and fetching. Nothing b
 one: ``git push`` and ``datalad push`` would send the git-annex branch as it is, and annexed files whoever they concern.
 """
 
+import os
 import re
 from itertools import count
 from pathlib import Path
@@ -77,6 +78,7 @@ def known_places(public):
     local = git("config", "--get-regexp", r"^remote\..*\.(annex-directory|annex-rsyncurl|ora-url)$", check=False)
     found += [line.split(" ", 1)[1] for line in local.splitlines()]
     places = {re.sub(r"^(?:ria\+)?file://", "", url).split("#")[0].rstrip("/") for url in found}
+    places |= {way(place) for place in places if place.startswith("/") for way in (os.path.normpath, os.path.realpath)}
     stores = {str(Path(place).parent.parent) for place in places if place.endswith(place_in_store)}
     places = {place for place in places | stores if not re.match(r"https?://[^@/]+(/|$)|\.", place)}
     seen = [public.dataset, *(folder_of(url) for name, url in list_siblings().items() if _is_guarded(name))]
