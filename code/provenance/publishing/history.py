@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from provenance.integrity import KEY_CHECKSUM
 from provenance.publishing.disclosure import is_participant_level
-from provenance.repository import FOREIGN, ROOT, git
+from provenance.repository import ROOT, git, without_foreign
 from provenance.reproduction import ANNEX_OBJECT
 
 PRIVATE_INPUTS = ("inputs/contrasts", "inputs/behavior")  # masks are of no participant
@@ -67,9 +67,8 @@ def annexed_key(mode, content):
 
 def read_blobs(blobs, root=ROOT):
     """Return the contents of git objects by id."""
-    environment = {key: value for key, value in os.environ.items() if key not in FOREIGN}
     done = subprocess.run(
-        ["git", "cat-file", "--batch"], cwd=root, env=environment, capture_output=True, check=True,
+        ["git", "cat-file", "--batch"], cwd=root, env=without_foreign(os.environ), capture_output=True, check=True,
         input="".join(f"{blob}\n" for blob in sorted(blobs)).encode(),
     )  # fmt: skip
     contents, position = {}, 0
