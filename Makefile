@@ -15,10 +15,11 @@ export TO PRIVATE
 export CONTRASTS BEHAVIOR MASKS ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check prep extract regress classify plot status verify explain on-demand crate publish doctor test bench help
+.PHONY: all setup inputs own synthetic check cell prep extract regress classify plot status verify explain on-demand crate publish doctor test bench help
 .NOTPARALLEL:
 
-all: plot ## reproduce the study: set up, run what is stale or absent, end with a verdict
+all: inputs ## reproduce the study: set up, run what is stale or absent, end with a verdict
+	@$(STUDY) run all
 	@$(STUDY) verdict
 
 setup: ## make the environment and the annex ready; everything below does it where it is needed
@@ -36,20 +37,17 @@ synthetic: setup ## go back from your own data to the synthetic study
 check: inputs ## report on the inputs before anything is computed: trials, grids, masks, suspicious images, costs
 	@$(STUDY) check
 
-prep: inputs ## join scores and images, apply exclusions
-	@$(STUDY) run prep
+prep extract regress classify plot: inputs
+	@$(STUDY) run $@
 
-extract: prep ## take the voxels of each mask out of the images
-	@$(STUDY) run extract
+prep: ## join scores and images, apply exclusions
+extract: ## take the voxels of each mask out of the images
+regress: ## predict the score from the brain, for every mask and algorithm
+classify: ## tell the datasets apart
+plot: ## draw figures, tables and pages of the results that there are
 
-regress: extract ## predict the score from the brain, for every mask and algorithm
-	@$(STUDY) run regress
-
-classify: regress ## tell the datasets apart
-	@$(STUDY) run classify
-
-plot: classify ## draw figures and tables from outputs/
-	@$(STUDY) run plot
+cell: inputs ## make one result, and of what it needs what is stale or absent: CELL="regress M1 lasso"
+	@$(STUDY) cell $(CELL)
 
 status: setup ## say which results are fresh, stale (and why) or absent
 	@$(STUDY) status
@@ -69,7 +67,7 @@ crate: setup ## export results and run records as a Process Run Crate for other 
 publish: setup ## send group-level results to a public store: TO=ria+file:///folder or sibling [PRIVATE=... gets all results]
 	@$(STUDY) publish
 
-doctor: ## check git, annex, identity, disk, cores, tree; name the mend of each problem
+doctor: ## check git, annex, identity, disk, cores, tree; name each problem and how to fix it
 	@$(STUDY) doctor
 
 test: setup ## run the tests [FAST=1 leaves out the slow ones]

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from facepain.errors import InputError
-from facepain.evaluation import transform_target
-from facepain.extraction import inspect_images, read_volumes
-from facepain.folds import make_folds
-from facepain.masks import load_mask, mask_on_grid, require_coverage
-from facepain.progress import Progress
-from facepain.screening import LEAST_ASYMMETRY, agreement_on_sides, find_warnings, screen_images
-from facepain.tables import usable_trials
+from errors import InputError
+from facepain.data.exclusions import is_usable, usable_trials
+from facepain.data.extraction import inspect_images, read_volumes
+from facepain.data.masks import load_mask, mask_on_grid, require_coverage
+from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_warnings, screen_images
+from facepain.models.folds import make_folds
+from facepain.models.target import transform_target
 from prep import join_trials
+from provenance.run.progress import Progress
 
 SHOWN = 20  # warnings spelled out
 FLOAT32 = 4  # bytes
@@ -77,14 +77,14 @@ def fetch_content(folder):
 def report_trials(trials, usable, params):
     target = params["prep"]["target"]
     for dataset, of_dataset in trials.groupby("dataset"):
-        kept = of_dataset[of_dataset["excluded"] == ""]
+        kept = of_dataset[is_usable(of_dataset)]
         print(
             f"trials    {dataset}: {len(kept)} of {len(of_dataset)} usable, {kept['participant_id'].nunique()} of "
             f"{of_dataset['participant_id'].nunique()} participants; {target} "
             f"{kept[target].min():g} to {kept[target].max():g}, "
             f"mean {kept[target].mean():.3g}, {(kept[target] == 0).mean():.0%} are 0"
         )
-        for reason, left_out in of_dataset[of_dataset["excluded"] != ""].groupby("excluded"):
+        for reason, left_out in of_dataset[~is_usable(of_dataset)].groupby("excluded"):
             people = left_out["participant_id"].nunique()
             print(f"          falls out: {len(left_out)} trial(s) of {people} participant(s): {reason}")
     datasets = sorted(usable["dataset"].unique())

@@ -4,23 +4,24 @@ from dataclasses import asdict
 
 import numpy as np
 
-from facepain.classification import (
+from facepain.inference.label_permutation import label_permutation_test
+from facepain.inference.permutation import TEST_COLUMNS, tests_table
+from facepain.models.classification import (
     CONFUSION_COLUMNS,
     METRIC_COLUMNS,
     PREDICTION_COLUMNS,
     classify_folds,
     confusion_table,
     fold_metrics,
-    permutation_test,
     predictions_table,
 )
-from facepain.evaluation import TEST_COLUMNS, tests_table
-from facepain.folds import make_folds
-from facepain.outputs import read_table
-from facepain.progress import Progress
-from facepain.standardize import StandardizedImages
-from facepain.workers import Resampling
-from provenance.stage import n_workers, run_stage
+from facepain.models.folds import make_folds
+from facepain.models.standardize import StandardizedImages
+from facepain.parallel import Resampling
+from files.outputs import read_table
+from provenance.run.progress import Progress
+from provenance.run.stage import n_workers, run_stage
+from stages import STUDY
 
 
 def main(cell, outputs):
@@ -44,7 +45,7 @@ def main(cell, outputs):
     n = settings["permutation"]["n"]
     with Progress(n, f"{cell.name}: permutations") as progress:
         resampling = Resampling(n, settings["seed"], n_workers(), progress)
-        test = permutation_test(gram, labels, groups, folds, settings["C"], resampling)
+        test = label_permutation_test(gram, labels, groups, folds, settings["C"], resampling)
     outputs.write_permutation_tests([asdict(test)], tests_table([test]), TEST_COLUMNS)
     outputs.write_fingerprints()
     mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]
@@ -52,4 +53,4 @@ def main(cell, outputs):
 
 
 if __name__ == "__main__":
-    run_stage("classify", main)
+    run_stage(STUDY, "classify", main)

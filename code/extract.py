@@ -6,13 +6,14 @@ import nibabel
 import numpy as np
 import pandas as pd
 
-from facepain.errors import InputError
-from facepain.extraction import extract_signals, flag_outliers, inspect_images
-from facepain.masks import load_mask, mask_on_grid, require_coverage
-from facepain.outputs import read_table
-from facepain.progress import Progress
-from facepain.signals import SignalsWriter, read_rows
-from provenance.stage import require_disk, run_stage
+from errors import InputError
+from facepain.data.extraction import extract_signals, flag_outliers, inspect_images
+from facepain.data.masks import load_mask, mask_on_grid, require_coverage
+from facepain.data.signals import SignalsWriter, read_rows
+from files.outputs import read_table
+from provenance.run.progress import Progress
+from provenance.run.stage import require_disk, run_stage
+from stages import STUDY
 
 QUALITY_COLUMNS = {
     "row": "row of signals.npy, from 0",
@@ -81,4 +82,4 @@ def treat_non_finite(path, mask, finite, treatment):
 
 
 if __name__ == "__main__":
-    run_stage("extract", main)
+    run_stage(STUDY, "extract", main)

@@ -10,8 +10,8 @@ import signal
 import sys
 from pathlib import Path
 
-from facepain.errors import InputError
-from provenance.annex_dataset import build_dataset, remove_tree
+from errors import InputError
+from provenance.annex.dataset import build_dataset, remove_tree
 from provenance.repository import ROOT, git
 
 # The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
@@ -150,8 +150,8 @@ def is_synthetic(name):
 def build(path, design_name):
     """Build one dataset and return its commit."""
     # Imported only now: a call that finds everything in place takes no second.
-    from facepain.input_files import DESIGNS, make_input_files
-    from facepain.progress import Progress
+    from facepain.simulation.input_files import DESIGNS, make_input_files
+    from provenance.run.progress import Progress
 
     source = make_input_files(path.name, DESIGNS[design_name])
     free = shutil.disk_usage(path.parent).free

@@ -13,12 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from facepain.errors import InputError
+from errors import InputError
 from make_inputs import DATASET_IDS
-from provenance.annex_dataset import remove_tree
-from provenance.cells import INPUTS
-from provenance.own_dataset import clone_dataset, dataset_id, import_files, take_up_changes
-from provenance.repository import ROOT, git, git_folder, object_ids, require_clean_tree
+from provenance.annex.dataset import remove_tree
+from provenance.annex.own_dataset import clone_dataset, dataset_id, import_files, take_up_changes
+from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids, require_clean_tree
 
 BRANCH = "own-study"
 NOTICE = "PRIVATE.md"
@@ -194,7 +193,7 @@ def refresh():
         raise InputError(
             "CONTRASTS= and BEHAVIOR= are missing; expected a folder, a dataset's path or its URL for each"
         )
-    changed = [path for path in INPUTS if take_up_changes(ROOT / path)]
+    changed = [path for path in input_datasets() if take_up_changes(ROOT / path)]
     if changed:
         git("add", *changed)
         git("commit", "--quiet", "--message", "Take up changes of one's own files")
@@ -217,7 +216,7 @@ def put_in_place():
     """Bring the datasets that this branch records to ``inputs``; move others aside."""
     if (ROOT / NOTICE).exists():
         install_hook()
-    for name, path in ((path.split("/")[1], ROOT / path) for path in INPUTS):
+    for name, path in ((path.split("/")[1], ROOT / path) for path in input_datasets()):
         if not object_ids(f"inputs/{name}"):
             continue
         if is_installed(path) and not belongs(path, name):

@@ -4,10 +4,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from multiprocessing import get_context
 
-from facepain.figures.catalogue import draw_figure, list_figures
-from facepain.pages.site import write_site
-from facepain.progress import Progress
-from facepain.result_tables import (
+from facepain.report.figures.catalogue import draw_figure, list_figures
+from facepain.report.pages.site import write_site
+from facepain.results.load import ShownCell, load_results
+from facepain.results.tables import (
     OTHER_DATASETS_COLUMNS,
     cross_validation_columns,
     cross_validation_markdown,
@@ -15,27 +15,46 @@ from facepain.result_tables import (
     other_datasets_markdown,
     other_datasets_table,
 )
-from facepain.results import load_results
 from provenance.repository import object_ids
-from provenance.stage import n_workers, run_stage
+from provenance.run.progress import Progress
+from provenance.run.stage import n_workers, run_stage
+from stages import STUDY
 
 _figures = {}  # of this process: results are read once in each, not sent between them
 
 
 def main(cell, outputs):
-    results = read_results(cell.settings)
+    results, cells = read_results(cell.settings), describe_cells(cell)
     write_tables(results, outputs)
     settings = cell.settings | {"command": cell.command}
-    names = list(list_figures(results, settings))
-    words = draw_all(names, settings, outputs.path("."))
+    names = list(list_figures(results, cells, settings))
+    words = draw_all(names, cells, settings, outputs.path("."))
     drawn = {name: said for name, said in words.items() if "skipped" not in said}
     skipped = {name: said["skipped"] for name, said in words.items() if "skipped" in said}
     told = {"figures": drawn, "skipped": skipped}
     outputs.write_json("captions.json", told)
-    write_site(results, cell.settings, told, object_ids("outputs"), outputs)
+    write_site(results, cells, cell.settings, told, object_ids("outputs"), outputs)
     for name, reason in skipped.items():
         print(f"plot: {name} is not drawn: {reason}")
     print(f"plot: {len(drawn)} figures" + (", labelled as synthetic" if results.synthetic else ""))
+
+
+def describe_cells(cell):
+    """Describe every other cell for the report, and print which are not up to date."""
+    outdated = cell.outdated
+    for name, state in outdated.items():
+        print(f"plot: {name} is {state}; `make all` makes it")
+    return [
+        ShownCell(
+            other.name,
+            other.folder,
+            other.command,
+            other.declared.colour,
+            other.declared.sources,
+            outdated.get(other.name, "fresh"),
+        )
+        for other in cell.shown
+    ]
 
 
 def read_results(settings):
@@ -56,11 +75,11 @@ def write_tables(results, outputs):
     outputs.write_text("table-2.md", other_datasets_markdown(results))
 
 
-def draw_all(names, settings, folder):
+def draw_all(names, cells, settings, folder):
     """Draw every figure, on as many processes as there are workers; their number changes no byte."""
     jobs = min(n_workers(), len(names))
-    prepare(settings) if jobs == 1 else None
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), prepare, (settings,)) if jobs > 1 else nullcontext()
+    prepare(cells, settings) if jobs == 1 else None
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), prepare, (cells, settings)) if jobs > 1 else nullcontext()
     with pool as workers, Progress(len(names), "plot") as progress:
         words = {}
         outcomes = (workers.map if jobs > 1 else map)(draw, names, [str(folder)] * len(names))
@@ -70,9 +89,9 @@ def draw_all(names, settings, folder):
     return words
 
 
-def prepare(settings):
+def prepare(cells, settings):
     """Make this process ready to draw."""
-    _figures.update(list_figures(read_results(settings), settings))
+    _figures.update(list_figures(read_results(settings), cells, settings))
 
 
 def draw(name, folder):
@@ -81,4 +100,4 @@ def draw(name, folder):
 
 
 if __name__ == "__main__":
-    run_stage("plot", main)
+    run_stage(STUDY, "plot", main)

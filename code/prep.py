@@ -3,11 +3,14 @@
 import json
 from pathlib import Path
 
-from facepain.errors import InputError
-from facepain.image_names import IMAGE_ENDINGS, match_images, name_images
-from facepain.outputs import read_table
-from facepain.tables import check_range, check_varies, read_trials, summarize, usable_trials
-from provenance.stage import run_stage
+from errors import InputError
+from facepain.data.exclusions import check_range, check_varies, is_usable, usable_trials
+from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
+from facepain.data.summary import summarize
+from facepain.data.trials import read_trials
+from files.outputs import read_table
+from provenance.run.stage import run_stage
+from stages import STUDY
 
 BEHAVIOR, CONTRASTS = Path("inputs/behavior"), Path("inputs/contrasts")
 TRIAL_COLUMNS = {
@@ -65,7 +68,7 @@ def join_trials(settings):
     """
     target, pattern = settings["target"], settings.get("images")
     trials = read_trials(settings["table"], target, settings.get("columns"), pattern)
-    if (trials["excluded"] != "").all():
+    if not is_usable(trials).any():
         raise InputError(f"{settings['table']}: every trial is excluded; expected usable ones; keep some")
     check_range(trials, target, settings.get("target_min"), settings.get("target_max"))
     check_varies(trials, target)
@@ -93,4 +96,4 @@ def find_images(folder):
 
 
 if __name__ == "__main__":
-    run_stage("prep", main)
+    run_stage(STUDY, "prep", main)

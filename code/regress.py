@@ -6,29 +6,28 @@ from functools import partial
 import nibabel
 import numpy as np
 
-from facepain.bootstrap import bootstrap_weights, p_values, threshold_fdr, z_thresholds
-from facepain.clusters import CLUSTER_COLUMNS, clusters_table
-from facepain.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
-from facepain.errors import InputError
-from facepain.evaluation import (
+from errors import InputError
+from facepain.inference.bootstrap import bootstrap_weights, p_values, threshold_fdr, z_thresholds
+from facepain.inference.clusters import CLUSTER_COLUMNS, clusters_table
+from facepain.inference.permutation import TEST_COLUMNS, applicable_schemes, permutation_test, tests_table
+from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
+from facepain.models.folds import make_folds
+from facepain.models.pca_regression import PCARegression
+from facepain.models.score_tables import (
     METRIC_COLUMNS,
     PREDICTION_COLUMNS,
-    TEST_COLUMNS,
     fold_metrics,
     metrics_on_other_datasets,
     predictions_table,
-    tests_table,
-    transform_target,
 )
-from facepain.folds import make_folds
-from facepain.outputs import read_table, unmask
-from facepain.pca_regression import PCARegression
-from facepain.permutation import applicable_schemes, permutation_test
-from facepain.progress import Progress
-from facepain.rounding import round_map
-from facepain.standardize import StandardizedImages, predict_images
-from facepain.workers import Resampling
-from provenance.stage import n_workers, run_stage
+from facepain.models.standardize import StandardizedImages, predict_images
+from facepain.models.target import transform_target
+from facepain.parallel import Resampling
+from files.outputs import read_table, unmask
+from files.rounding import round_map
+from provenance.run.progress import Progress
+from provenance.run.stage import n_workers, run_stage
+from stages import STUDY
 
 
 def main(cell, outputs):
@@ -148,4 +147,4 @@ def write_bootstrap(cell, outputs, bootstrap, mask_img):
 
 
 if __name__ == "__main__":
-    run_stage("regress", main)
+    run_stage(STUDY, "regress", main)

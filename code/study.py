@@ -1,4 +1,4 @@
-"""What the Makefile calls: set up, run a stage, tell the state of results, verify and export them."""
+"""What the Makefile calls: set up, run a stage or a cell, show the state of results, verify and export them."""
 
 import sys
 
@@ -19,16 +19,12 @@ import os
 import subprocess
 from pathlib import Path
 
-import own_study
-from facepain.errors import InputError
-from facepain.params import load_params
-from make_inputs import make_inputs
-from provenance import annex, doctor, environment, explanation, on_demand, runner, verification
-from provenance.cells import STAGES, Options, study_cells
-from provenance.freshness import FRESH, assess
-from provenance.interruption import stop_cleanly, stop_with_caller
-from provenance.publishing import publication
-from provenance.repository import ROOT, changed_files, object_ids
+from errors import InputError, suggest
+from provenance.environment import doctor, python
+from provenance.repository import ROOT
+from provenance.run.interruption import stop_cleanly, stop_with_caller
+
+# What needs packages is imported by the tasks, once the environment is there.
 
 
 def main():
@@ -39,10 +35,12 @@ def main():
         stop_with_caller()
     try:
         if arguments.task == "doctor":
-            return doctor.report()
-        environment.ensure_environment()
+            return doctor.report(load_study() if python.is_ready() else None)
+        python.ensure_environment()
         if arguments.task != "setup":
-            annex.ensure_identity()
+            from provenance.annex.setup import ensure_identity
+
+            ensure_identity()
         return TASKS[arguments.task](arguments)
     except InputError as error:
         sys.exit(f"{arguments.task}: {error}")
@@ -51,7 +49,7 @@ def main():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
         place = f" {error.filename}" if error.filename else ""
-        sys.exit(f"{arguments.task}: {error.strerror or error}{place}; mend that, the same command goes on")
+        sys.exit(f"{arguments.task}: {error.strerror or error}{place}; fix that, the same command goes on")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing half-made was kept; the same command goes on")
 
@@ -59,20 +57,28 @@ def main():
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("task", choices=[*TASKS, "doctor"])
-    parser.add_argument("names", nargs="*", help="of the stage, or of the cell to verify")
+    parser.add_argument("names", nargs="*", help="of the stage, or of the cell")
     return parser.parse_args()
+
+
+def load_study():
+    from stages import STUDY
+
+    return STUDY
 
 
 def requested_cells():
     """Return the cells under the options that make exports: ``PARAMS``, ``N_PERMUTATIONS``, ``N_BOOTSTRAPS``."""
-    options = requested_options()
-    return study_cells(load_params(Path(options.params)), options)
+    return load_study().cells(requested_options())
 
 
 def requested_options():
-    options = Options(
-        os.environ.get("PARAMS") or Options.params, requested_count("N_PERMUTATIONS"), requested_count("N_BOOTSTRAPS")
-    )
+    from provenance.declare import PARAMS, Options
+    from provenance.repository import object_ids
+
+    names = dict.fromkeys(option for stage in load_study().stages for option in stage.options)
+    counts = {name: requested_count(name.upper()) for name in names}
+    options = Options(os.environ.get("PARAMS") or PARAMS, {name: n for name, n in counts.items() if n is not None})
     path = Path(options.params)
     if path.is_absolute() or not object_ids(options.params):
         raise InputError(f"PARAMS={options.params} is not a committed file of this repository; add and commit it first")
@@ -89,28 +95,40 @@ def requested_count(name):
 
 
 def set_up(_arguments):
-    if annex.is_initialised():
-        annex.ensure_annex()
+    from provenance.annex import setup
+    from provenance.on_demand import enable
+    from provenance.run.locks import only_one
+    from provenance.run.outcomes import begin_log
+
+    if setup.is_initialised():
+        setup.ensure_annex()
     else:
-        with runner.only_one():
-            annex.ensure_annex()
-    if on_demand.is_enabled():
+        with only_one():
+            setup.ensure_annex()
+    if enable.is_enabled():
         try:
-            on_demand.refresh(requested_cells())
+            enable.refresh(requested_cells())
         except InputError as error:
             print(f"on-demand does not work here: {error}")
-    runner.begin_log()
+    begin_log()
 
 
 def install_inputs(_arguments):
-    with runner.only_one():
+    import own_study
+    from make_inputs import make_inputs
+    from provenance.run.locks import only_one
+
+    with only_one():
         own_study.put_in_place()
         make_inputs(Path("inputs"))
 
 
 def install_own(_arguments):
+    import own_study
+    from provenance.run.locks import only_one
+
     sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks")}
-    with runner.only_one():
+    with only_one():
         if any(sources.values()):
             own_study.start(sources, os.environ.get("ONLY"))
         else:
@@ -118,26 +136,53 @@ def install_own(_arguments):
 
 
 def return_to_synthetic(_arguments):
-    with runner.only_one():
+    import own_study
+    from make_inputs import make_inputs
+    from provenance.run.locks import only_one
+
+    with only_one():
         own_study.go_back()
         make_inputs(Path("inputs"))
 
 
 def check_inputs(_arguments):
-    from check import check  # imports what computes, which the other tasks do without
+    from check import check
 
     options = requested_options()
-    check(load_params(Path(options.params)))
+    check(load_study().load_params(Path(options.params)))
 
 
 def run_stage(arguments):
-    (stage,) = arguments.names
-    if stage not in STAGES:
-        raise InputError(f'"{stage}" is no stage; expected one of {", ".join(STAGES)}')
-    runner.run_stage_cells([cell for cell in requested_cells() if cell.stage == stage])
+    """Run a stage, or with ``all`` every one, and what is stale or absent before it."""
+    from provenance.run.runner import run_cells
+
+    (name,) = arguments.names
+    cells = requested_cells()
+    wanted = cells if name == "all" else [cell for cell in cells if cell.stage == load_study().stage(name).name]
+    run_cells(wanted, cells)
+
+
+def run_cell(arguments):
+    from provenance.run.runner import run_cells
+
+    cells = requested_cells()
+    run_cells([find_cell(" ".join(arguments.names), cells)], cells)
+
+
+def find_cell(name, cells):
+    """Return the cell of a name such as ``regress M1 lasso``."""
+    known = {cell.name: cell for cell in cells}
+    if not name:
+        raise InputError(f'CELL= is missing; name a result: make cell CELL="{cells[-2].name}"')
+    if name not in known:
+        raise InputError(f'no result is called "{name}"; expected one of {", ".join(known)}{suggest(name, known)}')
+    return known[name]
 
 
 def show_status(_arguments):
+    from provenance.records.freshness import FRESH, assess
+    from provenance.repository import changed_files
+
     states = assess(requested_cells())
     width = max(map(len, states))
     for name, freshness in states.items():
@@ -153,40 +198,56 @@ def show_status(_arguments):
 
 
 def show_verdict(_arguments):
-    lines, reproduced = runner.verdict()
+    from provenance.run.outcomes import verdict
+
+    lines, reproduced = verdict()
     print("\n".join(lines))
     return 0 if reproduced else 1
 
 
 def verify(arguments):
-    return verification.verify(requested_cells(), " ".join(arguments.names))
+    from provenance.verify.verification import verify
+
+    cells = requested_cells()
+    if arguments.names:
+        find_cell(" ".join(arguments.names), cells)
+    return verify(load_study(), cells, " ".join(arguments.names))
 
 
 def explain(_arguments):
-    print("\n".join(explanation.explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
+    from provenance.records.explanation import explain
+
+    print("\n".join(explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
 
 
 def recompute_on_demand(_arguments):
-    on_demand.enable(requested_cells())
+    from provenance.on_demand import enable
+
+    enable.enable(requested_cells())
 
 
 def serve_git_annex(arguments):
-    from provenance.special_remote import serve  # its package is needed nowhere else
+    from provenance.on_demand.special_remote import serve
 
-    serve(requested_cells(), *arguments.names)
+    serve(load_study(), requested_cells(), *arguments.names)
 
 
 def write_crate(_arguments):
-    from provenance.crate.export import export_crate  # imports what only an export needs
+    from provenance.crate.export import export_crate
 
-    export_crate(requested_cells(), os.environ.get("TO"))
+    export_crate(load_study(), requested_cells(), os.environ.get("TO"))
 
 
 def publish(_arguments):
-    with runner.only_one():
-        runner.restore_interrupted()
+    import own_study
+    from provenance.publish import publication
+    from provenance.run.locks import only_one
+    from provenance.run.recovery import restore_interrupted
+
+    with only_one():
+        restore_interrupted()
         own_study.require_publishable()
-        publication.publish(os.environ.get("TO"), os.environ.get("PRIVATE"))
+        publication.publish(load_study(), os.environ.get("TO"), os.environ.get("PRIVATE"))
 
 
 def run_tests(arguments):
@@ -195,7 +256,7 @@ def run_tests(arguments):
 
 
 def run_benchmark(_arguments):
-    return subprocess.run([sys.executable, "tests/bench.py"]).returncode
+    return subprocess.run([sys.executable, "tests/shared/bench.py"]).returncode
 
 
 TASKS = {
@@ -205,6 +266,7 @@ TASKS = {
     "synthetic": return_to_synthetic,
     "check": check_inputs,
     "run": run_stage,
+    "cell": run_cell,
     "status": show_status,
     "verdict": show_verdict,
     "verify": verify,

@@ -1,5 +1,6 @@
 """What tests share: seeded numbers, no figure left open, a small study in a repository of its own."""
 
+import fcntl
 import shutil
 
 import matplotlib
@@ -24,11 +25,22 @@ def close_figures():
 
 
 @pytest.fixture(scope="session")
-def finished_study(tmp_path_factory):
-    """A small study with every result made by ``make all``; tests must not change it. Gives (folder, what make said)."""
-    folder = make_repository(tmp_path_factory.mktemp("study") / "repository")
-    said = run(["make", "all"], folder, **SMALL).stdout
-    return folder, said
+def finished_study(tmp_path_factory, worker_id):
+    """A small study with every result made by ``make all``; tests must not change it.
+
+    Made once for a run of the tests, by whichever of the processes needs it first. Gives (folder, what make printed).
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if worker_id != "master":
+        shared = shared.parent
+    folder, printed = shared / "finished-study/repository", shared / "finished-study/printed.txt"
+    with open(shared / "finished-study.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not printed.exists():
+            folder.parent.mkdir()
+            make_repository(folder)
+            printed.write_text(run(["make", "all"], folder, **SMALL).stdout)
+    return folder, printed.read_text()
 
 
 @pytest.fixture

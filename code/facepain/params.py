@@ -1,141 +1,165 @@
-"""Read ``params.toml`` and check every key and value in it."""
+"""Read ``code/params.toml`` and check every key and value in it.
+
+Each stage declares the model of its own table (code/stages.py); the models are here, with the names of their keys as
+they stand in the file. A table or key with a default may be left out, so that older params files stay valid.
+"""
 
 import tomllib
-from numbers import Real
+from typing import Annotated, Literal
 
-from facepain.errors import InputError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
+
+from errors import InputError, suggest
+from facepain.models.algorithms import ALGORITHMS
 
 TRANSFORMS = ("raw", "log1p", "sqrt")
-ALGORITHMS = ("lasso", "ridge", "svr")
 PERMUTATION_SCHEMES = ("within", "block", "free")
+PATH_OR_PATHS = "a path, or a list of paths of JSON dictionaries"
 
 
-def _one_of(*allowed):
-    def check(value):
-        return isinstance(value, str) and value in allowed
+class Table(BaseModel):
+    """A table of the params: unknown keys are refused, and so are values of another type."""
 
-    return check, "one of " + ", ".join(f'"{name}"' for name in allowed)
-
-
-def _list_of(*allowed):
-    def check(value):
-        return isinstance(value, list) and value and len(set(value)) == len(value) and set(value) <= set(allowed)
-
-    return check, "a list of " + ", ".join(f'"{name}"' for name in allowed) + ", each at most once"
+    model_config = ConfigDict(extra="forbid", strict=True)
 
 
-def _number(low=None, high=None, low_open=False, high_open=False):
-    def check(value):
-        if not isinstance(value, Real) or isinstance(value, bool) or value != value:
-            return False
-        above = low is None or (value > low if low_open else value >= low)
-        return above and (high is None or (value < high if high_open else value <= high))
-
-    ends = [f"{'above' if low_open else 'at least'} {low}"] if low is not None else []
-    ends += [f"{'below' if high_open else 'at most'} {high}"] if high is not None else []
-    return check, " ".join(["a number", " and ".join(ends)]).strip()
+def _different(names):
+    if len(set(names)) < len(names):
+        raise ValueError("Input should be a list of different names")
+    return names
 
 
-def _count(low):
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= low, (
-        f"a whole number, {low} or more"
-    )
+def _plain(name):
+    if not name or set(name) & set("/\\ "):
+        raise ValueError("Input should be a name without spaces or slashes")
+    return name
 
 
-TEXT = (lambda value: isinstance(value, str) and value.strip() != "", "a text")
-TABLES = (
-    lambda value: TEXT[0](value) or (isinstance(value, list) and bool(value) and all(map(TEXT[0], value))),
-    "a path, or a list of paths of JSON dictionaries",
+def _not_blank(text):
+    if not text.strip():
+        raise ValueError("Input should be a text that is not empty")
+    return text
+
+
+def _as_float(value):
+    # TOML tells 1 from 1.0, a reader does not.
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Number = Annotated[float, BeforeValidator(_as_float), Field(allow_inf_nan=False)]
+Positive = Annotated[Number, Field(gt=0)]
+Share = Annotated[Number, Field(gt=0, lt=1)]
+Text = Annotated[str, AfterValidator(_not_blank)]
+Name = Annotated[str, AfterValidator(_plain)]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
+AlgorithmName = Literal[*ALGORITHMS]
+Schemes = Annotated[list[Literal[*PERMUTATION_SCHEMES]], Field(min_length=1), AfterValidator(_different)]
+
+
+class Columns(Table):
+    """Names of the table's own columns, by the names used here."""
+
+    participant_id: Text | None = None
+    dataset: Text | None = None
+    run: Text | None = None
+    trial: Text | None = None
+    contrast: Text | None = None
+    volume: Text | None = None
+    excluded: Text | None = None
+
+
+class Prep(Table):
+    table: Text | Annotated[list[Text], Field(min_length=1)]
+    target: Text
+    target_min: Number | None = None
+    target_max: Number | None = None
+    images: Text | None = None
+    images_without_trial: Literal["refuse", "ignore"]
+    columns: Columns | None = None
+
+
+class Extract(Table):
+    masks: Names
+    non_finite: Literal["drop", "zero"]
+    mixed_grids: Literal["refuse", "continuous", "nearest"]
+    target_grid: Text | None = None
+    analyze_orientation: Literal["unknown", "radiological", "neurological"]
+    zeros: Literal["value", "missing"]
+    min_coverage: Annotated[Number, Field(ge=0, le=1)]
+    mask_files: dict[Name, Text]
+
+
+class CrossValidation(Table):
+    scheme: Literal["group-shuffle", "group-kfold", "lopo"]
+    n_folds: Annotated[int, Field(ge=2)]
+    test_size: Share
+
+
+class Permutation(Table):
+    n: Annotated[int, Field(ge=1)]
+
+
+class Bootstrap(Table):
+    n: Annotated[int, Field(ge=2)]
+    unit: Literal["participant", "trial"]
+    fdr: Share
+
+
+def _algorithm_table(algorithm):
+    """Return the model of ``[regress.<algorithm>]``; it may be left out, its keys then have their defaults."""
+    fields = {
+        name: (Annotated[kind, BeforeValidator(_as_float)], default)
+        for name, (kind, default) in algorithm.parameters.items()
+    }
+    schemes = (Schemes, list(algorithm.permutation_schemes))
+    return create_model(f"{algorithm.label}Table", __base__=Table, **fields, permutation_schemes=schemes)
+
+
+class RegressBase(Table):
+    algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
+    train_dataset: Text
+    transform: Literal[*TRANSFORMS]
+    standardize: Literal["image", "voxel"]
+    variance: Share
+    cross_validation: CrossValidation
+    permutation: Permutation
+    bootstrap: Bootstrap
+
+
+_TABLES = {name: _algorithm_table(algorithm) for name, algorithm in ALGORITHMS.items()}
+Regress = create_model(
+    "Regress", __base__=RegressBase, **{name: (table, Field(default_factory=table)) for name, table in _TABLES.items()}
 )
-TABLE_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
-NAMES = (
-    lambda value: (
-        isinstance(value, list)
-        and bool(value)
-        and all(isinstance(name, str) and name and not set(name) & set("/\\ ") for name in value)
-        and len(set(value)) == len(value)
-    ),
-    "a list of different names without spaces or slashes",
-)
-CROSS_VALIDATION = {
-    "scheme": _one_of("group-shuffle", "group-kfold", "lopo"),
-    "n_folds": _count(2),
-    "test_size": _number(0, 1, low_open=True, high_open=True),
-}
-SCHEMES = _list_of(*PERMUTATION_SCHEMES)
-
-# A key, what its value must satisfy, and that condition in words. OPTIONAL keys may be left out.
-SCHEMA = {
-    "seed": _count(0),
-    "prep": {
-        "table": TABLES,
-        "target": TEXT,
-        "target_min": _number(),
-        "target_max": _number(),
-        "images": TEXT,
-        "images_without_trial": _one_of("refuse", "ignore"),
-        "columns": dict.fromkeys(TABLE_COLUMNS, TEXT),
-    },
-    "extract": {
-        "masks": NAMES,
-        "non_finite": _one_of("drop", "zero"),
-        "mixed_grids": _one_of("refuse", "continuous", "nearest"),
-        "target_grid": TEXT,
-        "analyze_orientation": _one_of("unknown", "radiological", "neurological"),
-        "zeros": _one_of("value", "missing"),
-        "min_coverage": _number(0, 1),
-        "mask_files": {"*": TEXT},
-    },
-    "regress": {
-        "algorithms": _list_of(*ALGORITHMS),
-        "train_dataset": TEXT,
-        "transform": _one_of(*TRANSFORMS),
-        "standardize": _one_of("image", "voxel"),
-        "variance": _number(0, 1, low_open=True, high_open=True),
-        "cross_validation": CROSS_VALIDATION,
-        "lasso": {"alpha": _number(0, low_open=True), "permutation_schemes": SCHEMES},
-        "ridge": {"alpha": _number(0, low_open=True), "permutation_schemes": SCHEMES},
-        "svr": {
-            "C": _number(0, low_open=True),
-            "epsilon": _number(0),
-            "permutation_schemes": SCHEMES,
-        },
-        "permutation": {"n": _count(1)},
-        "bootstrap": {
-            "n": _count(2),
-            "unit": _one_of("participant", "trial"),
-            "fdr": _number(0, 1, low_open=True, high_open=True),
-        },
-    },
-    "classify": {
-        "masks": NAMES,
-        "C": _number(0, low_open=True),
-        "cross_validation": CROSS_VALIDATION,
-        "permutation": {"n": _count(1)},
-    },
-    "plot": {
-        "mask": TEXT,
-        "algorithm": _one_of(*ALGORITHMS),
-        "percentile": _number(0, 100, high_open=True),
-    },
-}
-OPTIONAL = {"prep.target_min", "prep.target_max", "prep.images", "prep.columns", "extract.target_grid"} | {
-    f"prep.columns.{column}" for column in TABLE_COLUMNS
-}
 
 
-def load_params(path):
+class Classify(Table):
+    masks: Names
+    C: Positive
+    cross_validation: CrossValidation
+    permutation: Permutation
+
+
+class Plot(Table):
+    mask: Text
+    algorithm: AlgorithmName
+    percentile: Annotated[Number, Field(ge=0, lt=100)]
+
+
+def load_params(path, stages):
     """Read a params file and return its settings, checked.
 
     Parameters
     ----------
     path : Path
         A TOML file with the keys of ``code/params.toml``.
+    stages : iterable of Stage
+        Each with the model of its table.
 
     Returns
     -------
     params : dict
-        Nested as in the file.
+        Nested as in the file. Optional keys that are left out are missing here too, but for tables of algorithms and
+        of stages, which get their defaults.
 
     Raises
     ------
@@ -143,34 +167,61 @@ def load_params(path):
         If the file is missing or is no TOML, if a key is unknown or missing, or if a value is not allowed.
     """
     try:
-        params = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; PARAMS names a params file of this repository") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML ({error}); mend that line") from None
-    _check_table(params, SCHEMA, path.name, "")
-    _check_masks(params, path.name)
+        raise InputError(f"{path}: not valid TOML ({error}); correct that line") from None
+    model = params_model(stages)
+    try:
+        params = model.model_validate(found).model_dump(exclude_none=True)
+    except ValidationError as error:
+        # A misspelt key is also a missing one: the misspelling says more.
+        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        raise InputError(f"{path.name}: {explain(first, model)}") from None
+    check_masks(params, path.name)
     return params
 
 
-def _check_table(table, schema, name, prefix):
-    for key, value in table.items():
-        rule = schema.get(key, schema.get("*"))
-        if rule is None:
-            expected = ", ".join(sorted(schema))
-            raise InputError(f"{name}: unknown key {prefix}{key}; expected one of {expected}")
-        if isinstance(rule, dict):
-            if not isinstance(value, dict):
-                raise InputError(f"{name}: {prefix}{key} = {value!r} must be a table of settings")
-            _check_table(value, rule, name, f"{prefix}{key}.")
-        elif not rule[0](value):
-            raise InputError(f"{name}: {prefix}{key} = {value!r} is not allowed; expected {rule[1]}")
-    for key in schema:
-        if key not in table and key != "*" and f"{prefix}{key}" not in OPTIONAL:
-            raise InputError(f"{name}: {prefix}{key} is missing; see code/params.toml for its meaning")
+def params_model(stages):
+    """Return the model of a whole params file: the seed and a table for each stage."""
+    fields = {"seed": (Annotated[int, Field(ge=0)], ...)}
+    for stage in stages:
+        if stage.table is not None:
+            required = any(field.is_required() for field in stage.table.model_fields.values())
+            fields[stage.name] = (stage.table, ... if required else Field(default_factory=stage.table))
+    return create_model("Params", __base__=Table, **fields)
 
 
-def _check_masks(params, name):
+def explain(error, model):
+    """Turn the first error of pydantic into a line that names the key, the value and what is allowed."""
+    # Of a choice between types pydantic names the type too; a reader knows keys and positions only.
+    keys = [part for part in error["loc"] if isinstance(part, int) or str(part).isidentifier() or "-" in str(part)]
+    key = ".".join(map(str, keys))
+    if error["type"] == "extra_forbidden":
+        known = sorted(_fields_of(model, error["loc"][:-1]))
+        return f"unknown key {key}; expected one of {', '.join(known)}{suggest(str(error['loc'][-1]), known)}"
+    if error["type"] == "missing":
+        return f"{key} is missing; see code/params.toml for its meaning"
+    if error["type"] == "model_type":
+        return f"{key} = {error['input']!r} must be a table of settings"
+    told = error["msg"].removeprefix("Value error, ")
+    for long, short in (("Input should be a valid", "it should be a"), ("Input should be", "it should be")):
+        told = told.replace(long, short)
+    return f"{key} = {error['input']!r} is not allowed; {told[0].lower()}{told[1:]}"
+
+
+def _fields_of(model, location):
+    for part in location:
+        model = model.model_fields[part].annotation
+        for choice in getattr(model, "__args__", ()):
+            if isinstance(choice, type) and issubclass(choice, BaseModel):
+                model = choice
+    return model.model_fields
+
+
+def check_masks(params, name):
+    """Stop if a table names a mask or an algorithm that another one does not define."""
     known = params["extract"]["masks"]
     for mask in known:
         if mask not in params["extract"]["mask_files"]:
@@ -180,6 +231,9 @@ def _check_masks(params, name):
     for key, masks in (("classify.masks", params["classify"]["masks"]), ("plot.mask", [params["plot"]["mask"]])):
         for mask in masks:
             if mask not in known:
-                raise InputError(f'{name}: {key} names "{mask}"; expected one of extract.masks: {", ".join(known)}')
+                raise InputError(
+                    f'{name}: {key} names "{mask}"; expected one of extract.masks: {", ".join(known)}'
+                    f"{suggest(mask, known)}"
+                )
     if params["plot"]["algorithm"] not in params["regress"]["algorithms"]:
         raise InputError(f'{name}: plot.algorithm = "{params["plot"]["algorithm"]}" is not in regress.algorithms')

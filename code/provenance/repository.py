@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from facepain.errors import InputError
+from errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
@@ -63,6 +63,13 @@ def object_ids(*paths, revision="HEAD", root=ROOT):
         meta, path = entry.split("\t", 1)
         ids[path] = meta.split()[2]
     return ids
+
+
+def input_datasets(revision="HEAD", root=ROOT):
+    """Return the commit that the repository records for each subdataset below ``inputs``, by path from the root."""
+    listing = git("ls-tree", "-z", revision, "inputs/", root=root)
+    entries = (entry.split("\t", 1) for entry in filter(None, listing.split("\0")))
+    return {path: meta.split()[2] for meta, path in entries if meta.startswith("160000")}
 
 
 def changed_files(root=ROOT):

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from facepain.errors import InputError
+from errors import InputError
 from provenance.repository import ROOT
 
 FIELD = re.compile(r"([a-z-]+): *\"?([^\",}\n]+)")

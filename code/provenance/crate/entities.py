@@ -8,14 +8,12 @@ from urllib.parse import quote
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from make_inputs import is_synthetic
-from provenance.cells import INPUTS
 from provenance.crate.citation import read_citation
 from provenance.crate.files import describe_file
-from provenance.freshness import flatten
-from provenance.publishing.decisions import Rule
-from provenance.records import RECORD
-from provenance.repository import ROOT, git, object_ids
+from provenance.declare import RECORD, Study
+from provenance.publish.decisions import Rule
+from provenance.records.inputs import flatten
+from provenance.repository import ROOT, git, input_datasets, object_ids
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 RO_CRATE_VERSION = "1.1"  # the one that the profile builds on
@@ -33,13 +31,15 @@ class Description:
 
     Attributes
     ----------
+    study : Study
     ids : dict of str to str
         Object ids at HEAD by path.
-    rule : provenance.publishing.decisions.Rule
+    rule : provenance.publish.decisions.Rule
         What a copied file must not tell.
     entities : dict of str to tuple (dict, Path or None)
     """
 
+    study: Study
     ids: dict
     rule: Rule
     entities: dict = field(default_factory=dict)
@@ -57,20 +57,21 @@ class Description:
         return self.add(identifier, described, ROOT / path if facts.is_included else None)
 
 
-def describe_study(runs, rule):
+def describe_study(study, runs, rule):
     """Describe every run with what it read and wrote.
 
     Parameters
     ----------
+    study : Study
     runs : list of tuple (Cell, RunRecord)
-    rule : provenance.publishing.decisions.Rule
+    rule : provenance.publish.decisions.Rule
 
     Returns
     -------
     crate : ROCrate
         Not yet written.
     """
-    description = Description(object_ids(), rule)
+    description = Description(study, object_ids(), rule)
     mentions = [describe_run(description, cell, run) for cell, run in runs]
     for path in ABOUT_THE_STUDY:
         description.add_file(path)
@@ -99,7 +100,7 @@ def unwrap_single(properties):
 def describe_root(description, mentions):
     """Return the properties of the crate as a whole: whose it is, of which commit, whether its data are synthetic."""
     citation = read_citation()
-    synthetic = [name for name in SIMULATED if is_synthetic(name)]
+    synthetic = [name for name in SIMULATED if description.study.rebuilt(name)]
     license_ = {"@type": "CreativeWork", "name": citation.license, "description": "Of code and results; see LICENSE."}
     paper = {"@type": "ScholarlyArticle", "name": citation.paper}
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": PROFILE.rsplit("/", 1)[1]}
@@ -130,8 +131,9 @@ def describe_run(description, cell, run):
     """Add the run of one cell; return a reference to it."""
     record = json.loads((ROOT / cell.folder / RECORD).read_text(encoding="utf-8"))
     author = git("log", "-1", "--format=%an", run.commit)
+    inputs = input_datasets()
     read = [
-        describe_input(description, path, id_) if path in INPUTS else description.add_file(path)
+        describe_input(description, path, id_) if path in inputs else description.add_file(path)
         for path, id_ in record["data"].items()
     ]
     written = [path for path in description.ids if path.startswith(f"{cell.folder}/")]
@@ -155,7 +157,7 @@ def describe_input(description, path, commit):
     """Add an input dataset by its commit and DataLad's id; its address may be private and is not told."""
     id_ = git("config", "--file", ".gitmodules", f"submodule.{path}.datalad-id", check=False)
     name = path.split("/")[1]
-    about = SYNTHETIC if name in SIMULATED and is_synthetic(name) else "Not included."
+    about = SYNTHETIC if name in SIMULATED and description.study.rebuilt(name) else "Not included."
     properties = {"@type": "Dataset", "name": path, "version": commit, "description": f"DataLad dataset. {about}"}
     return description.add(f"#{path}", properties | ({"identifier": f"urn:uuid:{id_}"} if id_ else {}))
 

@@ -5,27 +5,28 @@ import os
 from pathlib import Path
 from urllib.parse import unquote
 
-from facepain.errors import InputError
-from provenance.annex_dataset import building_folder, remove_tree
+from errors import InputError
+from provenance.annex.dataset import building_folder, remove_tree
 from provenance.crate.entities import describe_study, study_id
-from provenance.freshness import STALE, assess
-from provenance.publishing.decisions import Rule
-from provenance.publishing.disclosure import Machine
-from provenance.publishing.history import private_past
-from provenance.publishing.participant_names import Names, read_ids
-from provenance.records import RECORD
+from provenance.declare import RECORD
+from provenance.publish.decisions import Rule
+from provenance.publish.disclosure import Machine
+from provenance.publish.history import private_past
+from provenance.publish.participant_names import Names, read_ids
+from provenance.records.freshness import STALE, assess
+from provenance.records.runs import last_run
 from provenance.repository import ROOT, object_ids, require_clean_tree
-from provenance.run_records import last_run
-from provenance.runner import only_one
+from provenance.run.locks import only_one
 
 METADATA = "ro-crate-metadata.json"
 
 
-def export_crate(cells, to):
+def export_crate(study, cells, to):
     """Write a crate of every result, whole or not at all.
 
     Parameters
     ----------
+    study : Study
     cells : list of Cell
         All of the study.
     to : str or None
@@ -40,7 +41,7 @@ def export_crate(cells, to):
     with only_one():
         require_clean_tree()
         runs = require_runs(cells)
-        crate = describe_study(runs, make_rule())
+        crate = describe_study(study, runs, make_rule(study))
         with building_folder(target) as folder:
             crate.write(folder)
             make_writable(folder)
@@ -50,10 +51,10 @@ def export_crate(cells, to):
     print(f"{to}: {len(runs)} runs, {len(files)} files described, {included} of them included")
 
 
-def make_rule():
+def make_rule(study):
     """Gather what no copied file may tell, as where results are published."""
     ordinary = (ROOT / "README.md").read_text(encoding="utf-8")
-    return Rule(Names(read_ids(ROOT)), Machine([str(ROOT)], ordinary=ordinary), private_past())
+    return Rule(Names(read_ids(ROOT)), Machine([str(ROOT)], ordinary=ordinary), private_past(study.is_private), study.is_private)
 
 
 def find_target(to):

@@ -4,9 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from facepain.errors import InputError
-from provenance.integrity import KEY_CHECKSUM, file_checksum, is_pointer
-from provenance.publishing.disclosure import is_participant_level
+from errors import InputError
+from provenance.annex.integrity import KEY_CHECKSUM, file_checksum, is_pointer
 from provenance.repository import ROOT
 
 # Said here, since the tables of mimetypes differ from one system to the next.
@@ -54,7 +53,7 @@ def describe_file(path, rule, root=ROOT):
     ----------
     path : str
         From the root.
-    rule : provenance.publishing.decisions.Rule
+    rule : provenance.publish.decisions.Rule
         What a copied file must not tell.
 
     Returns
@@ -68,7 +67,7 @@ def describe_file(path, rule, root=ROOT):
     """
     key = find_key(root / path)
     is_here = (root / path).exists() and not is_pointer(root / path)
-    is_private = is_participant_level(path)
+    is_private = rule.is_private(path)
     if is_here and not is_private:
         is_private = rule.why_kept(path, (root / path).read_bytes()) is not None
     is_included = is_here and not is_private

@@ -1,0 +1,1 @@
+"""What comes in: trials and their exclusions, contrast images, masks, signals and their quality."""

@@ -1,0 +1,166 @@
+"""Take the voxels of a mask out of contrast images, one image at a time."""
+
+from dataclasses import dataclass
+
+import nibabel
+import numpy as np
+
+from errors import InputError
+from facepain.data.images import Grid, grid_of, open_image, read_scaled
+from facepain.data.trials import shorten
+
+OUTLIER_DISTANCE = 6.0  # median absolute deviations from the median
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Contrast images that were found sound.
+
+    Attributes
+    ----------
+    paths : list of Path
+    volumes : list of int or None
+        Volume of each image, from 1, where it is one of a series.
+    orientation : str
+        Of images without a NIfTI header.
+    grid : Grid
+        Of all images that are not resampled.
+    resampled : list of bool
+        Images that lie on another grid.
+    interpolation : str
+        Of these.
+    """
+
+    paths: list
+    volumes: list
+    orientation: str
+    grid: Grid
+    resampled: list
+    interpolation: str = "continuous"
+
+
+def inspect_images(paths, settings, volumes=None):
+    """Open every image once and compare their grids, before any voxel is read.
+
+    Parameters
+    ----------
+    paths : list of Path
+    settings : dict
+        Of the params' table ``extract``: ``analyze_orientation``, as `facepain.data.images.open_image` takes it;
+        ``mixed_grids``, one of "refuse", "continuous", "nearest"; perhaps ``target_grid``, the path of an image, else
+        the first one's grid is meant.
+    volumes : list of int, optional
+        From 1, of images that lie in series.
+
+    Raises
+    ------
+    InputError
+        At the first unsound image, or if grids differ and ``mixed_grids`` is "refuse".
+    """
+    orientation, first = settings["analyze_orientation"], settings.get("target_grid", paths[0])
+    volumes = [None] * len(paths) if volumes is None else [int(volume) for volume in volumes]
+    grids = [grid_of(*open_image(path, orientation, volume)) for path, volume in zip(paths, volumes, strict=True)]
+    target = grid_of(*open_image(first, orientation)) if "target_grid" in settings else grids[0]
+    resampled = [not grid.matches(target) for grid in grids]
+    if any(resampled) and settings["mixed_grids"] == "refuse":
+        others = [f"{path} ({grid})" for path, grid, differs in zip(paths, grids, resampled, strict=True) if differs]
+        raise InputError(
+            f"{len(others)} of {len(paths)} images lie on another grid than {first} ({target}): {shorten(others)}; "
+            'mend them, or set extract.mixed_grids in the params to "continuous" or "nearest" to resample'
+        )
+    return ImageSet(list(paths), volumes, orientation, target, resampled, settings["mixed_grids"])
+
+
+def extract_signals(images, mask, signals, progress, zeros="value"):
+    """Read the images one by one and store the voxels inside the mask.
+
+    Parameters
+    ----------
+    images : ImageSet
+    mask : ndarray of bool
+        On ``images.grid``.
+    signals : (n_trials, n_voxels) float32 array or `facepain.data.signals.SignalsWriter`
+        Filled row by row; voxels in C order of the mask.
+    progress : callable
+        Called after every image.
+    zeros : {"value", "missing"}
+        Whether 0 is a value like any other or marks what was not measured; then it is stored as NaN.
+
+    Returns
+    -------
+    quality : dict of str to list
+        For each image ``mean`` and ``sd`` over its finite voxels inside the mask and ``finite_share``.
+    finite : (n_voxels,) ndarray of bool
+        Voxels that are finite in every image.
+    """
+    # Raw data lie in Fortran order: positions in it, listed in the C order of the mask.
+    positions = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
+    finite = np.ones(positions.size, dtype=bool)
+    quality = {"mean": [], "sd": [], "finite_share": []}
+    for row, (path, volume) in enumerate(read_volumes(images)):
+        values = volume.reshape(-1, order="F")[positions]
+        if zeros == "missing":
+            values[values == 0] = np.nan
+        good = np.isfinite(values)
+        finite &= good
+        kept = values if good.all() else values[good]
+        quality["mean"].append(kept.mean() if kept.size else np.nan)
+        quality["sd"].append(kept.std() if kept.size else np.nan)
+        quality["finite_share"].append(good.mean())
+        if not kept.size or not kept.any():
+            raise InputError(
+                f"{path}: no finite value but 0 inside the mask; expected a contrast image, exclude the trial"
+            )
+        signals[row] = values
+        progress()
+    return quality, finite
+
+
+def read_volumes(images):
+    """Read the images one after the other, resampled where they lie on another grid.
+
+    Yields
+    ------
+    path : Path
+    values : ndarray of float64, shape ``images.grid.shape``
+        NaN where an image was not measured.
+    """
+    path_before, opened = None, None
+    for path, volume, resampled in zip(images.paths, images.volumes, images.resampled, strict=True):
+        # The next volume of a packed series is found without unpacking those before it again.
+        if volume is None or path != path_before:
+            path_before, opened = path, open_image(path, images.orientation, volume)
+        img, affine = opened
+        values = read_scaled(img, volume)
+        yield path, _resample(values, affine, images) if resampled else values
+
+
+def _resample(values, affine, images):
+    from nilearn.image import resample_img  # takes seconds to import, and few studies need it
+
+    target = {"target_affine": images.grid.affine, "target_shape": images.grid.shape}
+    # Interpolation would spread a NaN: fill with 0 and mark afterwards what came from nowhere.
+    filled = nibabel.Nifti1Image(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0), affine)
+    known = nibabel.Nifti1Image(np.isfinite(values).astype(np.float32), affine)
+    moved = resample_img(filled, interpolation=images.interpolation, **target).get_fdata()
+    seen = resample_img(known, interpolation="nearest", **target).get_fdata() > 0.5
+    return np.where(seen, moved, np.nan)
+
+
+def flag_outliers(quality):
+    """Flag images whose mean or SD lies more than 6 median absolute deviations from the median of all.
+
+    Parameters
+    ----------
+    quality : dict of str to list
+        With ``mean`` and ``sd``.
+
+    Returns
+    -------
+    outlier : (n_trials,) ndarray of bool
+    """
+    flags = np.zeros(len(quality["mean"]), dtype=bool)
+    for values in (np.array(quality["mean"]), np.log(np.maximum(quality["sd"], np.finfo(float).tiny))):
+        distance = np.abs(values - np.median(values))
+        flags |= distance > OUTLIER_DISTANCE * max(np.median(distance), np.finfo(float).eps)
+    return flags

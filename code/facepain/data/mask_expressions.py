@@ -1,0 +1,124 @@
+"""What a mask's definition in the params says: files, atlas labels and names, joined by ``and`` and ``and not``.
+
+definition := source { "and" [ "not" ] source }
+source     := name of another mask | "whole-brain" | "gray-matter" | path | atlas ":" label { "," label }
+atlas      := "harvard-oxford" | path
+"""
+
+import re
+from dataclasses import dataclass
+
+from errors import InputError
+
+BRAIN, GRAY_MATTER, HARVARD_OXFORD = "whole-brain", "gray-matter", "harvard-oxford"
+IMAGE = re.compile(r".+\.(nii|nii\.gz|hdr|img)$")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One source of a definition.
+
+    Attributes
+    ----------
+    source : str
+        A path, a name, or `BRAIN`, `GRAY_MATTER`, `HARVARD_OXFORD`.
+    labels : tuple of str
+        Of an atlas; empty for what is a mask itself.
+    negated : bool
+    """
+
+    source: str
+    labels: tuple = ()
+    negated: bool = False
+
+
+def parse_definition(name, definition):
+    """Split a mask's definition into its terms.
+
+    Raises
+    ------
+    InputError
+        If it says nothing, begins with ``not``, or names labels of what is no atlas.
+    """
+    where = f'extract.mask_files.{name} = "{definition}"'
+    terms = []
+    for text in re.split(r"\s+and\s+", definition.strip()):
+        negated = text.startswith("not ")
+        source, _, labels = text.removeprefix("not ").strip().partition(":")
+        listed = tuple(label.strip() for label in labels.split(",")) if labels else ()
+        if not source.strip() or not all(listed) or (_ and not listed):
+            raise InputError(
+                f'{where}: "{text}" is empty somewhere; expected a source, or an atlas and its labels: "a.nii: 3, 4"'
+            )
+        terms.append(Term(source.strip(), listed, negated))
+    if terms[0].negated:
+        raise InputError(f'{where}: begins with "not"; expected what to take it from, such as "whole-brain and not M1"')
+    for term in terms:
+        if term.labels and term.source in (BRAIN, GRAY_MATTER):
+            raise InputError(f'{where}: "{term.source}" has no labels; expected an atlas before the colon')
+        if term.source == HARVARD_OXFORD and not term.labels:
+            raise InputError(
+                f'{where}: names no label of the atlas; expected such as "harvard-oxford: Precentral Gyrus"'
+            )
+    return terms
+
+
+def definitions_used(name, definitions):
+    """Return those definitions that a mask needs, its own first.
+
+    Parameters
+    ----------
+    name : str
+    definitions : dict of str to str
+        By mask name. A name used in its own definition means what this project carries under it.
+
+    Raises
+    ------
+    InputError
+        If a source is unknown or definitions go in a circle.
+    """
+    used, waiting = {}, [(name, ())]
+    while waiting:
+        current, above = waiting.pop()
+        used[current] = definitions[current]
+        for term in parse_definition(current, definitions[current]):
+            kind = kind_of(term.source, current, definitions)
+            if kind == "mask":
+                if term.source in above:
+                    raise InputError(
+                        f"extract.mask_files: {current} and {term.source} name each other; define one without it"
+                    )
+                waiting.append((term.source, (*above, current)))
+    return used
+
+
+def kind_of(source, current, definitions):
+    """Tell what a source is: ``mask``, another definition; ``file``; or ``packaged``.
+
+    Raises
+    ------
+    InputError
+    """
+    if source in definitions and source != current:
+        return "mask"
+    if source in (BRAIN, GRAY_MATTER, HARVARD_OXFORD):
+        return "packaged"
+    if IMAGE.match(source):
+        if source.startswith(("/", "~")) or ".." in source.split("/"):
+            raise InputError(
+                f'extract.mask_files.{current}: "{source}" lies outside of this repository; copy '
+                f"it in, commit it and name it "
+                "from the root, so that the result's record is whole"
+            )
+        return "file"
+    known = ", ".join(sorted({*definitions, BRAIN, GRAY_MATTER, HARVARD_OXFORD} - {current}))
+    raise InputError(
+        f'extract.mask_files.{current}: "{source}" is no mask; expected a NIfTI file by path, or one of {known}'
+    )
+
+
+def mask_files(name, definitions):
+    """List the files that a mask is made from, as paths from the root."""
+    used = definitions_used(name, definitions)
+    terms = [(current, term) for current, text in used.items() for term in parse_definition(current, text)]
+    return sorted({term.source for current, term in terms if kind_of(term.source, current, definitions) == "file"})

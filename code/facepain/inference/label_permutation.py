@@ -1,0 +1,39 @@
+"""Permutation test of the classifier of datasets."""
+
+import numpy as np
+
+from facepain.inference.permutation import permute_participant_labels, summarize_null
+from facepain.models.classification import balanced_accuracy, classify_folds
+from facepain.parallel import resample_rng
+
+
+def label_permutation_test(gram, labels, groups, folds, C, resampling):
+    """Test the mean over folds of the balanced accuracy by permuting labels between participants.
+
+    Parameters
+    ----------
+    gram, labels, folds, C
+        As for `classify_folds`.
+    groups : (n_trials,) array_like
+        Participant of every trial; all trials of one have the same label.
+    resampling : Resampling
+
+    Returns
+    -------
+    test : PermutationTest
+        Permutations that leave some training fold without a label are drawn anew from the same generator.
+    """
+
+    def score(permuted):
+        predictions = classify_folds(gram, permuted, folds, C)
+        return np.mean([balanced_accuracy(permuted[fold.test_idx], fold.predicted) for fold in predictions])
+
+    def draw(index):
+        rng = resample_rng(resampling.seed, index)
+        while True:
+            permuted = permute_participant_labels(labels, groups, rng)
+            if all(len(np.unique(permuted[train_idx])) > 1 for train_idx, _ in folds):
+                return permuted
+
+    null = [value for batch in resampling.run(lambda indices: [score(draw(i)) for i in indices], 1) for value in batch]
+    return summarize_null("participant", "balanced_accuracy", score(np.asarray(labels)), null)

@@ -1,0 +1,1 @@
+"""Standardisation, folds, PCA regression, classification, and their scores: arrays in, arrays out."""

@@ -1,0 +1,121 @@
+"""The regressions that the study compares, each declared once: what it is called and how it is fitted.
+
+To add one: a function that fits it to component scores, its entry in `ALGORITHMS`, its name and its table in
+``code/params.toml``, and a test of its numbers.
+
+The component scores are orthogonal, so that Lasso and Ridge have closed forms (Tibshirani 1996,
+doi 10.1111/j.2517-6161.1996.tb02080.x).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from facepain.models.svr import solve_svr
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One regression of the score on principal components.
+
+    Attributes
+    ----------
+    name : str
+        In params, commands and paths.
+    label : str
+        In figures and text.
+    colour : str
+        In every figure; safe for colour-blind readers beside the others and the grey of null distributions.
+    fit : callable
+        Takes `Components`, targets (n_trials, n_targets) and the parameters; returns coefficients (k, n_targets) on the
+        scores of `Components.train_scores` and intercepts (n_targets,).
+    parameters : dict of str to tuple (type, float)
+        Type, as pydantic takes it, and default of each parameter, by the name that scikit-learn gives it.
+    permutation_schemes : tuple of str
+        Run by default; each scheme of a slow algorithm costs minutes.
+    sentence : str
+        For the methods text, to be filled with the parameters.
+    """
+
+    name: str
+    label: str
+    colour: str
+    fit: Callable
+    parameters: dict
+    permutation_schemes: tuple
+    sentence: str
+
+    @property
+    def defaults(self):
+        return {name: default for name, (_, default) in self.parameters.items()}
+
+
+def fit_lasso(components, Y, alpha):
+    """Fit scikit-learn's ``Lasso(alpha)``: soft thresholding of each component's covariance with the target."""
+    covariance, intercept = _covariance(components, Y)
+    # scikit-learn's Lasso divides the squared error by 2n: n counts every repetition.
+    threshold = components.counts.sum() * alpha
+    s = components.singular_values[:, None]
+    return np.sign(covariance) * np.maximum(np.abs(covariance) - threshold, 0.0) / s**2, intercept
+
+
+def fit_ridge(components, Y, alpha):
+    """Fit scikit-learn's ``Ridge(alpha)``."""
+    covariance, intercept = _covariance(components, Y)
+    return covariance / (components.singular_values[:, None] ** 2 + alpha), intercept
+
+
+def fit_linear_svr(components, Y, C, epsilon):
+    """Fit scikit-learn's ``SVR(kernel="linear", C=C, epsilon=epsilon)`` for all targets at once."""
+    # A trial drawn m times pays m times for its error.
+    solution = solve_svr(components.train_scores(), Y, C=C * components.counts, epsilon=epsilon)
+    return solution.coef, solution.intercept
+
+
+def _covariance(components, Y):
+    """Return the sums of products of each component's scores with the centred targets, and the targets' means."""
+    counts = components.counts
+    intercept = counts @ Y / counts.sum()
+    # The columns of U sum to 0 with these weights: centring Y is for the rounding only.
+    centred = np.sqrt(counts)[:, None] * (Y - intercept)
+    return components.singular_values[:, None] * (components.vectors.T @ centred), intercept
+
+
+# Colours of Okabe & Ito 2008.
+ALGORITHMS = {
+    algorithm.name: algorithm
+    for algorithm in (
+        Algorithm(
+            name="lasso",
+            label="Lasso",
+            colour="#0072B2",
+            fit=fit_lasso,
+            parameters={"alpha": (Positive, 1.0)},
+            permutation_schemes=("within", "block", "free"),
+            sentence="Lasso (alpha {alpha:g})",
+        ),
+        Algorithm(
+            name="ridge",
+            label="Ridge",
+            colour="#E69F00",
+            fit=fit_ridge,
+            parameters={"alpha": (Positive, 1.0)},
+            permutation_schemes=("within", "block", "free"),
+            sentence="Ridge (alpha {alpha:g})",
+        ),
+        Algorithm(
+            name="svr",
+            label="SVR",
+            colour="#009E73",
+            fit=fit_linear_svr,
+            parameters={"C": (Positive, 1.0), "epsilon": (Annotated[float, Field(ge=0)], 0.1)},
+            permutation_schemes=("within",),
+            sentence="linear support vector regression (C {C:g}, epsilon {epsilon:g})",
+        ),
+    )
+}

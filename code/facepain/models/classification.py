@@ -1,0 +1,188 @@
+"""Tell datasets apart by a linear support vector machine on the Gram matrix, participants kept whole."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
+from sklearn.svm import SVC
+
+from errors import InputError
+
+METRIC_COLUMNS = {
+    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
+    "predictions of all folds together, a trial once for every fold that tests it",
+    "accuracy": "share of trials whose dataset is told rightly",
+    "majority_share": "share of trials in the largest dataset: the accuracy of always naming it",
+    "balanced_accuracy": "mean over datasets of the share told rightly; 0.5 is chance for two",
+    "auc": "area under the ROC curve of the distance to the boundary (one against the rest for more than two datasets)",
+    "n_train": "trials trained on",
+    "n_test": "trials tested; pooled: predictions",
+}
+CONFUSION_COLUMNS = {
+    "fold": "fold of the cross-validation from 1, or pooled",
+    "observed": "dataset of the trials",
+    "predicted": "dataset named by the classifier",
+    "n_trials": "number of such trials",
+}
+PREDICTION_COLUMNS = {
+    "fold": "fold of the cross-validation from 1",
+    "row": "row of signals.npy, from 0",
+    "participant_id": "participant",
+    "observed": "dataset of the trial",
+    "predicted": "dataset named by the classifier",
+}
+
+
+@dataclass(frozen=True)
+class FoldPrediction:
+    """Predictions of one fold.
+
+    Attributes
+    ----------
+    train_idx, test_idx : ndarrays of int
+    predicted : (n_test,) ndarray
+        Labels.
+    decision : (n_test,) or (n_test, n_labels) ndarray
+        Distances to the boundary, for the last of two labels or for each of more.
+    """
+
+    train_idx: np.ndarray
+    test_idx: np.ndarray
+    predicted: np.ndarray
+    decision: np.ndarray
+
+
+def classify_folds(gram, labels, folds, C):
+    """Fit and test a linear SVM in every fold.
+
+    Parameters
+    ----------
+    gram : (n_trials, n_trials) ndarray
+        Inner products of the images, each standardised by itself.
+    labels : (n_trials,) array_like
+    folds : list of (train_idx, test_idx)
+    C : float
+        As scikit-learn's ``SVC(kernel="linear")`` takes it.
+
+    Returns
+    -------
+    predictions : list of FoldPrediction
+
+    Raises
+    ------
+    InputError
+        If a fold trains on one label only.
+    """
+    labels = np.asarray(labels)
+    predictions = []
+    for number, (train_idx, test_idx) in enumerate(folds, 1):
+        if len(np.unique(labels[train_idx])) < 2:
+            raise InputError(
+                f"fold {number} of the classifier trains on one dataset only; expected participants of both: lower "
+                "classify.cross_validation.test_size or choose another scheme"
+            )
+        svm = SVC(C=C, kernel="precomputed", decision_function_shape="ovr")
+        svm.fit(gram[np.ix_(train_idx, train_idx)], labels[train_idx])
+        K_test = gram[np.ix_(test_idx, train_idx)]
+        predictions.append(FoldPrediction(train_idx, test_idx, svm.predict(K_test), svm.decision_function(K_test)))
+    return predictions
+
+
+def fold_metrics(predictions, labels):
+    """Score every fold, and all of them together.
+
+    Parameters
+    ----------
+    predictions : list of FoldPrediction
+    labels : (n_trials,) ndarray
+
+    Returns
+    -------
+    metrics : DataFrame
+        With the columns of `METRIC_COLUMNS`; AUC is missing where a fold tests one label only.
+    """
+    rows = [_metrics_row(str(number), [fold], labels) for number, fold in enumerate(predictions, 1)]
+    scores = pd.DataFrame(rows).drop(columns="fold").astype(float)
+    summary = [{"fold": "mean", **scores.mean()}, {"fold": "sd", **scores.std(ddof=0)}]
+    pooled = _metrics_row("pooled", predictions, labels) | {"n_train": np.nan}
+    return pd.DataFrame([*rows, *summary, pooled])[list(METRIC_COLUMNS)].astype({"n_train": float, "n_test": float})
+
+
+def _metrics_row(label, predictions, labels):
+    observed = np.concatenate([labels[fold.test_idx] for fold in predictions])
+    predicted = np.concatenate([fold.predicted for fold in predictions])
+    decision = np.concatenate([fold.decision for fold in predictions])
+    return {
+        "fold": label,
+        "accuracy": accuracy_score(observed, predicted),
+        "majority_share": np.unique(observed, return_counts=True)[1].max() / len(observed),
+        "balanced_accuracy": balanced_accuracy(observed, predicted),
+        "auc": _auc(observed, decision, np.unique(labels)),
+        "n_train": len(predictions[0].train_idx),
+        "n_test": len(observed),
+    }
+
+
+def _auc(observed, decision, names):
+    """Return the area under the ROC curve; for more than two labels the mean of each against the rest."""
+    if len(np.unique(observed)) < len(names):
+        return np.nan
+    if len(names) == 2:
+        return roc_auc_score(observed == names[1], decision)
+    return np.mean([roc_auc_score(observed == name, decision[:, column]) for column, name in enumerate(names)])
+
+
+def balanced_accuracy(observed, predicted):
+    # A label that is predicted but not among those observed has no recall: scikit-learn leaves it out, with a warning.
+    recalls = [np.mean(predicted[observed == name] == name) for name in np.unique(observed)]
+    return float(np.mean(recalls))
+
+
+def confusion_table(predictions, labels):
+    """Count trials by observed and predicted label, for every fold and all together.
+
+    Returns
+    -------
+    confusion : DataFrame
+        With the columns of `CONFUSION_COLUMNS`.
+    """
+    names = np.unique(labels)
+    matrices = [
+        (str(number), confusion_matrix(labels[fold.test_idx], fold.predicted, labels=names))
+        for number, fold in enumerate(predictions, 1)
+    ]
+    matrices.append(("pooled", sum(matrix for _, matrix in matrices)))
+    return pd.DataFrame(
+        [
+            {"fold": fold, "observed": observed, "predicted": predicted, "n_trials": int(matrix[i, j])}
+            for fold, matrix in matrices
+            for i, observed in enumerate(names)
+            for j, predicted in enumerate(names)
+        ]
+    )
+
+
+def predictions_table(predictions, labels, groups):
+    """List the label predicted for every test trial of every fold.
+
+    Returns
+    -------
+    predictions : DataFrame
+        With the columns of `PREDICTION_COLUMNS`.
+    """
+    frames = [
+        pd.DataFrame(
+            {
+                "fold": number,
+                "row": fold.test_idx,
+                "participant_id": groups[fold.test_idx],
+                "observed": labels[fold.test_idx],
+                "predicted": fold.predicted,
+            }
+        )
+        for number, fold in enumerate(predictions, 1)
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+

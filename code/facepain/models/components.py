@@ -1,0 +1,119 @@
+"""Principal components of training images from their Gram matrix, without voxels.
+
+With K = X X' for n trials and many more voxels, the principal components of the centred training images, their scores
+U s and every coefficient on them follow from the eigenvectors of the centred K alone (the duality of PCA: Jolliffe
+2002, section 3.5, doi 10.1007/b98835). A training set with repeated trials is given by its unique rows and a count for
+each.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# A cumulative share is known to about 1e-14: closer than this to the limit, it equals the limit.
+SHARE_TOLERANCE = 1e-10
+# Variance of the centred images below this share of their squared length is rounding.
+VARIANCE_TOLERANCE = 1e-12
+
+
+@dataclass(frozen=True)
+class Components:
+    """Principal components of a training set, in terms of its unique trials.
+
+    Attributes
+    ----------
+    vectors : (n_trials, k) ndarray
+        Left singular vectors U of the centred rows, each weighted by the root of its count.
+    singular_values : (k,) ndarray
+        In falling order; k is 0 where the images do not vary.
+    counts : (n_trials,) ndarray
+        How often each trial is in the training set, 1 or more.
+    mean_products : (n_trials,) ndarray
+        Inner product of each training image with the mean training image.
+    """
+
+    vectors: np.ndarray
+    singular_values: np.ndarray
+    counts: np.ndarray
+    mean_products: np.ndarray
+
+    @property
+    def n_components(self):
+        return len(self.singular_values)
+
+    def loadings(self):
+        """Return A (n_trials, k) such that the voxel loadings of the components are X'A."""
+        return np.sqrt(self.counts)[:, None] * self.vectors / self.singular_values
+
+    def train_scores(self):
+        """Return the component scores (n_trials, k) of the training images."""
+        return self.vectors * self.singular_values / np.sqrt(self.counts)[:, None]
+
+    def scores(self, K_new):
+        """Return the component scores of other images from their products with the training ones.
+
+        Parameters
+        ----------
+        K_new : (n_new, n_trials) array_like
+
+        Returns
+        -------
+        scores : (n_new, k) ndarray
+        """
+        # Columns of the loadings sum to 0, so that the mean image's own product falls out.
+        return (K_new - self.mean_products) @ self.loadings()
+
+    def to_dual(self, coef, intercept):
+        """Return a fit on the scores as weights of the training images instead.
+
+        Parameters
+        ----------
+        coef : (k, n_targets) ndarray
+        intercept : (n_targets,) ndarray
+            As from `fit_coefficients`.
+
+        Returns
+        -------
+        dual : (n_trials, n_targets) ndarray
+            Weights per unique training image, such that ``K_new @ dual + intercept`` predicts from
+            products that are not centred. Each column sums to 0.
+        intercept : (n_targets,) ndarray
+        """
+        dual = self.loadings() @ coef
+        return dual, intercept - self.mean_products @ dual
+
+
+def fit_components(K, explained_variance=0.8, counts=None):
+    """Find the principal components of training images from their Gram matrix.
+
+    Parameters
+    ----------
+    K : (n_trials, n_trials) array_like
+        Inner products of the training images, not centred.
+    explained_variance : float, default 0.8
+        The fewest components are kept whose cumulative share exceeds this, as
+        ``PCA(explained_variance, svd_solver="full")`` does; a share within 1e-10 of the limit
+        equals it. No component is kept where the images do not vary.
+    counts : (n_trials,) array_like of int, optional
+        How often each trial is in the training set, 1 by default.
+
+    Returns
+    -------
+    components : Components
+    """
+    K = np.asarray(K, float)
+    counts = np.ones(len(K)) if counts is None else np.asarray(counts, float)
+    share = counts / counts.sum()
+    mean_products = share @ K
+    centred = K - mean_products - mean_products[:, None] + share @ mean_products
+    root = np.sqrt(counts)
+    # NumPy's eigh (LAPACK's divide and conquer) outran SciPy's drivers and lets threads run.
+    variances, vectors = np.linalg.eigh(centred * root * root[:, None])
+    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
+    total = variances.sum()
+    k = 0
+    if total > VARIANCE_TOLERANCE * (counts @ np.diag(K)):
+        cumulative = np.cumsum(variances / total)
+        limit = explained_variance + SHARE_TOLERANCE
+        k = min(np.sum(cumulative <= limit) + 1, len(cumulative))
+    return Components(vectors[:, :k], np.sqrt(variances[:k]), counts, mean_products)

@@ -1,0 +1,158 @@
+"""Fit and score PCA regressions fold by fold, every fit from the training trials of its fold alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facepain.models.components import Components, fit_components
+from facepain.models.pca_regression import fit_coefficients
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Hold what a fold's fits share, whatever the target.
+
+    Attributes
+    ----------
+    train_idx, test_idx : ndarrays of int
+    components : Components
+        Of the training images.
+    test_scores : (n_test, k) ndarray
+        Component scores of the test images.
+    """
+
+    train_idx: np.ndarray
+    test_idx: np.ndarray
+    components: Components
+    test_scores: np.ndarray
+
+    def predict(self, Y, model):
+        """Fit every column of Y (n_trials, n_targets) and predict the test trials."""
+        coef, intercept = fit_coefficients(self.components, Y[self.train_idx], model)
+        return self.test_scores @ coef + intercept
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Hold one fitted model.
+
+    Attributes
+    ----------
+    train_idx, test_idx : ndarrays of int
+        The test set of a final model is empty.
+    y_pred : (n_test,) ndarray
+    y_train_mean : float
+        What the baseline predicts.
+    n_components : int
+    dual : (n_trials,) ndarray
+        Weight of every trial of the study, 0 for those outside the training set.
+    intercept : float
+        Goes with ``dual``: a prediction is ``K[test, :] @ dual + intercept``.
+    """
+
+    train_idx: np.ndarray
+    test_idx: np.ndarray
+    y_pred: np.ndarray
+    y_train_mean: float
+    n_components: int
+    dual: np.ndarray
+    intercept: float
+
+
+def prepare_folds(images, folds, model, n_jobs=1):
+    """Decompose the training images of every fold.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    folds : list of (train_idx, test_idx)
+        As from `make_folds`.
+    model : PCARegression
+    n_jobs : int, default 1
+        Number of threads for the Gram matrix.
+
+    Returns
+    -------
+    folds : list of Fold
+    """
+    return [_prepare_fold(images, fold, model, n_jobs) for fold in folds]
+
+
+def cross_validate(folds, y, model):
+    """Fit the model in every fold.
+
+    Parameters
+    ----------
+    folds : list of Fold
+        As from `prepare_folds` with the same model.
+    y : (n_trials,) array_like
+    model : PCARegression
+
+    Returns
+    -------
+    fits : list of Fit
+    """
+    return [_fit(fold, np.asarray(y, float), model) for fold in folds]
+
+
+def fit_final(images, y, model, n_jobs=1):
+    """Fit the model to all trials.
+
+    Parameters and shapes are those of `prepare_folds` and `cross_validate`.
+
+    Returns
+    -------
+    fit : Fit
+    """
+    y = np.asarray(y, float)
+    everything = (np.arange(len(y)), np.arange(0))
+    return _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
+
+
+def voxel_weights(images, fits):
+    """Return the weight map and the intercept of every fit.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    fits : list of Fit
+
+    Returns
+    -------
+    weights : (n_voxels, n_fits) ndarray
+    intercept : (n_fits,) ndarray
+        See `StandardizedImages.weights`; `predict_images` applies both.
+    """
+    if images.standardize == "image":
+        # One scaling for all: a single pass over the images serves every map.
+        return images.weights(np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits])
+    maps = [images.weights(fit.dual[:, None], [fit.intercept], _counts(len(fit.dual), fit.train_idx)) for fit in fits]
+    return np.hstack([weights for weights, _ in maps]), np.hstack([b for _, b in maps])
+
+
+def _prepare_fold(images, fold, model, n_jobs):
+    train_idx, test_idx = fold
+    K = images.gram(_counts(images.n_trials, train_idx), n_jobs=n_jobs)
+    components = fit_components(K[np.ix_(train_idx, train_idx)], model.explained_variance)
+    return Fold(train_idx, test_idx, components, components.scores(K[np.ix_(test_idx, train_idx)]))
+
+
+def _fit(fold, y, model):
+    y_train = y[fold.train_idx]
+    coef, score_intercept = fit_coefficients(fold.components, y_train[:, None], model)
+    dual, intercept = fold.components.to_dual(coef, score_intercept)
+    all_dual = np.zeros(len(y))
+    all_dual[fold.train_idx] = dual[:, 0]
+    return Fit(
+        train_idx=fold.train_idx,
+        test_idx=fold.test_idx,
+        y_pred=(fold.test_scores @ coef + score_intercept)[:, 0],
+        y_train_mean=y_train.mean(),
+        n_components=fold.components.n_components,
+        dual=all_dual,
+        intercept=intercept[0],
+    )
+
+
+def _counts(n_trials, train_idx):
+    return np.bincount(train_idx, minlength=n_trials)

@@ -1,0 +1,124 @@
+"""Tables of scores and predictions: the folds, all of them together, and the other datasets."""
+
+import numpy as np
+import pandas as pd
+
+from facepain.models.scores import score_predictions
+
+METRIC_COLUMNS = {
+    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
+    "predictions of all folds together, a trial once for every fold that tests it",
+    "dataset": "dataset that the final model was tested on",
+    "r2": "coefficient of determination (scikit-learn's r2_score): 1 is perfect, 0 is predicting the mean of the trials "
+    "scored",
+    "pearson_r": "Pearson correlation of observed and predicted scores, 0 where one of them is constant",
+    "mae": "mean absolute error, in the unit of the (transformed) score",
+    "mse": "mean squared error, in its square",
+    "rmse": "root mean squared error, in the unit of the (transformed) score",
+    "n_components": "principal components kept",
+    "n_train": "trials trained on",
+    "n_test": "trials tested; pooled: predictions",
+    "n_distinct": "different trials among those tested",
+    "r2_within": "r2 after subtracting each participant's mean from scores and predictions; participants with constant "
+    "scores are left out",
+    "r2_between": "r2 of the participants' means",
+    "r2_baseline": "r2 of predicting the mean of the training scores",
+}
+PREDICTION_COLUMNS = {
+    "fold": "fold of the cross-validation from 1, or test: the final model on another dataset",
+    "row": "row of signals.npy and of outputs/prep/trials.tsv, from 0",
+    "participant_id": "participant",
+    "y_true": "observed score, transformed as the params say",
+    "y_pred": "predicted score",
+}
+
+
+
+
+def fold_metrics(fits, y, groups):
+    """Score every fold, and all of them together.
+
+    Parameters
+    ----------
+    fits : list of Fit
+        As from `facepain.models.cross_validation.cross_validate`.
+    y, groups : (n_trials,) array_like
+
+    Returns
+    -------
+    metrics : DataFrame
+        One row a fold, then ``mean``, ``sd`` and ``pooled``.
+    """
+    rows = [_metrics_row(str(number), [fit], y, groups) for number, fit in enumerate(fits, 1)]
+    folds = pd.DataFrame(rows)
+    scores = folds.drop(columns="fold")
+    mean = {"fold": "mean", **scores.mean()}
+    sd = {"fold": "sd", **scores.std(ddof=0)}
+    pooled = _metrics_row("pooled", fits, y, groups) | {"n_components": np.nan, "n_train": np.nan}
+    return pd.concat([folds.astype({"n_components": float, "n_train": float}), pd.DataFrame([mean, sd, pooled])])
+
+
+def _metrics_row(label, fits, y, groups):
+    rows = np.concatenate([fit.test_idx for fit in fits])
+    y_pred = np.concatenate([fit.y_pred for fit in fits])
+    baseline = np.concatenate([np.full(len(fit.test_idx), fit.y_train_mean) for fit in fits])
+    scores = score_predictions(y[rows], y_pred, groups[rows], baseline)
+    return {"fold": label, **_in_order(scores, fits[0].n_components, len(fits[0].train_idx), rows)}
+
+
+def _in_order(scores, n_components, n_train, rows):
+    counts = {"n_components": n_components, "n_train": n_train, "n_test": len(rows), "n_distinct": len(np.unique(rows))}
+    first = ("r2", "pearson_r", "mae", "mse", "rmse")
+    return {name: scores[name] for name in first} | counts | {k: v for k, v in scores.items() if k not in first}
+
+
+def metrics_on_other_datasets(predicted, final, y, groups):
+    """Score the final model on every other dataset.
+
+    Parameters
+    ----------
+    predicted : dict of str to tuple (rows, y_pred)
+        By dataset.
+    final : Fit
+    y, groups : (n_all_trials,) array_like
+
+    Returns
+    -------
+    metrics : DataFrame
+        One row a dataset; empty if there is none.
+    """
+    table = []
+    for dataset, (rows, y_pred) in predicted.items():
+        scores = score_predictions(y[rows], y_pred, groups[rows], final.y_train_mean)
+        table.append({"dataset": dataset, **_in_order(scores, final.n_components, len(final.train_idx), rows)})
+    columns = [name for name in METRIC_COLUMNS if name != "fold"]
+    return pd.DataFrame(table, columns=columns)
+
+
+def predictions_table(fits, train_rows, predicted, y, groups):
+    """List every prediction, of the folds and of the final model on other datasets.
+
+    Parameters
+    ----------
+    fits : list of Fit
+        Their indices count within `train_rows`.
+    train_rows : (n_train_trials,) ndarray of int
+        Rows of the dataset that is cross-validated.
+    predicted : dict of str to tuple (rows, y_pred)
+        As for `metrics_on_other_datasets`.
+    y, groups : (n_all_trials,) array_like
+
+    Returns
+    -------
+    predictions : DataFrame
+        With the columns of `PREDICTION_COLUMNS`.
+    """
+    parts = [(str(number), train_rows[fit.test_idx], fit.y_pred) for number, fit in enumerate(fits, 1)]
+    parts += [("test", rows, y_pred) for rows, y_pred in predicted.values()]
+    frames = [
+        pd.DataFrame({"fold": fold, "row": rows, "participant_id": groups[rows], "y_true": y[rows], "y_pred": y_pred})
+        for fold, rows, y_pred in parts
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+

@@ -1,0 +1,223 @@
+"""Standardised contrast images, seen through their Gram matrix and never held whole in float64."""
+
+import numpy as np
+
+from errors import InputError
+from facepain.parallel import map_in_order
+
+MODES = ("image", "voxel")
+# Voxels taken at a time: 533 float64 images of this many are 9 MB and stay in the cache.
+BLOCK_SIZE = 2048
+# Blocks that one worker adds up before it hands back a partial sum.
+BLOCKS_PER_TASK = 8
+
+
+class StandardizedImages:
+    """View training images as standardised float64 rows, one block of voxels at a time.
+
+    Parameters
+    ----------
+    signals : (n_trials, n_voxels) array or memmap, float32 or float64
+        Contrast images as extracted.
+    standardize : {"image", "voxel"}, default "image"
+        ``image`` subtracts from each image its mean over voxels and divides by its population SD.
+        ``voxel`` z-scores each voxel over the *training* trials, as scikit-learn's StandardScaler
+        does (voxels constant there get a scale of 1); nothing is done to the images.
+
+    Raises
+    ------
+    InputError
+        If the mode is unknown or, for ``image``, an image is constant or has a value that is not finite.
+    """
+
+    def __init__(self, signals, standardize="image"):
+        if standardize not in MODES:
+            raise InputError(f"standardize is {standardize!r}: use one of {MODES}")
+        self.signals = signals
+        self.standardize = standardize
+        self.n_trials, self.n_voxels = signals.shape
+        self._image_gram = None
+        if standardize == "image":
+            self._mean, self._sd = image_mean_and_sd(signals)
+        self.columns = [
+            slice(start, min(start + BLOCK_SIZE, self.n_voxels)) for start in range(0, self.n_voxels, BLOCK_SIZE)
+        ]
+
+    def gram(self, counts=None, rows=None, n_jobs=1):
+        """Return the inner products of the standardised images.
+
+        Parameters
+        ----------
+        counts : (n_trials,) array_like of int, optional
+            How often each trial is in the training set (0: not). Needed for ``voxel``, where it
+            decides the means and scales; without effect for ``image``.
+        rows : (n_rows,) array_like of int, optional
+            Trials wanted, all by default.
+        n_jobs : int, default 1
+            Number of threads; changes no byte.
+
+        Returns
+        -------
+        K : (n_rows, n_rows) ndarray
+        """
+        rows = np.arange(self.n_trials) if rows is None else np.asarray(rows)
+        if self.standardize == "voxel":
+            return self._sum_products(np.asarray(counts), rows, n_jobs)
+        if self._image_gram is None:
+            self._image_gram = self._sum_products(None, np.arange(self.n_trials), n_jobs)
+        return self._image_gram[np.ix_(rows, rows)]
+
+    def weights(self, dual, intercept, counts=None):
+        """Turn dual weights into voxel weights on the images that `predict_images` takes.
+
+        Parameters
+        ----------
+        dual : (n_trials, n_maps) array_like
+            Weight of every trial; 0 for trials outside the training set.
+        intercept : (n_maps,) array_like
+            Intercepts that go with the dual weights.
+        counts : (n_trials,) array_like of int, optional
+            As in `gram`; needed for ``voxel``.
+
+        Returns
+        -------
+        weights : (n_voxels, n_maps) ndarray
+            Change in score per unit of standardised (``image``) or raw (``voxel``) contrast.
+        intercept : (n_maps,) ndarray
+            Such that ``images @ weights + intercept`` is what the model predicts.
+        """
+        dual, intercept = np.asarray(dual, float), np.array(intercept, float)
+        trained = np.any(dual != 0, axis=1) if counts is None else np.asarray(counts) > 0
+        rows = np.flatnonzero(trained)
+        weights = np.empty((self.n_voxels, dual.shape[1]))
+        for columns in self.columns:
+            block, mean, scale = self._block(columns, rows, counts)
+            weights[columns] = (block.T @ dual[rows]) / scale[:, None]
+            intercept -= mean @ weights[columns]
+        return weights, intercept
+
+    def block(self, columns):
+        """Return some voxels of all trials, standardised by image, as (n_trials, n_columns)."""
+        return self._block(columns, np.arange(self.n_trials), None)[0]
+
+    def _block(self, columns, rows, counts):
+        """Return standardised voxels of some trials, with the voxels' means and scales.
+
+        For ``voxel``, ``rows`` must hold the whole training set.
+        """
+        # Taking all rows by index would copy them once more than a slice does.
+        taken = slice(None) if len(rows) == self.n_trials else rows
+        block = np.array(self.signals[taken, columns], dtype=np.float64)
+        if self.standardize == "voxel":
+            return block, *zscore_voxels(block, counts[rows])
+        block -= self._mean[rows, None]
+        block /= self._sd[rows, None]
+        return block, np.zeros(block.shape[1]), np.ones(block.shape[1])
+
+    def _sum_products(self, counts, rows, n_jobs):
+        """Add up the Gram matrices of all blocks, in an order that the workers cannot change."""
+
+        def add_blocks(task):
+            K = np.zeros((len(rows), len(rows)))
+            for columns in task:
+                block = self._block(columns, rows, counts)[0]
+                K += block @ block.T
+            return K
+
+        tasks = [
+            self.columns[start : start + BLOCKS_PER_TASK] for start in range(0, len(self.columns), BLOCKS_PER_TASK)
+        ]
+        return sum(map_in_order(add_blocks, tasks, n_jobs))
+
+
+def image_mean_and_sd(signals):
+    """Return the mean and the population SD over voxels of each image, in float64.
+
+    Parameters
+    ----------
+    signals : (n_trials, n_voxels) array or memmap
+
+    Returns
+    -------
+    mean, sd : (n_trials,) ndarrays
+
+    Raises
+    ------
+    InputError
+        If an image is constant or holds a value that is not finite; the row is named.
+    """
+    mean, sd = np.empty(len(signals)), np.empty(len(signals))
+    for row, image in enumerate(signals):
+        values = np.asarray(image, dtype=np.float64)
+        mean[row] = values.mean()
+        sd[row] = np.sqrt(np.mean((values - mean[row]) ** 2))
+        if not np.isfinite(sd[row]):
+            raise InputError(f"image in row {row} has a value that is not finite: mask it out")
+        if sd[row] <= np.finfo(float).eps * abs(mean[row]):
+            raise InputError(
+                f"image in row {row} is constant (SD 0) and cannot be standardised: exclude the trial or check its file"
+            )
+    return mean, sd
+
+
+def zscore_voxels(block, counts):
+    """Z-score each voxel in place by its training trials, as StandardScaler does.
+
+    Parameters
+    ----------
+    block : (n_rows, n_voxels) ndarray of float64
+        Raw signals; overwritten. Voxels constant over the training trials become 0, since what
+        rounding leaves of them would be noise divided by noise in a bootstrap z map.
+    counts : (n_rows,) ndarray of int
+        How often each trial is in the training set (0: not).
+
+    Returns
+    -------
+    mean, scale : (n_voxels,) ndarrays
+        Of the training trials; the scale of a constant voxel is 1.
+
+    Notes
+    -----
+    Rounding makes the variance of a constant positive. As in scikit-learn, the bound below which
+    it counts as 0 is the one of the two-pass algorithm: Chan, Golub & LeVeque 1983,
+    doi 10.1080/00031305.1983.10483115.
+    """
+    n = counts.sum()
+    mean = counts @ block / n
+    block -= mean
+    variance = counts @ block**2 / n
+    eps = np.finfo(float).eps
+    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    scale = np.where(constant, 1.0, np.sqrt(variance))
+    block /= scale
+    block[:, constant] = 0.0
+    return mean, scale
+
+
+def predict_images(signals, weights, intercept, standardize="image"):
+    """Apply weight maps to images: the dot product with each (standardised) image plus intercept.
+
+    Parameters
+    ----------
+    signals : (n_trials, n_voxels) array or memmap
+        Contrast images as extracted.
+    weights : (n_voxels, n_maps) array_like
+    intercept : (n_maps,) array_like
+    standardize : {"image", "voxel"}
+        As the weights were made; those of ``voxel`` apply to raw images.
+
+    Returns
+    -------
+    y_pred : (n_trials, n_maps) ndarray
+    """
+    weights = np.asarray(weights, float)
+    if signals.shape[1] != len(weights):
+        raise InputError(
+            f"images have {signals.shape[1]} voxels and the weights {len(weights)}: "
+            "extract the images with the mask of the model"
+        )
+    mean, sd = np.zeros(len(signals)), np.ones(len(signals))
+    if standardize == "image":
+        mean, sd = image_mean_and_sd(signals)
+    rows = (((np.asarray(image, float) - mean[row]) / sd[row]) @ weights for row, image in enumerate(signals))
+    return np.array(list(rows)).reshape(len(signals), weights.shape[1]) + np.asarray(intercept)

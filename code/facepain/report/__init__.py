@@ -1,0 +1,1 @@
+"""What a reader sees: figures, pages, notebook and report, drawn from results."""

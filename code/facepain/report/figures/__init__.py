@@ -1,0 +1,1 @@
+"""Figures drawn from results, a module for each family; `facepain.report.figures.catalogue` lists them all."""

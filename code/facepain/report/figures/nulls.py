@@ -1,0 +1,140 @@
+"""What chance does: null scores of the permutation tests with the observed score."""
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from facepain.report.figures.page import (
+    ALGORITHM_NAMES,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Drawing,
+    NothingToDraw,
+    new_page,
+    p_text,
+    signed,
+)
+
+SCHEME_COLOURS = {"within": BLUE, "block": ORANGE, "free": GREEN, "participant": PURPLE}
+METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson's r"}
+N_BINS = 60
+TAIL = 0.4  # how far an axis reaches below the observed score and the first scheme's median
+
+
+def draw_nulls(results, metric):
+    """Draw the null scores of every cell and scheme with the observed score.
+
+    Parameters
+    ----------
+    results : StudyResults
+    metric : {"r2", "pearson_r"}
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If no cell has finite null scores of this metric.
+    """
+    cells = results.regressions.values()
+    if not any(np.isfinite(_finite_nulls(cell, metric)).any() for cell in cells):
+        raise NothingToDraw(f"no cell has finite null scores of {METRIC_NAMES[metric]}")
+    schemes = list(dict.fromkeys(name for cell in cells for name in cell.tests_of(metric).index))
+    figure = new_page(12 + (12 + 12 * len(schemes)) * len(results.masks), results.synthetic)
+    grid = figure.subplots(len(results.masks), len(results.algorithms), squeeze=False)
+    limits = {mask: null_limits([cell for cell in cells if cell.mask == mask], metric) for mask in results.masks}
+    for (mask, algorithm), cell in results.regressions.items():
+        axes = grid[results.masks.index(mask), results.algorithms.index(algorithm)]
+        plot_nulls(axes, cell, metric, schemes, limits[mask])
+        axes.set_title(f"{mask}, {ALGORITHM_NAMES[algorithm]}", loc="left", fontsize=7)
+        axes.set_yticks(np.arange(len(schemes)) + 0.35, schemes[::-1] if algorithm == results.algorithms[0] else [])
+    for axes in grid[-1]:
+        axes.set_xlabel(f"mean {METRIC_NAMES[metric]} over folds")
+    figure.legend(handles=[Line2D([], [], color=VERMILION, label="observed")], loc="outside upper right")
+    told = "; ".join(_describe(cell, metric) for cell in cells)
+    caption = (
+        f"Null distributions of the mean cross-validated {METRIC_NAMES[metric]} with scores permuted within "
+        "participants, "
+        "between whole participants (block), or freely; the line is the observed score. p = (1 + null scores at or "
+        "above the observed) / "
+        f"(1 + permutations). Scores beyond the left edge are counted beside an arrow. {told}."
+    )
+    alt = (
+        f"Histograms of permuted {METRIC_NAMES[metric]} for {len(cells)} cells with the observed value as a line. "
+        f"{told}."
+    )
+    return Drawing(figure, f"Permutation tests of {METRIC_NAMES[metric]}", caption, alt)
+
+
+def plot_nulls(axes, cell, metric, schemes, limits):
+    """Draw one cell's null scores, a histogram of the same height for each scheme, the first on top."""
+    tests = cell.tests_of(metric)
+    nulls = {scheme: cell.null_scores[scheme, metric] for scheme in tests.index}
+    nulls = {scheme: null[np.isfinite(null)] for scheme, null in nulls.items()}
+    axes.set(ylim=(-0.05, len(schemes)))
+    axes.tick_params(axis="y", length=0)
+    shown = [null for null in nulls.values() if null.size]
+    if not shown:
+        axes.text(0.5, 0.5, "no finite null score", transform=axes.transAxes, ha="center", fontsize=7)
+        axes.set_xticks([])
+        return
+    observed = float(tests["score"].iloc[0])
+    low, high = limits
+    edges = np.linspace(low, high, N_BINS + 1)
+    for scheme, null in nulls.items():
+        base = len(schemes) - 1 - schemes.index(scheme)
+        counts = np.histogram(null[null >= low], edges)[0]
+        axes.stairs(base + 0.62 * counts / max(counts.max(), 1), edges, baseline=base, fill=True, alpha=0.8,
+                    color=SCHEME_COLOURS[scheme])  # fmt: skip
+        beyond = np.mean(null < low)
+        arrow = f"\N{LEFTWARDS ARROW} {100 * beyond:.0f} %  " if beyond >= 0.005 else ""
+        axes.text(0.02, (base + 0.82) / len(schemes), f"{arrow}p = {p_text(tests.loc[scheme, 'p'])}", fontsize=7,
+                  transform=axes.transAxes, va="center", zorder=6, bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.6,
+                  "edgecolor": "none"})  # fmt: skip
+    for scheme in (name for name in schemes if name not in nulls):
+        height = (len(schemes) - 0.4 - schemes.index(scheme)) / len(schemes)
+        axes.text(0.02, height, "not run", fontsize=7, color="#505050", transform=axes.transAxes, va="center")
+    if np.isfinite(observed):
+        axes.axvline(observed, color=VERMILION, linewidth=1.4, zorder=5)
+    axes.set_xlim(low, high)
+
+
+def null_limits(cells, metric):
+    """Return an axis for the cells of one mask: all observed and null scores, but for a far left tail.
+
+    Returns
+    -------
+    low, high : float
+        NaN if no score is finite.
+    """
+    nulls = [
+        null[np.isfinite(null)] for cell in cells for (_, name), null in cell.null_scores.items() if name == metric
+    ]
+    nulls = [null for null in nulls if null.size]
+    if not nulls:
+        return np.nan, np.nan
+    observed = [score for cell in cells for score in cell.tests_of(metric)["score"] if np.isfinite(score)]
+    high = max([null.max() for null in nulls] + observed)
+    usual = min(np.median(nulls[0]), *observed) if observed else np.median(nulls[0])
+    # A model of permuted scores can be arbitrarily bad: such a tail would press everything else into one bin.
+    low = max(min([null.min() for null in nulls] + observed), usual - TAIL)
+    margin = 0.03 * (high - low) or 0.05
+    return low - margin, high + margin
+
+
+def _finite_nulls(cell, metric):
+    found = [null for (_, name), null in cell.null_scores.items() if name == metric]
+    return np.concatenate(found).astype(float) if found else np.array([np.nan])
+
+
+def _describe(cell, metric):
+    tests = ", ".join(
+        f"{scheme} p {p_text(test.p)}, null mean {signed(test.null_mean)}"
+        for scheme, test in cell.tests_of(metric).iterrows()
+    )
+    score = cell.tests_of(metric)["score"].iloc[0]
+    return f"{cell.mask} {ALGORITHM_NAMES[cell.algorithm]}: {signed(score)} ({tests})"

@@ -1,0 +1,163 @@
+"""The page that every figure is drawn on: its size, type and colours, the label of simulated data, how it is saved."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import cycle
+
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+from facepain.models.algorithms import ALGORITHMS
+
+PAGE_WIDTH_MM = 180
+PNG_DPI = 300
+SVG_DPI = 150  # of what is raster inside a vector figure
+FOOTER_MM = 6
+MM_PER_INCH = 25.4
+
+# Okabe & Ito 2008, told apart by readers with any common colour blindness.
+BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
+ALGORITHM_COLOURS = {name: algorithm.colour for name, algorithm in ALGORITHMS.items()}
+ALGORITHM_NAMES = {name: algorithm.label for name, algorithm in ALGORITHMS.items()}
+DATASET_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
+
+SYNTHETIC_LABEL = "Synthetic data: a simulation, not a measurement"
+
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "svg.hashsalt": "facepain",
+    "svg.fonttype": "path",
+}
+
+
+class NothingToDraw(Exception):  # noqa: N818 - no error: a study may lack what a figure shows
+    """A figure that this study has no data for; the message says why, in one line."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the words that go with it.
+
+    Attributes
+    ----------
+    figure : Figure
+    title, caption, alt : str
+        Heading; what is shown, with its numbers; what a reader who cannot see it needs instead.
+    """
+
+    figure: Figure
+    title: str
+    caption: str
+    alt: str
+
+
+@contextmanager
+def page_style():
+    """Draw and save in the style of the pages, whatever matplotlibrc a user has."""
+    with plt.style.context(["default", STYLE]):
+        yield
+
+
+def new_page(height_mm, synthetic, layout="constrained"):
+    """Open a page of the width that all figures have.
+
+    Parameters
+    ----------
+    height_mm : float
+        Height without the footer.
+    synthetic : bool
+        Label the page as simulated in its footer.
+    layout : {"constrained", None}
+        Arrange axes automatically above the footer; with None the caller places them (`place`).
+
+    Returns
+    -------
+    figure : Figure
+    """
+    total = height_mm + FOOTER_MM
+    figure = Figure(figsize=(PAGE_WIDTH_MM / MM_PER_INCH, total / MM_PER_INCH), layout=layout)
+    if layout == "constrained":
+        share = FOOTER_MM / total
+        figure.get_layout_engine().set(rect=(0, share, 1, 1 - share), w_pad=0.04, h_pad=0.04)
+    if synthetic:
+        position = {"x": 1 - 2 / PAGE_WIDTH_MM, "y": 1.5 / total, "ha": "right", "va": "bottom"}
+        figure.text(**position, s=SYNTHETIC_LABEL, fontsize=8, fontweight="bold", color=VERMILION)
+    return figure
+
+
+def place(figure, left, top, width, height):
+    """Add axes at a place in mm from the upper left corner of the page."""
+    page_width, page_height = (MM_PER_INCH * inches for inches in figure.get_size_inches())
+    bottom = page_height - top - height
+    return figure.add_axes((left / page_width, bottom / page_height, width / page_width, height / page_height))
+
+
+def save_figure(figure, path):
+    """Save as PNG and SVG with the same bytes at any time and place.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : Path
+        Without an ending.
+    """
+    settle(figure)
+    figure.savefig(f"{path}.png", dpi=PNG_DPI, metadata={"Software": None})
+    figure.savefig(f"{path}.svg", dpi=SVG_DPI, metadata={"Date": None, "Creator": None})
+
+
+def settle(figure):
+    """Arrange the axes for good, at rounded places."""
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        # The solver of the layout leaves last bits that differ from one process to the next, and ids in SVG hold them.
+        axes.set_position([round(float(value), 5) for value in axes.get_position().bounds])
+
+
+def dataset_colours(datasets):
+    """Give every dataset its colour, in the order of their names."""
+    return dict(zip(sorted(datasets), cycle(DATASET_COLOURS), strict=False))
+
+
+def score_name(target, transform="raw"):
+    """Name a score and its unit for an axis."""
+    name = "FACS score" if target == "facs" else target
+    unit = " (points)" if target == "facs" else ""
+    return {"raw": f"{name}{unit}", "log1p": f"log(1 + {name})", "sqrt": f"square root of {name}"}[transform]
+
+
+def percent(share, digits=0):
+    """Write a share as a percentage."""
+    return f"{100 * share:.{digits}f} %"
+
+
+def signed(value, digits=2):
+    """Write a number with a true minus sign, and "n/a" for one that is undefined."""
+    if value != value:
+        return "n/a"
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+
+
+def p_text(p):
+    """Write a p value to two significant digits."""
+    return "n/a" if p != p else f"{p:.2g}"

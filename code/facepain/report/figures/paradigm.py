@@ -1,0 +1,145 @@
+"""The experiment: who took part, runs and trials, and what one trial yields. Drawn, not to scale."""
+
+from collections import namedtuple
+
+import numpy as np
+from matplotlib.patches import FancyArrowPatch, Rectangle
+
+from facepain.report.figures.page import (
+    BLACK,
+    GREY,
+    ORANGE,
+    PURPLE,
+    VERMILION,
+    Drawing,
+    NothingToDraw,
+    dataset_colours,
+    new_page,
+    place,
+)
+
+ROW = 18  # participants drawn in a line
+Counts = namedtuple("Counts", "enrolled usable trials trials_usable")
+
+
+def draw_paradigm(results):
+    """Draw the design with the study's own counts.
+
+    Parameters
+    ----------
+    results : StudyResults
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If another score than FACS is predicted: what was done in such a study is not known.
+    """
+    if results.target != "facs":
+        raise NothingToDraw(f"the paradigm behind {results.target} is not known")
+    counts = {name: _count(results, name) for name in results.datasets}
+    n_runs = int(results.trials["run"].nunique())
+    n_trials = int(results.trials.groupby(["participant_id", "run"]).size().max())
+    people_mm = sum(_people_height(each) for each in counts.values())
+    figure = new_page(people_mm + 68, results.synthetic, layout=None)
+    axes = place(figure, 2, 2, 176, people_mm + 64)
+    axes.set(xlim=(0, 176), ylim=(people_mm + 64, 0))
+    axes.axis("off")
+    colours = dataset_colours(counts)
+    top = 0
+    for name, each in counts.items():
+        plot_people(axes, top, name, each, colours[name])
+        top += _people_height(each)
+    plot_runs(axes, top + 2, n_runs, n_trials)
+    plot_trial(axes, top + 22)
+
+    told = "; ".join(
+        f"{name}: {each.usable} of {each.enrolled} participants and {each.trials_usable} of {each.trials} trials "
+        "are usable"
+        for name, each in counts.items()
+    )
+    design = f"{n_runs} run{'s' * (n_runs > 1)} of {n_trials} painful trial{'s' * (n_trials > 1)}"
+    caption = (
+        f"The experiment, not to scale. Each participant has up to {design}. A trial yields one contrast image "
+        f"and one score. {told}. Filled: participants with usable trials."
+    )
+    alt = (
+        f"Diagram: rows of participants, {design} in the scanner, and in each trial a stimulus, the face and the scan."
+    )
+    return Drawing(figure, "Experimental paradigm", caption, alt)
+
+
+def plot_people(axes, top, name, counts, colour):
+    """Draw a dot for every participant, hollow for those without a usable trial."""
+    axes.text(0, top + 4, name, fontweight="bold", va="center")
+    axes.text(0, top + 8.5, f"{counts.usable} of {counts.enrolled} participants", va="center", fontsize=7)
+    axes.text(0, top + 12, f"{counts.trials_usable} of {counts.trials} trials usable", va="center", fontsize=7)
+    for person in range(counts.enrolled):
+        x, y = 48 + 7 * (person % ROW), top + 4 + 5 * (person // ROW)
+        face = colour if person < counts.usable else "white"
+        axes.plot(x, y, "o", color=colour, markerfacecolor=face, markersize=6, markeredgewidth=0.8)
+
+
+def plot_runs(axes, top, n_runs, n_trials):
+    """Draw the trials of every run in their order."""
+    axes.text(0, top + 7, "one participant", fontweight="bold", va="center")
+    shown = min(n_runs, 4)
+    width = 126 / shown - 6
+    number = 0
+    for run in range(shown):
+        left = 46 + run * (width + 6)
+        axes.text(left + width / 2, top + 1.5, f"run {run + 1}", ha="center", va="center", fontsize=7)
+        axes.add_patch(Rectangle((left, top + 4), width, 10, facecolor="#F2F2F2", edgecolor=GREY, linewidth=0.6))
+        step = width / n_trials
+        for trial in range(n_trials):
+            number += 1
+            axes.add_patch(
+                Rectangle(
+                    (left + trial * step + 0.15 * step, top + 6), 0.7 * step, 6, facecolor=ORANGE, edgecolor="none"
+                )
+            )
+            if step >= 4:
+                axes.text(left + (trial + 0.5) * step, top + 9, str(number), ha="center", va="center", fontsize=7)
+    label = "painful trials" if shown == n_runs else f"painful trials (the first {shown} of {n_runs} runs)"
+    axes.text(46 + 126 / 2, top + 17, label, ha="center", va="center", fontsize=7)
+
+
+def plot_trial(axes, top):
+    """Draw what happens in one trial and what is kept of it."""
+    axes.text(0, top + 7, "one trial", fontweight="bold", va="center")
+    axes.text(0, top + 11, "(schematic)", va="center", fontsize=7)
+    time = np.linspace(0, 1, 200)
+    rows = (
+        ("stimulus", np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1), VERMILION),
+        ("face", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, PURPLE),
+        ("scan", np.exp(-(((time - 0.62) / 0.14) ** 2)) * 0.9, BLACK),
+    )
+    for number, (label, curve, colour) in enumerate(rows):
+        base = top + 11 + 12 * number
+        axes.text(50, base - 4, label, ha="right", va="center", fontsize=8)
+        axes.plot(54 + 60 * time, base - 8 * curve, color=colour, linewidth=1.4)
+    ticks = np.linspace(54, 114, 25)
+    axes.vlines(ticks, top + 36.5, top + 38.5, color=GREY, linewidth=0.6)
+    axes.text(84, top + 41, "time; volumes of the scan", ha="center", va="center", fontsize=7)
+    for y, text in ((top + 19, "FACS score:\none number a trial"), (top + 31, "contrast image:\none volume a trial")):
+        axes.add_patch(
+            FancyArrowPatch((117, y), (128, y), arrowstyle="-|>", mutation_scale=8, color=GREY, linewidth=0.8)
+        )
+        axes.text(130, y, text, va="center", fontsize=8)
+    axes.add_patch(
+        FancyArrowPatch((166, top + 31), (166, top + 19), connectionstyle="arc3,rad=0.5", arrowstyle="-|>",
+                        mutation_scale=8, color=BLACK, linewidth=1)
+    )  # fmt: skip
+    axes.text(162, top + 25, "predict", ha="right", va="center", fontsize=8, fontstyle="italic")
+
+
+def _count(results, name):
+    facts = ("participants_enrolled", "participants_usable", "trials", "trials_usable")
+    return Counts(*(int(results.fact(name, fact)) for fact in facts))
+
+
+def _people_height(counts):
+    return max(15, 5 * -(-counts.enrolled // ROW) + 4)

@@ -1,0 +1,172 @@
+"""Interactive pages: scores, weight map on slices and on the surface, predicted against observed."""
+
+import warnings
+
+import numpy as np
+from plotly.offline import get_plotlyjs
+
+from facepain.report.figures.brain import Map, percentile_threshold
+from facepain.report.figures.page import ALGORITHM_NAMES
+from facepain.report.pages.brain_views import slices_view, surface_view
+from facepain.report.pages.charts import SCORES, prediction_charts, score_charts
+from facepain.report.pages.shell import embed_json, fill, render_page
+
+PLOTLY = "plotly.min.js"  # one file that all pages share
+PARTICIPANTS = "participants/"
+
+CHART = """<p>{{ lead }}</p>
+<div class="controls">
+{% for name, options in choices.items() %}<label>{{ name }} <select id="choose-{{ loop.index0 }}">
+{% for value, text in options.items() %}<option value="{{ value }}">{{ text }}</option>
+{% endfor %}</select></label>
+{% endfor %}</div>
+<div class="card"><div id="chart" class="chart" role="img" aria-label="{{ alt }}"></div></div>
+<noscript><p class="warning">This page needs JavaScript; the still figures beside it do not.</p></noscript>
+<p class="quiet">{{ note }}</p>
+<p><a href="{{ back }}">{{ back_name }}</a></p>
+<script type="application/json" id="charts">{{ charts }}</script>
+<script>
+const charts = JSON.parse(document.getElementById("charts").textContent);
+const choosers = [...document.querySelectorAll("[id^=choose-]")];
+function show() {
+  const {data, layout} = structuredClone(charts[choosers.map(chooser => chooser.value).join("|")]);
+  const entries = data.filter(trace => trace.showlegend !== false).length;
+  layout.showlegend = window.innerWidth >= 700 || entries <= 12;
+  if (window.innerWidth < 700) {
+    layout.legend = {orientation: "h", y: -0.25, yanchor: "top", x: 0};
+    layout.margin = {l: 44, r: 6, t: 8, b: 40};
+    layout.font.size = 11;
+  }
+  Plotly.react("chart", data, layout, {responsive: true, displaylogo: false});
+}
+for (const chooser of choosers) chooser.addEventListener("change", show);
+show();
+</script>"""
+
+BRAIN = """<p>{{ lead }}</p>
+<div class="card">{{ view }}</div>
+<noscript><p class="warning">This page needs JavaScript; the still figures beside it do not.</p></noscript>
+<p class="quiet">{{ note }}</p>
+<p><a href="report.html">Report</a></p>"""
+
+
+def write_pages(results, settings, outputs):
+    """Write all interactive pages and the script that they share.
+
+    Parameters
+    ----------
+    results : StudyResults
+    settings : dict
+        ``mask``, ``algorithm`` and ``percentile`` of the map that is shown.
+    outputs : files.outputs.OutputFolder
+
+    Returns
+    -------
+    pages : dict of str to str
+        Title of each page by its file name.
+    """
+    outputs.write_text(PLOTLY, get_plotlyjs())
+    pages = {
+        "scores.html": scores_page(results),
+        **dict(zip(("weights-slices.html", "weights-surface.html"), weight_pages(results, settings), strict=True)),
+        f"{PARTICIPANTS}predictions.html": predictions_page(results),
+    }
+    for name, (title, body, scripts) in pages.items():
+        outputs.write_text(name, render_page(title, body, results.synthetic, scripts))
+    return {name: title for name, (title, _, _) in pages.items()}
+
+
+def scores_page(results):
+    """Return title, body and scripts of the page of scores."""
+    charts = score_charts(results)
+    options = {
+        f"{score}|{scheme}": SCORES[score] + (f", null: {scheme}" if scheme != "none" else ", not tested")
+        for score, scheme in charts
+    }
+    body = fill(
+        CHART,
+        lead="Scores of every mask and algorithm. The diamonds come from data that no model has seen; the dots are "
+        "folds of "
+        "the cross-validation. Click an entry of the legend to hide or show it; point at a mark for its numbers.",
+        choices={"Score": options},
+        alt="Scores of every mask and algorithm over folds with the null, the baseline and the test; Table 1 and "
+        "Table 2 "
+        "of the report hold the same numbers.",
+        charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
+        note="Grey: the middle 95 % of the mean score when scores are permuted; "
+        "compare it with the mean over folds, not "
+        "with "
+        "single folds. A violin of so few folds shows their spread, not a distribution.",
+        back="report.html",
+        back_name="Report",
+    )
+    return "Scores by mask and algorithm", body, (PLOTLY,)
+
+
+def predictions_page(results):
+    """Return title, body and scripts of the page of single predictions."""
+    charts = prediction_charts(results)
+    kinds = {
+        "test": "final model on the other dataset(s)",
+        "cross-validation": "cross-validation",
+    }
+    present = {kind for _, _, kind in charts}
+    body = fill(
+        CHART,
+        lead="Every prediction beside the score that was observed. Point at a mark for its participant and trial; "
+        "click a "
+        "participant in the legend to hide them, twice to see them alone.",
+        choices={
+            "Mask": {mask: mask for mask in results.masks},
+            "Algorithm": {algorithm: ALGORITHM_NAMES[algorithm] for algorithm in results.algorithms},
+            "Predictions of": {kind: text for kind, text in kinds.items() if kind in present},
+        },
+        alt="Scatter plot of observed against predicted scores of single trials with the calibration line.",
+        charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
+        note="Dashed: perfect prediction. Solid: calibration, the least-squares line of observed on predicted scores; "
+        "a slope below "
+        "1 means predictions that are too far apart. In the cross-validation a trial stands once for every fold "
+        "that tested it. "
+        "The names are the repository's own.",
+        back="index.html",
+        back_name="All figures of participants",
+    )
+    return "Predicted against observed, trial by trial", body, (f"../{PLOTLY}",)
+
+
+def weight_pages(results, settings):
+    """Return title, body and scripts of the two pages of the chosen weight map."""
+    cell = results.regressions[settings["mask"], settings["algorithm"]]
+    img, percentile = cell.map_img("weights_average"), settings["percentile"]
+    shown = Map(ALGORITHM_NAMES[cell.algorithm], img, percentile_threshold(img.dataobj, cell.n_voxels, percentile))
+    title = f"Average {shown.title} weight map, {cell.mask}"
+    if not np.any(np.asarray(img.dataobj)):
+        why = fill(
+            '<p>All weights of this map are 0: there is nothing to show.</p><p><a href="report.html">Report</a></p>'
+        )
+        return (f"{title}, on slices", why, ()), (f"{title}, on the surface", why, ())
+    note = (
+        f"Average over {len(cell.folds)} folds; drawn are the {shown.n_shown()} of {cell.n_voxels} voxels whose "
+        "absolute weight is at "
+        f"least {shown.threshold:.3g}, the {percentile:g}th percentile. Red raises the predicted score, blue lowers "
+        "it. "
+        "A weight is not an effect: it depends on all other voxels. {}"
+    )
+    limit = shown.largest()
+    with warnings.catch_warnings():
+        # nilearn takes a percentile of its background's masked array; the background is the same for every map.
+        warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'", category=UserWarning)
+        slices = slices_view(shown, limit)
+    lead = "Click in a slice to move all three there; places are in mm (MNI)."
+    first = fill(
+        BRAIN,
+        lead=lead,
+        view=slices,
+        note=note.format(
+            "The middle of the colour scale, white, is zero. Background: MNI152 template, as packaged with nilearn."
+        ),
+    )
+    lead = "Turn the surface with the pointer; choose hemisphere, surface and view below."
+    surface = "Grey lies below that. Values of the mid-cortex on fsaverage5, as packaged with nilearn."
+    second = fill(BRAIN, lead=lead, view=surface_view(shown, limit), note=note.format(surface))
+    return (f"{title}, on slices", first, ()), (f"{title}, on the surface", second, (PLOTLY,))

@@ -1,0 +1,205 @@
+"""The methods of a study in words, generated from the settings that its results record."""
+
+from facepain.models.algorithms import ALGORITHMS
+from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name
+from facepain.report.pages.document import Grid, Items, Text
+from facepain.report.pages.records import of_stage, shared_settings
+
+STANDARDIZED = {
+    "image": "Each image was standardised by its own mean and standard deviation over the voxels of the mask, which "
+    "needs no "
+    "other image.",
+    "voxel": "Each voxel was standardised by its mean and standard deviation over the training images of the fold; "
+    "test images "
+    "were standardised by the same numbers.",
+}
+SCHEMES = {
+    "group-shuffle": "{n_folds} random splits in which {held_out} of the participants were held out; a participant "
+    "may be "
+    "tested in several splits or in none",
+    "group-kfold": "{n_folds} folds of whole participants; every participant is tested once",
+    "lopo": "leave one participant out; every participant is tested once",
+}
+UNITS = {"participant": "whole participants", "trial": "trials"}
+
+
+def describe_methods(results, records):
+    """Tell what was done.
+
+    Parameters
+    ----------
+    results : StudyResults
+    records : dict of str to dict
+        From `facepain.report.pages.records.read_records`.
+
+    Returns
+    -------
+    blocks : list
+    """
+    regress = of_stage(records, "regress")
+    if not regress:
+        return [Text("No result here records the settings that made it, so that the methods cannot be told.")]
+    shared, different = shared_settings(regress)
+    blocks = [
+        Text(_score_and_images(results, shared)),
+        *_masks(results, records),
+        Text(_model(results, regress, shared)),
+        Text(_validation(results, shared)),
+        *_permutations(results, regress),
+        Text(_bootstrap(results, shared)),
+        *_classifier(results, records),
+        Text(
+            "Splits, permutations and draws spring from one seed "
+            f"({shared.get('seed', 'not the same everywhere')}). What depends on "
+            "linear algebra is rounded before it is written (maps to steps of "
+            "2\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 "
+            "significant digits), and p values, thresholds and figures are computed from the numbers as written."
+        ),
+    ]
+    told = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
+    if told:
+        lines = [
+            f"`{key}`: " + ", ".join(f"{cell} {value}" for cell, value in values.items())
+            for key, values in told.items()
+        ]
+        blocks += [Text("**The results do not all rest on the same settings:**"), Items(tuple(lines))]
+    return blocks
+
+
+def _score_and_images(results, shared):
+    name = score_name(results.target, shared.get("transform", "raw"))
+    first = next(iter(results.regressions.values()))
+    return (
+        f"The score predicted is the {name}, one for each trial, from the trial's first-level contrast image. "
+        + STANDARDIZED[first.standardize]
+    )
+
+
+def _masks(results, records):
+    rows = []
+    for mask in results.masks:
+        settings = records.get(f"extract {mask}", {}).get("settings", {})
+        source = settings.get("mask_files", settings.get("mask_file", "not recorded here"))
+        if isinstance(source, dict):
+            source = "; ".join(f"{name} = {value}" if len(source) > 1 else str(value) for name, value in source.items())
+        n_voxels = next(cell.n_voxels for (name, _), cell in results.regressions.items() if name == mask)
+        handling = {"drop": "left out of the mask", "zero": "set to 0"}.get(
+            settings.get("non_finite"), "not recorded here"
+        )
+        rows.append((mask, f"{n_voxels}", f"`{source}`", handling))
+    return [Grid(("mask", "voxels", "defined by", "voxels not finite in some image"), tuple(rows))]
+
+
+def _model(results, regress, shared):
+    kinds = []
+    for algorithm in results.algorithms:
+        record = next((record for name, record in regress.items() if name.split()[-1] == algorithm), None)
+        kinds.append(
+            ALGORITHMS[algorithm].sentence.format(**record["settings"]["algorithm"]) if record else ALGORITHM_NAMES[algorithm]
+        )
+    kept = [int(n) for cell in results.regressions.values() for n in cell.folds["n_components"]]
+    return (
+        "Each model is a principal component analysis followed by one regression on the components: "
+        f"{', '.join(kinds)}. The analysis keeps the fewest components that explain more than "
+        f"{percent(shared.get('variance', float('nan')))} of the variance of the training images (here {min(kept)} "
+        f"to {max(kept)}). "
+        "Both are fitted on training trials only."
+    )
+
+
+def _validation(results, shared):
+    plan = {
+        key.removeprefix("cross_validation."): value
+        for key, value in shared.items()
+        if key.startswith("cross_validation.")
+    }
+    scheme = _splits(plan) if "scheme" in plan else "not the same everywhere"
+    others = [dataset for dataset in results.datasets if dataset != shared.get("train_dataset")]
+    tested = (
+        f" and tested on {', '.join(others)}, of which no model had seen a trial"
+        if others
+        else "; there is no other dataset to test it on"
+    )
+    return (
+        f"Models were cross-validated on {shared.get('train_dataset', 'not the same dataset everywhere')}: "
+        f"{scheme}. No participant "
+        f"is in training and test set at once. A final model was fitted on all of its trials{tested}. Scores: "
+        f"R\N{SUPERSCRIPT TWO} "
+        "(scikit-learn's definition: 0 is predicting the mean of the trials scored), Pearson r, mean absolute and "
+        "root mean "
+        "squared error; R\N{SUPERSCRIPT TWO} within participants (each participant's mean subtracted), between them "
+        "(their means), and of "
+        "the baseline (predicting the mean of the training scores)."
+    )
+
+
+def _permutations(results, regress):
+    tests = {}
+    for cell in results.regressions.values():
+        for row in cell.tests.to_dict("records"):
+            about = tests.setdefault(
+                row["scheme"], {"hypothesis": row["null_hypothesis"], "n": set(), "fixed": set(), "for": {}}
+            )
+            about["n"].add(int(row["n"]))
+            about["fixed"].add(int(row["n_fixed"]))
+            about["for"][ALGORITHM_NAMES[cell.algorithm]] = True
+    if not tests:
+        return [Text("No permutation test was run.")]
+    lead = (
+        "Permutation tests of the mean score over folds: p = (1 + null scores at or above the observed one) / (1 + "
+        "permutations), "
+        "so that the smallest p possible is 1 / (1 + permutations). The mean of the null is told beside every p: it "
+        "is what a score is "
+        "worth without the effect tested."
+    )
+    items = [
+        f"**{scheme}** ({_span(about['n'])} permutations; {', '.join(about['for'])}): {about['hypothesis']}"
+        + (f" Participants whose scores stay theirs: {_span(about['fixed'])}." if max(about["fixed"]) else "")
+        for scheme, about in tests.items()
+    ]
+    return [Text(lead), Items(tuple(items))]
+
+
+def _bootstrap(results, shared):
+    first = next(iter(results.regressions.values())).bootstrap
+    unit = UNITS.get(first["unit"], first["unit"])
+    counts = {int(cell.bootstrap["n"]) for cell in results.regressions.values()}
+    return (
+        f"The weights of the final model were bootstrapped by drawing {unit} with replacement ({_span(counts)} "
+        "draws); z is the mean of "
+        "a voxel's weight over draws divided by its standard deviation, p is two-sided from the normal "
+        "distribution, and maps are "
+        f"thresholded at a false discovery rate of {first['fdr']:g} (Benjamini and Hochberg, over the voxels of the "
+        "mask). Weight maps show the "
+        "average over folds."
+    )
+
+
+def _classifier(results, records):
+    if not results.classifiers:
+        return [Text("The study has one dataset: no classifier of datasets was run.")]
+    blocks = []
+    for mask, classifier in results.classifiers.items():
+        settings = records.get(f"classify {mask}", {}).get("settings")
+        plan = settings and settings["cross_validation"]
+        how = f" (C {settings['C']:g}; {_splits(plan)})" if settings else ""
+        n = _span({int(n) for n in classifier.tests["n"]})
+        hypothesis = " ".join(dict.fromkeys(classifier.tests["null_hypothesis"]))
+        blocks.append(
+            Text(
+                f"A linear support vector machine was asked which dataset an image belongs to, {mask} mask{how}. "
+                "Its balanced accuracy "
+                f"was tested with {n} permutations. {hypothesis}"
+            )
+        )
+    return blocks
+
+
+def _splits(plan):
+    held_out = percent(plan["test_size"]) if "test_size" in plan else ""
+    return SCHEMES[plan["scheme"]].format(**plan, held_out=held_out)
+
+
+def _span(numbers):
+    low, high = min(numbers), max(numbers)
+    return f"{low}" if low == high else f"{low} to {high}"

@@ -1,0 +1,320 @@
+"""The notebook: a walk through every table and figure, executed, with the same bytes every time."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from facepain.report.figures.page import SYNTHETIC_LABEL
+from facepain.report.pages.interactive import PARTICIPANTS
+from facepain.report.pages.report import sorted_figures
+
+TIMEOUT = 120  # seconds for one cell
+
+START = '''\
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from nilearn.image import load_img
+from nilearn.plotting import plot_glass_brain
+
+# The notebook may be opened from any folder of the repository.
+root = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "outputs").is_dir())
+outputs = root / "outputs"
+%config InlineBackend.figure_formats = ["png"]
+plt.rcParams.update({"figure.figsize": (7, 3.2), "figure.dpi": 80})
+pd.options.display.precision = 3
+
+
+def read(*path):
+    """Read a table; numbers that are not defined are written as n/a."""
+    return pd.read_csv(outputs.joinpath(*path), sep="\\t", na_values=["n/a"], keep_default_na=False)
+
+
+masks = MASKS
+algorithms = ALGORITHMS
+cells = [(mask, algorithm) for mask in masks for algorithm in algorithms]'''
+
+SUMMARY = 'read("prep", "summary.tsv").pivot(index="fact", columns="dataset", values="value")'
+
+TABLE_2 = '''\
+tests = [read("regress", *cell, "test_metrics.tsv").assign(mask=cell[0], algorithm=cell[1]) for cell in cells]
+table_2 = pd.concat(tests).set_index(["dataset", "mask", "algorithm"]).sort_values("r2")
+table_2[["r2", "r2_baseline", "pearson_r", "mae", "rmse", "n_test"]] if len(table_2) else "one dataset: no test"'''
+
+TABLE_1 = '''\
+def summarize(cell):
+    """Return mean and SD over folds and the p values of one cell."""
+    scores = read("regress", *cell, "metrics.tsv").set_index("fold")
+    tests = read("regress", *cell, "permutation.tsv").query("metric == 'r2'").set_index("scheme")
+    row = {"mask": cell[0], "algorithm": cell[1]}
+    for score in ("r2", "r2_baseline", "pearson_r"):
+        row[f"{score} mean"], row[f"{score} SD"] = scores.loc["mean", score], scores.loc["sd", score]
+    return row | {f"p {scheme}": p for scheme, p in tests["p"].items()}
+
+
+table_1 = pd.DataFrame([summarize(cell) for cell in cells]).set_index(["mask", "algorithm"])
+table_1'''
+
+FOLDS = """\
+figure, axes = plt.subplots(layout="constrained")
+for x, cell in enumerate(cells):
+    scores = read("regress", *cell, "metrics.tsv").astype({"fold": str}).set_index("fold")["r2"]
+    folds = scores[scores.index.str.fullmatch(r"\\d+")]
+    axes.plot(np.full(len(folds), x), folds, "o", color="#0072B2", markersize=4)
+    axes.plot([x - 0.3, x + 0.3], [scores["mean"]] * 2, color="black")
+axes.axhline(0, color="grey", linewidth=0.8)
+axes.set_xticks(range(len(cells)), ["\\n".join(cell) for cell in cells], fontsize=7)
+axes.set_ylabel("R²")
+axes.set_title("R² of every fold (dots) and their mean (line)LABEL", fontsize=9)
+plt.show()"""
+
+NULL = """\
+mask, algorithm = CHOSEN
+entries = json.loads((outputs / "regress" / mask / algorithm / "permutation.json").read_text())["entries"]
+tested = [entry for entry in entries if entry["metric"] == "r2" and pd.notna(entry["p"])]
+for entry in tested:
+    null = np.array(entry["null_scores"])
+    n_above = np.sum(null >= entry["score"])
+    p = (1 + n_above) / (1 + len(null))
+    print(f"{entry['scheme']}: {n_above} of {len(null)} null scores are at or above {entry['score']:.3f}")
+    print(f"p = (1 + {n_above}) / (1 + {len(null)}) = {p:.3g}; mean of the null {null.mean():.3f}")
+    print(entry["null_hypothesis"], end="\\n\\n")
+    assert np.isclose(p, entry["p"])
+if not tested:
+    print("the score of this model is not defined, and so is no p")"""
+
+WEIGHTS = """\
+weights = load_img(outputs / "regress" / mask / algorithm / "weights_average.nii.gz")
+drawn = np.abs(weights.get_fdata())
+# Voxels of the mask with weight 0 count among the percentiles; voxels outside do not.
+inside = np.zeros(len(np.load(outputs / "regress" / mask / algorithm / "model.npz")["weights"]))
+inside[: np.sum(drawn > 0)] = drawn[drawn > 0]
+threshold = np.percentile(inside, PERCENTILE)
+n_drawn = np.sum((drawn > 0) & (drawn >= threshold))
+print(f"{n_drawn} of {len(inside)} voxels drawn, absolute weight at least {threshold:.3g}")
+if drawn.any():
+    plot_glass_brain(weights, threshold=threshold, plot_abs=False, colorbar=True, cmap="RdBu_r", title="TITLE")
+    plt.show()"""
+
+BOOTSTRAP = """\
+pd.DataFrame(
+    {
+        cell: json.loads((outputs / "regress" / cell[0] / cell[1] / "bootstrap.json").read_text())["thresholds"]["fdr"]
+        for cell in cells
+    }
+).T.rename_axis(["mask", "algorithm"])"""
+
+CLASSIFIER = 'read("classify", CLASSIFIED, "metrics.tsv").set_index("fold")'
+CONFUSION = """\
+confusion = read("classify", CLASSIFIED, "confusion.tsv").query("fold == 'pooled'")
+counts = confusion.pivot(index="observed", columns="predicted", values="n_trials")
+shares = counts.div(counts.sum(axis=1), axis=0).round(3)
+print(counts, shares, sep="\\n\\n")"""
+
+PREDICTIONS = """\
+```python
+predictions = read("regress", mask, algorithm, "predictions.tsv")
+trials = read("prep", "trials.tsv")
+predictions.join(trials[["dataset", "run", "trial"]], on="row")
+```"""
+
+
+def write_notebook(results, settings, words, outputs):
+    """Compose the notebook, execute it and write it as ``notebook.ipynb``.
+
+    It holds results of groups only; how to see single trials is told, not shown.
+
+    Parameters
+    ----------
+    results : StudyResults
+    settings : dict
+        ``mask``, ``algorithm`` and ``percentile`` of the map that is shown.
+    words : dict
+        ``figures``: title, caption and alt text of each figure by name.
+    outputs : files.outputs.OutputFolder
+    """
+    notebook = execute(compose_notebook(results, settings, words), Path.cwd())
+    outputs.write_text("notebook.ipynb", nbformat.writes(notebook, indent=1) + "\n")
+
+
+def compose_notebook(results, settings, words):
+    """Return the notebook, not executed, with ids that count its cells."""
+    walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
+    cells, shown = [], set()
+    for kind, text, families in walk:
+        cells.append((kind, text))
+        for name, said in sorted_figures(words["figures"]):
+            if name.startswith(families) and not name.startswith(PARTICIPANTS) and families:
+                shown.add(name)
+                cells.append(("text", _figure(name, said)))
+    rest = [
+        (name, said)
+        for name, said in sorted_figures(words["figures"])
+        if name not in shown and not name.startswith(PARTICIPANTS)
+    ]
+    cells += [("text", _figure(name, said)) for name, said in rest]
+    cells.append(("text", _closing(words)))
+    make = {"text": new_markdown_cell, "code": new_code_cell}
+    built = [make[kind](text, id=f"cell-{number:02d}") for number, (kind, text) in enumerate(cells, 1)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return new_notebook(cells=built, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+
+
+STUDY = "## The study\n\nWho was measured, what was left out and why (`outputs/prep/summary.tsv`)."
+OTHER = (
+    "## Does a model hold on another dataset?\n\nTable 2: the final models, the least favourable first. An R² below 0 "
+    "is "
+    "worse than predicting the mean of the trials that are scored."
+)
+CROSS = (
+    "## Cross-validation\n\nTable 1: mean and SD over folds. No participant is in training and test set at once. "
+    "p = (1 + null scores at or above the observed) / (1 + permutations)."
+)
+CHANCE = "## Is it more than chance?\n\nPermutation tests by hand: count the null scores that reach the observed one."
+PARTS = (
+    "## Which parts of the brain?\n\nThe average weight map over folds. A weight depends on all other voxels: it is no "
+    "measure of how a place responds."
+)
+SURE = "How sure are the weights? Voxels whose bootstrap z survives the false discovery rate, and the least z of them."
+
+
+def _opening(results):
+    """List cells as (kind, text, beginnings of the names of the figures to show below)."""
+    label = f"\n\n> **{SYNTHETIC_LABEL}.**" if results.synthetic else ""
+    lead = "Every number comes from a file below `outputs/`; run the cells from top to bottom."
+    start = START.replace("MASKS", repr(results.masks)).replace("ALGORITHMS", repr(results.algorithms))
+    return [
+        ("text", f"# A walk through the results{label}\n\n{lead}", ()),
+        ("code", start, ()),
+        ("text", STUDY, ()),
+        ("code", SUMMARY, ("paradigm", "scores")),
+    ]
+
+
+def _performance(results, settings):
+    label = "; synthetic data" if results.synthetic else ""
+    chosen = repr((settings["mask"], settings["algorithm"]))
+    return [
+        ("text", OTHER, ()),
+        ("code", TABLE_2, ()),
+        ("text", CROSS, ()),
+        ("code", TABLE_1, ()),
+        ("code", FOLDS.replace("LABEL", label), ("r2", "calibration")),
+        ("text", CHANCE, ()),
+        ("code", NULL.replace("CHOSEN", chosen), ("permutation",)),
+    ]
+
+
+def _maps(results, settings):
+    title = f"{settings['mask']}, {settings['algorithm']}" + (" (synthetic)" if results.synthetic else "")
+    weights = WEIGHTS.replace("PERCENTILE", f"{settings['percentile']:g}").replace("TITLE", title)
+    return [
+        ("text", PARTS, ()),
+        ("code", weights, ("weight-map", "weights")),
+        ("text", SURE, ()),
+        ("code", BOOTSTRAP, ("bootstrap-z",)),
+    ]
+
+
+def _datasets(results):
+    if not results.classifiers:
+        return [("text", "## The datasets\n\nThe study has one dataset: there was nothing to tell apart.", ())]
+    walk = [
+        ("text", "## Can the datasets be told apart?\n\nCompare the accuracy with the share of the larger dataset.", ())
+    ]
+    for mask in results.classifiers:
+        walk += [
+            ("code", CLASSIFIER.replace("CLASSIFIED", repr(mask)), ()),
+            ("code", CONFUSION.replace("CLASSIFIED", repr(mask)), (f"confusion_{mask}", f"datasets_{mask}")),
+        ]
+    return walk
+
+
+def _figure(name, said):
+    alt = said["alt"].replace("[", "(").replace("]", ")")
+    return f"### {said['title']}\n\n![{alt}]({name}.png)\n\n{said['caption']}"
+
+
+def _closing(words):
+    names = [name for name in words["figures"] if name.startswith(PARTICIPANTS)]
+    figures = "".join(f"\n- `figures/{name}.png`: {words['figures'][name]['title']}" for name in names)
+    return (
+        "## Single trials\n\nWhat names participants or shows single trials is not part of this notebook. "
+        f"In a clone that has the annexed files, this shows every prediction:\n\n{PREDICTIONS}\n\nand these figures "
+        f"do:\n{figures}\n"
+        "- `figures/participants/predictions.html`: the same, with the trial under the pointer"
+    )
+
+
+def execute(notebook, folder):
+    """Execute a notebook with this interpreter, offline, and keep no trace of when and where.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    folder : path_like
+        Working folder of the code.
+
+    Returns
+    -------
+    notebook : NotebookNode
+        The same, with outputs.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        client = NotebookClient(
+            notebook,
+            km=_kernel(scratch),
+            timeout=TIMEOUT,
+            resources={"metadata": {"path": str(folder)}},
+            record_timing=False,
+        )
+        client.owns_km = True  # so that it ends the kernel
+        client.execute(env=_environment(scratch))
+    for cell in notebook.cells:
+        cell.metadata.clear()
+        for output in cell.get("outputs", ()):
+            output.get("metadata", {}).clear()
+    notebook.metadata["language_info"] = {"name": "python"}
+    return notebook
+
+
+class _ThisInterpreter(KernelSpecManager):
+    """Knows one kernel: the interpreter that runs the stage, whatever kernels a user has installed."""
+
+    def get_kernel_spec(self, kernel_name):
+        return KernelSpec(
+            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], display_name=kernel_name
+        )
+
+
+def _kernel(scratch):
+    # Through files and not through a port: no network, however local, and nobody else to listen.
+    files = {
+        "connection_file": os.path.join(scratch, "kernel.json"),
+        "transport": "ipc",
+        "ip": os.path.join(scratch, "k"),
+    }
+    return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisInterpreter(), **files)
+
+
+def _environment(scratch):
+    """Return the environment of the kernel: settings and history of its own, no bytecode, one locale."""
+    own = {name: os.path.join(scratch, name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")}
+    fixed = {
+        "LC_ALL": "C.UTF-8",
+        "PYTHONHASHSEED": "0",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | own | fixed

@@ -1,0 +1,110 @@
+"""The HTML that all pages share: one look in light and dark, large and small, no reference to elsewhere."""
+
+import json
+
+from jinja2 import Environment
+from markupsafe import Markup
+
+from facepain.report.figures.page import SYNTHETIC_LABEL
+
+# A template in a module and not in a file beside it: what a result is made from is found by following imports.
+STYLE = """
+:root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fbfbfa; --quiet: #595959; --line: #d4d4d0; --link: #0b5cad;
+  --warn-ink: #7a2e00; --warn-paper: #fdf0e3; --band: #f1f1ee; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e8e8e6; --paper: #16181a; --quiet: #a9acb0; --line: #3c4045;
+  --link: #85bbf2; --warn-ink: #ffc48f; --warn-paper: #38281a; --band: #212428; } }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body { margin: 0 auto; padding: 1rem clamp(0.8rem, 3vw, 2rem) 4rem; max-width: 68rem; color: var(--ink);
+  background: var(--paper); font: 1rem/1.55 system-ui, "Segoe UI", "DejaVu Sans", sans-serif; }
+h1, h2, h3 { line-height: 1.25; text-wrap: balance; }
+h2 { margin-top: 2.6rem; border-bottom: 1px solid var(--line); padding-bottom: 0.2rem; }
+p, li { max-width: 46rem; overflow-wrap: break-word; }
+a { color: var(--link); }
+code { font-size: 0.9em; overflow-wrap: anywhere; }
+pre { overflow-x: auto; background: var(--band); padding: 0.7rem; border-radius: 4px; }
+.warning { color: var(--warn-ink); background: var(--warn-paper); padding: 0.5rem 0.8rem; border-radius: 4px;
+  font-weight: 600; }
+.quiet, figcaption { color: var(--quiet); font-size: 0.92rem; }
+figure { margin: 1.8rem 0; }
+figcaption { max-width: 46rem; overflow-wrap: break-word; }
+.card { background: #fff; color: #1b1b1b; border: 1px solid var(--line); border-radius: 6px; padding: 0.5rem;
+  color-scheme: light; }
+.card img { display: block; width: 100%; height: auto; }
+.scroll { overflow-x: auto; max-width: 100%; }
+table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.25rem 0.6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
+  white-space: nowrap; }
+th { background: var(--band); }
+td code { overflow-wrap: normal; }
+td.text { white-space: normal; min-width: 14rem; }
+.controls { display: flex; flex-wrap: wrap; gap: 0.6rem 1.2rem; margin: 1rem 0; }
+.controls label { display: inline-flex; flex-wrap: wrap; gap: 0.4rem; align-items: center; }
+select, input, button { font: inherit; max-width: 100%; }
+.chart { width: 100%; height: min(36rem, 85vh); }
+@media print { body { max-width: none; } figure { break-inside: avoid; } }
+"""
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ title }}</title>
+<link rel="icon" href="data:,">
+<style>{{ style }}</style>
+{% for script in scripts %}<script src="{{ script }}"></script>
+{% endfor -%}
+</head>
+<body>
+<main>
+<h1>{{ title }}</h1>
+{% if synthetic %}<p class="warning">{{ label }}.</p>
+{% endif -%}
+{{ body }}
+</main>
+</body>
+</html>
+"""
+
+_templates = Environment(autoescape=True, trim_blocks=False, keep_trailing_newline=True)
+
+
+def fill(template, **values):
+    """Fill a template; whatever is not `Markup` is escaped."""
+    return Markup(_templates.from_string(template).render(**values))
+
+
+def render_page(title, body, synthetic, scripts=()):
+    """Put a body into a page.
+
+    Parameters
+    ----------
+    title : str
+    body : Markup
+    synthetic : bool
+        Label the page as simulated, above everything else.
+    scripts : sequence of str
+        Script files, relative to the page.
+
+    Returns
+    -------
+    html : str
+    """
+    return str(
+        fill(
+            PAGE,
+            title=title,
+            style=Markup(STYLE),
+            body=body,
+            synthetic=synthetic,
+            label=SYNTHETIC_LABEL,
+            scripts=scripts,
+        )
+    )
+
+
+def embed_json(content):
+    """Write JSON that a script element can hold: no text in it can end the element."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029"))

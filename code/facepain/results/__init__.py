@@ -1,0 +1,1 @@
+"""What the stages wrote, read back for whoever shows it."""

@@ -1,0 +1,257 @@
+"""Read back what the stages wrote to outputs/, for whoever shows it: figures, tables, notebook, report."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from errors import InputError
+from files.outputs import read_table
+
+
+@dataclass(frozen=True)
+class ShownCell:
+    """What the report shows of one cell of the study, whether or not its results are here.
+
+    Attributes
+    ----------
+    name : str
+        Such as ``regress M1 lasso``.
+    folder, command : str
+    colour : str
+        Of its stage.
+    sources : tuple of str
+        Files that numbers come from, below the folder.
+    state : str
+        ``fresh``, ``stale`` or ``absent`` when the report was drawn.
+    """
+
+    name: str
+    folder: str
+    command: str
+    colour: str
+    sources: tuple
+    state: str = "fresh"
+
+    @property
+    def stage(self):
+        return self.name.split()[0]
+
+
+@dataclass(frozen=True)
+class RegressionResults:
+    """One ``regress`` cell.
+
+    Attributes
+    ----------
+    mask, algorithm : str
+    folder : Path
+    metrics, test_metrics, predictions : DataFrame
+        As written by the stage; column ``fold`` is text.
+    tests : DataFrame
+        permutation.tsv.
+    null_scores : dict of (scheme, metric) to ndarray
+    bootstrap : dict
+        bootstrap.json.
+    target, transform, standardize : str
+        What was predicted, and how it and the images were prepared.
+    n_voxels : int
+        Of the mask, those with weight 0 included.
+    """
+
+    mask: str
+    algorithm: str
+    folder: Path
+    metrics: pd.DataFrame
+    test_metrics: pd.DataFrame
+    predictions: pd.DataFrame
+    tests: pd.DataFrame
+    null_scores: dict
+    bootstrap: dict
+    target: str
+    transform: str
+    standardize: str
+    n_voxels: int
+
+    @property
+    def folds(self):
+        """The rows of `metrics` that are folds, indexed by number."""
+        return fold_rows(self.metrics)
+
+    def summary(self, row, metric):
+        """Return a score of the row ``mean``, ``sd`` or ``pooled``."""
+        return float(self.metrics.set_index("fold").loc[row, metric])
+
+    def tests_of(self, metric):
+        """Return the permutation tests of one metric, indexed by scheme."""
+        return self.tests[self.tests["metric"] == metric].set_index("scheme")
+
+    def map_img(self, name):
+        """Load one of the cell's maps, such as ``weights_average``."""
+        return nibabel.load(present(self.folder / f"{name}.nii.gz"))
+
+
+@dataclass(frozen=True)
+class ClassifierResults:
+    """One ``classify`` cell: its mask and tables, as written."""
+
+    mask: str
+    metrics: pd.DataFrame
+    confusion: pd.DataFrame
+    tests: pd.DataFrame
+
+    @property
+    def folds(self):
+        """The rows of `metrics` that are folds, indexed by number."""
+        return fold_rows(self.metrics)
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All results of a study.
+
+    Attributes
+    ----------
+    folder : Path
+        The folder ``outputs`` that they were read from.
+    target : str
+        Column of `trials` that was predicted.
+    synthetic : bool
+        True where the data are a simulation.
+    trials, summary : DataFrame
+        Of ``prep``.
+    regressions : dict of (mask, algorithm) to RegressionResults
+    classifiers : dict of mask to ClassifierResults
+        Empty for a study with one dataset.
+    """
+
+    folder: Path
+    target: str
+    synthetic: bool
+    trials: pd.DataFrame
+    summary: pd.DataFrame
+    regressions: dict
+    classifiers: dict
+
+    @property
+    def masks(self):
+        return list(dict.fromkeys(mask for mask, _ in self.regressions))
+
+    @property
+    def algorithms(self):
+        return list(dict.fromkeys(algorithm for _, algorithm in self.regressions))
+
+    @property
+    def datasets(self):
+        return sorted(set(self.trials["dataset"]))
+
+    def fact(self, dataset, name):
+        """Return one value of the summary, NaN if it is not there."""
+        found = self.summary.query("dataset == @dataset and fact == @name")["value"]
+        return float(found.iloc[0]) if len(found) else np.nan
+
+
+def load_results(outputs, masks, algorithms, target):
+    """Read every result that figures and tables are made from.
+
+    Parameters
+    ----------
+    outputs : path_like
+        The folder ``outputs``.
+    masks, algorithms : list of str
+        Cells of ``regress`` to read, in the order to show them in.
+    target : str
+        Score that was predicted.
+
+    Returns
+    -------
+    results : StudyResults
+
+    Raises
+    ------
+    InputError
+        If a result is missing, naming the command that makes it.
+    """
+    outputs = Path(outputs)
+    study_path = outputs / "prep/study.json"
+    study = json.loads(study_path.read_text(encoding="utf-8")) if study_path.exists() else {}
+    classified = [mask for mask in masks if (outputs / "classify" / mask / "metrics.tsv").exists()]
+    return StudyResults(
+        folder=outputs,
+        target=target,
+        synthetic=bool(study.get("synthetic", False)),
+        trials=read_table(present(outputs / "prep/trials.tsv")),
+        summary=read_table(present(outputs / "prep/summary.tsv")),
+        regressions={
+            (mask, algorithm): load_regression(outputs / "regress" / mask / algorithm, target)
+            for mask in masks
+            for algorithm in algorithms
+            if (outputs / "regress" / mask / algorithm / "metrics.tsv").exists()
+        },
+        classifiers={mask: load_classifier(outputs / "classify" / mask) for mask in classified},
+    )
+
+
+def load_regression(folder, target):
+    """Read the tables of one ``regress`` cell; maps are left to `RegressionResults.map_img`."""
+    about = _read_json(folder / "model.json")
+    entries = _read_json(folder / "permutation.json")["entries"]
+    with np.load(present(folder / "model.npz")) as model:
+        n_voxels = len(model["weights"])
+    return RegressionResults(
+        mask=folder.parent.name,
+        algorithm=folder.name,
+        folder=folder,
+        metrics=_read_folds(folder / "metrics.tsv"),
+        test_metrics=read_table(present(folder / "test_metrics.tsv")),
+        predictions=_read_folds(folder / "predictions.tsv"),
+        tests=read_table(present(folder / "permutation.tsv")),
+        null_scores={(entry["scheme"], entry["metric"]): np.array(entry["null_scores"]) for entry in entries},
+        bootstrap=_read_json(folder / "bootstrap.json"),
+        target=target,
+        transform=about["transform"],
+        standardize=about["standardize"],
+        n_voxels=n_voxels,
+    )
+
+
+def load_classifier(folder):
+    """Read the tables of one ``classify`` cell."""
+    return ClassifierResults(
+        mask=folder.name,
+        metrics=_read_folds(folder / "metrics.tsv"),
+        confusion=_read_folds(folder / "confusion.tsv"),
+        tests=read_table(present(folder / "permutation.tsv")),
+    )
+
+
+def fold_rows(metrics):
+    """Return the rows of a metrics table that are folds, indexed by number."""
+    folds = metrics[metrics["fold"].str.fullmatch(r"\d+")]
+    return folds.assign(fold=folds["fold"].astype(int)).set_index("fold")
+
+
+def present(path):
+    """Return the path of a result.
+
+    Raises
+    ------
+    InputError
+        If nothing is there.
+    """
+    if not path.exists():
+        stage = next((name for name in ("prep", "regress", "classify") if name in path.parts), "all")
+        raise InputError(f"{path} is not here; `make {stage}` makes it")
+    return path
+
+
+def _read_folds(path):
+    # Without a row such as "mean" the numbers of the folds would be read as numbers.
+    return read_table(present(path)).astype({"fold": str})
+
+
+def _read_json(path):
+    return json.loads(present(path).read_text(encoding="utf-8"))

@@ -1,0 +1,35 @@
+"""Load a model that the stage ``regress`` saved."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from errors import InputError
+from facepain.models.voxel_regression import VoxelRegression
+
+
+def load_model(folder):
+    """Load the final model of a ``regress`` cell.
+
+    Parameters
+    ----------
+    folder : path_like
+        Such as ``outputs/regress/M1/lasso``.
+
+    Returns
+    -------
+    model : VoxelRegression
+
+    Raises
+    ------
+    InputError
+        If the files are not there.
+    """
+    folder = Path(folder)
+    try:
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        with np.load(folder / "model.npz", allow_pickle=False) as arrays:
+            return VoxelRegression(arrays["weights"], float(arrays["intercept"]), about["standardize"])
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: not here; `make regress` makes it, `datalad get` fetches it") from None

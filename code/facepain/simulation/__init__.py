@@ -1,0 +1,1 @@
+"""The synthetic stand-in for the private data, from one seed."""

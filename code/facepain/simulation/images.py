@@ -1,0 +1,232 @@
+"""Contrast images of the stand-in study: planted patterns and smooth noise, one trial at a time.
+
+An image is a sum of fields: the mean response, the score pattern times the trial's score, a
+nuisance pattern times the participant's loading, a field of the participant's own, the age and
+scanner patterns, and noise. All are integers; a field's unit is `FIELD_UNIT`, a weight's
+`WEIGHT_UNIT`.
+"""
+
+import math
+from dataclasses import dataclass
+
+import nibabel as nib
+import numpy as np
+
+from facepain.data.anatomy import MNI_ORIGIN_MM, find_brain, find_m1, mni_shape
+from facepain.simulation.draws import NORMAL_UNIT, draw_bytes, draw_normal, open_stream
+from facepain.simulation.scores import N_TRIALS, draw_participants, draw_trials
+
+FIELD_UNIT = 1 << 10
+WEIGHT_UNIT = 1 << 10
+# One unit of signal is 2**11 counts of the stored int16: 16 units fit, 12 standard deviations.
+COUNTS_PER_UNIT = 1 << 11
+HEADER_TEXT = b"synthetic contrast (simulation, not a measurement)"
+
+# Voxel-wise standard deviations of the fields in 1/1024 of the broad noise's, chosen so that
+# the full study shows the published scores. The score's is per 100 FACS points, the age's per decade.
+MEAN_WEIGHT = 1024
+SCORE_WEIGHT = 1210
+NUISANCE_WEIGHT = 300
+INDIVIDUAL_WEIGHT = 820
+SCANNER_WEIGHT = 150
+AGE_WEIGHT = 31
+FINE_NOISE_WEIGHT = 512
+BROAD_NOISE_WEIGHT = 1024
+
+# The scanner adds this much of the score pattern: dataset 2 reads as more expressive than it is.
+SCANNER_SCORE_OVERLAP = 175
+AGE_CENTRE = 27
+# A trial excluded for motion has noise this many times as large.
+MOTION_NOISE = 3
+
+# Widths of the boxes that smooth, in mm: three passes of 24 mm give a FWHM of 28 mm.
+FINE_WIDTH_MM = 6
+FIELD_WIDTH_MM = 12
+BROAD_WIDTH_MM = 24
+N_PASSES = 3
+
+# The score pattern is what exceeds 4/5 of a standard deviation: regions, with silence between.
+SCORE_THRESHOLD = 819
+
+_PATTERN_STREAM, _LOADING_STREAM, _INDIVIDUAL_STREAM, _NOISE_STREAM = range(11, 15)
+_FINE, _BROAD = range(2)
+_WHITE_VARIANCE = (256**2 - 1) // 3
+
+
+@dataclass(frozen=True)
+class Planted:
+    """What the images hold apart from noise and each participant's own field.
+
+    Attributes
+    ----------
+    support : ndarray of bool
+        Where images are not 0: the brain and one voxel around it.
+    patterns : dict of str to ndarray of int64
+        `mean`, `score` (0 in M1), `nuisance`, `scanner` and `age`, in `FIELD_UNIT`.
+    nuisance_loadings : (n_participants,) ndarray of int64
+        In `NORMAL_UNIT`, in the order of the participants.
+    """
+
+    support: np.ndarray
+    patterns: dict[str, np.ndarray]
+    nuisance_loadings: np.ndarray
+
+
+def draw_planted(design):
+    """Draw the planted patterns of a design and return them as `Planted`."""
+    support = _dilate(find_brain(design.step_mm))
+    names = ("mean", "score", "nuisance", "scanner", "age")
+    patterns = {
+        name: _standardise(_draw_field(design, FIELD_WIDTH_MM, _PATTERN_STREAM, number), support)
+        for number, name in enumerate(names)
+    }
+    patterns["score"] = _keep_regions(patterns["score"], find_m1(design.step_mm), support)
+    patterns["scanner"] += SCANNER_SCORE_OVERLAP * patterns["score"] // SCANNER_WEIGHT
+    n_participants = sum(cohort.n_enrolled for cohort in design.cohorts)
+    loadings = draw_normal(open_stream(design.seed, _LOADING_STREAM), n_participants)
+    return Planted(support, patterns, loadings)
+
+
+def draw_images(design):
+    """Draw every contrast image that exists, one by one, in the order of the trials.
+
+    Parameters
+    ----------
+    design : Design
+
+    Yields
+    ------
+    contrast : str
+        Path of the header, as in the column `contrast`.
+    volume : ndarray of int16
+        Shape `mni_shape(design.step_mm)`; `COUNTS_PER_UNIT` counts are one unit of signal.
+    """
+    planted = draw_planted(design)
+    participants, trials = draw_participants(design), draw_trials(design)
+    gains = {cohort.name: cohort.score_gain for cohort in design.cohorts}
+    scanners = {cohort.name: cohort.scanner for cohort in design.cohorts}
+    for number, person in enumerate(participants.itertuples()):
+        constant = _add_constant(design, planted, number, scanners[person.dataset], person.age)
+        score_weight = SCORE_WEIGHT * gains[person.dataset]
+        rows = trials.iloc[number * N_TRIALS : (number + 1) * N_TRIALS]
+        for row in rows[rows["contrast"] != ""].itertuples():
+            hundredths = round(row.facs * 100)
+            signal = planted.patterns["score"] * (score_weight * hundredths) // 1_000_000
+            gain = MOTION_NOISE if row.excluded else 1
+            total = constant + signal + gain * _draw_noise(design, number, row.trial)
+            yield row.contrast, _store(total, planted.support)
+
+
+def pack_pair(volume, step_mm):
+    """Return the bytes of a NIfTI-1 pair as SPM8 writes it.
+
+    Parameters
+    ----------
+    volume : ndarray of int16
+        Shape `mni_shape(step_mm)`.
+    step_mm : int
+        Voxel size.
+
+    Returns
+    -------
+    header : bytes
+        The 348 bytes of the `.hdr` file.
+    image : bytes
+        The `.img` file: little-endian int16, x running fastest.
+
+    Raises
+    ------
+    ValueError
+        If the volume is not int16 on the grid of the voxel size.
+    """
+    if volume.dtype != np.int16 or volume.shape != mni_shape(step_mm):
+        raise ValueError(
+            f"volume is {volume.dtype} of shape {volume.shape}, expected int16 of shape"
+            f" {mni_shape(step_mm)}: draw it with the same voxel size of {step_mm} mm"
+        )
+    header = nib.nifti1.Nifti1PairHeader(endianness="<")
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(volume.shape)
+    header["scl_slope"], header["scl_inter"] = 1 / COUNTS_PER_UNIT, 0
+    # The fields are written one by one: set_qform finds its quaternion by linear algebra. Half a
+    # turn about y with a mirrored third axis is an x axis that runs from right to left.
+    header["pixdim"][:4] = -1, step_mm, step_mm, step_mm
+    header["quatern_c"] = 1
+    for axis, (origin, sign) in enumerate(zip(MNI_ORIGIN_MM, (-1, 1, 1), strict=True)):
+        row = np.zeros(4)
+        row[axis], row[3] = sign * step_mm, origin
+        header[f"srow_{'xyz'[axis]}"] = row
+        header[f"qoffset_{'xyz'[axis]}"] = origin
+    header["qform_code"] = header["sform_code"] = 4
+    header.set_xyzt_units("mm", "sec")
+    header["descrip"] = HEADER_TEXT
+    return header.binaryblock, volume.astype("<i2").tobytes(order="F")
+
+
+def _add_constant(design, planted, number, scanner, age):
+    """Add up what all images of a participant share."""
+    patterns = planted.patterns
+    individual = _draw_field(design, FIELD_WIDTH_MM, _INDIVIDUAL_STREAM, number)
+    total = MEAN_WEIGHT * patterns["mean"] + INDIVIDUAL_WEIGHT * individual
+    total += SCANNER_WEIGHT * scanner * patterns["scanner"]
+    total += AGE_WEIGHT * (int(age) - AGE_CENTRE) * patterns["age"] // 10
+    loading = NUISANCE_WEIGHT * int(planted.nuisance_loadings[number]) // NORMAL_UNIT
+    return total + loading * patterns["nuisance"]
+
+
+def _draw_noise(design, number, trial):
+    fine = _draw_field(design, FINE_WIDTH_MM, _NOISE_STREAM, number, trial, _FINE)
+    broad = _draw_field(design, BROAD_WIDTH_MM, _NOISE_STREAM, number, trial, _BROAD)
+    return FINE_NOISE_WEIGHT * fine + BROAD_NOISE_WEIGHT * broad
+
+
+def _draw_field(design, width_mm, *key):
+    """Draw a smooth field with a standard deviation of `FIELD_UNIT`."""
+    shape = mni_shape(design.step_mm)
+    white = draw_bytes(open_stream(design.seed, *key), math.prod(shape)).reshape(shape)
+    n_doublings = max(width_mm // design.step_mm, 1).bit_length() - 1
+    deviation = math.isqrt(_WHITE_VARIANCE * _sum_squared_kernel(n_doublings))
+    return _smooth(white, n_doublings) * FIELD_UNIT // deviation
+
+
+def _smooth(volume, n_doublings):
+    """Sum over boxes of 2**n_doublings voxels along each axis, `N_PASSES` times, wrapping round."""
+    for axis in range(volume.ndim):
+        for shift in [1 << doubling for doubling in range(n_doublings)] * N_PASSES:
+            volume = volume + np.roll(volume, shift, axis)
+    return volume
+
+
+def _sum_squared_kernel(n_doublings):
+    line = np.ones(1, dtype=np.int64)
+    for _ in range(N_PASSES):
+        line = np.convolve(line, np.ones(1 << n_doublings, dtype=np.int64))
+    return int(np.sum(line**2)) ** 3
+
+
+def _standardise(field, support):
+    """Scale to mean 0 and a standard deviation of `FIELD_UNIT` over the support."""
+    n = int(support.sum())
+    centred = field - int(field[support].sum()) // n
+    deviation = math.isqrt(int(np.sum(centred[support] ** 2)) // n)
+    return centred * FIELD_UNIT // deviation
+
+
+def _keep_regions(pattern, m1, support):
+    excess = np.maximum(np.abs(pattern) - SCORE_THRESHOLD, 0)
+    regions = np.where(m1 | ~support, 0, np.sign(pattern) * excess)
+    deviation = math.isqrt(int(np.sum(regions**2)) // int(support.sum()))
+    # Not centred: a mean taken off would leave a score pattern in M1.
+    return regions * FIELD_UNIT // deviation
+
+
+def _dilate(brain):
+    for axis in range(brain.ndim):
+        brain = brain | np.roll(brain, 1, axis) | np.roll(brain, -1, axis)
+    return brain
+
+
+def _store(total, support):
+    counts = total * COUNTS_PER_UNIT // (FIELD_UNIT * WEIGHT_UNIT)
+    limits = np.iinfo(np.int16)
+    return np.where(support, np.clip(counts, limits.min, limits.max), 0).astype(np.int16)

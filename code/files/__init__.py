@@ -1,0 +1,1 @@
+"""How every result is written, read back and compared: rounded, with the same bytes on every machine."""

@@ -1,0 +1,240 @@
+"""Compare a recomputed output with the recorded one: identical, equal within tolerance, or different."""
+
+import base64
+import binascii
+import io
+import json
+import re
+from dataclasses import dataclass
+
+import nibabel
+import numpy as np
+import pandas as pd
+from matplotlib import image as images
+from scipy import stats
+
+from files.rounding import map_step
+
+IDENTICAL, WITHIN, DIFFERENT = "identical", "equal within tolerance", "different"
+
+# A rounded value may fall on either side of the border between two steps, no more.
+MAP_STEPS = 1.01
+DIGIT_TOLERANCE = 1.01e-5  # relative: one unit of the sixth significant digit
+PIXEL_TOLERANCE = 8 / 255  # of a colour value, in at most PIXEL_SHARE of the pixels
+PIXEL_SHARE = 1e-3
+DRAWING_TOLERANCE = 0.02  # of a coordinate in SVG and HTML, in its own unit: points
+
+
+@dataclass(frozen=True)
+class Grade:
+    """Outcome of a comparison, and in words where and how much the files differ."""
+
+    grade: str
+    detail: str = ""
+
+
+def compare_files(recorded, recomputed):
+    """Compare two files by bytes and, where these differ, by content.
+
+    Parameters
+    ----------
+    recorded, recomputed : Path
+        Of the same kind, told by the name of the second.
+
+    Returns
+    -------
+    grade : Grade
+        Maps may differ by one step of their rounding in any voxel, numbers in tables, JSON and NPZ by one unit of the
+        sixth significant digit, pictures by a trace of colour in one pixel of a thousand, coordinates of drawings by a
+        fiftieth of a point; maps of p as the z scores that they stand for; all else not at all.
+    """
+    if recorded.read_bytes() == recomputed.read_bytes():
+        return Grade(IDENTICAL)
+    for endings, compare in COMPARISONS.items():
+        if recomputed.name.endswith(endings):
+            try:
+                return compare(recorded, recomputed)
+            except (ValueError, OSError, KeyError) as error:
+                return Grade(DIFFERENT, f"cannot be compared: {str(error).splitlines()[0]}")
+    return Grade(DIFFERENT, "other bytes")
+
+
+def _compare_maps(recorded, recomputed):
+    before, after = nibabel.load(recorded), nibabel.load(recomputed)
+    if before.shape != after.shape or not np.array_equal(before.affine, after.affine):
+        return Grade(DIFFERENT, f"another grid: {before.shape} and {after.shape}")
+    old, new = before.get_fdata(), after.get_fdata()
+    step = map_step(np.abs(old).max()) if np.abs(old).max() else 0.0
+    return _grade(old, new, MAP_STEPS * step, 0.0, "voxels")
+
+
+def _compare_p_maps(recorded, recomputed):
+    """Compare as |z|: one step of z moves p by more or less, depending on where it lies."""
+    before, after = nibabel.load(recorded), nibabel.load(recomputed)
+    if before.shape != after.shape or not np.array_equal(before.affine, after.affine):
+        return Grade(DIFFERENT, f"another grid: {before.shape} and {after.shape}")
+    old, new = (stats.norm.isf(np.clip(img.get_fdata(), 1e-300, 1) / 2) for img in (before, after))
+    step = map_step(old.max()) if old.max() else 0.0
+    return _grade(old, new, MAP_STEPS * step, DIGIT_TOLERANCE, "voxels, as |z|,")
+
+
+def _compare_exact_array(recorded, recomputed):
+    old, new = (np.load(path, mmap_mode="r", allow_pickle=False) for path in (recorded, recomputed))
+    if old.shape != new.shape or old.dtype != new.dtype:
+        return Grade(DIFFERENT, f"{new.dtype} {new.shape}, recorded {old.dtype} {old.shape}")
+    return _grade(old, new, 0.0, 0.0, "values")
+
+
+def _compare_arrays(recorded, recomputed):
+    with np.load(recorded, allow_pickle=False) as before, np.load(recomputed, allow_pickle=False) as after:
+        if sorted(before.files) != sorted(after.files):
+            return Grade(DIFFERENT, f"holds {sorted(after.files)}, recorded {sorted(before.files)}")
+        grades = [_compare_array(before[name], after[name], name) for name in sorted(before.files)]
+    return worst(grades)
+
+
+def _compare_array(old, new, name):
+    if old.shape != new.shape or old.dtype != new.dtype:
+        return Grade(DIFFERENT, f"{name}: {old.dtype} {old.shape} and {new.dtype} {new.shape}")
+    if old.dtype.kind != "f":
+        return Grade(IDENTICAL) if np.array_equal(old, new) else Grade(DIFFERENT, f"{name}: other values")
+    step = map_step(np.abs(old).max()) if old.dtype == np.float32 and np.abs(old).max(initial=0) else 0.0
+    return _grade(old, new, MAP_STEPS * step, DIGIT_TOLERANCE, f"values of {name}")
+
+
+def _compare_tables(recorded, recomputed):
+    read = {"sep": "\t", "dtype": str, "keep_default_na": False}
+    before, after = pd.read_csv(recorded, **read), pd.read_csv(recomputed, **read)
+    if list(before) != list(after) or len(before) != len(after):
+        return Grade(DIFFERENT, f"{len(after)} rows of {list(after)}, recorded {len(before)} of {list(before)}")
+    return worst([_compare_cells(before[name], after[name], f"column {name}") for name in before])
+
+
+def _compare_cells(old, new, name):
+    """Compare texts one by one; where they differ both must be numbers that agree."""
+    for row, (before, after) in enumerate(zip(old, new, strict=True)):
+        if before != after and not _close(before, after):
+            return Grade(DIFFERENT, f"{name}, row {row + 1}: {after}, recorded {before}")
+    return Grade(IDENTICAL if list(old) == list(new) else WITHIN, f"{name}: last digit")
+
+
+def _close(before, after):
+    try:
+        before, after = float(before), float(after)
+    except (TypeError, ValueError):
+        return False
+    return bool(np.isclose(after, before, rtol=DIGIT_TOLERANCE, atol=0))
+
+
+def _compare_json(recorded, recomputed):
+    before, after = (list(_leaves(json.loads(path.read_text()))) for path in (recorded, recomputed))
+    if [key for key, _ in before] != [key for key, _ in after]:
+        return Grade(DIFFERENT, "other keys or lengths")
+    keys = [key for key, _ in before]
+    for key, (_, old), (_, new) in zip(keys, before, after, strict=True):
+        numbers = isinstance(old, float) and isinstance(new, (int, float)) and not isinstance(new, bool)
+        if old != new and not (numbers and _close(old, new)):
+            return Grade(DIFFERENT, f"{key}: {new}, recorded {old}")
+    return Grade(IDENTICAL if before == after else WITHIN, "last digit")
+
+
+def _leaves(content, key=""):
+    if isinstance(content, dict):
+        for name, value in content.items():
+            yield from _leaves(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(content, list):
+        for position, value in enumerate(content):
+            yield from _leaves(value, f"{key}[{position}]")
+    else:
+        yield key, content
+
+
+def _compare_pictures(recorded, recomputed):
+    return _compare_pixels(images.imread(recorded), images.imread(recomputed))
+
+
+def _compare_pixels(old, new):
+    if old.shape != new.shape:
+        return Grade(DIFFERENT, f"{new.shape[1]} x {new.shape[0]} pixels, recorded {old.shape[1]} x {old.shape[0]}")
+    off = np.abs(old - new).max(axis=-1)
+    if off.max() <= PIXEL_TOLERANCE and (off > 0).mean() <= PIXEL_SHARE:
+        return Grade(WITHIN if off.any() else IDENTICAL, f"{(off > 0).sum()} pixels by at most {off.max():.3g}")
+    return Grade(DIFFERENT, f"{(off > 0).sum()} of {off.size} pixels, by at most {off.max():.3g}")
+
+
+def _compare_drawings(recorded, recomputed):
+    """Compare SVG or HTML: words one by one, numbers as coordinates, pictures inside by their pixels."""
+    old, new = (_tokens(path.read_text(encoding="utf-8")) for path in (recorded, recomputed))
+    if len(old) != len(new):
+        return Grade(DIFFERENT, f"{len(new)} words and numbers, recorded {len(old)}")
+    grades = []
+    for before, after in zip(old, new, strict=True):
+        if before == after:
+            continue
+        if NUMBER.fullmatch(before) and NUMBER.fullmatch(after):
+            if abs(float(before) - float(after)) > DRAWING_TOLERANCE:
+                return Grade(DIFFERENT, f"{after} where {before} is recorded")
+            grades.append(Grade(WITHIN, "coordinates in the last digits"))
+        elif before.startswith(PICTURE) and after.startswith(PICTURE):
+            grades.append(_compare_pixels(_decode(before), _decode(after)))
+        else:
+            return Grade(DIFFERENT, f"{after[:40]!r} where {before[:40]!r} is recorded")
+    return worst(grades)
+
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
+PICTURE = "data:image/png;base64,"
+# Matplotlib derives ids from what they name: a last digit changes them.
+DRAWN_ID = re.compile(r"\b(?:[a-z]|image)[0-9a-f]{10}\b")
+TOKEN = re.compile(
+    rf"{PICTURE}[A-Za-z0-9+/=\s]+|{DRAWN_ID.pattern}|(?<![\w.#]){NUMBER.pattern}(?![\w])|\s+|\w+|[^\w\s]"
+)
+
+
+def _tokens(text):
+    names, tokens = {}, []
+    for token in TOKEN.findall(text):
+        if DRAWN_ID.fullmatch(token):
+            token = names.setdefault(token, f"id {len(names)}")
+        if not token.isspace():
+            tokens.append(token)
+    return tokens
+
+
+def _decode(token):
+    try:
+        return images.imread(io.BytesIO(base64.b64decode(token.removeprefix(PICTURE))))
+    except (binascii.Error, SyntaxError) as error:
+        raise ValueError("a picture in it cannot be read") from error
+
+
+def _grade(old, new, atol, rtol, what):
+    off = ~((old == new) | (np.isnan(old) & np.isnan(new)))
+    if not off.any():
+        return Grade(IDENTICAL, "same values in other bytes")
+    close = np.isclose(new, old, rtol=rtol, atol=atol, equal_nan=True)
+    largest = np.nanmax(np.abs(np.where(off, new - old, 0)))
+    first = tuple(int(index[0]) for index in np.nonzero(~close if not close.all() else off))
+    detail = f"{off.sum()} of {off.size} {what}, by at most {largest:.3g}, first at {first}"
+    return Grade(WITHIN if close.all() else DIFFERENT, detail)
+
+
+def worst(grades):
+    """Return the grade that speaks for several: the first different one, else the first within tolerance."""
+    for level in (DIFFERENT, WITHIN):
+        for grade in grades:
+            if grade.grade == level:
+                return grade
+    return Grade(IDENTICAL)
+
+
+COMPARISONS = {
+    ("_p.nii.gz",): _compare_p_maps,
+    (".nii.gz", ".nii"): _compare_maps,
+    (".npz",): _compare_arrays,
+    (".npy",): _compare_exact_array,
+    (".tsv",): _compare_tables,
+    (".json",): _compare_json,
+    (".png",): _compare_pictures,
+    (".svg", ".html"): _compare_drawings,
+}

@@ -1,0 +1,157 @@
+"""Write a cell's outputs: gathered beside, put in place whole, with the same bytes on every machine."""
+
+import json
+import os
+import shutil
+import zipfile
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from files.fingerprints import COLUMNS as FINGERPRINT_COLUMNS
+from files.fingerprints import fingerprint_files
+from files.rounding import round_map, round_significant
+
+ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+class OutputFolder:
+    """The files of one cell, written into a folder beside until all are there.
+
+    Parameters
+    ----------
+    partial : Path
+        A scratch folder on the file system of the results; what an earlier run left in it is removed.
+    """
+
+    def __init__(self, partial):
+        self.partial = Path(partial)
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+
+    def path(self, name):
+        """Return where to write a file that none of the methods below writes."""
+        path = self.partial / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def write_text(self, name, text):
+        self.path(name).write_text(text, encoding="utf-8", newline="\n")
+
+    def write_json(self, name, content):
+        """Write JSON with sorted keys; floats are written as they are, so round them before."""
+        self.write_text(name, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
+
+    def write_table(self, name, table, columns=None, exact=False):
+        """Write a TSV and, beside it, a JSON that describes its columns.
+
+        Parameters
+        ----------
+        name : str
+            Ends in ``.tsv``.
+        table : DataFrame
+        columns : dict of str to str, optional
+            What each column holds, with its unit. Without it no JSON is written: another file describes the columns.
+        exact : bool
+            Keep every digit; else floats are rounded to 6 significant digits.
+        """
+        if not exact:
+            floats = table.select_dtypes("floating").columns
+            table = table.assign(**{column: round_significant(table[column]) for column in floats})
+        self.write_text(name, table.to_csv(sep="\t", index=False, lineterminator="\n", na_rep="n/a"))
+        if columns is not None:
+            self.write_json(name.removesuffix(".tsv") + ".json", describe_columns(table, columns))
+
+    def write_permutation_tests(self, entries, table, columns):
+        """Write permutation tests: ``permutation.json`` with all null scores, ``permutation.tsv`` without them.
+
+        Parameters
+        ----------
+        entries : list of dict
+            One for each scheme and metric.
+        table : DataFrame
+            The same without the null scores; its columns are described in the JSON.
+        columns : dict of str to str
+        """
+        self.write_table("permutation.tsv", table)
+        self.write_json("permutation.json", {"columns": describe_columns(table, columns), "entries": entries})
+
+    def write_map(self, name, values, mask_img):
+        """Write voxel values as an image, rounded (`files.rounding.round_map`), 0 outside the mask."""
+        self.write_image(name, unmask(round_map(values), mask_img))
+
+    def write_p_map(self, name, p, mask_img):
+        """Write p values as an image, rounded to 6 significant digits, 1 outside the mask."""
+        self.write_image(name, unmask(round_significant(p), mask_img, outside=1))
+
+    def write_image(self, name, img):
+        nibabel.save(img, self.path(name))
+
+    def write_arrays(self, name, **arrays):
+        """Write an NPZ without the time of day; floats are rounded to 6 significant digits unless float32."""
+        with zipfile.ZipFile(self.path(name), "w", zipfile.ZIP_DEFLATED) as archive:
+            for key, values in sorted(arrays.items()):
+                values = np.asarray(values)
+                if values.dtype == np.float64:
+                    values = np.asarray(round_significant(values))
+                with archive.open(zipfile.ZipInfo(f"{key}.npy", ZIP_EPOCH), "w") as member:
+                    np.lib.format.write_array(member, values, allow_pickle=False)
+
+    def write_fingerprints(self):
+        """Describe all maps, arrays, predictions and null scores, for clones that have not their bytes."""
+        names = sorted(
+            path.relative_to(self.partial).as_posix()
+            for path in self.partial.rglob("*")
+            if path.name.endswith((".nii.gz", ".npz")) or path.name in ("predictions.tsv", "permutation.json")
+        )
+        table = fingerprint_files([self.partial / name for name in names], names)
+        self.write_table("fingerprints.tsv", table, FINGERPRINT_COLUMNS, exact=True)
+
+    def publish(self, target):
+        """Move the files to the cell's folder, one by one and whole, and remove what the cell no longer writes."""
+        target = Path(target)
+        written = sorted(path.relative_to(self.partial) for path in self.partial.rglob("*") if path.is_file())
+        if target.exists():
+            for path in sorted(target.rglob("*"), reverse=True):
+                if path.is_symlink() or path.is_file():
+                    if path.relative_to(target) not in written:
+                        path.unlink()
+                elif not any(path.iterdir()):
+                    path.rmdir()
+        for name in written:
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(self.partial / name, target / name)
+        shutil.rmtree(self.partial)
+
+
+def describe_columns(table, columns):
+    return {column: {"Description": columns[column]} for column in table.columns}
+
+
+def unmask(values, mask_img, outside=0):
+    """Put voxel values back to their places.
+
+    Parameters
+    ----------
+    values : (n_voxels,) array_like
+    mask_img : Nifti1Image
+        Non-zero at n_voxels voxels; gives grid and order (as NumPy's boolean indexing, C order).
+    outside : float
+        Value of all other voxels.
+
+    Returns
+    -------
+    img : Nifti1Image
+        float32.
+    """
+    inside = np.asarray(mask_img.dataobj) != 0
+    volume = np.full(inside.shape, outside, dtype=np.float32)
+    volume[inside] = values
+    return nibabel.Nifti1Image(volume, mask_img.affine)
+
+
+def read_table(path):
+    """Read a TSV that `OutputFolder.write_table` wrote."""
+    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)

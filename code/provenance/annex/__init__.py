@@ -1,0 +1,1 @@
+"""git-annex in this clone and in the input datasets."""

@@ -1,0 +1,238 @@
+"""Write a DataLad dataset whose commit is the same on every machine.
+
+``datalad create`` and ``datalad save`` record who ran them, where, when and under which git
+configuration. Here the dataset is written by plumbing instead, so that the commit depends on
+nothing but the paths, the bytes, the dataset id and the message. What has to differ from one
+copy to the next (the annex's own id and its record of where content lies) is on the
+``git-annex`` branch, which no superdataset pins.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+from contextlib import contextmanager
+from itertools import chain
+from pathlib import Path, PurePosixPath
+
+from errors import InputError
+
+AUTHOR_NAME = "The face of pain"
+AUTHOR_EMAIL = "noreply@face-of-pain.invalid"
+COMMIT_TIME = 1623024000  # 2021-06-07 00:00 UTC, the year of the study
+ANNEX_NAME = "rebuilt-inputs"
+ASIDE = ".git/annexed"  # content on its way to .git/annex/objects
+IN_GIT_SUFFIXES = (".json", ".md", ".tsv", ".txt")
+
+
+def build_dataset(path, files, dataset_id, message):
+    """Build a git-annex and DataLad dataset and move it into place whole.
+
+    Parameters
+    ----------
+    path : path_like
+        Folder of the dataset; absent or empty.
+    files : iterable of (str, bytes)
+        Path below `path`, with ``/``, and content of each file. Read one by one.
+    dataset_id : str
+        DataLad's id of the dataset, a UUID.
+    message : str
+        Message of its only commit.
+
+    Returns
+    -------
+    commit : str
+        The commit, which depends on the arguments alone.
+
+    Raises
+    ------
+    InputError
+        If the folder holds something, or git-annex is not installed.
+    RuntimeError
+        If git or git-annex fails, with what it said.
+    """
+    path = Path(path)
+    if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
+        raise InputError(f"{path} is not an empty folder: move it away before building in it")
+    if shutil.which("git-annex", path=_environment()["PATH"]) is None:
+        raise InputError("git-annex is not installed: run `pip install -r requirements.lock`")
+    with building_folder(path) as folder:
+        _run(folder, "git", "init", "--quiet", "--object-format=sha1", "-b", "main", "--template=")
+        keys, texts = _store_files(folder, chain(_own_files(dataset_id), files))
+        locations = _place_objects(folder, sorted(set(keys.values())))
+        links = {name: ("../" * name.count("/") + locations[key]).encode() for name, key in keys.items()}
+        _commit(folder, texts, links, message)
+        _populate_work_tree(folder)
+        _record_copies(folder, locations)
+        commit = _run(folder, "git", "rev-parse", "HEAD").strip()
+        os.replace(folder, path)
+    return commit
+
+
+def is_annexed(path):
+    """Tell whether a file's content goes to the annex, by its path; text is kept in git."""
+    path = PurePosixPath(path)
+    hidden = any(part.startswith(".") for part in path.parts)
+    return not hidden and path.suffix not in IN_GIT_SUFFIXES
+
+
+def remove_tree(path):
+    """Remove a folder with the read-only folders that git-annex keeps its objects in."""
+    for parent, _, _ in os.walk(path):
+        os.chmod(parent, stat.S_IRWXU)
+    shutil.rmtree(path)
+
+
+@contextmanager
+def building_folder(path):
+    """Give an empty folder beside `path`, and remove it unless it was moved away.
+
+    It lies beside `path` and not in the system's temporary folder so that the move is a
+    rename; its name is fixed so that a killed build is found and removed by the next one.
+    """
+    folder = path.with_name(f".{path.name}.building")
+    if folder.exists():
+        remove_tree(folder)
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        if folder.exists():
+            remove_tree(folder)
+
+
+def _own_files(dataset_id):
+    """Return the files by which DataLad and git-annex know how to go on in the dataset."""
+    in_git = "".join(f"*{suffix} annex.largefiles=nothing\n" for suffix in IN_GIT_SUFFIXES)
+    # -text: the bytes are the same in every work tree, whatever core.autocrlf says.
+    attributes = (
+        "* -text annex.backend=SHA256E annex.largefiles=anything\n"
+        f"{in_git}"
+        "**/.git* annex.largefiles=nothing\n"
+        ".datalad/** annex.largefiles=nothing\n"
+    )
+    config = f'[datalad "dataset"]\n\tid = {dataset_id}\n'
+    return [(".datalad/config", config.encode()), (".gitattributes", attributes.encode())]
+
+
+def _store_files(folder, files):
+    """Store annexed files aside under their keys.
+
+    Returns
+    -------
+    keys : dict of str to str
+        Path to key of the annexed files.
+    texts : dict of str to bytes
+        Path to content of the others.
+    """
+    aside = folder / ASIDE
+    aside.mkdir()
+    keys, texts = {}, {}
+    for path, content in files:
+        if is_annexed(path):
+            keys[path] = _annex_key(path, content)
+            (aside / keys[path]).write_bytes(content)
+        else:
+            texts[path] = content
+    return keys, texts
+
+
+def _annex_key(path, content):
+    """Return the key that git-annex's SHA256E backend gives to a file."""
+    # git-annex keeps up to two extensions of up to four characters each.
+    extension = re.search(r"(\.[A-Za-z0-9]{1,4}){0,2}$", PurePosixPath(path).name).group()
+    return f"SHA256E-s{len(content)}--{hashlib.sha256(content).hexdigest()}{extension}"
+
+
+def _place_objects(folder, keys):
+    """Move what was stored aside to where git-annex looks for it; return key to location."""
+    listing = "".join(f"{key}\n" for key in keys).encode()
+    form = "--format=${hashdirmixed}\\n"
+    hash_folders = _run(folder, "git-annex", "examinekey", "--batch", form, stdin=listing).split()
+    locations = {}
+    for key, hash_folder in zip(keys, hash_folders, strict=True):
+        locations[key] = f".git/annex/objects/{hash_folder}{key}/{key}"
+        target = folder / locations[key]
+        target.parent.mkdir(parents=True)
+        os.replace(folder / ASIDE / key, target)
+        target.chmod(0o444)
+        target.parent.chmod(0o555)
+    (folder / ASIDE).rmdir()
+    return locations
+
+
+def _commit(folder, texts, links, message):
+    """Commit files and symbolic links, both as path to bytes, on the branch ``main``."""
+    identity = f"{AUTHOR_NAME} <{AUTHOR_EMAIL}> {COMMIT_TIME} +0000"
+    head = f"commit refs/heads/main\nauthor {identity}\ncommitter {identity}\n"
+    stream = [head.encode(), _count(f"{message}\n".encode())]
+    for mode, contents in ((b"100644", texts), (b"120000", links)):
+        for path, content in contents.items():
+            stream += [b"M %b inline %b\n" % (mode, path.encode()), _count(content)]
+    stream.append(b"done\n")
+    importing = ("fast-import", "--quiet", "--done", "--date-format=raw")
+    _run(folder, "git", *importing, stdin=b"".join(stream))
+
+
+def _count(content):
+    """Return bytes as ``git fast-import`` reads them, preceded by their number."""
+    return b"data %d\n%b\n" % (len(content), content)
+
+
+def _populate_work_tree(folder):
+    """Check the commit out, such that the user's git need not read a file to find it clean."""
+    _run(folder, "git", "reset", "--quiet", "--hard")
+    # A file as young as the index is read again by the next `git status`, through the
+    # git-annex filter, which complains where git-annex is not on the path.
+    for name in _run(folder, "git", "ls-files", "-z").split("\0")[:-1]:
+        os.utime(folder / name, (COMMIT_TIME, COMMIT_TIME), follow_symlinks=False)
+    _run(folder, "git", "update-index", "--refresh", "-q")
+
+
+def _record_copies(folder, keys):
+    """Make the repository an annex and note that it holds the content of every key."""
+    _run(folder, "git-annex", "init", "--quiet", ANNEX_NAME)
+    uuid = _run(folder, "git", "config", "annex.uuid").strip()
+    present = "".join(f"{key} {uuid} 1\n" for key in keys).encode()
+    _run(folder, "git-annex", "setpresentkey", "--quiet", "--batch", stdin=present)
+    # Until it is merged the record lies in a journal, and clones see no copies.
+    _run(folder, "git-annex", "merge", "--quiet")
+
+
+def _environment():
+    """Return an environment in which no setting of the user or the machine reaches git."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    # git-annex is installed beside the interpreter, in an environment that may not be active.
+    search = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
+    return kept | {
+        "PATH": search,
+        "LC_ALL": "C",
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        "GIT_CONFIG_NOSYSTEM": "1",
+        "GIT_ATTR_NOSYSTEM": "1",
+        "GIT_CONFIG_COUNT": "2",
+        "GIT_CONFIG_KEY_0": "core.attributesFile",
+        "GIT_CONFIG_VALUE_0": os.devnull,
+        # Mounted folders often belong to another user; git refuses these where not told.
+        "GIT_CONFIG_KEY_1": "safe.directory",
+        "GIT_CONFIG_VALUE_1": "*",
+        # Without these the git-annex branch carries the names of the user and of the host.
+        "GIT_AUTHOR_NAME": AUTHOR_NAME,
+        "GIT_AUTHOR_EMAIL": AUTHOR_EMAIL,
+        "GIT_COMMITTER_NAME": AUTHOR_NAME,
+        "GIT_COMMITTER_EMAIL": AUTHOR_EMAIL,
+    }
+
+
+def _run(folder, *command, stdin=b""):
+    """Run git or git-annex in a folder and return what it prints."""
+    # git-annex goes by its own name: `git annex` would leave it running when git is killed.
+    result = subprocess.run(command, cwd=folder, env=_environment(), input=stdin, capture_output=True)
+    if result.returncode != 0:
+        said = result.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        cause = next((line for line in said if line.startswith("fatal:")), said[-1])
+        raise RuntimeError(f"`{' '.join(command)}` failed in {folder}: {cause}")
+    return result.stdout.decode()

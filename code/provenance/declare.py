@@ -1,0 +1,281 @@
+"""Declare a study: its stages, the results that they make (cells), and what this library has to know of both.
+
+A cell is one result: a stage with the names that it is run for, such as ``regress M1 lasso``. It is one command, run by
+one ``datalad run``, and owns one output folder. Everything that runs, compares, explains, exports or publishes results
+goes by what is declared here; what is not declared cannot run.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from pathlib import Path
+
+from errors import InputError, suggest
+
+RECORD = "inputs.json"  # what a result was made from, beside it
+PARAMS = "code/params.toml"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Choices of one run that change results, and so stand in the recorded command.
+
+    Attributes
+    ----------
+    params : str
+        Path of the params file from the root.
+    values : dict of str to int
+        In place of numbers in the params file, by the name of the option, such as ``n_permutations``.
+    """
+
+    params: str = PARAMS
+    values: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: the script ``code/<name>.py`` and what its cells read, see and write.
+
+    Attributes
+    ----------
+    name : str
+    about : str
+        What it does, in a few words.
+    arguments : tuple of str
+        What the script is told on the command line, such as ``("mask", "algorithm")``.
+    names : callable
+        Takes the params, returns the arguments of every cell in order, as tuples.
+    reads : callable
+        Takes the params and a cell's names; returns paths from the root, globs allowed.
+    settings : callable
+        Takes the params and a cell's names; returns the part of the params that the script gets to see.
+    table : type, optional
+        Pydantic model of the stage's table in the params.
+    options : dict of str to str
+        Options of the command, each with the dotted key of the setting that it replaces.
+    folder : str, optional
+        That the cells' folders lie in; ``outputs/<name>`` by default.
+    private : tuple of str
+        Patterns of participant-level files, below a cell's folder.
+    sources : tuple of str
+        Files of a cell that the report's numbers come from; empty where the report shows nothing of it.
+    colour : str
+        In the picture of the provenance.
+    shows : bool
+        Whether it shows other cells' results: it reads their records too, and makes do with the results there are.
+    """
+
+    name: str
+    about: str
+    reads: Callable
+    settings: Callable
+    arguments: tuple = ()
+    names: Callable = lambda params: [()]
+    table: type | None = None
+    options: dict = field(default_factory=dict)
+    folder: str = ""
+    private: tuple = ()
+    sources: tuple = ()
+    colour: str = "#000000"
+    shows: bool = False
+
+    @property
+    def script(self):
+        return f"code/{self.name}.py"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One result folder and what it takes to make it.
+
+    Attributes
+    ----------
+    declared : Stage
+    names : tuple of str
+        Arguments of the script.
+    reads : tuple of str
+        Paths from the root, globs allowed, of what the script reads.
+    settings : dict
+        The part of the params that the script gets to see.
+    options : Options
+    machinery : tuple of str
+        As of `Study`.
+    shown : tuple of Cell
+        All other cells, of one that shows results.
+    outdated : dict of str to str
+        Of these, by name, the state of those that are not fresh; known when the cell runs.
+    """
+
+    declared: Stage
+    names: tuple
+    reads: tuple
+    settings: dict
+    options: Options = Options()
+    machinery: tuple = ()
+    shown: tuple = ()
+    outdated: dict = field(default_factory=dict)
+
+    @property
+    def stage(self):
+        return self.declared.name
+
+    @property
+    def script(self):
+        return self.declared.script
+
+    @property
+    def name(self):
+        return " ".join((self.stage, *self.names))
+
+    @property
+    def folder(self):
+        """The folder that the cell owns, from the root."""
+        return "/".join((self.declared.folder or f"outputs/{self.stage}", *self.names))
+
+    @property
+    def command(self):
+        """The command as it is recorded: relative and bare."""
+        flags = ["--params", self.options.params] if self.options.params != PARAMS else []
+        for option, value in self.options.values.items():
+            if option in self.declared.options:
+                flags += [f"--{option.replace('_', '-')}", str(value)]
+        return " ".join(("python", self.script, *self.names, *flags))
+
+    def owns(self, path):
+        """Tell whether a path, from the root, lies in the cell's folder."""
+        return path.startswith(self.folder + "/")
+
+    def is_read(self, path):
+        """Tell whether the cell reads a path: it is named, lies in a named folder or fits a named pattern.
+
+        The record of an upstream cell is not read, what matters of it are its results; but what shows results shows
+        their settings and commands too.
+        """
+        if path.endswith("/" + RECORD) and not self.declared.shows:
+            return False
+        return any(path == read or path.startswith(read + "/") or fnmatch(path, read) for read in self.reads)
+
+    def is_private(self, path):
+        """Tell whether one of the cell's files is participant level; records never are."""
+        name = path.removeprefix(self.folder + "/")
+        return name != RECORD and any(fnmatch(name, pattern) for pattern in self.declared.private)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study and its stages.
+
+    Attributes
+    ----------
+    stages : tuple of Stage
+        In an order in which each finds what it reads.
+    load_params : callable
+        Takes the path of a params file, returns its settings, checked.
+    machinery : tuple of str
+        Beginnings of the paths of code that runs stages and computes nothing of a result: a better message there must
+        not rerun every model.
+    rebuilt : callable
+        Takes the name of an input dataset; tells whether `rebuild` makes it.
+    rebuild : callable
+        Takes a folder and names of input datasets, and builds these there.
+    """
+
+    stages: tuple
+    load_params: Callable
+    machinery: tuple = ("code/provenance/",)
+    rebuilt: Callable = lambda name: False
+    rebuild: Callable | None = None
+
+    def stage(self, name):
+        """Return a stage by its name.
+
+        Raises
+        ------
+        InputError
+        """
+        known = {stage.name: stage for stage in self.stages}
+        if name not in known:
+            raise InputError(f'"{name}" is not a stage; expected one of {", ".join(known)}{suggest(name, known)}')
+        return known[name]
+
+    def cells(self, options=Options()):  # noqa: B008 - frozen
+        """List every cell, in an order in which each finds what it reads.
+
+        Parameters
+        ----------
+        options : Options
+
+        Returns
+        -------
+        cells : list of Cell
+        """
+        params = self.load_params(Path(options.params))
+        cells = []
+        for stage in self.stages:
+            cells += [self._make_cell(stage, params, options, names, cells) for names in stage.names(params)]
+        return cells
+
+    def cell(self, options, stage_name, *names):
+        """Return one cell.
+
+        Raises
+        ------
+        InputError
+            If the study has no such cell.
+        """
+        stage = self.stage(stage_name)
+        if len(names) != len(stage.arguments):
+            takes = " and ".join(f"a {name}" for name in stage.arguments) or "no name"
+            raise InputError(f"{stage_name} takes {takes}; got {' '.join(names) or 'none'}")
+        params = self.load_params(Path(options.params))
+        known = [tuple(each) for each in stage.names(params)]
+        for place, name in enumerate(names):
+            allowed = list(dict.fromkeys(each[place] for each in known))
+            if name not in allowed:
+                raise InputError(
+                    f'{stage_name} {" ".join(names)}: the {stage.arguments[place]} "{name}" is unknown; '
+                    f"expected one of {', '.join(allowed)}{suggest(name, allowed)}"
+                )
+        name = " ".join((stage_name, *names))
+        found = next((cell for cell in self.cells(options) if cell.name == name), None)
+        if found is None:
+            raise InputError(f"{name} is not a result of this study")
+        return found
+
+    def _make_cell(self, stage, params, options, names, others):
+        settings = stage.settings(params, *names)
+        for option, value in options.values.items():
+            if option in stage.options:
+                settings = replace_setting(settings, stage.options[option].split("."), value)
+        shown = tuple(others) if stage.shows else ()
+        reads = tuple(stage.reads(params, *names))
+        return Cell(stage, tuple(names), reads, settings, options, self.machinery, shown)
+
+    def is_private(self, path):
+        """Tell whether a path, from the root, is participant level, whatever the params name."""
+        if path.endswith("/" + RECORD):
+            return False
+        for stage in self.stages:
+            folder = stage.folder or f"outputs/{stage.name}"
+            if path.startswith(folder + "/"):
+                parts = path.removeprefix(folder + "/").split("/")
+                name = "/".join(parts[len(stage.arguments) :]) or parts[-1]
+                if any(fnmatch(name, pattern) for pattern in stage.private):
+                    return True
+        return False
+
+
+def replace_setting(settings, keys, value):
+    """Return nested settings with one of them replaced."""
+    first, *rest = keys
+    return {**settings, first: replace_setting(settings[first], rest, value) if rest else value}
+
+
+def upstream(cell, cells):
+    """Return the cells of a list that write what a cell reads."""
+    return [other for other in cells if other is not cell and any(_touches(read, other) for read in cell.reads)]
+
+
+def _touches(read, cell):
+    folder = cell.folder
+    return read == folder or read.startswith(folder + "/") or folder.startswith(read + "/")

@@ -1,0 +1,1 @@
+"""The Python environment, and what else a machine needs."""

@@ -1,0 +1,219 @@
+"""Check what the study needs on a machine; name each problem with its mend, in one line."""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+from functools import partial
+
+from errors import InputError
+from provenance.annex.integrity import broken_files, is_pointer
+from provenance.environment import python as environment
+from provenance.repository import (
+    ROOT,
+    changed_files,
+    git,
+    git_folder,
+    input_datasets,
+    is_absent,
+    object_ids,
+    require_writable,
+)
+from provenance.run.recovery import MARKER
+
+DISK_NEEDED = 4e9  # environment, inputs, outputs and a scratch copy, in bytes
+MEMORY_NEEDED = 3e9
+OLDEST_GIT = (2, 30)
+
+
+def report(study=None):
+    """Print one line for each check and return the exit status: 1 if there is any.
+
+    Parameters
+    ----------
+    study : Study, optional
+        Where the packages are here that its declaration needs; decides which results are participant level.
+    """
+    mends = 0
+    checks = [*CHECKS, *([partial(check_annexed, study)] if study else [])]
+    for check in checks:
+        try:
+            print(f"ok       {check()}")
+        except InputError as problem:
+            mends += 1
+            print(f"PROBLEM  {problem}")
+    print("nothing to mend" if not mends else f"{mends} to mend")
+    return 1 if mends else 0
+
+
+def check_python():
+    return f"Python {'.'.join(map(str, sys.version_info[:3]))}"
+
+
+def check_git():
+    version = git("version").split()[2]
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_GIT:
+        raise InputError(f"git {version} is too old; install {'.'.join(map(str, OLDEST_GIT))} or later")
+    return f"git {version}"
+
+
+def check_packages():
+    if environment.is_ready():
+        return "packages: the active environment holds them at the locked versions"
+    if environment.has_stamp():
+        return "packages: .venv holds them at the locked versions"
+    raise InputError("packages: neither the active environment nor .venv holds the locked versions; `make setup`")
+
+
+def check_git_annex():
+    search = os.pathsep.join((str(environment.VENV / "bin"), os.path.dirname(sys.executable), os.environ["PATH"]))
+    program = shutil.which("git-annex", path=search)
+    if program is None:
+        raise InputError("git-annex: not found; `make setup` installs it from requirements.lock")
+    done = subprocess.run([program, "version", "--raw"], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError("git-annex: does not start on this machine; install your system's package of it")
+    return f"git-annex {done.stdout.strip()}"
+
+
+def check_annex():
+    if not git("config", "annex.uuid", check=False):
+        raise InputError("annex: not initialised in this clone, so that nothing could be fetched; `make setup`")
+    return "annex: initialised"
+
+
+def check_identity():
+    if git("config", "user.name", check=False) and git("config", "user.email", check=False):
+        return "identity: git has one for commits"
+    return "identity: git has none, so commits are made under a neutral name"
+
+
+def check_tree():
+    changed = changed_files()
+    if changed:
+        raise InputError(
+            f"tree: {len(changed)} file(s) differ from the last commit, such as {changed[0][3:]}; "
+            "commit them, or put them aside with `git stash -u`"
+        )
+    return "tree: clean"
+
+
+def check_inputs():
+    for path, commit in input_datasets().items():
+        if not (ROOT / path / ".git").exists():
+            raise InputError(f"{path}: not installed; `make inputs`")
+        if git("rev-parse", "HEAD", root=ROOT / path) != commit:
+            raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
+        lost = [name for name in object_ids(root=ROOT / path) if is_absent(name, ROOT / path)]
+        if lost:
+            raise InputError(
+                f"{path}: the content of {len(lost)} file(s) is missing, such as {lost[0]}; "
+                f"`make inputs` builds synthetic ones again, `datalad get {path}` fetches others"
+            )
+        broken = broken_files(object_ids(root=ROOT / path), ROOT / path)
+        if broken:
+            raise InputError(
+                f"{path}/{broken[0]}: its content does not fit its checksum; "
+                f"`git -C {path} annex fsck {broken[0]}` sets it aside, then `make inputs`"
+            )
+    return "inputs: installed at the recorded commits, with all content"
+
+
+def check_results():
+    for name in ("outputs", "figures"):
+        require_writable(name)
+    return "results: outputs and figures can be written"
+
+
+def check_content():
+    results = object_ids("outputs", "figures")
+    broken = broken_files(results)
+    if broken:
+        raise InputError(f"{broken[0]}: its content does not fit its checksum; `make all` makes it again")
+    return f"content: what is here of {len(results)} results fits its checksums"
+
+
+def check_annexed(study):
+    """Find what was saved before the annex was ready, and so lies in git, where it travels with every clone."""
+    results = git("ls-files", "--stage", "-z", "--", "outputs", "figures").split("\0")
+    for mode, path in ((line[:6], line.partition("\t")[2]) for line in results if line):
+        if mode != "120000" and study.is_private(path) and not is_pointer(ROOT / path):
+            raise InputError(
+                f"{path}: lies in git and not in the annex, so that whoever has the history has it; "
+                "undo its commit before anything is pushed, `make setup`, then save it again"
+            )
+    return "annexed: no participant-level result lies in git"
+
+
+def check_lock():
+    lock = git_folder().parent / "index.lock"
+    if lock.exists():
+        shown = os.path.relpath(lock, ROOT)
+        raise InputError(f"{shown}: another git is at work here or was killed; if none runs, `rm {shown}`")
+    return "lock: no git is at work here"
+
+
+def check_interrupted():
+    marker = git_folder() / MARKER
+    if marker.exists():
+        with open(git_folder() / "lock", "a+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return "runs: one is at work"
+        folder = json.loads(marker.read_text())["folder"]
+        raise InputError(f"{folder}: a run of it was interrupted; `make all` puts it back and goes on")
+    return "runs: none was interrupted"
+
+
+def check_branch():
+    if not git("symbolic-ref", "--quiet", "HEAD", check=False):
+        raise InputError("branch: HEAD is detached, so that new results would belong to no branch; `git checkout main`")
+    return f"branch: {git('symbolic-ref', '--short', 'HEAD')}"
+
+
+def check_history():
+    if git("rev-parse", "--is-shallow-repository") == "true":
+        raise InputError("history: this clone is shallow, so that no run record can be found; `git fetch --unshallow`")
+    return "history: whole"
+
+
+def check_disk():
+    free = shutil.disk_usage(ROOT).free
+    if free < DISK_NEEDED:
+        raise InputError(f"disk: {free / 1e9:.1f} GB are free and {DISK_NEEDED / 1e9:.0f} GB are needed; make room")
+    return f"disk: {free / 1e9:.0f} GB are free"
+
+
+def check_memory():
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if total < MEMORY_NEEDED:
+        raise InputError(f"memory: {total / 1e9:.1f} GB; {MEMORY_NEEDED / 1e9:.0f} GB are needed: take a larger one")
+    return f"memory: {total / 1e9:.0f} GB"
+
+
+def check_cores():
+    return f"cores: {os.cpu_count()}; N_JOBS=n uses fewer"
+
+
+CHECKS = (
+    check_python,
+    check_git,
+    check_packages,
+    check_git_annex,
+    check_annex,
+    check_identity,
+    check_tree,
+    check_inputs,
+    check_results,
+    check_content,
+    check_lock,
+    check_interrupted,
+    check_branch,
+    check_history,
+    check_disk,
+    check_memory,
+    check_cores,
+)

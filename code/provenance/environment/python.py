@@ -1,0 +1,75 @@
+"""Find or make the Python environment: the active one if it holds the locked packages, else ``.venv``."""
+
+import os
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+from errors import InputError
+from provenance.records.inputs import unconditional_pins
+from provenance.run.locks import only_one
+
+ROOT = Path(__file__).resolve().parents[3]
+LOCK = ROOT / "requirements.lock"
+VENV = ROOT / ".venv"
+STAMP = VENV / "installed.lock"  # a copy of the lock, written last: its presence says that the installation ended
+
+
+def ensure_environment():
+    """Go on in an environment with the locked packages; make ``.venv`` if there is none.
+
+    Replaces the running process where another interpreter is needed, and puts the interpreter's folder first on PATH,
+    so that ``python``, ``datalad`` and ``git-annex`` in a recorded command are this environment's.
+
+    Raises
+    ------
+    InputError
+        If the environment cannot be made.
+    """
+    if not is_ready():
+        if not has_stamp():
+            with only_one():
+                if not has_stamp():  # another process may have made it meanwhile
+                    make_environment()
+        python = str(VENV / "bin" / "python")
+        os.execv(python, [python, *sys.argv])
+    os.environ["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ["PATH"]))
+    os.environ.pop("PYTHONPATH", None)
+
+
+def is_ready():
+    """Tell whether the running interpreter has every locked package at its version and a command ``python``."""
+    if Path(sys.prefix) == VENV:
+        return has_stamp()
+    if not (Path(sys.executable).parent / "python").exists():
+        return False
+    try:
+        return all(metadata.version(name) == version for name, version in unconditional_pins(LOCK.read_text()).items())
+    except metadata.PackageNotFoundError:
+        return False
+
+
+def has_stamp():
+    return STAMP.is_file() and STAMP.read_bytes() == LOCK.read_bytes()
+
+
+def make_environment():
+    """Make ``.venv`` and install the locked packages, verified by their hashes."""
+    print("setting up .venv with the packages of requirements.lock: about 1.1 GB on disk, a minute or two", flush=True)
+    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], capture_output=True, text=True)
+    if made.returncode:
+        shutil.rmtree(VENV, ignore_errors=True)
+        raise InputError(
+            "this Python cannot make a virtual environment; install its venv module (Debian: python3-venv), "
+            "or use conda: conda env create -f environment.yml"
+        )
+    pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    # The lock holds every dependency, so none is resolved again.
+    installed = subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True)
+    if installed.returncode:
+        errors = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")]
+        reason = errors[0].removeprefix("ERROR: ") if errors else "pip gave no reason"
+        raise InputError(f"installing requirements.lock failed: {reason}; check the network and try again")
+    shutil.copyfile(LOCK, STAMP)

@@ -1,0 +1,1 @@
+"""Let `datalad get` recompute what is stored nowhere."""

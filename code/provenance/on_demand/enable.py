@@ -1,0 +1,113 @@
+"""Let ``datalad get`` fetch results that nobody stores from a special remote that recomputes them.
+
+That remote holds nothing. What it claims to hold are the results of HEAD; a claim is a line in this clone's git-annex
+branch. It runs the code that the run records name, so it exists only where somebody asked for it.
+"""
+
+import re
+import shutil
+from pathlib import Path
+
+from errors import InputError
+from provenance.repository import ROOT, git, git_folder, write_whole
+
+REMOTE = "on-demand"
+PROGRAM = "git-annex-remote-facepain"  # git-annex looks for this name on PATH
+# git-annex speaks to the remote through its standard streams; what a run prints goes to standard error instead.
+SCRIPT = """#!/bin/sh
+# Recompute a result of the repository in which git-annex asks for one.
+exec "$(dirname "$0")/python" "$(git rev-parse --show-toplevel)/code/study.py" serve "$PWD" 3>&1 1>&2
+"""
+
+
+def enable(cells):
+    """Add the special remote to this clone.
+
+    Parameters
+    ----------
+    cells : list of Cell
+    """
+    if not is_enabled():
+        put_program()  # git-annex asks it at once
+        if f" name={REMOTE} " in git("show", "git-annex:remote.log", check=False):
+            git("annex", "enableremote", "--quiet", REMOTE)
+            vouch_for()
+        else:
+            git("annex", "initremote", "--quiet", REMOTE, "type=external", "externaltype=facepain", "encryption=none")
+        # Content that could be made again is no copy: never a reason to drop the only one.
+        git("annex", "untrust", "--quiet", REMOTE)
+    n_files = refresh(cells)
+    print(f"`datalad get` recomputes what is stored nowhere of {n_files} files; `git remote remove {REMOTE}` ends that")
+
+
+def vouch_for():
+    """Tell git-annex that the remote is this one: of a remote that another clone made it takes nothing unseen.
+
+    Raises
+    ------
+    InputError
+        If a remote of this name is another.
+    """
+    said = git("annex", "verifyremote", REMOTE)
+    asked = re.search(r"--safe (\S+)", said)
+    if asked is None:
+        return
+    if " externaltype=facepain " not in said.replace("\n", " ") + " ":
+        raise InputError(f"the special remote {REMOTE} of this dataset is another; `git annex renameremote` it first")
+    git("annex", "verifyremote", REMOTE, "--safe", asked.group(1))
+
+
+def refresh(cells):
+    """Make good for a new environment and for results that came since, where the remote is enabled; return how many."""
+    put_program()
+    return claim_results(cells)
+
+
+def is_enabled(root=ROOT):
+    return bool(git("config", f"remote.{REMOTE}.annex-uuid", check=False, root=root))
+
+
+def put_program():
+    """Put the program of the remote beside git-annex.
+
+    Raises
+    ------
+    InputError
+        If that folder cannot be written to.
+    """
+    program = Path(shutil.which("git-annex")).parent / PROGRAM
+    if program.is_file() and program.read_text() == SCRIPT:
+        return
+    try:
+        write_whole(program, SCRIPT)
+        program.chmod(0o755)
+    except OSError:
+        raise InputError(f"{program} cannot be written; leave this environment, `make setup` makes one") from None
+
+
+def claim_results(cells):
+    """Tell git-annex that the remote holds the annexed results of HEAD; return how many there are."""
+    uuid = git("config", f"remote.{REMOTE}.annex-uuid")
+    claims = [f"{key} {uuid} 1" for key in sorted(result_keys(cells))]
+    note = git_folder() / "claimed"
+    if not note.exists() or note.read_text().splitlines() != claims:
+        git("annex", "setpresentkey", "--batch", lines=claims)
+        write_whole(note, "\n".join(claims))
+    return len(claims)
+
+
+def result_keys(cells, root=ROOT):
+    """Map the key of every annexed result to the cell that makes it.
+
+    Returns
+    -------
+    keys : dict of str to Cell
+    """
+    found = git("annex", "find", "--anything", "--format=${key} ${file}\\000", "--", "outputs", "figures", root=root)
+    keys = {}
+    for entry in filter(None, found.split("\0")):
+        key, path = entry.split(" ", 1)
+        for cell in cells:
+            if cell.owns(path):
+                keys.setdefault(key, cell)
+    return keys

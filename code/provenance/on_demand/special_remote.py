@@ -1,0 +1,171 @@
+"""The special remote `on-demand`, as git-annex starts it: asked for a key, it reruns the run that made its file."""
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from annexremote import Master, RemoteError, SpecialRemote, UnsupportedRequest
+
+from errors import InputError
+from provenance.annex.dataset import remove_tree
+from provenance.on_demand.enable import result_keys
+from provenance.records.runs import last_run
+from provenance.repository import git, git_folder, write_whole
+from provenance.run.locks import only_one
+from provenance.verify.scratch import Scratch
+
+REPLIES = 3  # file descriptor; standard output is left to whatever a run prints
+COST = 1000  # git-annex asks the cheapest first: any store before this
+
+
+def serve(study, cells, folder):
+    """Answer git-annex until it has no more questions.
+
+    Parameters
+    ----------
+    study : Study
+    cells : list of Cell
+    folder : str
+        Where git-annex was started: the files that it names may be relative to it.
+    """
+    with os.fdopen(REPLIES, "w") as replies:
+        master = Master(replies)
+        remote = Recomputation(master, study, cells, Path(folder))
+        master.LinkRemote(remote)
+        try:
+            master.Listen()
+        finally:
+            remote.clear()
+
+
+class Recomputation(SpecialRemote):
+    """Recompute the cell of a key in a scratch clone, and keep that until git-annex ends: it may want more of it."""
+
+    def __init__(self, annex, study, cells, folder):
+        super().__init__(annex)
+        self.study, self.cells, self.folder = study, cells, folder
+        self.keys, self.scratch = None, None
+
+    def initremote(self):
+        pass
+
+    def prepare(self):
+        self.keys = result_keys(self.cells)
+
+    def getcost(self):
+        return COST
+
+    def checkpresent(self, key):
+        return key in self.keys
+
+    def transfer_retrieve(self, key, local_file):
+        if key not in self.keys:
+            raise RemoteError(f"{key} is no result of the present commit, only those are recomputed")
+        if "FACEPAIN_SUPERVISOR" in os.environ:
+            raise RemoteError("a run is at work and makes what it needs itself")
+        try:
+            with lines_to(self.annex.info), only_one():
+                content = find_content(key) or self.recompute(key)
+                shutil.copyfile(content, self.folder / local_file)
+        except (InputError, OSError) as error:
+            raise RemoteError(str(error)) from error
+
+    def recompute(self, key):
+        """Return the path of the content of a key, made again.
+
+        Raises
+        ------
+        InputError
+            If the run does not make the same bytes again.
+        """
+        cell = self.keys[key]
+        runs = {other.name: last_run(other) for other in self.cells}
+        if runs[cell.name] is None:
+            raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it")
+        if self.scratch is None:
+            self.clear()  # what an attempt that failed has left
+            self.scratch = Scratch(make_own_folder() / "clone", self.study, self.cells, runs)
+        if cell.name not in self.scratch.graded:
+            print(f"{cell.name}: recomputing by `{runs[cell.name].command}`", flush=True)
+            self.scratch.recompute(cell)
+        content = find_content(key)
+        if content is None:
+            unlike = [f"{path}: {grade}, {detail}" for path, grade, detail in self.scratch.graded[cell.name] if detail]
+            unlike += [f"{cell.folder}: its files came out with other checksums"]
+            raise InputError(f"{unlike[0]}; `make {cell.stage}` makes it here and compares")
+        return content
+
+    def transfer_store(self, key, local_file):
+        raise UnsupportedRequest("results are made here, not stored")
+
+    def remove(self, key):
+        raise RemoteError("nothing is stored here that could be removed")
+
+    def clear(self):
+        if own_note().exists():
+            remove_folder(own_note())
+
+
+@contextmanager
+def lines_to(report):
+    """Hand over every line that this process and its children print; DataLad hides their streams."""
+    reading, writing = os.pipe()
+    kept = os.dup(1), os.dup(2)
+    forwarding = threading.Thread(target=_forward, args=(reading, report))
+    forwarding.start()
+    os.dup2(writing, 1)
+    os.dup2(writing, 2)
+    os.close(writing)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        for number, stream in enumerate(kept, 1):
+            os.dup2(stream, number)
+            os.close(stream)
+        forwarding.join()
+
+
+def _forward(reading, report):
+    with os.fdopen(reading) as lines:
+        for line in lines:
+            with suppress(OSError):  # git-annex is gone
+                report(line.rstrip())
+
+
+def make_own_folder():
+    """Make a temporary folder in which this process recomputes, and note it where others find it."""
+    folder = Path(tempfile.mkdtemp(prefix="facepain-on-demand-"))
+    write_whole(own_note(), str(folder))
+    return folder
+
+
+def own_note():
+    return git_folder() / f"on-demand-{os.getpid()}"
+
+
+def find_content(key):
+    """Return the path of a key's content in any clone in which a process recomputes; those of dead ones are removed."""
+    for note in git_folder().glob("on-demand-*"):
+        folder = Path(note.read_text())
+        try:
+            os.kill(int(note.name.removeprefix("on-demand-")), 0)
+        except ProcessLookupError:
+            remove_folder(note)
+            continue
+        content = git("annex", "contentlocation", key, check=False, root=folder / "clone")
+        if content:
+            return folder / "clone" / content
+    return None
+
+
+def remove_folder(note):
+    """Remove the folder of a process and the note of it."""
+    folder = Path(note.read_text())
+    if folder.exists():
+        remove_tree(folder)
+    note.unlink()

@@ -1,0 +1,130 @@
+"""The stores that results are published to: RIA stores on this disk, by address or as siblings of this clone."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import InputError
+from provenance.publish.siblings import PUBLIC, folder_of, list_siblings, sibling_at
+from provenance.repository import ROOT, git
+
+BEGUN = {"error_logs", "ria-layout-version"}  # what DataLad makes first of a store
+AUDIENCE = "facepain.audience"  # in the configuration of a store's repository: who may see it
+
+
+@dataclass(frozen=True)
+class Store:
+    """A RIA store: its folder, and the sibling of this clone that it is, if any."""
+
+    folder: Path
+    sibling: str | None = None
+
+    @property
+    def address(self):
+        return f"ria+file://{self.folder}"
+
+    @property
+    def dataset(self):
+        """The repository of this dataset in the store."""
+        return self.folder / _place_in_store()
+
+    @property
+    def is_made(self):
+        """Whether the repository is there, whole as git sees it."""
+        return (self.dataset / "HEAD").is_file() and all((self.dataset / name).is_dir() for name in ("objects", "refs"))
+
+    @property
+    def clone_command(self):
+        return f"datalad clone '{self.address}#{dataset_id()}'"
+
+
+def dataset_id():
+    return git("config", "--file", ".datalad/config", "datalad.dataset.id")
+
+
+def _place_in_store():
+    name = dataset_id()
+    return Path(name[:3], name[3:])
+
+
+def find_store(option, address):
+    """Return the store that an address or the name of a sibling stands for.
+
+    Parameters
+    ----------
+    option : str
+        Name of the option, for messages.
+    address : str
+        A folder with a slash in it, ``ria+file://`` and a folder, or a sibling's name.
+
+    Raises
+    ------
+    InputError
+        If it is of another kind, or nothing can be published there.
+    """
+    url = git("config", f"remote.{address}.url", check=False)
+    if url:
+        store = Store(_store_of(f"{option}={address}", url), address)
+    else:
+        folder = _folder(option, address)
+        store = Store(folder, sibling_at(folder / _place_in_store()))
+    _require_usable(f"{option}={address}", store.folder)
+    return store
+
+
+def _folder(option, address):
+    path = address.removeprefix("ria+file://")
+    expected = f"expected ria+file:// and a folder, or the name of a sibling{_known_siblings()}"
+    if "://" in path or re.match(r"[^/]+:", path) or "#" in path:
+        raise InputError(f"{option}={address} is no store on this disk; {expected}")
+    if "/" not in path:
+        raise InputError(f"{option}={address} is no sibling of this clone; {expected}")
+    return Path(os.path.abspath(os.path.expanduser(path)))
+
+
+def _known_siblings():
+    names = [name for name, url in list_siblings().items() if folder_of(url)]
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _store_of(named, url):
+    path = folder_of(url)
+    if path is not None and url.startswith("ria+file://"):
+        return path
+    if path is None or Path(*path.parts[-2:]) != _place_in_store():
+        raise InputError(f"{named} is at {url}; expected a RIA store on this disk that holds this dataset")
+    return path.parent.parent
+
+
+def _require_usable(named, folder):
+    """Stop if no store is or can be made in a folder."""
+    if folder.resolve().is_relative_to(ROOT):
+        raise InputError(f"{named} lies in this repository; name a folder outside of it")
+    place = folder
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{named}: {place} is no folder that can be written to; name another, or `chmod u+w {place}`")
+    others = {path.name for path in folder.iterdir()} - BEGUN if place == folder else set()
+    if others and not (folder / "ria-layout-version").is_file():
+        raise InputError(f"{named}: the folder holds other things; expected a RIA store, or a new or empty folder")
+
+
+def require_apart(public, private):
+    """Stop if two stores are one, or one lies in the other."""
+    one, other = public.folder.resolve(), private.folder.resolve()
+    if one.is_relative_to(other) or other.is_relative_to(one):
+        raise InputError("TO and PRIVATE are the same store or lie in one another; name two folders")
+
+
+def require_audience(store, audience):
+    """Stop if a store is for others than it was made for: what is in it has been seen, or must not be."""
+    found = git("config", "--file", str(store.dataset / "config"), AUDIENCE, check=False)
+    if found and found != audience:
+        option = "TO" if found == PUBLIC else "PRIVATE"
+        raise InputError(f"{store.folder} is a {found} store, see {option}=; name another folder for a {audience} one")
+
+
+def set_audience(store, audience):
+    git("config", "--file", str(store.dataset / "config"), AUDIENCE, audience)

@@ -1,0 +1,168 @@
+"""Say what made a result, and what of that changed since an earlier version."""
+
+import json
+import os
+from itertools import islice
+from pathlib import PurePosixPath
+
+from errors import InputError
+from provenance.declare import RECORD
+from provenance.records.inputs import flatten
+from provenance.records.runs import find_runs, parse_record
+from provenance.repository import ROOT, git, object_ids
+
+DIFF_LINES = 12  # of one changed file
+
+
+def explain(path, since=None, root=ROOT):
+    """Explain a result.
+
+    Parameters
+    ----------
+    path : str
+        From the root: a file of a result, or its folder.
+    since : str, optional
+        An earlier revision to compare with.
+
+    Returns
+    -------
+    lines : list of str
+
+    Raises
+    ------
+    InputError
+        If nothing made by a run lies there.
+    """
+    path = os.path.relpath(os.path.join(root, path or ""), root)
+    if path == ".":
+        raise InputError("RESULT= is missing; name a file: make explain RESULT=outputs/regress/M1/lasso/metrics.tsv")
+    if since is None:
+        return what_made(path, "HEAD", root)
+    if not git("rev-parse", "--verify", "--quiet", f"{since}^{{commit}}", check=False, root=root):
+        raise InputError(f"SINCE={since} is no revision of this repository; `git log --oneline -- {path}` lists some")
+    return what_changed(path, since, root)
+
+
+def what_made(path, revision, root=ROOT):
+    """Tell command, inputs, code, settings and packages of the run that made a result."""
+    _, record = load_record(path, revision, root)
+    run = next(find_runs(path, revision, root), None)
+    if run is None:
+        raise InputError(f"{path}: no run in this history made it; `make status` tells what is known")
+    lines = [path, f"  command   {run.command}", f"  commit    {run.commit[:10]} of {run.date}"]
+    last = git("log", "-1", "--format=%h %s%n%B", revision, "--", path, root=root)
+    if parse_record(last) is None:
+        lines.append(f"  CHANGED   since, by commit {last.splitlines()[0]}, which is no run")
+    for part in ("data", "code"):
+        for name, ids in sorted(by_folder(record[part]).items() if part == "data" else record[part].items()):
+            commit = git("log", "-1", "--format=%h %cs %s", run.commit, "--", name, root=root)
+            what = f"{len(ids)} file(s)" if isinstance(ids, list) else ids[:10]
+            lines.append(f"  {'input' if part == 'data' else part:9} {name}: {what}, commit {commit}")
+    lines += [f"  setting   {key} = {json.dumps(value)}" for key, value in flatten(record["settings"]).items()]
+    lines += [f"  package   {name} {version}" for name, version in record["packages"].items()]
+    lock = git("log", "-1", "--format=%h %cs", run.commit, "--", "requirements.lock", root=root)
+    return [*lines, f"  packages  all locked in requirements.lock, commit {lock}"]
+
+
+def what_changed(path, since, root=ROOT):
+    """Name the inputs, code, settings and packages that differ from those of an earlier version.
+
+    Inputs that are results themselves are followed to what changed for them.
+    """
+    old, new = (object_ids(path, revision=revision, root=root) for revision in (since, "HEAD"))
+    if not old:
+        raise InputError(f"{path} did not exist at {since}; `git log --oneline -- {path}` lists when it changed")
+    changed = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    results = [name for name in changed if not name.endswith("/" + RECORD)]
+    head = f"{path}: " + (f"{len(results)} file(s) differ from {since}" if results else f"the same bytes as at {since}")
+    causes, ways = find_causes(path, since, root)
+    if not causes:
+        return [head, "  made from the same inputs, code, settings and packages"]
+    lines = [head]
+    for (part, name), (before, after) in sorted(causes.items()):
+        if part in ("code", "input"):
+            lines.append(f"  {part}  {name} changed")
+            lines += [f"      {line}" for line in short_diff(name, before, after, root)]
+        else:
+            lines.append(f"  {part}  {name}: {json.dumps(before)} -> {json.dumps(after)}")
+    return [*lines, *(f"  by way of {way}" for way in sorted(ways))]
+
+
+def find_causes(path, since, root=ROOT, followed=None):
+    """Compare the records of a result at two commits, and those of the results that it read.
+
+    Returns
+    -------
+    causes : dict of (part, name) to tuple (before, after)
+    ways : set of str
+        Results on the way.
+    """
+    followed = set() if followed is None else followed
+    folder, before = load_record(path, since, root)
+    _, after = load_record(path, "HEAD", root)
+    followed.add(folder)
+    causes, ways = {}, set()
+    for part, label in (("code", "code"), ("settings", "setting"), ("packages", "package")):
+        old, new = flatten(before[part]), flatten(after[part])
+        differing = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
+        causes |= {(label, key): (old.get(key), new.get(key)) for key in differing}
+    for name in before["data"].keys() | after["data"].keys():
+        old, new = before["data"].get(name), after["data"].get(name)
+        if old == new:
+            continue
+        upstream = record_folder(name, "HEAD", root)
+        if upstream is None or record_folder(name, since, root) is None:
+            causes["input", name] = (old, new)
+            continue
+        ways.add(name)
+        if upstream not in followed:
+            deeper, further = find_causes(name, since, root, followed)
+            causes, ways = causes | deeper, ways | further
+    return causes, ways
+
+
+def load_record(path, revision, root):
+    """Return the folder of the cell that owns a path, and its record at a revision.
+
+    Raises
+    ------
+    InputError
+        If no cell owns the path.
+    """
+    folder = record_folder(path, revision, root)
+    if folder is None:
+        raise InputError(f"{path} is no result at {revision}; expected a file or folder below outputs/ or figures/")
+    return folder, json.loads(git("show", f"{revision}:{folder}/{RECORD}", root=root))
+
+
+def record_folder(path, revision, root):
+    for folder in (path, *map(str, PurePosixPath(path).parents)):
+        if folder != "." and git("ls-tree", "--name-only", revision, f"{folder}/{RECORD}", root=root):
+            return folder
+    return None
+
+
+def by_folder(data):
+    """Group the results among some inputs by their folders; subdatasets stand for themselves."""
+    groups = {}
+    for path, id_ in data.items():
+        if path.startswith("outputs/"):
+            groups.setdefault(str(PurePosixPath(path).parent), []).append(id_)
+        else:
+            groups[path] = id_
+    return groups
+
+
+def short_diff(path, before, after, root):
+    """Show the first lines that differ, of a file or of a subdataset between its commits."""
+    if before is None or after is None:
+        return ["it is new" if before is None else "it is gone"]
+    if path.startswith("inputs/"):
+        installed = (root / path / ".git").exists()
+        shown = git("diff", "--stat", before, after, root=root / path, check=False) if installed else ""
+        lines = [f"{before[:10]} -> {after[:10]}", *shown.splitlines()]
+    else:
+        shown = git("diff", "--no-color", "--no-ext-diff", "--unified=0", before, after, root=root, check=False)
+        lines = [line for line in shown.splitlines() if line[:1] in "+-" and line[:3] not in ("+++", "---")]
+    rest = len(lines) - DIFF_LINES
+    return [*islice(lines, DIFF_LINES), *([f"and {rest} more line(s)"] if rest > 0 else [])]

@@ -1,0 +1,165 @@
+"""What a result was made from: the ``inputs.json`` that every cell writes beside its outputs.
+
+It names the code (the script and the modules that it imports, found in the source), the data it read, the packages and
+the settings, all by content. Two equal descriptions stand for equal results, which is how a stale one is told from a
+fresh one.
+"""
+
+import ast
+import json
+import re
+
+from provenance.repository import ROOT, object_ids
+
+
+def describe_inputs(cell, ids=None, root=ROOT, results=None):
+    """Describe by content everything that a cell's result depends on.
+
+    Parameters
+    ----------
+    cell : Cell
+    ids : dict, optional
+        Object ids of the paths at HEAD (`object_ids`), if the caller has them.
+    results : dict of str to str, optional
+        Of a cell that shows results: those that are not fresh, with their state.
+
+    Returns
+    -------
+    description : dict
+        ``command``, ``code`` and ``data`` (object ids by path), ``packages`` (locked versions), ``settings``.
+    """
+    ids = object_ids(root=root) if ids is None else ids
+    modules, imported = imported_modules(cell.script, root, cell.machinery)
+    locked = locked_versions((root / "requirements.lock").read_text())
+    shown = {} if results is None else {"results": results}
+    return shown | {
+        "command": cell.command,
+        "code": {path: ids.get(path, "not committed") for path in modules},
+        "data": dict(sorted((path, id_) for path, id_ in ids.items() if cell.is_read(path))),
+        "packages": {name: locked[name] for name in sorted(imported & set(locked))},
+        "settings": cell.settings,
+    }
+
+
+def dump_record(description):
+    return json.dumps(description, indent=1, sort_keys=True) + "\n"
+
+
+def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
+    """Follow the import statements of a script.
+
+    Parameters
+    ----------
+    script : str
+        Path from the root, in ``code``.
+    machinery : tuple of str
+        Beginnings of paths that are left out: what runs a stage and records it computes nothing of a result.
+
+    Returns
+    -------
+    modules : list of str
+        The script and every module of this project that it imports, directly or not, but for the machinery that runs
+        stages: paths from the root, sorted.
+    packages : set of str
+        Distributions imported from elsewhere, by the name under which they are locked.
+    """
+    found, packages, waiting = set(), set(), [script]
+    while waiting:
+        path = waiting.pop()
+        if path in found:
+            continue
+        if path.startswith(machinery):
+            continue
+        found.add(path)
+        for name in _imported_names(ast.parse((root / path).read_text(encoding="utf-8"))):
+            own = _own_files(name, root)
+            waiting += own
+            if not own:
+                top = name.split(".")[0]
+                packages.add(DISTRIBUTIONS.get(top, top))
+    return sorted(found), packages
+
+
+# Names of modules that differ from those of their distributions.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "jupyter_client": "jupyter-client"}
+
+
+def _imported_names(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _own_files(name, root):
+    """Return the files of this project behind a dotted name, packages on the way included."""
+    parts, files = name.split("."), []
+    for depth in range(1, len(parts) + 1):
+        stem = "/".join(("code", *parts[:depth]))
+        files += [path for path in (f"{stem}.py", f"{stem}/__init__.py") if (root / path).is_file()]
+    return files
+
+
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)
+
+
+def locked_versions(lock):
+    """Return the versions that ``requirements.lock`` pins, by distribution name.
+
+    Where a package is pinned apart for several Python versions the first pin is named.
+    """
+    versions = {}
+    for name, version, _ in PIN.findall(lock):
+        versions.setdefault(name.lower(), version)
+    return versions
+
+
+def unconditional_pins(lock):
+    """Return the versions that the lock pins on every platform and Python version."""
+    return {name.lower(): version for name, version, marker in PIN.findall(lock) if not marker}
+
+
+def differences(recorded, present):
+    """Say in words what changed between two descriptions of inputs.
+
+    Parameters
+    ----------
+    recorded, present : dict
+        As from `describe_inputs`.
+
+    Returns
+    -------
+    reasons : list of str
+        Empty where nothing changed.
+    """
+    reasons = []
+    for part, before, after in ((part, recorded.get(part), present[part]) for part in present):
+        if not isinstance(after, dict):
+            reasons += [f"{part}: {before} -> {after}"] if before != after else []
+            continue
+        before = flatten(before or {})
+        after = flatten(after)
+        for key in sorted(before.keys() | after.keys()):
+            old, new = before.get(key), after.get(key)
+            if old == new:
+                continue
+            if part == "results":
+                reasons.append(f"{key} is {new or 'fresh'}")
+            elif part in ("code", "data"):
+                verb = "is new" if old is None else "is gone" if new is None else "changed"
+                reasons.append(f"{key} {verb}")
+            else:
+                reasons.append(f"{part} {key}: {old} -> {new}")
+    return reasons
+
+
+def flatten(table, prefix=""):
+    """Turn nested settings into one level with dotted keys."""
+    flat = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

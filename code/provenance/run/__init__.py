@@ -1,0 +1,1 @@
+"""Run one cell, or a stage of them, through `datalad run`."""

@@ -1,0 +1,174 @@
+"""Run the cells that are stale or absent, each by its own ``datalad run``, and what they need before them."""
+
+import json
+import shutil
+import time
+
+from errors import InputError
+from provenance.annex.integrity import broken_files
+from provenance.declare import upstream
+from provenance.records.freshness import ABSENT, FRESH, NEVER_MADE, STALE, assess
+from provenance.records.grading import grade_outputs
+from provenance.repository import (
+    ROOT,
+    git,
+    git_folder,
+    object_ids,
+    require_clean_tree,
+    require_writable,
+    write_whole,
+)
+from provenance.run.locks import only_one
+from provenance.run.outcomes import log_outcome
+from provenance.run.recovery import DISK_LOW, MARKER, restore_interrupted
+from provenance.run.supervision import supervise
+
+
+def run_cells(wanted, cells, root=ROOT):
+    """Make some cells fresh, and before each what it reads, as far as that is stale or absent; nothing else.
+
+    Parameters
+    ----------
+    wanted : list of Cell
+    cells : list of Cell
+        All of the study, in order.
+
+    Raises
+    ------
+    InputError
+        If the tree is dirty or a cell fails; its folder is then as it was.
+    """
+    with only_one(root):
+        restore_interrupted(root)
+        making = _Making(cells, root)
+        for cell in wanted:
+            making.bring_up(cell)
+        if not making.n_run:
+            print(f"{', '.join(dict.fromkeys(cell.stage for cell in wanted))}: fresh")
+
+
+class _Making:
+    """What one call of `run_cells` has done so far."""
+
+    def __init__(self, cells, root):
+        self.cells, self.root = cells, root
+        self.states, self.done, self.n_run = {}, set(), 0
+
+    def bring_up(self, cell):
+        """Make a cell fresh, with its content here."""
+        if cell.name in self.done:
+            return
+        for other in self._reads(cell):
+            self._renew(other)
+        if self._state(cell).state == FRESH:
+            log_outcome({"cell": cell.name, "ran": False}, self.root)
+        else:
+            for other in self._reads(cell):
+                self.bring_up(other)
+            self._run(cell)
+        self.done.add(cell.name)
+
+    def _renew(self, cell):
+        """Make a cell fresh if it is stale or was never made; content that is only not here stays away."""
+        for other in self._reads(cell):
+            self._renew(other)
+        if _is_outdated(self._state(cell)):
+            self.bring_up(cell)
+
+    def _reads(self, cell):
+        """Return the cells to make before a cell; what shows results makes do with those that are up to date."""
+        read = upstream(cell, self.cells)
+        return [other for other in read if not (cell.declared.shows and _is_outdated(self._state(other)))]
+
+    def _state(self, cell):
+        if not self.states:
+            self.states = assess(self.cells, self.root)
+        return self.states[cell.name]
+
+    def _run(self, cell):
+        require_clean_tree(self.root)
+        state = self._state(cell)
+        print(f"{cell.name}: {state.state}, {state.reasons[0]}", flush=True)
+        run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
+        self.states = {}
+        self.n_run += 1
+
+
+def _is_outdated(state):
+    """Tell whether a result is stale or was never made, rather than that its content is not here."""
+    return state.state == STALE or state.reasons == (NEVER_MADE,)
+
+
+def run_cell(cell, reproduces, root=ROOT):
+    """Run one cell by ``datalad run`` and grade its outputs against the recorded ones.
+
+    Parameters
+    ----------
+    cell : Cell
+    reproduces : bool
+        Whether a record with the same inputs may exist, so that a difference would count.
+    """
+    require_writable(cell.folder, root)
+    quarantine_corrupt_files(cell, root)
+    before = git("rev-parse", "HEAD", root=root)
+    marker = git_folder(root) / MARKER
+    write_whole(marker, json.dumps({"cell": cell.name, "folder": cell.folder, "started": time.time()}))
+    finished = supervise(run_command(cell), root)
+    if finished != 0:
+        free = shutil.disk_usage(root).free
+        restore_interrupted(root, quietly=True)
+        # DataLad does not always say so.
+        cause = f"{free / 1e6:.0f} MB of disk are free: make room" if free < DISK_LOW else "see above"
+        raise InputError(f"{cell.name} failed, {cause}; nothing of it was kept")
+    grades = grade_outputs(cell.folder, before, root=root, recorded_root=root)
+    put_back = reproduces and put_back_if_equal(cell, grades, before, root)
+    log_outcome({"cell": cell.name, "ran": True, "outputs": grades, "put_back": put_back}, root)
+    # Last of all: whatever ends this process before leaves a note of the folder that may be half-changed.
+    marker.unlink()
+
+
+def run_command(cell):
+    """Return the ``datalad run`` of a cell."""
+    command = ["datalad", "-l", "error", "-f", "disabled", "run", "-m", cell.name]
+    for read in cell.reads:
+        command += ["--input", read]
+    return [*command, "--output", cell.folder, cell.command]
+
+
+def quarantine_corrupt_files(cell, root):
+    """Move content that does not fit its checksum out of the way, into ``.git/annex/bad``.
+
+    Raises
+    ------
+    InputError
+        If an input is broken, which no stage can make again.
+    """
+    ids = object_ids("outputs", "figures", *cell.reads, root=root)
+    for path in broken_files([path for path in ids if cell.owns(path)], root):
+        git("annex", "fsck", "--quiet", "--", path, check=False, root=root)
+    read = [path for path in ids if cell.is_read(path)]
+    for inputs in (root / read for read in cell.reads if read.startswith("inputs/")):
+        if (inputs / ".git").exists():
+            tracked = object_ids(root=inputs)
+            for path in broken_files(tracked, inputs):
+                raise InputError(
+                    f"{inputs.name}/{path}: its content does not fit its checksum; set it aside with `git -C "
+                    f"{inputs.relative_to(root)} annex fsck {path}`, then `make inputs` or `datalad get` brings it back"
+                )
+    for path in broken_files(read, root):
+        raise InputError(f"{path}: its content does not fit its checksum; `make {path.split('/')[1]}` makes it again")
+
+
+def put_back_if_equal(cell, grades, before, root):
+    """Return to the recorded outputs where the recomputed ones are equal within tolerance.
+
+    So HEAD does not move from one processor to the next. Recorded bytes that this clone does not have cannot be put
+    back; then the recomputed file is kept and committed, since without it nothing downstream could run.
+    """
+    changed = [path for path, (grade, _) in grades.items() if grade != "identical"]
+    if not changed or any(grades[path][0] != "equal within tolerance" for path in changed):
+        return False
+    if any("recorded bytes are not here" in grades[path][1] for path in changed):
+        return False
+    git("reset", "--quiet", "--hard", before, root=root)
+    return True

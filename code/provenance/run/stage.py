@@ -1,0 +1,153 @@
+"""What the stage scripts share: their command line, the check of what they read, one-line errors, the record."""
+
+import argparse
+import os
+import shutil
+import sys
+import threading
+import time
+from dataclasses import replace
+
+from threadpoolctl import threadpool_limits
+
+from errors import InputError
+from files.outputs import OutputFolder
+from provenance.declare import PARAMS, RECORD, Options
+from provenance.records.freshness import describe
+from provenance.records.inputs import dump_record
+from provenance.repository import ROOT, git, git_folder, is_absent, object_ids
+
+SPARE_DISK = 200e6  # bytes left free when a stage has written all it estimated
+
+
+def run_stage(study, stage, compute):
+    """Run a stage script: parse its arguments, check what it reads, compute, write all outputs or none.
+
+    Parameters
+    ----------
+    study : Study
+    stage : str
+        Its name.
+    compute : callable
+        Takes the `Cell` and an `OutputFolder`; writes into the latter.
+    """
+    cell = None
+    os.chdir(ROOT)  # so that messages and records name paths from the root
+    try:
+        cell = parse_cell(study, stage, sys.argv[1:])
+        description = describe(cell, working_ids())
+        require_inputs(cell, description.get("results", {}))
+        stop_with_supervisor()
+        outputs = OutputFolder(git_folder() / "partial" / "-".join((cell.stage, *cell.names)))
+        record = dump_record(description)
+        # One BLAS thread, so that results do not depend on the number of cores; workers share them instead.
+        with threadpool_limits(1):
+            compute(replace(cell, outdated=description.get("results", {})), outputs)
+        outputs.write_text(RECORD, record)
+        outputs.publish(cell.folder)
+    except InputError as error:
+        sys.exit(f"{cell.name if cell else stage}: {error}")
+    except OSError as error:
+        name = f" {os.path.relpath(error.filename, ROOT)}" if error.filename else ""
+        sys.exit(f"{cell.name if cell else stage}: {error.strerror or error}{name}; mend that and try again")
+
+
+def parse_cell(study, stage_name, arguments):
+    """Turn the command line of a stage script into its cell."""
+    stage = study.stage(stage_name)
+    parser = argparse.ArgumentParser(prog=f"python {stage.script}", description=sys.modules["__main__"].__doc__)
+    for name in stage.arguments:
+        parser.add_argument(name, help=f"a {name} named in the params")
+    parser.add_argument("--params", default=PARAMS, help="a committed params file, from the root")
+    for option, setting in stage.options.items():
+        parser.add_argument(f"--{option.replace('_', '-')}", type=int, help=f"in place of {setting} in the params")
+    parsed = vars(parser.parse_args(arguments))
+    values = {option: parsed[option] for option in stage.options if parsed[option] is not None}
+    return study.cell(Options(parsed["params"], values), stage_name, *(parsed[name] for name in stage.arguments))
+
+
+def require_inputs(cell, outdated=(), root=ROOT):
+    """Stop if something that the cell reads is not here, naming the command that makes it.
+
+    Parameters
+    ----------
+    cell : Cell
+    outdated : container of str
+        Names of cells whose content is not asked for: what shows results makes do with the others.
+
+    Raises
+    ------
+    InputError
+    """
+    for read in cell.reads:
+        if read.startswith("inputs/"):
+            if not (root / read / ".git").exists():
+                raise InputError(f"{read} is not installed here; `make inputs` installs it")
+            continue
+        if not read.startswith("outputs/"):
+            if not object_ids(read, root=root):
+                raise InputError(f"{read}: not a committed file of this repository; commit it, or correct the params")
+            if is_absent(read, root):
+                raise InputError(
+                    f"{read} is not in this clone; `datalad get {read}` fetches it from a clone that has it"
+                )
+            continue
+        stage = read.split("/")[1]
+        tracked = object_ids(read, root=root) or {read: None}
+        excused = [other for other in cell.shown if other.name in outdated]
+        for path in tracked:
+            if is_absent(path, root) and not any(other.owns(path) for other in excused):
+                raise InputError(
+                    f"{path} is not in this clone; `make {stage}` makes it, "
+                    f"`datalad get {path}` fetches it from a clone that has it"
+                )
+
+
+def working_ids():
+    """Return the object ids at HEAD, but of the working tree for code that was edited since: what really runs."""
+    ids = object_ids()
+    edited = git("ls-files", "--modified", "--others", "--exclude-standard", "--", "code").splitlines()
+    for path in edited:
+        if (ROOT / path).is_file():
+            ids[path] = git("hash-object", path)
+    return ids
+
+
+def require_disk(n_bytes, what):
+    """Stop before starting if the disk has no room.
+
+    Raises
+    ------
+    InputError
+        Saying how much is needed and how much is free.
+    """
+    free = shutil.disk_usage(ROOT).free
+    if free < n_bytes + SPARE_DISK:
+        raise InputError(
+            f"{what} needs {(n_bytes + SPARE_DISK) / 1e6:.0f} MB on disk and {free / 1e6:.0f} MB are free; make room"
+        )
+
+
+def n_workers():
+    """Return how many workers may share a stage's work: ``N_JOBS``, or the cores. It changes no byte."""
+    text = os.environ.get("N_JOBS") or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
+    if not text.isdigit() or int(text) < 1:
+        raise InputError(f"N_JOBS={text} is not allowed; expected a whole number, 1 or more")
+    return int(text)
+
+
+def stop_with_supervisor():
+    """End this process and its group when the process that ordered the run is gone, lest an orphan goes on writing."""
+    supervisor = os.environ.get("FACEPAIN_SUPERVISOR")
+    if supervisor is None:
+        return
+
+    def watch():
+        while True:
+            time.sleep(0.5)
+            try:
+                os.kill(int(supervisor), 0)
+            except ProcessLookupError:
+                os.killpg(0, 9)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -1,0 +1,1 @@
+"""Recompute results from their declarations and compare."""

@@ -1,0 +1,142 @@
+"""The study: its stages, what each cell reads and sees of the params, and what of it is participant level.
+
+To add a stage: its script ``code/<name>.py``, its entry here with the model of its table in the params, and that table
+in ``code/params.toml``. The Makefile, ``make status``, verify, explain, on-demand, crate, publish, the picture of the
+provenance and the report's sources follow from these entries.
+"""
+
+from facepain import params as tables
+from facepain.data.mask_expressions import definitions_used, mask_files
+from facepain.models.algorithms import ALGORITHMS
+from make_inputs import is_synthetic, make_inputs
+from provenance.declare import RECORD, Stage, Study
+
+PERMUTATIONS = {"n_permutations": "permutation.n"}
+BOOTSTRAPS = {"n_bootstraps": "bootstrap.n"}
+
+
+def list_masks(params):
+    return [(mask,) for mask in params["extract"]["masks"]]
+
+
+def list_models(params):
+    return [(mask, algorithm) for mask in params["extract"]["masks"] for algorithm in params["regress"]["algorithms"]]
+
+
+def read_masks(params, mask):
+    files = mask_files(mask, params["extract"]["mask_files"])
+    files += [params["extract"]["target_grid"]] if "target_grid" in params["extract"] else []
+    # A subdataset is read as a whole: what is committed of it here is its commit.
+    files = {"/".join(file.split("/")[:2]) if file.startswith("inputs/") else file for file in files}
+    return ("outputs/prep/trials.tsv", "inputs/contrasts", *sorted(files - {"inputs/contrasts"}))
+
+
+def read_signals(_params, mask, *_names):
+    folder = f"outputs/extract/{mask}"
+    # The last made first: where both are missing, the command that makes it makes the other too.
+    return (f"{folder}/signals.npy", f"{folder}/mask.nii.gz", "outputs/prep/trials.tsv")
+
+
+def read_results(params):
+    """Return what is shown: the folders of stages whose numbers the report gives, the records of all others."""
+    paths = []
+    for stage in STAGES:
+        folder = f"outputs/{stage.name}"
+        if stage.sources:
+            paths.append(folder)
+        elif not stage.shows:
+            paths += ["/".join((folder, *names, RECORD)) for names in stage.names(params)]
+    return tuple(paths)
+
+
+def see_extract(params, mask):
+    settings = {key: value for key, value in params["extract"].items() if key != "masks"}
+    return settings | {"mask_files": definitions_used(mask, settings["mask_files"])}
+
+
+def see_regress(params, _mask, algorithm):
+    own = {key: value for key, value in params["regress"].items() if key not in (*ALGORITHMS, "algorithms")}
+    target = {"seed": params["seed"], "target": params["prep"]["target"]}
+    return own | {"algorithm": params["regress"][algorithm]} | target
+
+
+def see_classify(params, _mask):
+    own = {key: value for key, value in params["classify"].items() if key != "masks"}
+    return own | {"seed": params["seed"]}
+
+
+def see_plot(params):
+    shown = {"masks": params["extract"]["masks"], "algorithms": params["regress"]["algorithms"]}
+    return params["plot"] | {"target": params["prep"]["target"]} | shown
+
+
+STAGES = (
+    Stage(
+        name="prep",
+        about="join scores and images, apply exclusions",
+        table=tables.Prep,
+        reads=lambda params: ("inputs/behavior", "inputs/contrasts"),
+        settings=lambda params: params["prep"],
+        private=("*",),
+        sources=("summary.tsv", "trials.tsv"),
+        colour="#009E73",
+    ),
+    Stage(
+        name="extract",
+        about="take the voxels of each mask out of the images",
+        arguments=("mask",),
+        names=list_masks,
+        table=tables.Extract,
+        reads=read_masks,
+        settings=see_extract,
+        private=("*",),
+        colour="#0072B2",
+    ),
+    Stage(
+        name="regress",
+        about="predict the score from the brain, for every mask and algorithm",
+        arguments=("mask", "algorithm"),
+        names=list_models,
+        table=tables.Regress,
+        reads=read_signals,
+        settings=see_regress,
+        options=PERMUTATIONS | BOOTSTRAPS,
+        private=("predictions.*", "split_fold-*"),
+        sources=(
+            *("metrics.tsv", "test_metrics.tsv", "permutation.tsv", "bootstrap.json"),
+            *("weights_average.nii.gz", "bootstrap_z.nii.gz"),
+        ),
+        colour="#D55E00",
+    ),
+    Stage(
+        name="classify",
+        about="tell the datasets apart",
+        arguments=("mask",),
+        names=lambda params: [(mask,) for mask in params["classify"]["masks"]],
+        table=tables.Classify,
+        reads=read_signals,
+        settings=see_classify,
+        options=PERMUTATIONS,
+        private=("predictions.*",),
+        sources=("metrics.tsv", "confusion.tsv", "permutation.tsv"),
+        colour="#CC79A7",
+    ),
+    Stage(
+        name="plot",
+        about="draw figures, tables and pages of the results that there are",
+        table=tables.Plot,
+        reads=read_results,
+        settings=see_plot,
+        folder="figures",
+        private=("participants/*",),
+        shows=True,
+    ),
+)
+
+STUDY = Study(
+    stages=STAGES,
+    load_params=lambda path: tables.load_params(path, STAGES),
+    machinery=("code/provenance/", "code/stages.py", "code/make_inputs.py", "code/facepain/params.py"),
+    rebuilt=is_synthetic,
+    rebuild=make_inputs,
+)

@@ -1,0 +1,301 @@
+"""One's own datasets in place of the synthetic ones: from wherever they lie, all or nothing, and back again."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+
+import nibabel
+import numpy as np
+import pytest
+from repositories import make_repository, run
+
+from files.outputs import read_table
+
+pytestmark = pytest.mark.slow
+AFFINE = np.diag([-18.0, 18, 18, 1]) + np.array([[0, 0, 0, 90], [0, 0, 0, -126], [0, 0, 0, -72], [0, 0, 0, 0]])
+SHAPE = (11, 13, 11)
+
+
+def write_study(folder, n_participants=12):
+    """Write a folder of images and, beside it, a table in which the score is the mean of the image."""
+    rng = np.random.default_rng(1)
+    images = folder / "my images"
+    images.mkdir(parents=True)
+    lines = ["participant_id,contrast,facs"]
+    for number in range(n_participants):
+        values = rng.normal(0, 1, SHAPE).astype(np.float32)
+        nibabel.save(nibabel.Nifti1Image(values, AFFINE), images / f"con é {number}.nii.gz")
+        lines.append(f"sub-{number:02d},con é {number}.nii.gz,{abs(values.mean()) * 100:.3f}")
+    (images / "spmT_0001.hdr").write_text("not wanted")
+    (folder / "scores.csv").write_text("\n".join(lines) + "\n")
+    return images, folder / "scores.csv"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    place = tmp_path_factory.mktemp("own")
+    images, table = write_study(place / "data")
+    return make_repository(place / "repository"), images, table
+
+
+@pytest.fixture
+def repository(made, tmp_path):
+    shutil.copytree(made[0], tmp_path / "repository", symlinks=True)
+    return tmp_path / "repository"
+
+
+@pytest.fixture
+def dataset(made, tmp_path):
+    """A DataLad dataset of the images and the table."""
+    folder = tmp_path / "dataset"
+    run(["datalad", "-l", "error", "create", str(folder)], tmp_path, **IDENTITY)
+    for path in made[1].glob("con*"):
+        shutil.copy(path, folder)
+    shutil.copy(made[2], folder)
+    run(["datalad", "-l", "error", "save", "-d", str(folder)], tmp_path, **IDENTITY)
+    return folder
+
+
+IDENTITY = {f"GIT_{role}_{part}": "x@y" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+
+
+def own(folder, check=True, **variables):
+    return run(["make", "own", *(f"{key}={value}" for key, value in variables.items())], folder, check)
+
+
+def describe(folder):
+    """Everything that a failed step must leave as it was."""
+    asked = (["status", "--porcelain"], ["branch", "--list"], ["rev-parse", "HEAD"], ["config", "--local", "--list"])
+    state = [run(["git", *arguments], folder).stdout for arguments in asked]
+    hook = (folder / ".git/hooks/pre-push").read_text()
+    inputs = sorted(path.name for path in (folder / "inputs").iterdir())
+    heads = [run(["git", "rev-parse", "HEAD"], folder / "inputs" / name).stdout for name in inputs]
+    return state, hook, inputs, heads
+
+
+def set_table(folder, name):
+    path = folder / "code/params.toml"
+    path.write_text(path.read_text().replace("inputs/behavior/trials.tsv", f"inputs/behavior/{name}", 1))
+    run(["git", "commit", "--quiet", "--all", "--message", "Name my table"], folder)
+
+
+def recorded(folder, name, key):
+    return run(["git", "config", "--file", ".gitmodules", f"submodule.inputs/{name}.{key}"], folder).stdout.strip()
+
+
+def test_a_plain_folder_is_used_where_it_lies_and_going_back_restores_the_rest(repository, made):
+    _, images, table = made
+    synthetic = describe(repository)
+    files = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in images.iterdir()}
+    own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*")
+    assert run(["git", "status", "--porcelain"], repository).stdout == ""
+    assert run(["git", "branch", "--show-current"], repository).stdout.strip() == "own-study"
+    found = sorted((repository / "inputs/contrasts").glob("[!.]*"))
+    assert [path.name for path in found] == sorted(path.name for path in images.glob("con*"))
+    # Known by checksum, and not one byte of it copied.
+    assert not any(path.exists() for path in found)
+    everything = (
+        run(["git", "log", "-p", "own-study"], repository).stdout
+        + run(["git", "log", "-p", "--all"], repository / "inputs/contrasts").stdout
+    )
+    assert str(images) not in everything
+
+    set_table(repository, "scores.csv")
+    said = run(["make", "check"], repository).stdout
+    assert "12 of 12 usable" in said and "100% of it lies in the images" in said
+    run(["make", "prep"], repository)
+    assert '"synthetic": false' in (repository / "outputs/prep/study.json").read_text()
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in images.iterdir()} == files
+
+    run(["make", "synthetic"], repository)
+    assert describe(repository)[2:] == synthetic[2:]
+    assert describe(repository)[0][2] == synthetic[0][2]
+    run(["git", "switch", "--quiet", "own-study"], repository)
+    run(["make", "inputs"], repository)
+    assert (repository / "inputs/behavior/scores.csv").read_text() == table.read_text()
+    assert run(["git", "status", "--porcelain"], repository).stdout == ""
+
+
+def test_a_branch_with_private_data_is_not_pushed_by_accident(repository, made, tmp_path):
+    own(repository, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    run(["git", "init", "--quiet", "--bare", str(tmp_path / "public")], tmp_path)
+    run(["git", "remote", "add", "public", str(tmp_path / "public")], repository)
+    done = run(["git", "push", "public", "own-study"], repository, check=False)
+    assert done.returncode != 0 and "not pushed: this commit records private data" in done.stdout
+    done = run(["datalad", "push", "--to", "public"], repository, check=False)
+    assert done.returncode != 0
+    assert "own-study" not in run(["git", "branch", "--list"], tmp_path / "public").stdout
+    run(["git", "push", "public", "main"], repository)
+
+
+def test_a_dataset_by_path_keeps_its_id_and_url(repository, dataset):
+    own(repository, CONTRASTS=dataset, BEHAVIOR=dataset)
+    id_ = run(["git", "config", "--file", ".datalad/config", "datalad.dataset.id"], dataset).stdout.strip()
+    assert recorded(repository, "contrasts", "datalad-id") == recorded(repository, "behavior", "datalad-id") == id_
+    assert recorded(repository, "contrasts", "url") == str(dataset)
+    set_table(repository, "scores.csv")
+    # The table belongs to the dataset of images too, and so do its images to that of tables.
+    said = run(["make", "prep"], repository).stdout
+    assert "12 of 12 trials are usable" in said
+
+
+def test_another_clone_fetches_the_recorded_datasets(repository, dataset, tmp_path):
+    own(repository, CONTRASTS=dataset, BEHAVIOR=dataset)
+    run(["git", "clone", "--quiet", "--branch", "own-study", str(repository), str(tmp_path / "clone")], tmp_path)
+    run(["make", "inputs"], tmp_path / "clone", **IDENTITY)
+    assert (tmp_path / "clone/inputs/contrasts/.git").exists()
+    assert run(["git", "status", "--porcelain"], tmp_path / "clone").stdout == ""
+
+
+def test_a_ria_store_is_a_source(repository, dataset, tmp_path):
+    url = f"ria+file://{tmp_path}/store"
+    run(
+        ["datalad", "-l", "error", "create-sibling-ria", "-s", "store", "--alias", "pain", "--new-store-ok", url],
+        dataset,
+    )
+    run(["datalad", "-l", "error", "push", "--to", "store"], dataset, **IDENTITY)
+    shutil.rmtree(make_writable(dataset))
+    own(repository, CONTRASTS=f"{url}#~pain", BEHAVIOR=f"{url}#~pain")
+    assert recorded(repository, "contrasts", "url") == f"{url}#~pain"
+    set_table(repository, "scores.csv")
+    assert "12 of 12 usable" in run(["make", "check"], repository).stdout
+    run(["git", "clone", "--quiet", "--branch", "own-study", str(repository), str(tmp_path / "clone")], tmp_path)
+    run(["make", "inputs"], tmp_path / "clone", **IDENTITY)
+    assert (tmp_path / "clone/inputs/contrasts/.git").exists()
+
+
+@pytest.mark.parametrize("url", ["ssh://somewhere{folder}", "somewhere:{folder}"])
+def test_a_bare_repository_behind_ssh_is_a_source(repository, dataset, tmp_path, url):
+    bare = tmp_path / "bare.git"
+    run(["git", "clone", "--quiet", "--bare", str(dataset), str(bare)], tmp_path)
+    run(["git", "annex", "init", "--quiet", "bare"], bare, **IDENTITY)
+    run(["git", "annex", "get", "--all", "--quiet"], bare, **IDENTITY)
+    # In place of a host: a command `ssh` that runs here what it is told to run there.
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "ssh").write_text(FAKE_SSH)
+    (tools / "ssh").chmod(0o755)
+    path = f"{tools}{os.pathsep}{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
+    source = url.format(folder=bare)
+    environment = {"PATH": path, "GIT_SSH": str(tools / "ssh")}
+    done = run(["make", "own", f"CONTRASTS={source}", f"BEHAVIOR={source}"], repository, False, **environment)
+    assert done.returncode == 0, done.stdout
+    assert recorded(repository, "contrasts", "url") == source
+    set_table(repository, "scores.csv")
+    done = run(["make", "check"], repository, False, **environment)
+    assert "12 of 12 usable" in done.stdout, done.stdout
+
+
+FAKE_SSH = """\
+#!/bin/sh
+while [ $# -gt 0 ]; do
+    case "$1" in
+        -o|-p|-i|-S|-l|-F|-O) [ "$1" = -O ] && exit 0; shift 2 ;;
+        -*) shift ;;
+        *) break ;;
+    esac
+done
+shift
+[ $# -eq 0 ] && exit 0
+exec sh -c "$*"
+"""
+
+
+def make_writable(folder):
+    for parent, _, _ in os.walk(folder):
+        os.chmod(parent, stat.S_IRWXU)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"CONTRASTS": "/no/such/folder"}, r"CONTRASTS=/no/such/folder: no such folder or file"),
+        ({"CONTRASTS": "{empty}"}, "holds no *.{hdr,img,nii,nii.gz,mat}; expected the contrasts"),
+        ({"CONTRASTS": "{images}", "BEHAVIOR": ""}, "BEHAVIOR= is missing"),
+        ({"CONTRASTS": "{images}", "ONLY": "beta*"}, "holds no beta*."),
+        ({"CONTRASTS": "{linked}"}, "is a link, one of 1 below"),
+        ({"CONTRASTS": "{here}/code"}, "lies in this repository; move it beside"),
+        ({"CONTRASTS": "{bare}"}, "has no commit; expected a dataset with files"),
+        ({"CONTRASTS": "ria+file:///no/store#~x"}, "ria+file:///no/store#~x cannot be cloned"),
+        ({"CONTRASTS": "file:///no/such/dataset"}, "cannot be cloned"),
+        ({"CONTRASTS": "{images}", "MASKS": "file:///no/such/dataset"}, "cannot be cloned"),
+    ],
+)
+def test_a_source_that_cannot_be_used_leaves_everything_as_it_was(made, tmp_path, variables, message):
+    folder, images, table = made
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked/con.nii.gz").symlink_to(next(images.glob("con*")))
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "bare")], check=True)
+    places = {name: tmp_path / name for name in ("empty", "linked", "bare")} | {"images": images, "here": folder}
+    chosen = {"BEHAVIOR": str(table)} | {key: value.format(**places) for key, value in variables.items()}
+    before = describe(folder)
+    done = own(folder, False, **chosen)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+    assert message in done.stdout
+    assert describe(folder) == before
+
+
+def test_a_failure_in_the_last_step_is_undone(repository, made):
+    hook = repository / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\necho no commits today >&2\nexit 1\n")
+    hook.chmod(0o755)
+    before = describe(repository)
+    done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    assert done.returncode != 0 and "no commits today" in done.stdout
+    assert describe(repository) == before
+
+
+def test_a_second_branch_is_not_made_over_the_first(repository, made):
+    own(repository, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    before = describe(repository)
+    done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    assert done.returncode != 0 and "there is a branch own-study already" in done.stdout
+    assert describe(repository) == before
+
+
+def test_changed_files_of_ones_own_are_noticed_and_taken_up(repository, made, tmp_path):
+    images, table = write_study(tmp_path / "mine")
+    own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*")
+    set_table(repository, "scores.csv")
+    changed = next(images.glob("con*"))
+    nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE), changed)
+    done = run(["make", "check"], repository, check=False)
+    assert done.returncode != 0 and "content has changed" in done.stdout and "`make own` records it" in done.stdout
+    assert "inputs/contrasts changed" in run(["make", "own"], repository).stdout
+    said = run(["make", "check"], repository).stdout
+    assert f"WARNING   inputs/contrasts/{changed.name}" in said and "constant inside the masks" in said
+
+
+def test_three_datasets_train_on_one_test_on_each_other_and_classify_among_all(repository, tmp_path):
+    images, table = write_study(tmp_path / "mine", 24)
+    header, *lines = table.read_text().splitlines()
+    lines = [f"{line},dataset-{1 + number // 8}" for number, line in enumerate(lines)]
+    table.write_text("\n".join([f"{header},dataset", *lines]) + "\n")
+    own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*")
+    set_table(repository, "scores.csv")
+    assert "tested on dataset-2, dataset-3" in run(["make", "check"], repository).stdout
+    for command in (
+        "prep",
+        "extract whole-brain",
+        "regress whole-brain ridge --n-permutations 9 --n-bootstraps 5",
+        "classify whole-brain",
+    ):
+        stage, *names = command.split()
+        run([sys.executable, f"code/{stage}.py", *names], repository)
+        run(["git", "add", "outputs"], repository)
+        run(["git", "commit", "--quiet", "--message", command], repository)
+    tests = read_table(repository / "outputs/regress/whole-brain/ridge/test_metrics.tsv")
+    assert tests["dataset"].tolist() == ["dataset-2", "dataset-3"] and tests["n_test"].tolist() == [8, 8]
+    confusion = read_table(repository / "outputs/classify/whole-brain/confusion.tsv")
+    assert set(confusion["observed"]) == {"dataset-1", "dataset-2", "dataset-3"}
+
+
+def test_unsaved_changes_in_a_dataset_are_not_moved_away(repository, made):
+    path = repository / "inputs/behavior/trials.tsv"
+    path.write_text(path.read_text() + "\n")
+    done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    assert done.returncode != 0 and "file(s) differ from the last commit: inputs/behavior" in done.stdout

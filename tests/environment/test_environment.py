@@ -1,0 +1,60 @@
+"""One environment, said twice: requirements.lock for pip, environment.yml for conda."""
+
+import re
+import sys
+from importlib import metadata
+
+import pytest
+from repositories import ROOT
+
+from errors import InputError
+from provenance.environment import python as environment
+from provenance.records.inputs import imported_modules, locked_versions, unconditional_pins
+
+LOCK = (ROOT / "requirements.lock").read_text()
+CONDA = (ROOT / "environment.yml").read_text()
+
+
+def test_conda_lists_the_versions_of_the_lock():
+    listed = dict(re.findall(r"^ +- ([A-Za-z0-9_.-]+)==(\S+)", CONDA, flags=re.MULTILINE))
+    assert len(listed) >= 10
+    locked = locked_versions(LOCK)
+    assert listed == {name: locked[name] for name in listed}
+
+
+def test_conda_lists_everything_that_the_project_imports():
+    imported = set()
+    for script in sorted((ROOT / "code").glob("*.py")):
+        imported |= imported_modules(f"code/{script.name}")[1]
+    direct = imported & set(locked_versions(LOCK))
+    assert direct
+    assert direct <= set(re.findall(r"^ +- ([A-Za-z0-9_.-]+)==", CONDA, flags=re.MULTILINE))
+
+
+def test_the_lock_has_a_hash_for_every_package_and_names_no_host():
+    blocks = re.split(r"^(?=[A-Za-z0-9_.-]+==)", LOCK, flags=re.MULTILINE)[1:]
+    assert len(blocks) > 30
+    assert all("--hash=sha256:" in block for block in blocks)
+    assert "://" not in LOCK and "index" not in LOCK.split("\n")[0]
+
+
+def test_the_running_environment_is_the_locked_one():
+    for name, version in unconditional_pins(LOCK).items():
+        assert metadata.version(name) == version
+    assert environment.is_ready()
+
+
+def test_an_environment_with_another_version_is_not_taken(monkeypatch):
+    monkeypatch.setattr(environment, "VENV", ROOT / "elsewhere")
+    monkeypatch.setattr(metadata, "version", lambda name: "0.0")
+    assert not environment.is_ready()
+
+
+def test_a_python_without_venv_names_the_mend(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "VENV", tmp_path / "venv")
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho no module named ensurepip >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    with pytest.raises(InputError, match="install its venv module .*python3-venv.*or use conda"):
+        environment.make_environment()

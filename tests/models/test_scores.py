@@ -1,0 +1,66 @@
+import numpy as np
+import pytest
+from scipy.stats import pearsonr
+from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+
+from facepain.models.scores import pearson_r, r2, score_predictions
+
+
+def test_columns_equal_sklearn_and_scipy(rng):
+    y_true, y_pred = rng.normal(5, 3, size=(2, 30, 7))
+    for column in range(7):
+        pair = y_true[:, column], y_pred[:, column]
+        assert r2(y_true, y_pred)[column] == pytest.approx(r2_score(*pair), abs=1e-12)
+        assert pearson_r(y_true, y_pred)[column] == pytest.approx(pearsonr(*pair)[0], abs=1e-12)
+        assert r2(*pair) == pytest.approx(r2_score(*pair), abs=1e-12)
+        assert pearson_r(*pair) == pytest.approx(pearsonr(*pair)[0], abs=1e-12)
+
+
+def test_constant_scores_follow_r2_score():
+    zeros, guess = np.zeros(5), np.array([0.0, 0, 0, 0, 1])
+    assert r2(zeros, zeros) == r2_score(zeros, zeros) == 1
+    assert r2(zeros, guess) == r2_score(zeros, guess) == 0
+    np.testing.assert_array_equal(r2(np.column_stack([zeros, zeros]), np.column_stack([zeros, guess])), [1, 0])
+
+
+def test_constant_score_without_exact_mean_gives_no_huge_value():
+    assert r2(np.full(15, 0.1), np.linspace(0, 1, 15)) == 0
+    assert pearson_r(np.full(15, 0.1), np.linspace(0, 1, 15)) == 0
+
+
+def test_constant_predictions_correlate_0(rng):
+    y_true = rng.normal(size=(20, 2))
+    y_pred = np.column_stack([np.full(20, 1 / 3), y_true[:, 1]])
+    np.testing.assert_allclose(pearson_r(y_true, y_pred), [0, 1], atol=1e-12)
+
+
+def test_one_trial_has_no_score():
+    assert np.isnan(r2([1.0], [1.0]))
+    assert np.isnan(pearson_r(np.ones((1, 3)), np.ones((1, 3)))).all()
+
+
+def test_row_of_metrics_by_hand():
+    groups = ["a", "a", "b", "b", "c", "c"]
+    y_true = np.array([1.0, 3, 5, 9, 0, 0])
+    y_pred = np.array([2.0, 3, 5, 6, 1, 3])
+    row = score_predictions(y_true, y_pred, groups, baseline=4.0)
+    assert row["mae"] == mean_absolute_error(y_true, y_pred)
+    assert row["mse"] == mean_squared_error(y_true, y_pred)
+    assert row["rmse"] == pytest.approx(row["mse"] ** 0.5)
+    # Participant c does not vary and is left out.
+    assert row["r2_within"] == pytest.approx(r2_score([-1, 1, -2, 2], [-0.5, 0.5, -0.5, 0.5]))
+    assert row["r2_between"] == pytest.approx(r2_score([2, 7, 0], [2.5, 5.5, 2]))
+    assert row["r2_baseline"] == pytest.approx(r2_score(y_true, np.full(6, 4.0)))
+
+
+def test_predicting_participant_means_explains_nothing_within():
+    groups = np.repeat(["a", "b"], 3)
+    y_true = np.array([1.0, 2, 3, 7, 8, 9])
+    row = score_predictions(y_true, np.repeat([2.0, 8.0], 3), groups, y_true.mean())
+    assert (row["r2_within"], row["r2_between"], row["r2_baseline"]) == (0, 1, 0)
+
+
+def test_undefined_scores_are_nan():
+    row = score_predictions([0.0, 0, 0], [1.0, 2, 3], ["a", "a", "a"], 0.0)
+    assert np.isnan(row["r2_within"])
+    assert np.isnan(row["r2_between"])

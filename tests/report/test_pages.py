@@ -1,0 +1,370 @@
+"""The pages, the notebook and the report: opened in a real browser, offline, the same bytes every time."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import plotly.graph_objects
+import pytest
+from PIL import Image
+from planted_results import ALGORITHMS, MASKS, draw_trials, write_results
+from repositories import ROOT
+
+from facepain.report.pages.charts import prediction_charts, score_charts
+from facepain.report.pages.document import Grid, Heading, Items, Picture, Text, parse_grid, to_html, to_markdown
+from facepain.report.pages.findings import describe_findings, describe_limits
+from facepain.report.pages.methods import describe_methods
+from facepain.report.pages.notebook import execute
+from facepain.report.pages.records import shared_settings
+from facepain.report.pages.report import describe_sources
+from facepain.report.pages.shell import embed_json
+from facepain.report.pages.site import write_site
+from facepain.results.load import load_results
+from facepain.results.tables import cross_validation_markdown, other_datasets_markdown
+from files.outputs import OutputFolder
+
+SHOWN = {"mask": "whole-brain", "algorithm": "lasso", "percentile": 99.0}
+SETTINGS = {
+    "algorithm": {"alpha": 1.0, "C": 1.0, "epsilon": 0.1},
+    "bootstrap": {"fdr": 0.05, "n": 10, "unit": "participant"},
+    "cross_validation": {"n_folds": 2, "scheme": "group-shuffle", "test_size": 0.3},
+    "permutation": {"n": 20},
+    "seed": 42,
+    "standardize": "image",
+    "target": "facs",
+    "train_dataset": "dataset-1",
+    "transform": "raw",
+    "variance": 0.8,
+}
+MADE_FROM = {"data": {"inputs/behavior": "c0ffee" * 6}, "packages": {"numpy": "2.4.6"}}
+PAGES = (
+    "report.html",
+    "scores.html",
+    "weights-slices.html",
+    "weights-surface.html",
+    "participants/predictions.html",
+    "participants/index.html",
+)
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A made-up study and everything that is written of it."""
+    return write_all(tmp_path_factory.mktemp("finished"))
+
+
+def write_all(folder, n_participants=(12, 5), **choices):
+    """Make up results below a folder and write what is to be read of them beside, as the stage does."""
+    rng = np.random.default_rng(5)
+    trials = draw_trials(rng, n_participants, constant=choices.pop("constant", None))
+    results = write_results(folder, trials, rng, **choices)
+    for cell in [("prep",), *(("regress", *names) for names in results.regressions)]:
+        record = {"command": " ".join(("python", f"code/{cell[0]}.py", *cell[1:])), "settings": SETTINGS, **MADE_FROM}
+        Path(folder, "outputs", *cell, "inputs.json").write_text(json.dumps(record))
+    outputs = OutputFolder(folder / "partial")
+    outputs.write_text("table-1.md", cross_validation_markdown(results))
+    outputs.write_text("table-2.md", other_datasets_markdown(results))
+    words = {"figures": {}, "skipped": {"datasets": "one dataset only"}}
+    for name in ("r2", "paradigm", "provenance", "participants/scores"):
+        Image.linear_gradient("L").resize((1600, 800)).save(outputs.path(f"{name}.png"))
+        outputs.write_text(f"{name}.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
+        words["figures"][name] = {
+            "title": f"Title of {name}",
+            "caption": "A caption, p < 0.05.",
+            "alt": f"Alternative of {name}",
+        }
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        write_site(results, SHOWN, words, {"outputs/prep/summary.tsv": "ab12" * 10}, outputs)
+    finally:
+        os.chdir(before)
+    outputs.publish(folder / "figures")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here (`apt-get install chromium`): pages were not opened")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def visit(browser, finished):
+    """Open a page from its folder; what it asked of other places and what it complained about fails the test."""
+    contexts, wrong = [], []
+
+    def open_page(name, width=1200, scheme="light"):
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme))
+        page = contexts[-1].new_page()
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("requestfailed", lambda request: wrong.append(f"not found: {request.url}"))
+        page.on(
+            "request",
+            lambda request: None if request.url.startswith(("file:", "data:", "blob:")) else wrong.append(request.url),
+        )
+        page.goto((finished / "figures" / name).as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
+def test_every_page_opens_says_synthetic_and_fits_the_screen(visit, name, width, scheme):
+    page = visit(name, width, scheme)
+    assert "Synthetic data" in page.inner_text("main")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 26)"
+    assert dark == (scheme == "dark")
+    assert page.evaluate("[...document.images].filter(image => !image.complete || !image.naturalWidth).length") == 0
+
+
+@pytest.mark.slow
+def test_scores_can_be_chosen_and_hidden(visit):
+    page = visit("scores.html")
+    shown = page.locator("#chart .scatterlayer .trace")
+    shown.first.wait_for()
+    before = shown.count()
+    page.locator("#chart .legendtoggle").nth(1).click()
+    page.wait_for_function(
+        "before => document.querySelectorAll('#chart .scatterlayer .trace').length < before", arg=before
+    )
+    page.select_option("#choose-0", "mae|none")
+    page.wait_for_function("document.querySelector('#chart .ytitle').textContent.includes('mean absolute error')")
+
+
+@pytest.mark.slow
+def test_a_trial_is_named_under_the_pointer(visit):
+    page = visit("participants/predictions.html")
+    page.select_option("#choose-2", "cross-validation")
+    page.locator("#chart .scatterlayer .point").first.wait_for()
+    page.evaluate("Plotly.Fx.hover('chart', [{curveNumber: 0, pointNumber: 1}])")
+    told = page.locator("#chart .hoverlayer").text_content()
+    assert re.search(r"sub-1\d\d.*run \d, trial \d.*observed.*predicted", told)
+
+
+@pytest.mark.slow
+def test_the_map_can_be_cut_and_turned(visit):
+    page = visit("weights-slices.html")
+    canvas = page.locator("canvas").first
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    canvas.click(position={"x": 100, "y": 150})
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != before
+    before = canvas.evaluate("canvas => canvas.toDataURL()")
+    page.locator("input[type=range]").fill("10")
+    assert canvas.evaluate("canvas => canvas.toDataURL()") != before
+    page = visit("weights-surface.html")
+    page.wait_for_function(
+        "document.getElementById('surface-plot').data?.length === 2"
+    )  # the surface and the colour bar
+    page.select_option("#select-hemisphere", "right")
+    page.select_option("#select-view", "top")
+    page.wait_for_function("document.getElementById('surface-plot').layout.scene.camera.eye.z > 1")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_refer_to_files_that_exist_and_to_nothing_outside(finished, name):
+    path = finished / "figures" / name
+    html = re.sub(r"<script>.*?</script>", "", path.read_text(), flags=re.DOTALL)
+    targets = [
+        target for target in re.findall(r'(?:src|href)="([^"]+)"', html) if not target.startswith(("data:", "#"))
+    ]
+    assert targets
+    assert [target for target in targets if not (path.parent / target).is_file()] == []
+    assert path.read_text().count("plotly.js v") == 0  # one shared copy
+
+
+def test_the_report_holds_its_pictures_with_alternative_texts(finished):
+    html = (finished / "figures/report.html").read_text()
+    assert html.count('src="data:image/png;base64,') == 3
+    assert 'alt="Alternative of r2"' in html
+    assert "p &lt; 0.05" in html
+    assert "participants/scores.png" not in html
+    markdown = (finished / "figures/report.md").read_text()
+    assert "![Alternative of r2](r2.png)" in markdown
+    links = re.findall(r"\]\(([^)]+)\)", markdown)
+    assert [link for link in links if not (finished / "figures" / link).is_file()] == []
+    assert markdown.index("Synthetic data") < markdown.index("What was asked")
+    assert markdown.count("provenance.png") == 1
+    assert markdown.index("## Where every number comes from") < markdown.index("provenance.png")
+
+
+def test_report_and_notebook_name_no_participant_and_no_folder_of_this_machine(finished):
+    for name in ("report.html", "report.md", "notebook.ipynb", "scores.html"):
+        text = (finished / "figures" / name).read_text()
+        assert not re.search(r"\bsub-\d", text)
+        assert str(finished) not in text
+        assert str(Path.home()) not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
+
+
+@pytest.mark.slow
+def test_the_notebook_was_executed_and_executes_again(finished):
+    written = nbformat.read(finished / "figures/notebook.ipynb", as_version=4)
+    assert [cell.id for cell in written.cells] == [f"cell-{number:02d}" for number in range(1, len(written.cells) + 1)]
+    code = [cell for cell in written.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    images = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
+    assert len(images) == 2
+    assert (
+        nbformat.writes(execute(nbformat.from_dict(written), finished), indent=1) + "\n"
+        == (finished / "figures/notebook.ipynb").read_text()
+    )
+
+
+@pytest.mark.slow
+def test_the_same_bytes_in_another_folder_zone_and_locale(finished, tmp_path):
+    elsewhere = tmp_path / "another folder"
+    write = f"import sys; sys.path[:0] = {[str(ROOT / 'tests/shared'), str(ROOT / 'code')]!r}; "
+    write += f"from pathlib import Path; from test_pages import write_all; write_all(Path({str(elsewhere)!r}))"
+    changed = {
+        "TZ": "Asia/Tokyo",
+        "LC_ALL": "C",
+        "HOME": str(tmp_path),
+        "PYTHONHASHSEED": "7",
+        "OPENBLAS_NUM_THREADS": "2",
+    }
+    subprocess.run([sys.executable, "-c", write], check=True, env=os.environ | changed, cwd=tmp_path)
+    names = sorted(
+        path.relative_to(finished / "figures") for path in (finished / "figures").rglob("*") if path.is_file()
+    )
+    assert Path("notebook.ipynb") in names
+    assert [
+        name
+        for name in names
+        if (finished / "figures" / name).read_bytes() != (elsewhere / "figures" / name).read_bytes()
+    ] == []
+
+
+@pytest.mark.slow
+def test_one_dataset_of_three_participants_gets_its_pages_and_a_line_why_not(tmp_path):
+    write_all(tmp_path, n_participants=(3,))
+    report = (tmp_path / "figures/report.md").read_text()
+    assert "No model could be tested on another dataset: the study has one." in report
+    assert "The study has one dataset: no classifier of datasets was run." in report
+    assert "`datasets`: one dataset only." in report
+    assert '"whole-brain|lasso|test"' not in (tmp_path / "figures/participants/predictions.html").read_text()
+    assert (tmp_path / "figures/notebook.ipynb").exists()
+
+
+@pytest.mark.slow
+def test_a_constant_target_and_weights_of_zero_are_told(tmp_path):
+    write_all(tmp_path, n_participants=(4, 3), constant=2.0, skill=0, weights=0, z=0)
+    assert "All weights of this map are 0" in (tmp_path / "figures/weights-slices.html").read_text()
+    assert "NaN" not in (tmp_path / "figures/scores.html").read_text()
+    assert (tmp_path / "figures/notebook.ipynb").exists()
+
+
+def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
+    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
+    for charts in (score_charts(results), prediction_charts(results)):
+        for chart in charts.values():
+            plotly.graph_objects.Figure(chart)  # raises at a property that plotly does not know
+    chart = score_charts(results)["r2", "within"]
+    dots = [
+        trace
+        for trace in chart["data"]
+        if trace.get("legendgroup") in ("Lasso", "Ridge", "SVR") and trace["type"] == "scatter"
+    ]
+    folds = [y for trace in dots for y in trace["y"]]
+    written = [y for cell in results.regressions.values() for y in cell.folds["r2"]]
+    assert sorted(folds) == sorted(written)
+    charts = prediction_charts(results)
+    assert set(charts) == {
+        (mask, algorithm, kind) for mask in MASKS for algorithm in ALGORITHMS for kind in ("cross-validation", "test")
+    }
+    points = [y for trace in charts["M1", "svr", "test"]["data"] if trace["mode"] == "markers" for y in trace["y"]]
+    assert sorted(points) == sorted(results.trials.query("dataset == 'dataset-2'")["facs"])
+
+
+def test_methods_follow_the_settings_that_were_used(finished):
+    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
+    records = {f"regress {mask} {algorithm}": {"settings": SETTINGS} for mask in MASKS for algorithm in ALGORITHMS}
+    told = to_markdown("", describe_methods(results, records))
+    assert "more than 80 % of the variance" in told
+    assert "2 random splits in which 30 % of the participants were held out" in told
+    assert "not all rest on the same settings" not in told
+    other = json.loads(json.dumps(SETTINGS)) | {"variance": 0.9}
+    records["regress M1 svr"] = {"settings": other}
+    assert "`variance`: " in to_markdown("", describe_methods(results, records))
+    shared, different = shared_settings(records)
+    assert different == {"variance": {name: 0.9 if name == "regress M1 svr" else 0.8 for name in records}}
+    assert shared["cross_validation.n_folds"] == 2
+
+
+def test_findings_put_the_unfavourable_first_and_real_data_are_not_called_synthetic(finished):
+    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
+    assert describe_findings(results)[0].startswith("On dataset-2, of which no model had seen a trial, R\u00b2 was")
+    assert "synthetic" in describe_limits(results)[0]
+    assert not any("synthetic" in text for text in describe_limits(replace(results, synthetic=False)))
+
+
+def test_every_file_is_named_with_its_object_or_as_not_committed(finished):
+    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
+    grid = next(
+        block
+        for block in describe_sources(results, {}, {"outputs/regress/M1/svr/metrics.tsv": "f00d" * 10})
+        if isinstance(block, Grid)
+    )
+    objects = {row[0]: row[1] for row in grid.rows}
+    assert objects["`outputs/regress/M1/svr/metrics.tsv`"] == "`f00df00df00d`"
+    assert objects["`outputs/regress/M1/lasso/metrics.tsv`"] == "not committed"
+
+
+def test_a_document_says_the_same_in_both_forms():
+    picture = Picture("r2", "R2", "It is <low>.", 'a "b"')
+    blocks = [
+        Heading("A & B"),
+        Text("see [c](d.html), `e` and **f**"),
+        Items(("g", "h")),
+        Grid(("i",), (("1 | 2",),)),
+        picture,
+    ]
+    assert to_html(blocks, lambda name: f"{name}.x") == (
+        '<h2 id="a-b">A &amp; B</h2>\n<p>see <a href="d.html">c</a>, <code>e</code> and <strong>f</strong></p>\n'
+        '<ul><li>g</li><li>h</li></ul>\n<div class="scroll" tabindex="0"><table><thead><tr>'
+        '<th scope="col">i</th></tr></thead>'
+        "<tbody><tr><td>1 | 2</td></tr></tbody></table></div>\n"
+        '<figure id="r2"><div class="card"><img src="r2.x" alt="a &#34;b&#34;"></div><figcaption>'
+        "<strong>R2.</strong> It is &lt;low&gt;. "
+        '<a href="r2.png">PNG, 300 dpi</a>, <a href="r2.svg">SVG</a></figcaption></figure>'
+    )
+    markdown = to_markdown("T", blocks)
+    assert "| i |\n| --- |\n| 1 \\| 2 |" in markdown
+    assert '![a "b"](r2.png)' in markdown
+
+
+def test_tables_are_read_back_from_markdown():
+    blocks = parse_grid("### Table 9\n\n| a | b |\n| --- | --- |\n| 1 | n/a |\n\nA note.\n")
+    assert blocks == [Heading("Table 9", 3), Grid(("a", "b"), (("1", "n/a"),)), Text("A note.")]
+
+
+def test_embedded_json_cannot_end_its_script():
+    assert embed_json({"name": "</script><b>"}) == '{"name":"\\u003c/script>\\u003cb>"}'

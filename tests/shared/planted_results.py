@@ -1,0 +1,155 @@
+"""Results of a small made-up study, written as the stages write them, for the tests of what shows them."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from types import SimpleNamespace
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from facepain.data.summary import summarize
+from facepain.inference.permutation import applicable_schemes, summarize_null, tests_table
+from facepain.models.classification import METRIC_COLUMNS as CLASSIFIER_COLUMNS
+from facepain.models.classification import FoldPrediction, confusion_table
+from facepain.models.classification import fold_metrics as classifier_metrics
+from facepain.models.folds import make_folds
+from facepain.models.score_tables import METRIC_COLUMNS, fold_metrics, metrics_on_other_datasets, predictions_table
+from facepain.results.load import load_results
+from files.outputs import OutputFolder, unmask
+
+MASKS, ALGORITHMS = ["whole-brain", "M1"], ["lasso", "ridge", "svr"]
+GRID_MM = 12
+
+
+def draw_trials(rng, n_participants=(12, 5), n_trials=4, constant=None):
+    """Make trials of one dataset for each number of participants; about half of the scores are exact zeros."""
+    rows = []
+    for dataset, count in enumerate(n_participants, 1):
+        for person in range(count):
+            for trial in range(n_trials):
+                score = max(0.0, round(float(rng.normal(person, 5)), 1)) if constant is None else constant
+                rows.append((f"sub-{dataset}{person:02d}", f"dataset-{dataset}", 1 + trial // 2, trial + 1, score))
+    return pd.DataFrame(rows, columns=["participant_id", "dataset", "run", "trial", "facs"])
+
+
+def write_results(root, trials, rng, **choices):
+    """Write outputs/ of a study with these trials and read it back.
+
+    Parameters
+    ----------
+    root : Path
+    trials : DataFrame
+    rng : Generator
+    choices : dict
+        ``synthetic`` (default True), ``skill`` (0 makes predictions constant), ``weights``
+        and ``z`` (0 makes maps empty).
+    """
+    outputs = root / "outputs"
+    prep = OutputFolder(root / "partial")
+    prep.write_table("trials.tsv", trials, dict.fromkeys(trials, ""))
+    people = trials.groupby("participant_id").first().reset_index()
+    people = people.assign(age=rng.integers(18, 54, len(people)), sex="F")
+    summary = summarize(trials.assign(excluded=""), people, "facs")
+    prep.write_table("summary.tsv", summary, dict.fromkeys(summary, ""))
+    prep.write_json("study.json", {"synthetic": choices.get("synthetic", True), "target": "facs"})
+    prep.publish(outputs / "prep")
+    for mask in MASKS:
+        for algorithm in ALGORITHMS:
+            write_regression(outputs / "regress" / mask / algorithm, trials, rng, choices)
+    if trials["dataset"].nunique() > 1:
+        write_classifier(outputs / "classify" / MASKS[0], trials, rng)
+    write_records(outputs)
+    return load_results(outputs, MASKS, ALGORITHMS, "facs")
+
+
+def write_records(outputs, algorithms=ALGORITHMS, masks=MASKS):
+    """Write what every result was made from, and ``extract`` with nothing but that."""
+    trials, images, tables = "outputs/prep/trials.tsv", {"inputs/contrasts": "c" * 40}, {"inputs/behavior": "b" * 40}
+    data = {("prep",): images | tables}
+    for mask in masks:
+        signals = {f"outputs/extract/{mask}/{name}": "5" * 40 for name in ("mask.nii.gz", "signals.npy")}
+        data["extract", mask] = images | {"inputs/masks": "a" * 40, trials: "7" * 40}
+        data |= {("regress", mask, algorithm): signals | {trials: "7" * 40} for algorithm in algorithms}
+        if (outputs / "classify" / mask).exists():
+            data["classify", mask] = signals | {trials: "7" * 40}
+    for cell, read in data.items():
+        folder = Path(outputs, *cell)
+        folder.mkdir(parents=True, exist_ok=True)
+        command = " ".join(("python", f"code/{cell[0]}.py", *cell[1:]))
+        record = {"command": command, "data": read, "packages": {}, "settings": {}}
+        (folder / "inputs.json").write_text(json.dumps(record))
+
+
+def write_regression(folder, trials, rng, choices):
+    """Write one cell with predictions that hold some of the score."""
+    skill, y, groups = choices.get("skill", 0.5), trials["facs"].to_numpy(), trials["participant_id"].to_numpy()
+    train_rows = np.flatnonzero(trials["dataset"] == "dataset-1")
+    guess = skill * y + bool(skill) * rng.normal(0, 1, len(y)) + 2
+    fits = [
+        SimpleNamespace(train_idx=train, test_idx=test, y_pred=guess[train_rows][test], n_components=3,
+                        y_train_mean=y[train_rows][train].mean())
+        for train, test in make_folds(groups[train_rows], n_folds=3)
+    ]  # fmt: skip
+    metrics = fold_metrics(fits, y[train_rows], groups[train_rows])
+    final = SimpleNamespace(train_idx=train_rows, n_components=3, y_train_mean=y[train_rows].mean())
+    others = {
+        name: np.flatnonzero(trials["dataset"] == name) for name in sorted(set(trials["dataset"]) - {"dataset-1"})
+    }
+    predicted = {name: (rows, guess[rows]) for name, rows in others.items()}
+    tests = [
+        summarize_null(scheme, metric, metrics.set_index("fold").loc["mean", metric], rng.normal(-0.1, 0.2, 50))
+        for scheme in applicable_schemes(groups[train_rows])
+        for metric in ("r2", "pearson_r")
+    ]
+
+    out = OutputFolder(folder.parent / "partial")
+    out.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
+    out.write_table("test_metrics.tsv", metrics_on_other_datasets(predicted, final, y, groups), METRIC_COLUMNS)
+    predictions = predictions_table(fits, train_rows, predicted, y, groups)
+    out.write_table("predictions.tsv", predictions, dict.fromkeys(predictions, ""))
+    table = tests_table(tests)
+    out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
+    out.write_json("permutation.json", {"entries": [asdict(test) for test in tests]})
+    mask_img = brain_mask()
+    n_voxels = int(np.asarray(mask_img.dataobj).sum())
+    weights = choices.get("weights", 1) * rng.normal(0, 0.01, n_voxels)
+    z = choices.get("z", 1) * rng.normal(0, 3, n_voxels)
+    out.write_map("weights_average.nii.gz", weights, mask_img)
+    out.write_map("bootstrap_z.nii.gz", z, mask_img)
+    out.write_arrays("model.npz", weights=weights.astype(np.float32))
+    out.write_json("model.json", {"transform": "raw", "standardize": "image"})
+    threshold = {"z": 4.0 if np.abs(z).max() > 4 else None, "n_voxels": 0}
+    out.write_json("bootstrap.json", {"n": 20, "unit": "participant", "fdr": 0.05, "thresholds": {"fdr": threshold}})
+    out.publish(folder)
+
+
+def write_classifier(folder, trials, rng):
+    """Write a classifier that is right four times in five."""
+    labels, groups = trials["dataset"].to_numpy(), trials["participant_id"].to_numpy()
+    predictions = []
+    for train, test in make_folds(groups, n_folds=3):
+        decision = np.where(labels[test] == "dataset-2", 1.0, -1.0) * np.where(rng.random(len(test)) < 0.8, 1, -1)
+        told = np.where(decision > 0, "dataset-2", "dataset-1")
+        predictions.append(FoldPrediction(train, test, told, decision))
+    test = summarize_null("participant", "balanced_accuracy", 0.8, rng.uniform(0.3, 0.7, 50))
+    out = OutputFolder(folder.parent / "partial")
+    out.write_table("metrics.tsv", classifier_metrics(predictions, labels), CLASSIFIER_COLUMNS)
+    confusion = confusion_table(predictions, labels)
+    out.write_table("confusion.tsv", confusion, dict.fromkeys(confusion, ""))
+    table = tests_table([test])
+    out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
+    out.publish(folder)
+
+
+def brain_mask():
+    """Return an ellipsoid of the size of a brain on a coarse MNI grid."""
+    affine = np.diag([GRID_MM, GRID_MM, GRID_MM, 1.0])
+    affine[:3, 3] = (-90, -126, -72)
+    shape = (16, 19, 16)
+    centre = nibabel.affines.apply_affine(affine, np.moveaxis(np.indices(shape), 0, -1)) - (0, -18, 10)
+    inside = (centre / (70, 85, 65)) ** 2
+    return unmask(
+        np.ones(int((inside.sum(-1) < 1).sum())), nibabel.Nifti1Image((inside.sum(-1) < 1).astype("u1"), affine)
+    )

@@ -1,0 +1,59 @@
+"""Real repositories for tests: this project's files in a folder of their own, with a small synthetic study."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Run in the background, the tests would hand an ignored Ctrl-C on to the commands that they interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run(command, folder, check=True, **variables):
+    """Run a command as a user would in a folder; return what it printed, both streams together."""
+    # What an outer make exports would steer an inner one.
+    inherited = {key: value for key, value in os.environ.items() if key not in OF_AN_OUTER_MAKE}
+    environment = inherited | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | variables
+    done = subprocess.run(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    if check and done.returncode:
+        raise AssertionError(f"{command} failed with {done.returncode}:\n{done.stdout}")
+    return done
+
+
+OF_AN_OUTER_MAKE = (
+    *("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "CELL"),
+    *("RESULT", "SINCE", "TO", "PRIVATE", "CONTRASTS", "BEHAVIOR", "MASKS", "ONLY"),
+)
+SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
+
+
+def make_repository(folder, design="small"):
+    """Make a repository with this one's files and no results, and the inputs of a small synthetic study.
+
+    The files are those of the working tree, so that a test speaks of the code at hand; they are committed there.
+    """
+    run(["git", "init", "--quiet", "--initial-branch", "main", str(folder)], ROOT)
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], ROOT).stdout.split("\0")
+    for name in filter(None, listed):
+        source, target = ROOT / name, folder / name
+        if source.is_file() and not name.startswith(("outputs/", "figures/", "inputs/")):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source, target)
+    run(["git", "config", "user.name", "A tester"], folder)
+    run(["git", "config", "user.email", "tester@example.invalid"], folder)
+    run(["git", "add", "--all"], folder)
+    run(["git", "commit", "--quiet", "--allow-empty", "--message", "Start over with no result"], folder)
+    if design:
+        run([sys.executable, "code/study.py", "setup"], folder)
+        run(["git", "config", "--file", ".gitmodules", "submodule.inputs/contrasts.facepain-design", design], folder)
+        run([sys.executable, "code/make_inputs.py"], folder)
+        run(["git", "add", ".gitmodules", "inputs/contrasts", "inputs/behavior", "inputs/masks"], folder)
+        run(["git", "commit", "--quiet", "--message", "Pin a small synthetic study"], folder)
+    return folder

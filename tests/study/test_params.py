@@ -1,0 +1,90 @@
+"""The params file: every unknown key and bad value is named."""
+
+import pytest
+
+from errors import InputError
+from provenance.declare import Options
+from provenance.repository import ROOT
+from stages import STUDY
+
+PARAMS = ROOT / "code" / "params.toml"
+
+
+@pytest.fixture
+def edited(tmp_path):
+    def edited(old, new):
+        text = PARAMS.read_text()
+        assert text.count(old) >= 1
+        path = tmp_path / "params.toml"
+        path.write_text(text.replace(old, new, 1))
+        return path
+
+    return edited
+
+
+def test_the_projects_own_params_are_valid_and_give_one_cell_for_each_combination():
+    names = [cell.name for cell in STUDY.cells()]
+    assert len(names) == 1 + 3 + 9 + 1 + 1
+    assert names[0] == "prep" and names[-1] == "plot"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("seed = 42", "sed = 42", "unknown key sed; expected one of"),
+        ("alpha = 1.0", "alhpa = 1.0", "unknown key regress.lasso.alhpa"),
+        ("alpha = 1.0", "alpha = 0.0", "regress.lasso.alpha = 0.0 is not allowed; it should be greater than 0"),
+        ("alpha = 1.0", "alpha = true", "regress.lasso.alpha = True is not allowed"),
+        ("alpha = 1.0", "alpha = nan", "regress.lasso.alpha = nan is not allowed"),
+        (
+            "variance = 0.8",
+            "variance = 80",
+            "regress.variance = 80 is not allowed; it should be less than 1",
+        ),
+        (
+            'scheme = "group-shuffle"',
+            'scheme = "shuffle"',
+            "cross_validation.scheme = 'shuffle' is not allowed; it should be 'group-shuffle', 'group-kfold' or 'lopo'",
+        ),
+        ("n_folds = 5", "n_folds = 1", "n_folds = 1 is not allowed; it should be greater than or equal to 2"),
+        ('["lasso", "ridge", "svr"]', '["lasso", "lasso"]', "regress.algorithms = .* should be a list of different names"),
+        ('M1 = "inputs/masks/M1.nii.gz"', "", 'extract.masks names "M1", which has no file under'),
+        (
+            'masks = ["whole-brain"]',
+            'masks = ["cortex"]',
+            'classify.masks names "cortex"; expected one of extract.masks',
+        ),
+        ("n = 5000", "", "regress.permutation.n is missing"),
+        ("seed = 42", "seed = ", "not valid TOML"),
+    ],
+)
+def test_a_mistake_is_named(edited, old, new, message):
+    with pytest.raises(InputError, match=message):
+        STUDY.load_params(edited(old, new))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(InputError, match="no such file; PARAMS names a params file"):
+        STUDY.load_params(tmp_path / "none.toml")
+
+
+def test_a_cell_sees_only_the_settings_that_it_uses(edited):
+    before = {cell.name: cell.settings for cell in STUDY.cells()}
+    after = {
+        cell.name: cell.settings for cell in STUDY.cells(Options(str(edited("alpha = 1.0", "alpha = 2.0"))))
+    }
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {f"regress {mask} lasso" for mask in ("whole-brain", "M1", "without-M1")}
+
+
+def test_options_stand_in_the_command_and_the_settings_of_the_cells_they_concern():
+    options = Options(values={"n_permutations": 9, "n_bootstraps": 8})
+    cell = STUDY.cell(options, "regress", "M1", "svr")
+    assert cell.command == "python code/regress.py M1 svr --n-permutations 9 --n-bootstraps 8"
+    assert (cell.settings["permutation"]["n"], cell.settings["bootstrap"]["n"]) == (9, 8)
+    assert STUDY.cell(options, "extract", "M1").command == "python code/extract.py M1"
+
+
+def test_an_unknown_mask_is_named():
+    with pytest.raises(InputError, match='regress M2 lasso: the mask "M2" is unknown; expected one of whole-brain'):
+        STUDY.cell(Options(), "regress", "M2", "lasso")
