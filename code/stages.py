@@ -128,6 +128,7 @@ STAGES = (
         reads=read_results,
         settings=see_plot,
         folder="figures",
+        options=dict.fromkeys(PERMUTATIONS | BOOTSTRAPS, ""),
         private=("participants/*",),
         shows=True,
     ),

@@ -52,7 +52,8 @@ class Stage:
     table : type, optional
         Pydantic model of the stage's table in the params.
     options : dict of str to str
-        Options of the command, each with the dotted key of the setting that it replaces.
+        Options of the command, each with the dotted key of the setting that it replaces; an empty key for options that
+        only concern the results that are shown.
     folder : str, optional
         That the cells' folders lie in; ``outputs/<name>`` by default.
     private : tuple of str
@@ -245,7 +246,7 @@ class Study:
     def _make_cell(self, stage, params, options, names, others):
         settings = stage.settings(params, *names)
         for option, value in options.values.items():
-            if option in stage.options:
+            if stage.options.get(option):
                 settings = replace_setting(settings, stage.options[option].split("."), value)
         shown = tuple(others) if stage.shows else ()
         reads = tuple(stage.reads(params, *names))

@@ -61,7 +61,9 @@ def _assess_record(cell, ids, shallow, root):
     if record_path not in ids:
         return Freshness(ABSENT, (NEVER_MADE,))
     recorded = json.loads((root / record_path).read_text(encoding="utf-8"))
-    reasons = differences(recorded, describe(cell, ids, root))
+    description = describe(cell, ids, root)
+    reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
+    reasons += differences(recorded, description)
     # A shallow clone has no history to ask.
     if not reasons and not shallow and not _made_by_run(cell, root):
         reasons = ["its files were changed by a commit that is no run of it"]

@@ -145,7 +145,8 @@ def differences(recorded, present):
             if old == new:
                 continue
             if part == "results":
-                reasons.append(f"{key} is {new or 'fresh'}")
+                # What is stale now is named by the caller.
+                reasons += [f"{key} was {old} when this was drawn"] if old else []
             elif part in ("code", "data"):
                 verb = "is new" if old is None else "is gone" if new is None else "changed"
                 reasons.append(f"{key} {verb}")

@@ -60,7 +60,7 @@ def parse_cell(study, stage_name, arguments):
         parser.add_argument(name, help=f"a {name} named in the params")
     parser.add_argument("--params", default=PARAMS, help="a committed params file, from the root")
     for option, setting in stage.options.items():
-        parser.add_argument(f"--{option.replace('_', '-')}", type=int, help=f"in place of {setting} in the params")
+        parser.add_argument(f"--{option.replace('_', '-')}", type=int, help=f"in place of {setting or 'the number'} in the params")
     parsed = vars(parser.parse_args(arguments))
     values = {option: parsed[option] for option in stage.options if parsed[option] is not None}
     return study.cell(Options(parsed["params"], values), stage_name, *(parsed[name] for name in stage.arguments))
