@@ -252,7 +252,9 @@ def publish(_arguments):
 
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
-    return subprocess.run([sys.executable, "-m", "pytest", *selected]).returncode
+    # Tests of one module share what they make, and so go to one process.
+    parallel = ["--numprocesses", "2", "--dist", "loadscope"]
+    return subprocess.run([sys.executable, "-m", "pytest", *parallel, *selected]).returncode
 
 
 def run_benchmark(_arguments):

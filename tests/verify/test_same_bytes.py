@@ -10,12 +10,13 @@ from repositories import run
 
 pytestmark = pytest.mark.slow
 # Kernels, of which every x86-64 processor since 2013 can run three beside or with its own; threads; languages, of which
-# German writes 0,5; time zones in which it is never the same date.
+# German writes 0,5; time zones in which it is never the same date; and for each a result of another kind, since what
+# could differ is the linear algebra of a stage and not its mask.
 MACHINES = (
-    ("Prescott", 1, "C", "Pacific/Kiritimati"),
-    ("Sandybridge", 2, "de_DE.UTF-8", "Etc/GMT+12"),
-    ("Haswell", 2, "C.UTF-8", "Pacific/Kiritimati"),
-    ("SkylakeX", 1, "de_DE.UTF-8", "UTC"),
+    ("Prescott", 1, "C", "Pacific/Kiritimati", "regress M1 svr"),
+    ("Sandybridge", 2, "de_DE.UTF-8", "Etc/GMT+12", "regress M1 lasso"),
+    ("Haswell", 2, "C.UTF-8", "Pacific/Kiritimati", "plot"),
+    ("SkylakeX", 1, "de_DE.UTF-8", "UTC", "classify whole-brain"),
 )
 KERNEL = (
     "import numpy, threadpoolctl; numpy.ones((2, 2)) @ numpy.ones((2, 2)); "
@@ -23,8 +24,8 @@ KERNEL = (
 )
 
 
-@pytest.mark.parametrize(("kernel", "n_threads", "language", "zone"), MACHINES)
-def test_verify_finds_every_output_identical(finished_study, tmp_path, kernel, n_threads, language, zone):
+@pytest.mark.parametrize(("kernel", "n_threads", "language", "zone", "cell"), MACHINES)
+def test_verify_finds_every_output_identical(finished_study, tmp_path, kernel, n_threads, language, zone, cell):
     environment = {
         "OPENBLAS_CORETYPE": kernel, "OPENBLAS_NUM_THREADS": str(n_threads), "N_JOBS": str(n_threads),
         "LC_ALL": language, "TZ": zone, "TMPDIR": str(tmp_path / "ein anderer Ordner"),
@@ -37,11 +38,11 @@ def test_verify_finds_every_output_identical(finished_study, tmp_path, kernel, n
         pytest.skip(f"this processor cannot run the kernel {kernel}, or uses it anyway")
     folder = tmp_path / "another folder"
     shutil.copytree(finished_study[0], folder, symlinks=True)
-    done = run(["make", "verify"], folder, check=False, **environment)
+    done = run(["make", "verify", f"CELL={cell}"], folder, check=False, **environment)
     with open(folder / ".git/facepain/verification.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
     assert [row for row in rows if row["grade"] != "identical"] == [], done.stdout
-    assert done.returncode == 0 and len(rows) > 250
+    assert done.returncode == 0 and len(rows) > 5
 
 
 def make_german(folder, name):

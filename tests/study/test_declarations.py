@@ -1,0 +1,142 @@
+"""Stages and algorithms are declared once: a new one is run, checked, explained and shown like all others."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from repositories import ROOT, run
+
+FEW = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
+ALGORITHM = """
+        Algorithm(
+            name="ols",
+            label="Least squares",
+            colour="#56B4E9",
+            fit=fit_least_squares,
+            parameters={"shrink": (Positive, 1.0)},
+            permutation_schemes=("within",),
+            sentence="ordinary least squares times {shrink:g}",
+        ),
+    )
+}
+"""
+FIT = '''
+def fit_least_squares(components, Y, shrink):
+    """Fit scikit-learn's ``LinearRegression``, every coefficient times a constant."""
+    covariance, intercept = _covariance(components, Y)
+    return shrink * covariance / components.singular_values[:, None] ** 2, intercept
+
+
+# Colours of Okabe'''
+STAGE = '''    Stage(
+        name="count",
+        about="count the voxels of each mask",
+        arguments=("mask",),
+        names=list_masks,
+        table=Count,
+        reads=lambda params, mask: (f"outputs/extract/{mask}/mask.nii.gz",),
+        settings=lambda params, mask: params["count"],
+        sources=("count.json",),
+    ),
+    Stage(
+        name="plot",
+'''
+TABLE = '''
+class Count(tables.Table):
+    """The table of the stage ``count``."""
+
+    least: int = 1
+
+
+STAGES = ('''
+SCRIPT = '''"""Count the voxels of a mask."""
+
+import nibabel
+import numpy as np
+
+from provenance.run.stage import run_stage
+from stages import STUDY
+
+
+def main(cell, outputs):
+    mask = np.asarray(nibabel.load(f"outputs/extract/{cell.names[0]}/mask.nii.gz").dataobj)
+    outputs.write_json("count.json", {"n_voxels": int(mask.sum()), "least": cell.settings["least"]})
+
+
+if __name__ == "__main__":
+    run_stage(STUDY, "count", main)
+'''
+
+
+def edit(path, *changes):
+    text = path.read_text()
+    for old, new in changes:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    path.write_text(text)
+
+
+def make(folder, *arguments):
+    return run(["make", *arguments], folder, **FEW).stdout
+
+
+@pytest.fixture
+def extended(study):
+    """The small study on one mask, with a fourth algorithm and a new stage in its code, committed."""
+    edit(
+        study / "code/facepain/models/algorithms.py",
+        ("    )\n}\n", ALGORITHM.lstrip("\n")),
+        ("\n# Colours of Okabe", FIT),
+    )
+    edit(study / "code/stages.py", ('    Stage(\n        name="plot",\n', STAGE), ("\nSTAGES = (", TABLE))
+    (study / "code/count.py").write_text(SCRIPT)
+    params = (study / "code/params.toml").read_text()
+    params = params.replace('masks = ["whole-brain", "M1", "without-M1"]', 'masks = ["M1"]')
+    params = params.replace('masks = ["whole-brain"]', 'masks = ["M1"]').replace('mask = "whole-brain"', 'mask = "M1"')
+    (study / "code/params.toml").write_text(params.replace('["lasso", "ridge", "svr"]', '["lasso", "ols"]'))
+    run(["git", "add", "--all"], study)
+    run(["git", "commit", "--quiet", "--message", "Add an algorithm and a stage"], study)
+    return study
+
+
+@pytest.mark.slow
+def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
+    states = make(extended, "status")
+    assert "regress M1 ols    absent" in states.replace("  ", "  ") or "regress M1 ols" in states
+    # One result and what it needs, nothing else.
+    said = make(extended, "cell", "CELL=count M1")
+    assert "count M1" in said and "regress" not in said
+    assert "never made" not in make(extended, "cell", "CELL=count M1")
+    said = make(extended, "all")
+    assert "regress M1 ols" in said and "NOT REPRODUCED" not in said
+    assert "every result is fresh" in make(extended, "all")
+    assert "count M1" in make(extended, "status")
+
+    table = "outputs/regress/M1/ols/metrics.tsv"
+    assert "python code/regress.py M1 ols" in make(extended, "explain", f"RESULT={table}")
+    assert "setting   least = 1" in make(extended, "explain", "RESULT=outputs/count/M1/count.json")
+    assert "1 of " in make(extended, "verify", "CELL=count M1")
+    report = (extended / "figures/report.md").read_text()
+    for source in (table, "outputs/count/M1/count.json"):
+        assert f"`{source}`" in report
+    assert "Least squares" in report and "ordinary least squares times 1" in report
+    captions = (extended / "figures/captions.json").read_text()
+    assert "count" in captions
+    make(extended, "crate", f"TO={extended.parent / 'crate'}")
+    assert (extended.parent / "crate" / table).exists()
+    assert (extended.parent / "crate/outputs/count/M1/count.json").exists()
+
+
+def test_what_is_not_declared_cannot_run(tmp_path):
+    done = run([sys.executable, "code/regress.py", "M1", "elastic-net"], ROOT, check=False)
+    assert 'the algorithm "elastic-net" is unknown; expected one of lasso, ridge, svr' in done.stdout
+    assert "Traceback" not in done.stdout
+
+
+def test_no_import_runs_upwards():
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "code")}
+    command = [os.path.join(os.path.dirname(sys.executable), "lint-imports"), "--config", str(ROOT / "pyproject.toml")]
+    done = subprocess.run([*command, "--no-cache"], cwd=ROOT / "code", env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "0 broken" in done.stdout
