@@ -89,6 +89,10 @@ class RegressionResults:
         """Return the permutation tests of one metric, indexed by scheme."""
         return self.tests[self.tests["metric"] == metric].set_index("scheme")
 
+    def table(self, name):
+        """Read another table of the cell, such as ``transfer``; None where the stage wrote none."""
+        return read_optional(self.folder / f"{name}.tsv")
+
     def map_img(self, name):
         """Load one of the cell's maps, such as ``weights_average``."""
         return nibabel.load(present(self.folder / f"{name}.nii.gz"))
@@ -147,6 +151,10 @@ class StudyResults:
     @property
     def datasets(self):
         return sorted(set(self.trials["dataset"]))
+
+    def table(self, name):
+        """Read a table by its path below ``outputs``, such as ``compare/pairs``; None where no stage wrote it."""
+        return read_optional(self.folder / f"{name}.tsv")
 
     def fact(self, dataset, name):
         """Return one value of the summary, NaN if it is not there."""
@@ -226,6 +234,11 @@ def load_classifier(folder):
         confusion=_read_folds(folder / "confusion.tsv"),
         tests=read_table(present(folder / "permutation.tsv")),
     )
+
+
+def read_optional(path):
+    """Read a table that not every study has; None where it is not there."""
+    return read_table(path) if path.exists() else None
 
 
 def fold_rows(metrics):
