@@ -1,17 +1,19 @@
 import numpy as np
 import pytest
-from scipy.stats import pearsonr
+from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-from facepain.models.scores import pearson_r, r2, score_predictions
+from facepain.models.scores import pearson_r, r2, score_predictions, skill, spearman_r
 
 
 def test_columns_equal_sklearn_and_scipy(rng):
     y_true, y_pred = rng.normal(5, 3, size=(2, 30, 7))
+    y_true[:15] = np.round(y_true[:15])  # ties
     for column in range(7):
         pair = y_true[:, column], y_pred[:, column]
         assert r2(y_true, y_pred)[column] == pytest.approx(r2_score(*pair), abs=1e-12)
         assert pearson_r(y_true, y_pred)[column] == pytest.approx(pearsonr(*pair)[0], abs=1e-12)
+        assert spearman_r(y_true, y_pred)[column] == pytest.approx(spearmanr(*pair)[0], abs=1e-12)
         assert r2(*pair) == pytest.approx(r2_score(*pair), abs=1e-12)
         assert pearson_r(*pair) == pytest.approx(pearsonr(*pair)[0], abs=1e-12)
 
@@ -51,6 +53,14 @@ def test_row_of_metrics_by_hand():
     assert row["r2_within"] == pytest.approx(r2_score([-1, 1, -2, 2], [-0.5, 0.5, -0.5, 0.5]))
     assert row["r2_between"] == pytest.approx(r2_score([2, 7, 0], [2.5, 5.5, 2]))
     assert row["r2_baseline"] == pytest.approx(r2_score(y_true, np.full(6, 4.0)))
+    # 1 - (1 + 0 + 0 + 9 + 1 + 9) / (9 + 1 + 1 + 25 + 16 + 16)
+    assert row["skill"] == pytest.approx(1 - 20 / 68)
+
+
+def test_skill_of_the_training_mean_is_0_and_undefined_where_that_is_exact(rng):
+    y = rng.normal(size=(10, 2))
+    y[:, 1] = 3
+    np.testing.assert_array_equal(skill(y, np.full((10, 2), 3.0), 3.0), [0, np.nan])
 
 
 def test_predicting_participant_means_explains_nothing_within():

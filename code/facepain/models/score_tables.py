@@ -23,6 +23,9 @@ METRIC_COLUMNS = {
     "scores are left out",
     "r2_between": "r2 of the participants' means",
     "r2_baseline": "r2 of predicting the mean of the training scores",
+    "skill": "share of the squared error of predicting the mean of the training scores that the model saves: 0 is no "
+    "better than that mean, 1 is perfect; pooled: errors summed over folds",
+    "spearman_r": "Spearman rank correlation of observed and predicted scores, 0 where one of them is constant",
 }
 PREDICTION_COLUMNS = {
     "fold": "fold of the cross-validation from 1, or test: the final model on another dataset",
@@ -31,8 +34,6 @@ PREDICTION_COLUMNS = {
     "y_true": "observed score, transformed as the params say",
     "y_pred": "predicted score",
 }
-
-
 
 
 def fold_metrics(fits, y, groups):
@@ -120,5 +121,3 @@ def predictions_table(fits, train_rows, predicted, y, groups):
         for fold, rows, y_pred in parts
     ]
     return pd.concat(frames, ignore_index=True)
-
-

@@ -1,6 +1,7 @@
 """Scores of predicted FACS scores; every function takes one target or a column for each."""
 
 import numpy as np
+from scipy.stats import rankdata
 from sklearn.metrics import (
     mean_absolute_error,
     mean_squared_error,
@@ -45,6 +46,34 @@ def pearson_r(y_true, y_pred):
     return np.clip(np.sum(a * b, axis=0), -1.0, 1.0)[()]
 
 
+def spearman_r(y_true, y_pred):
+    """Return Spearman's rank correlation of every column, 0 where either side is constant.
+
+    Parameters and shapes are those of `r2`; NaN for fewer than two trials.
+    """
+    return pearson_r(rankdata(y_true, axis=0), rankdata(y_pred, axis=0))
+
+
+def skill(y_true, y_pred, baseline):
+    """Return the share of the squared error of predicting the training mean that the model saves.
+
+    Parameters
+    ----------
+    y_true, y_pred : (n_trials,) or (n_trials, n_targets) array_like
+    baseline : float or array_like
+        Mean of the training scores; broadcast to the shape of ``y_true``.
+
+    Returns
+    -------
+    skill : float or (n_targets,) ndarray
+        1 - sum (y - y_pred)^2 / sum (y - baseline)^2; NaN where the baseline is exact. Unlike `r2` it stays moderate
+        where the trials scored hardly vary.
+    """
+    error = np.sum((np.asarray(y_true, float) - y_pred) ** 2, axis=0)
+    of_baseline = np.sum((np.asarray(y_true, float) - baseline) ** 2, axis=0)
+    return (1 - error / np.where(of_baseline == 0, np.nan, of_baseline))[()]
+
+
 def score_predictions(y_true, y_pred, groups, baseline):
     """Return the scores of one row of metrics.tsv.
 
@@ -62,9 +91,11 @@ def score_predictions(y_true, y_pred, groups, baseline):
     scores : dict of float
         ``r2, pearson_r, mae, mse, rmse``; ``r2_within`` (scores and predictions minus their
         participant's mean, participants with constant scores left out), ``r2_between``
-        (participant means) and ``r2_baseline`` (predicting the training mean). NaN where undefined.
+        (participant means), ``r2_baseline`` (predicting the training mean), ``skill`` and ``spearman_r``. NaN where
+        undefined.
     """
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
+    baseline = np.broadcast_to(np.asarray(baseline, float), y_true.shape)
     return {
         "r2": r2(y_true, y_pred),
         "pearson_r": float(pearson_r(y_true, y_pred)),
@@ -73,7 +104,9 @@ def score_predictions(y_true, y_pred, groups, baseline):
         "rmse": float(root_mean_squared_error(y_true, y_pred)),
         "r2_within": r2(*_within_participants(y_true, y_pred, groups)),
         "r2_between": r2(*_participant_means([y_true, y_pred], groups)[0]),
-        "r2_baseline": r2(y_true, np.broadcast_to(np.asarray(baseline, float), y_true.shape)),
+        "r2_baseline": r2(y_true, baseline),
+        "skill": float(skill(y_true, y_pred, baseline)),
+        "spearman_r": float(spearman_r(y_true, y_pred)),
     }
 
 
