@@ -18,7 +18,7 @@ from facepain.models.classification import (
 from facepain.models.folds import make_folds
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
-from files.outputs import read_table
+from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY

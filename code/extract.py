@@ -10,7 +10,7 @@ from errors import InputError
 from facepain.data.extraction import extract_signals, flag_outliers, inspect_images
 from facepain.data.masks import load_mask, mask_on_grid, require_coverage
 from facepain.data.signals import SignalsWriter, read_rows
-from files.outputs import read_table
+from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import require_disk, run_stage
 from stages import STUDY

@@ -8,7 +8,7 @@ from facepain.data.exclusions import check_range, check_varies, is_usable, usabl
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
 from facepain.data.summary import summarize
 from facepain.data.trials import read_trials
-from files.outputs import read_table
+from files.tables import read_table
 from provenance.run.stage import run_stage
 from stages import STUDY
 

@@ -23,8 +23,9 @@ from facepain.models.score_tables import (
 from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.models.target import transform_target
 from facepain.parallel import Resampling
-from files.outputs import read_table, unmask
+from files.outputs import unmask
 from files.rounding import round_map
+from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import nibabel
 import numpy as np
-import pandas as pd
 from matplotlib import image as images
 from scipy import stats
 
 from files.rounding import map_step
+from files.tables import read_table
 
 IDENTICAL, WITHIN, DIFFERENT = "identical", "equal within tolerance", "different"
 
@@ -103,8 +103,7 @@ def _compare_array(old, new, name):
 
 
 def _compare_tables(recorded, recomputed):
-    read = {"sep": "\t", "dtype": str, "keep_default_na": False}
-    before, after = pd.read_csv(recorded, **read), pd.read_csv(recomputed, **read)
+    before, after = read_table(recorded, str), read_table(recomputed, str)
     if list(before) != list(after) or len(before) != len(after):
         return Grade(DIFFERENT, f"{len(after)} rows of {list(after)}, recorded {len(before)} of {list(before)}")
     return worst([_compare_cells(before[name], after[name], f"column {name}") for name in before])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from files.rounding import round_significant
+from files.tables import read_table
 
 N_PROJECTIONS = 3
 COLUMNS = {
@@ -75,7 +76,7 @@ def float_arrays(path):
         with np.load(path, allow_pickle=False) as arrays:
             yield from ((key, arrays[key]) for key in sorted(arrays.files) if arrays[key].dtype.kind == "f")
     elif name.endswith(".tsv"):
-        table = pd.read_csv(path, sep="\t", na_values=["n/a"])
+        table = read_table(path)
         yield from ((key, table[key].to_numpy()) for key in sorted(table.select_dtypes("floating")))
     elif name.endswith(".json"):
         numbers = re.findall(r"-?\d+\.\d+(?:[eE][-+]?\d+)?", json.dumps(json.loads(path.read_text())))

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pandas as pd
 
 from files.fingerprints import COLUMNS as FINGERPRINT_COLUMNS
 from files.fingerprints import fingerprint_files
@@ -150,8 +149,3 @@ def unmask(values, mask_img, outside=0):
     volume = np.full(inside.shape, outside, dtype=np.float32)
     volume[inside] = values
     return nibabel.Nifti1Image(volume, mask_img.affine)
-
-
-def read_table(path):
-    """Read a TSV that `OutputFolder.write_table` wrote."""
-    return pd.read_csv(path, sep="\t", na_values=["n/a"], keep_default_na=False)

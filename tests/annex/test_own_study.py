@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from repositories import make_repository, run
 
-from files.outputs import read_table
+from files.tables import read_table
 
 pytestmark = pytest.mark.slow
 AFFINE = np.diag([-18.0, 18, 18, 1]) + np.array([[0, 0, 0, 90], [0, 0, 0, -126], [0, 0, 0, -72], [0, 0, 0, 0]])

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from repositories import ROOT, make_repository, run
 
-from files.outputs import read_table
+from files.tables import read_table
 
 PAGE = (ROOT / "docs/own-study.md").read_text()
 FOLDER = os.environ.get("FACEPAIN_REAL_IMAGES", "")

@@ -13,7 +13,8 @@ from facepain.results.tables import (
     other_datasets_markdown,
     other_datasets_table,
 )
-from files.outputs import OutputFolder, read_table
+from files.outputs import OutputFolder
+from files.tables import read_table
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import re
 import pytest
 from repositories import ROOT, SMALL, make_repository, run
 
-from files.outputs import read_table
+from files.tables import read_table
 
 README = (ROOT / "README.md").read_text()
 

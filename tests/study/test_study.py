@@ -12,7 +12,7 @@ from repositories import SMALL, make_repository, run
 
 from facepain.models.standardize import StandardizedImages
 from facepain.results.model import load_model
-from files.outputs import read_table
+from files.tables import read_table
 
 pytestmark = pytest.mark.slow
 CELLS = 15

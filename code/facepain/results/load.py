@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from errors import InputError
-from files.outputs import read_table
+from files.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -213,9 +213,9 @@ def load_regression(folder, target):
         mask=folder.parent.name,
         algorithm=folder.name,
         folder=folder,
-        metrics=_read_folds(folder / "metrics.tsv"),
+        metrics=read_table(present(folder / "metrics.tsv")),
         test_metrics=read_table(present(folder / "test_metrics.tsv")),
-        predictions=_read_folds(folder / "predictions.tsv"),
+        predictions=read_table(present(folder / "predictions.tsv")),
         tests=read_table(present(folder / "permutation.tsv")),
         null_scores={(entry["scheme"], entry["metric"]): np.array(entry["null_scores"]) for entry in entries},
         bootstrap=_read_json(folder / "bootstrap.json"),
@@ -230,8 +230,8 @@ def load_classifier(folder):
     """Read the tables of one ``classify`` cell."""
     return ClassifierResults(
         mask=folder.name,
-        metrics=_read_folds(folder / "metrics.tsv"),
-        confusion=_read_folds(folder / "confusion.tsv"),
+        metrics=read_table(present(folder / "metrics.tsv")),
+        confusion=read_table(present(folder / "confusion.tsv")),
         tests=read_table(present(folder / "permutation.tsv")),
     )
 
@@ -259,11 +259,6 @@ def present(path):
         stage = next((name for name in ("prep", "regress", "classify") if name in path.parts), "all")
         raise InputError(f"{path} is not here; `make {stage}` makes it")
     return path
-
-
-def _read_folds(path):
-    # Without a row such as "mean" the numbers of the folds would be read as numbers.
-    return read_table(present(path)).astype({"fold": str})
 
 
 def _read_json(path):

@@ -5,10 +5,10 @@ import subprocess
 from pathlib import PurePosixPath
 
 import numpy as np
-import pandas as pd
 
 from files.compare import DIFFERENT, WITHIN, Grade
 from files.fingerprints import N_PROJECTIONS, fingerprint, float_arrays
+from files.tables import read_table
 
 FINGERPRINTS = "fingerprints.tsv"
 NORM_TOLERANCE = 1.01e-5  # relative: one unit of the sixth digit
@@ -29,7 +29,7 @@ def compare_fingerprints(path, revision, recomputed, root):
     )
     if shown.returncode:
         return Grade(DIFFERENT, "another checksum; neither the recorded bytes nor fingerprints of them are here")
-    table = pd.read_csv(io.StringIO(shown.stdout), sep="\t", dtype={"shape": str})
+    table = read_table(io.StringIO(shown.stdout))
     recorded = {row["array"]: row for row in table[table["file"] == name].to_dict("records")}
     arrays = dict(float_arrays(recomputed))
     if not recorded or recorded.keys() != arrays.keys():

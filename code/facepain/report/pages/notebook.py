@@ -19,6 +19,7 @@ TIMEOUT = 120  # seconds for one cell
 
 START = '''\
 import json
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -30,6 +31,9 @@ from nilearn.plotting import plot_glass_brain
 # The notebook may be opened from any folder of the repository.
 root = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "outputs").is_dir())
 outputs = root / "outputs"
+sys.path.append(str(root / "code"))
+from files.tables import read_table
+
 %config InlineBackend.figure_formats = ["png"]
 plt.rcParams.update({"figure.figsize": (7, 3.2), "figure.dpi": 80})
 pd.options.display.precision = 3
@@ -37,7 +41,7 @@ pd.options.display.precision = 3
 
 def read(*path):
     """Read a table; numbers that are not defined are written as n/a."""
-    return pd.read_csv(outputs.joinpath(*path), sep="\\t", na_values=["n/a"], keep_default_na=False)
+    return read_table(outputs.joinpath(*path))
 
 
 masks = MASKS
@@ -68,7 +72,7 @@ table_1'''
 FOLDS = """\
 figure, axes = plt.subplots(layout="constrained")
 for x, cell in enumerate(cells):
-    scores = read("regress", *cell, "metrics.tsv").astype({"fold": str}).set_index("fold")["r2"]
+    scores = read("regress", *cell, "metrics.tsv").set_index("fold")["r2"]
     folds = scores[scores.index.str.fullmatch(r"\\d+")]
     axes.plot(np.full(len(folds), x), folds, "o", color="#0072B2", markersize=4)
     axes.plot([x - 0.3, x + 0.3], [scores["mean"]] * 2, color="black")
