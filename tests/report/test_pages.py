@@ -14,7 +14,7 @@ import numpy as np
 import plotly.graph_objects
 import pytest
 from PIL import Image
-from planted_results import ALGORITHMS, MASKS, draw_trials, write_results
+from planted_results import ALGORITHMS, MASKS, draw_trials, list_shown, write_results
 from repositories import ROOT
 
 from facepain.report.pages.charts import prediction_charts, score_charts
@@ -92,7 +92,7 @@ def write_all(folder, n_participants=(12, 5), **choices):
     before = os.getcwd()
     os.chdir(folder)
     try:
-        write_site(results, SHOWN, words, {"outputs/prep/summary.tsv": "ab12" * 10}, outputs)
+        write_site(results, list_shown("outputs"), SHOWN, words, {"outputs/prep/summary.tsv": "ab12" * 10}, outputs)
     finally:
         os.chdir(before)
     outputs.publish(folder / "figures")
@@ -326,16 +326,15 @@ def test_findings_put_the_unfavourable_first_and_real_data_are_not_called_synthe
     assert not any("synthetic" in text for text in describe_limits(replace(results, synthetic=False)))
 
 
-def test_every_file_is_named_with_its_object_or_as_not_committed(finished):
-    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
-    grid = next(
-        block
-        for block in describe_sources(results, {}, {"outputs/regress/M1/svr/metrics.tsv": "f00d" * 10})
-        if isinstance(block, Grid)
-    )
+def test_every_committed_file_is_named_with_its_object(finished):
+    cells = [
+        replace(cell, folder=cell.folder.removeprefix(f"{finished}/")) for cell in list_shown(finished / "outputs")
+    ]
+    objects = {"outputs/regress/M1/svr/metrics.tsv": "f00d" * 10}
+    grid = next(block for block in describe_sources(cells, {}, objects) if isinstance(block, Grid))
     objects = {row[0]: row[1] for row in grid.rows}
     assert objects["`outputs/regress/M1/svr/metrics.tsv`"] == "`f00df00df00d`"
-    assert objects["`outputs/regress/M1/lasso/metrics.tsv`"] == "not committed"
+    assert "`outputs/regress/M1/lasso/metrics.tsv`" not in objects
 
 
 def test_a_document_says_the_same_in_both_forms():

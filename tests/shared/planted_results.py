@@ -16,8 +16,9 @@ from facepain.models.classification import FoldPrediction, confusion_table
 from facepain.models.classification import fold_metrics as classifier_metrics
 from facepain.models.folds import make_folds
 from facepain.models.score_tables import METRIC_COLUMNS, fold_metrics, metrics_on_other_datasets, predictions_table
-from facepain.results.load import load_results
+from facepain.results.load import ShownCell, load_results
 from files.outputs import OutputFolder, unmask
+from stages import STAGES
 
 MASKS, ALGORITHMS = ["whole-brain", "M1"], ["lasso", "ridge", "svr"]
 GRID_MM = 12
@@ -80,6 +81,26 @@ def write_records(outputs, algorithms=ALGORITHMS, masks=MASKS):
         command = " ".join(("python", f"code/{cell[0]}.py", *cell[1:]))
         record = {"command": command, "data": read, "packages": {}, "settings": {}}
         (folder / "inputs.json").write_text(json.dumps(record))
+
+
+def list_shown(outputs, state="fresh"):
+    """List the cells of which there are records, as the stage ``plot`` is told of them."""
+    cells = []
+    for stage in STAGES:
+        if not stage.shows:
+            for record in sorted(Path(outputs, stage.name).rglob("inputs.json")):
+                name = " ".join(record.parent.relative_to(outputs).parts)
+                cells.append(
+                    ShownCell(
+                        name=name,
+                        folder=str(record.parent),
+                        command=f"python code/{name.replace(' ', '.py ', 1) if ' ' in name else name + '.py'}",
+                        colour=stage.colour,
+                        sources=stage.sources,
+                        state=state,
+                    )
+                )
+    return cells
 
 
 def write_regression(folder, trials, rng, choices):
