@@ -12,7 +12,7 @@ export RESULT SINCE
 # Where to write a crate, or to publish.
 export TO PRIVATE
 # Where one's own data lie.
-export CONTRASTS BEHAVIOR MASKS ONLY
+export CONTRASTS BEHAVIOR MASKS SIGNATURES ONLY
 
 .DEFAULT_GOAL := help
 .PHONY: all setup inputs own synthetic check cell prep extract regress classify plot status verify explain on-demand crate publish doctor test bench help

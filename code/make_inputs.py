@@ -19,6 +19,7 @@ DATASET_IDS = {
     "masks": "70d1a0c4-5033-4493-8b45-844e1a162e4c",
     "behavior": "1cb17729-4e05-44a3-b949-e2e3bf6de397",
     "contrasts": "487c5f4c-8206-4bc8-a5c5-86ee43b98114",
+    "signatures": "c1f9a8de-6a0e-4b53-9a53-27a5ac1f2f0b",
 }
 SPARE_DISK_BYTES = 100e6
 

@@ -127,7 +127,7 @@ def install_own(_arguments):
     import own_study
     from provenance.run.locks import only_one
 
-    sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks")}
+    sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
     with only_one():
         if any(sources.values()):
             own_study.start(sources, os.environ.get("ONLY"))

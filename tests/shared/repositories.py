@@ -54,6 +54,6 @@ def make_repository(folder, design="small"):
         run([sys.executable, "code/study.py", "setup"], folder)
         run(["git", "config", "--file", ".gitmodules", "submodule.inputs/contrasts.facepain-design", design], folder)
         run([sys.executable, "code/make_inputs.py"], folder)
-        run(["git", "add", ".gitmodules", "inputs/contrasts", "inputs/behavior", "inputs/masks"], folder)
+        run(["git", "add", ".gitmodules", "inputs/contrasts", "inputs/behavior", "inputs/masks", "inputs/signatures"], folder)
         run(["git", "commit", "--quiet", "--message", "Pin a small synthetic study"], folder)
     return folder

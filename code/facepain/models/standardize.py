@@ -100,6 +100,18 @@ class StandardizedImages:
         """Return some voxels of all trials, standardised by image, as (n_trials, n_columns)."""
         return self._block(columns, np.arange(self.n_trials), None)[0]
 
+    def map_basis(self, columns, counts):
+        """Return rows (n_trials, n_columns) of which a weight map is the sum, each times its trial's dual weight.
+
+        Parameters
+        ----------
+        columns : slice
+        counts : (n_trials,) ndarray of int
+            As in `gram`; needed for ``voxel``.
+        """
+        block, _, scale = self._block(columns, np.arange(self.n_trials), counts)
+        return block / scale
+
     def _block(self, columns, rows, counts):
         """Return standardised voxels of some trials, with the voxels' means and scales.
 

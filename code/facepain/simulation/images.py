@@ -77,7 +77,7 @@ def draw_planted(design):
     support = _dilate(find_brain(design.step_mm))
     names = ("mean", "score", "nuisance", "scanner", "age")
     patterns = {
-        name: _standardise(_draw_field(design, FIELD_WIDTH_MM, _PATTERN_STREAM, number), support)
+        name: standardise_field(draw_field(design, FIELD_WIDTH_MM, _PATTERN_STREAM, number), support)
         for number, name in enumerate(names)
     }
     patterns["score"] = _keep_regions(patterns["score"], find_m1(design.step_mm), support)
@@ -166,7 +166,7 @@ def pack_pair(volume, step_mm):
 def _add_constant(design, planted, number, scanner, age):
     """Add up what all images of a participant share."""
     patterns = planted.patterns
-    individual = _draw_field(design, FIELD_WIDTH_MM, _INDIVIDUAL_STREAM, number)
+    individual = draw_field(design, FIELD_WIDTH_MM, _INDIVIDUAL_STREAM, number)
     total = MEAN_WEIGHT * patterns["mean"] + INDIVIDUAL_WEIGHT * individual
     total += SCANNER_WEIGHT * scanner * patterns["scanner"]
     total += AGE_WEIGHT * (int(age) - AGE_CENTRE) * patterns["age"] // 10
@@ -175,12 +175,12 @@ def _add_constant(design, planted, number, scanner, age):
 
 
 def _draw_noise(design, number, trial):
-    fine = _draw_field(design, FINE_WIDTH_MM, _NOISE_STREAM, number, trial, _FINE)
-    broad = _draw_field(design, BROAD_WIDTH_MM, _NOISE_STREAM, number, trial, _BROAD)
+    fine = draw_field(design, FINE_WIDTH_MM, _NOISE_STREAM, number, trial, _FINE)
+    broad = draw_field(design, BROAD_WIDTH_MM, _NOISE_STREAM, number, trial, _BROAD)
     return FINE_NOISE_WEIGHT * fine + BROAD_NOISE_WEIGHT * broad
 
 
-def _draw_field(design, width_mm, *key):
+def draw_field(design, width_mm, *key):
     """Draw a smooth field with a standard deviation of `FIELD_UNIT`."""
     shape = mni_shape(design.step_mm)
     white = draw_bytes(open_stream(design.seed, *key), math.prod(shape)).reshape(shape)
@@ -204,7 +204,7 @@ def _sum_squared_kernel(n_doublings):
     return int(np.sum(line**2)) ** 3
 
 
-def _standardise(field, support):
+def standardise_field(field, support):
     """Scale to mean 0 and a standard deviation of `FIELD_UNIT` over the support."""
     n = int(support.sum())
     centred = field - int(field[support].sum()) // n

@@ -9,6 +9,14 @@ from math import prod
 
 from facepain.data.anatomy import make_masks, mni_shape
 from facepain.simulation import study as simulate
+from facepain.simulation.signatures import (
+    SIGNATURE_COLUMNS,
+    draw_networks,
+    draw_signatures,
+    network_names,
+    pack_labels,
+    signatures_table,
+)
 
 DESIGNS = {"full": simulate.FULL, "small": simulate.SMALL}
 
@@ -36,6 +44,18 @@ private scores that they stand in for.
 
 `participants.tsv` holds one row a participant, `trials.tsv` one row a painful trial; the JSON file
 beside each describes its columns.
+
+Free of any rights: CC0-1.0.
+"""
+
+SIGNATURES_README = """\
+# Signatures and networks of the stand-in study
+
+Synthetic: these maps come from a simulation and are signatures of nothing. They stand for published
+maps, such as those of the CANlab collection or NeuroVault, whose licences do not let them be shipped.
+
+`signatures.tsv` lists the maps; the JSON file beside each says what it is. `networks.nii.gz` holds
+seven made-up regions, named in `networks.json`.
 
 Free of any rights: CC0-1.0.
 """
@@ -86,14 +106,19 @@ def make_input_files(name, design):
 
     Parameters
     ----------
-    name : {'contrasts', 'behavior', 'masks'}
+    name : {'contrasts', 'behavior', 'masks', 'signatures'}
     design : Design
 
     Returns
     -------
     InputFiles
     """
-    make = {"contrasts": _make_contrasts, "behavior": _make_behavior, "masks": _make_masks}
+    make = {
+        "contrasts": _make_contrasts,
+        "behavior": _make_behavior,
+        "masks": _make_masks,
+        "signatures": _make_signatures,
+    }
     return make[name](design)
 
 
@@ -156,6 +181,23 @@ def _make_masks(design):
     for name, (image, derivation) in make_masks().items():
         files.append((f"{name}.nii.gz", store_gzip(image.to_bytes())))
         files.append((f"{name}.json", format_json(derivation)))
+    return _gather(title, files)
+
+
+def _make_signatures(design):
+    title = "Synthetic signatures and networks of the stand-in study"
+    signatures = draw_signatures(design)
+    files = [
+        *_describe(title, SIGNATURES_README, "CC0-1.0"),
+        ("signatures.tsv", format_table(signatures_table(signatures))),
+        ("signatures.json", format_json(SIGNATURE_COLUMNS)),
+    ]
+    for name, (image, kind) in signatures.items():
+        files.append((f"{name}.nii.gz", store_gzip(image.to_bytes())))
+        files.append((f"{name}.json", format_json({"Description": kind, "Synthetic": True})))
+    labels = pack_labels(draw_networks(design.step_mm), design.step_mm)
+    files.append(("networks.nii.gz", store_gzip(labels.to_bytes())))
+    files.append(("networks.json", format_json({str(label): name for label, name in network_names().items()})))
     return _gather(title, files)
 
 

@@ -1,0 +1,95 @@
+"""Signatures of the stand-in study: maps to compare weight maps with, and an atlas of networks.
+
+Published signatures carry licences of their own and are not shipped; these are planted, so that tests know what has to
+be found.
+"""
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from facepain.data.anatomy import find_brain, mni_affine, mni_coordinates
+from facepain.simulation.images import FIELD_UNIT, FIELD_WIDTH_MM, draw_field, draw_planted, standardise_field
+
+SIGNATURE_STREAM = 15
+# The planted signature is 3 parts score pattern and 4 parts of its own: both have the same SD, so its cosine is 3/5.
+SCORE_PART, OWN_PART = 3, 4
+# Centres of the networks in mm: seven regions of about equal size, each with its mirror image.
+NETWORK_CENTRES_MM = ((20, -80, 5), (30, -25, 55), (40, -50, 40), (45, -10, 5), (25, 0, -25), (35, 35, 25), (10, 45, 0))
+SIGNATURE_COLUMNS = {
+    "name": {"Description": "name of the map, used in results"},
+    "file": {"Description": "image below this folder"},
+    "kind": {"Description": "what the map is"},
+    "source": {"Description": "where it comes from"},
+    "licence": {"Description": "under which it may be used"},
+}
+
+
+def draw_signatures(design):
+    """Draw the maps of the stand-in.
+
+    Parameters
+    ----------
+    design : Design
+
+    Returns
+    -------
+    signatures : dict of str to (Nifti1Image, str)
+        Image, float32, and what it is. ``planted`` has a cosine of 0.6 with the score pattern, ``unrelated`` none,
+        ``network`` is the score pattern inside the first network, ``coarse`` the planted one on a grid twice as coarse.
+    """
+    planted = draw_planted(design)
+    score = planted.patterns["score"]
+    own, unrelated = (
+        standardise_field(draw_field(design, FIELD_WIDTH_MM, SIGNATURE_STREAM, number), planted.support)
+        for number in range(2)
+    )
+    shared = (SCORE_PART * score + OWN_PART * own) // 5
+    inside = planted.support
+    network = np.where(draw_networks(design.step_mm) == 1, score, 0)
+    coarse = shared[::2, ::2, ::2]
+    return {
+        "planted": (_pack(np.where(inside, shared, 0), design.step_mm), "shares the planted score pattern, cosine 0.6"),
+        "unrelated": (_pack(np.where(inside, unrelated, 0), design.step_mm), "smooth and unrelated to the score"),
+        "network": (_pack(network, design.step_mm), "the planted score pattern within network-1"),
+        "coarse": (_pack(coarse, 2 * design.step_mm), "the map planted, on a grid twice as coarse"),
+    }
+
+
+def draw_networks(step_mm):
+    """Return the labels of seven made-up networks inside the brain: the nearest centre, left and right alike."""
+    x, y, z = mni_coordinates(step_mm)
+    distances = [(np.abs(x) - a) ** 2 + (y - b) ** 2 + (z - c) ** 2 for a, b, c in NETWORK_CENTRES_MM]
+    nearest = np.argmin(np.stack(np.broadcast_arrays(*distances)), axis=0) + 1
+    return np.where(find_brain(step_mm), nearest, 0).astype(np.int16)
+
+
+def network_names():
+    """Return the label and name of every network."""
+    return {number: f"network-{number}" for number in range(1, len(NETWORK_CENTRES_MM) + 1)}
+
+
+def signatures_table(signatures):
+    """Return the table that lists the maps, with the columns of `SIGNATURE_COLUMNS`."""
+    rows = [
+        {"name": name, "file": f"{name}.nii.gz", "kind": kind, "source": "simulation", "licence": "CC0-1.0"}
+        for name, (_, kind) in signatures.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def pack_labels(labels, step_mm):
+    """Return labels as an image on the MNI grid."""
+    return _describe_space(nibabel.Nifti1Image(labels, mni_affine(step_mm)))
+
+
+def _pack(field, step_mm):
+    # Whole numbers over a power of two are exact in float32.
+    return _describe_space(nibabel.Nifti1Image((field / FIELD_UNIT).astype(np.float32), mni_affine(step_mm)))
+
+
+def _describe_space(image):
+    image.header.set_sform(image.affine, code="mni")
+    image.header.set_qform(image.affine, code="mni")
+    image.header.set_xyzt_units("mm")
+    return image
