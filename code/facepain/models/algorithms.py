@@ -40,6 +40,14 @@ class Algorithm:
         Run by default; each scheme of a slow algorithm costs minutes.
     sentence : str
         For the methods text, to be filled with the parameters.
+    penalty : str
+        Parameter that tuning chooses.
+    scale : callable
+        Takes `Components` and training targets; returns the penalty, a number or one for each target, that shrinks the
+        first component's coefficient by about half or more. Tuning scales its grid by it.
+    shrink : callable, optional
+        Where each coefficient depends on its own component only: takes the sums of products of components and targets
+        (k, n_targets), the singular values, the number of trials and the penalty; returns the coefficients.
     """
 
     name: str
@@ -49,6 +57,9 @@ class Algorithm:
     parameters: dict
     permutation_schemes: tuple
     sentence: str
+    penalty: str
+    scale: Callable
+    shrink: Callable | None = None
 
     @property
     def defaults(self):
@@ -57,17 +68,33 @@ class Algorithm:
 
 def fit_lasso(components, Y, alpha):
     """Fit scikit-learn's ``Lasso(alpha)``: soft thresholding of each component's covariance with the target."""
-    covariance, intercept = _covariance(components, Y)
+    products, intercept = products_with_targets(components, Y)
+    return shrink_lasso(products, components.singular_values, components.counts.sum(), alpha), intercept
+
+
+def shrink_lasso(products, singular_values, n_trials, alpha):
     # scikit-learn's Lasso divides the squared error by 2n: n counts every repetition.
-    threshold = components.counts.sum() * alpha
-    s = components.singular_values[:, None]
-    return np.sign(covariance) * np.maximum(np.abs(covariance) - threshold, 0.0) / s**2, intercept
+    kept = np.maximum(np.abs(products) - n_trials * alpha, 0.0)
+    return np.sign(products) * kept / singular_values[:, None] ** 2
+
+
+def scale_lasso(components, Y):
+    """Return the penalties at and above which every coefficient is 0, whatever the targets' direction."""
+    return components.singular_values[0] * np.linalg.norm(Y - Y.mean(axis=0), axis=0) / len(Y)
 
 
 def fit_ridge(components, Y, alpha):
     """Fit scikit-learn's ``Ridge(alpha)``."""
-    covariance, intercept = _covariance(components, Y)
-    return covariance / (components.singular_values[:, None] ** 2 + alpha), intercept
+    products, intercept = products_with_targets(components, Y)
+    return shrink_ridge(products, components.singular_values, components.counts.sum(), alpha), intercept
+
+
+def shrink_ridge(products, singular_values, _n_trials, alpha):
+    return products / (singular_values[:, None] ** 2 + alpha)
+
+
+def scale_ridge(components, _Y):
+    return components.singular_values[0] ** 2
 
 
 def fit_linear_svr(components, Y, C, epsilon):
@@ -77,7 +104,12 @@ def fit_linear_svr(components, Y, C, epsilon):
     return solution.coef, solution.intercept
 
 
-def _covariance(components, Y):
+def scale_linear_svr(components, _Y):
+    """Return the largest ``C`` that keeps predictions within about one unit of the score."""
+    return 1 / components.singular_values[0] ** 2
+
+
+def products_with_targets(components, Y):
     """Return the sums of products of each component's scores with the centred targets, and the targets' means."""
     counts = components.counts
     intercept = counts @ Y / counts.sum()
@@ -98,6 +130,9 @@ ALGORITHMS = {
             parameters={"alpha": (Positive, 1.0)},
             permutation_schemes=("within", "block", "free"),
             sentence="Lasso (alpha {alpha:g})",
+            penalty="alpha",
+            scale=scale_lasso,
+            shrink=shrink_lasso,
         ),
         Algorithm(
             name="ridge",
@@ -107,6 +142,9 @@ ALGORITHMS = {
             parameters={"alpha": (Positive, 1.0)},
             permutation_schemes=("within", "block", "free"),
             sentence="Ridge (alpha {alpha:g})",
+            penalty="alpha",
+            scale=scale_ridge,
+            shrink=shrink_ridge,
         ),
         Algorithm(
             name="svr",
@@ -116,6 +154,8 @@ ALGORITHMS = {
             parameters={"C": (Positive, 1.0), "epsilon": (Annotated[float, Field(ge=0)], 0.1)},
             permutation_schemes=("within",),
             sentence="linear support vector regression (C {C:g}, epsilon {epsilon:g})",
+            penalty="C",
+            scale=scale_linear_svr,
         ),
     )
 }

@@ -1,0 +1,231 @@
+"""Nested choice of the penalty and of the number of components, in the Gram matrix.
+
+Inside each training fold the participants are split again. The setting with the smallest squared error, pooled over
+the participants held out there, is fitted to the whole training fold (Varma & Simon 2006,
+doi 10.1186/1471-2105-7-91). The decompositions of the inner folds serve every target, so that a permutation test can
+repeat the choice. Where each coefficient depends on its own component only (Lasso, Ridge), the predictions at every
+number of components are a cumulative sum.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from facepain.models.algorithms import ALGORITHMS, products_with_targets
+from facepain.models.cross_validation import Fold, cross_validate, prepare_folds
+from facepain.models.folds import make_folds
+from facepain.models.pca_regression import PCARegression
+
+# Components beyond this share of the variance are not offered: what they hold is noise of single images.
+MAX_VARIANCE = 0.99
+# From a penalty that leaves least squares as it is to one that leaves next to nothing, times the algorithm's scale.
+RELATIVE_PENALTIES = (1e-4, 10.0)
+# Errors this close, relative to the smallest, are equal: the simpler setting is taken on every machine.
+TIE = 1e-9
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Say what to choose from, and how.
+
+    Attributes
+    ----------
+    algorithm : str
+    n_components, n_penalties : int
+        Sizes of the two grids, both geometric.
+    n_folds : int
+        Inner folds, by participant.
+    parameters : dict
+        Of the algorithm; its penalty is chosen.
+    """
+
+    algorithm: str
+    n_components: int = 9
+    n_penalties: int = 15
+    n_folds: int = 5
+    parameters: dict = None
+
+    def model(self, penalty=None):
+        """Return the model with a penalty, or with its own, on all components that are offered."""
+        parameters = dict(self.parameters or {})
+        if penalty is not None:
+            parameters[ALGORITHMS[self.algorithm].penalty] = float(penalty)
+        return PCARegression(self.algorithm, MAX_VARIANCE, **parameters)
+
+
+@dataclass(frozen=True)
+class NestedFold:
+    """Hold an outer fold, its inner folds and the numbers of components to choose from."""
+
+    outer: Fold
+    inner: list
+    n_components: np.ndarray
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Hold what was chosen for each target.
+
+    Attributes
+    ----------
+    n_components : (n_targets,) ndarray of int
+    penalty : (n_targets,) ndarray
+    at_edge : list of str
+        Which ends of the grid the choice lies at, or ``no``.
+    inner_score : (n_targets,) ndarray
+        Skill of the chosen setting in the inner folds; too high, since it is the best of many.
+    """
+
+    n_components: np.ndarray
+    penalty: np.ndarray
+    at_edge: list
+    inner_score: np.ndarray
+
+
+def prepare_nested(images, fold, groups, tuning):
+    """Decompose an outer training fold and its inner ones.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    fold : (train_idx, test_idx)
+    groups : (n_trials,) array_like
+        Participant of every trial.
+    tuning : Tuning
+
+    Returns
+    -------
+    nested : NestedFold
+    """
+    train_idx = np.asarray(fold[0])
+    splits = make_folds(np.asarray(groups)[train_idx], "group-kfold", tuning.n_folds)
+    inner = [(train_idx[train], train_idx[test]) for train, test in splits]
+    outer, *inner = prepare_folds(images, [fold, *inner], tuning.model())
+    most = max(1, min(each.components.n_components for each in (outer, *inner)))
+    sizes = np.unique(np.round(np.geomspace(1, most, tuning.n_components)).astype(int))
+    return NestedFold(outer, inner, sizes)
+
+
+def choose_settings(nested, Y, tuning):
+    """Choose the setting of each target by its squared error in the inner folds.
+
+    Parameters
+    ----------
+    nested : NestedFold
+    Y : (n_trials, n_targets) ndarray
+        Of all trials; only those of the outer training fold are used.
+    tuning : Tuning
+
+    Returns
+    -------
+    choice : Choice
+    """
+    # From the simplest setting to the least simple: of equal errors the first is taken.
+    penalties = _penalties(nested.outer, Y, tuning)
+    errors, baseline = 0.0, 0.0
+    for fold in nested.inner:
+        errors = errors + _setting_errors(fold, Y, nested.n_components, penalties, tuning)
+        baseline = baseline + np.sum((Y[fold.test_idx] - Y[fold.train_idx].mean(axis=0)) ** 2, axis=0)
+    flat = errors.reshape(-1, Y.shape[1])
+    smallest = flat.min(axis=0)
+    size, place = np.unravel_index(np.argmax(flat <= smallest * (1 + TIE), axis=0), errors.shape[:2])
+    return Choice(
+        n_components=nested.n_components[size],
+        penalty=penalties[place, np.arange(Y.shape[1])],
+        at_edge=[_name_edges(i, len(errors), j, len(penalties)) for i, j in zip(size, place, strict=True)],
+        inner_score=1 - smallest / np.where(baseline > 0, baseline, np.nan),
+    )
+
+
+def predict_tuned(nested, Y, choice, tuning):
+    """Fit each target's setting to the outer training fold and predict the test trials (n_test, n_targets)."""
+    fold, algorithm = nested.outer, ALGORITHMS[tuning.algorithm]
+    if algorithm.shrink is None:
+        targets = enumerate(zip(choice.n_components, choice.penalty, strict=True))
+        return np.hstack([keep_components(fold, k).predict(Y[:, [t]], tuning.model(c)) for t, (k, c) in targets])
+    components = fold.components
+    products, intercept = products_with_targets(components, Y[fold.train_idx])
+    coef = algorithm.shrink(products, components.singular_values, len(fold.train_idx), choice.penalty)
+    coef[np.arange(len(coef))[:, None] >= choice.n_components] = 0.0
+    return fold.test_scores @ coef + intercept
+
+
+def fit_tuned(nested, y, tuning):
+    """Choose for one target and fit.
+
+    Returns
+    -------
+    fit : Fit
+    choice : Choice
+    """
+    choice = choose_settings(nested, y[:, None], tuning)
+    fold = keep_components(nested.outer, choice.n_components[0])
+    return cross_validate([fold], y, tuning.model(choice.penalty[0]))[0], choice
+
+
+def keep_components(fold, k):
+    """Return a fold with its first components only."""
+    components = fold.components
+    kept = replace(components, vectors=components.vectors[:, :k], singular_values=components.singular_values[:k])
+    return replace(fold, components=kept, test_scores=fold.test_scores[:, :k])
+
+
+def shrinkage(components, y, coef):
+    """Return how much smaller than those of least squares the fitted predictions are.
+
+    Parameters
+    ----------
+    components : Components
+    y : (n_trials,) ndarray
+        Training scores.
+    coef : (k,) ndarray
+
+    Returns
+    -------
+    shrinkage : float
+        1 - SD of the fitted predictions / SD of those of least squares on the same components: 0 is no shrinkage, 1
+        predicts the mean.
+    """
+    products = products_with_targets(components, y[:, None])[0][:, 0]
+    least_squares = np.linalg.norm(products / components.singular_values)
+    return 1 - np.linalg.norm(coef * components.singular_values) / least_squares if least_squares else 0.0
+
+
+def _penalties(fold, Y, tuning):
+    """Return the penalties (n_penalties, n_targets) to choose from, the strongest first."""
+    algorithm = ALGORITHMS[tuning.algorithm]
+    relative = np.geomspace(*RELATIVE_PENALTIES, tuning.n_penalties)[::-1, None]
+    scale = np.broadcast_to(algorithm.scale(fold.components, Y[fold.train_idx]), Y.shape[1])
+    # C multiplies the errors in place of the weights: a small one is a strong penalty.
+    return scale / relative if algorithm.penalty == "C" else scale * relative
+
+
+def _setting_errors(fold, Y, sizes, penalties, tuning):
+    """Return the sums of squared errors (n_sizes, n_penalties, n_targets) over a fold's test trials."""
+    algorithm, components = ALGORITHMS[tuning.algorithm], fold.components
+    errors = np.empty((len(sizes), *penalties.shape))
+    if algorithm.shrink is None:
+        for i, k in enumerate(sizes):
+            kept = keep_components(fold, k)
+            for j, penalty in enumerate(penalties):
+                left = Y[fold.test_idx] - kept.predict(Y, tuning.model(penalty[0]))
+                errors[i, j] = np.sum(left**2, axis=0)
+        return errors
+    products, intercept = products_with_targets(components, Y[fold.train_idx])
+    centred = Y[fold.test_idx] - intercept
+    for j, penalty in enumerate(penalties):
+        coef = algorithm.shrink(products, components.singular_values, len(fold.train_idx), penalty)
+        left, start = centred.copy(), 0
+        for i, stop in enumerate(sizes):
+            left -= fold.test_scores[:, start:stop] @ coef[start:stop]
+            errors[i, j] = np.einsum("ij,ij->j", left, left)
+            start = stop
+    return errors
+
+
+def _name_edges(size, n_sizes, place, n_places):
+    ends = (
+        {0: "fewest components", n_sizes - 1: "most components"},
+        {0: "strongest penalty", n_places - 1: "weakest penalty"},
+    )
+    return ", ".join(names[at] for names, at in zip(ends, (size, place), strict=True) if at in names) or "no"
