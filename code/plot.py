@@ -4,8 +4,10 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from multiprocessing import get_context
 
+from facepain.report.claims import make_claims, write_claims
 from facepain.report.figures.catalogue import draw_figure, list_figures
 from facepain.report.pages.site import write_site
+from facepain.report.recovered import RECOVERED_COLUMNS, recovered_table
 from facepain.results.load import ShownCell, load_results
 from facepain.results.tables import (
     OTHER_DATASETS_COLUMNS,
@@ -63,7 +65,7 @@ def read_results(settings):
 
 
 def write_tables(results, outputs):
-    """Write Table 1 and, where there is another dataset, Table 2."""
+    """Write Table 1, Table 2 where there is another dataset, what of a planted pattern was recovered, and the claims."""
     table = cross_validation_table(results)
     outputs.write_table("table-1.tsv", table, cross_validation_columns(table))
     outputs.write_text("table-1.md", cross_validation_markdown(results))
@@ -73,6 +75,10 @@ def write_tables(results, outputs):
     else:
         outputs.write_table("table-2.tsv", tests, OTHER_DATASETS_COLUMNS)
     outputs.write_text("table-2.md", other_datasets_markdown(results))
+    recovered = recovered_table(results)
+    if recovered is not None:
+        outputs.write_table("recovered.tsv", recovered, RECOVERED_COLUMNS)
+    write_claims(make_claims(results, recovered), outputs)
 
 
 def draw_all(names, cells, settings, folder):

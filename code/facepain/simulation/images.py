@@ -48,6 +48,7 @@ N_PASSES = 3
 # The score pattern is what exceeds 4/5 of a standard deviation: regions, with silence between.
 SCORE_THRESHOLD = 819
 
+PATTERN_NAMES = ("mean", "score", "nuisance", "scanner", "age")
 _PATTERN_STREAM, _LOADING_STREAM, _INDIVIDUAL_STREAM, _NOISE_STREAM = range(11, 15)
 _FINE, _BROAD = range(2)
 _WHITE_VARIANCE = (256**2 - 1) // 3
@@ -75,16 +76,22 @@ class Planted:
 def draw_planted(design):
     """Draw the planted patterns of a design and return them as `Planted`."""
     support = _dilate(find_brain(design.step_mm))
-    names = ("mean", "score", "nuisance", "scanner", "age")
-    patterns = {
-        name: standardise_field(draw_field(design, FIELD_WIDTH_MM, _PATTERN_STREAM, number), support)
-        for number, name in enumerate(names)
-    }
-    patterns["score"] = _keep_regions(patterns["score"], find_m1(design.step_mm), support)
+    patterns = {name: _draw_pattern(design, name, support) for name in PATTERN_NAMES}
     patterns["scanner"] += SCANNER_SCORE_OVERLAP * patterns["score"] // SCANNER_WEIGHT
     n_participants = sum(cohort.n_enrolled for cohort in design.cohorts)
     loadings = draw_normal(open_stream(design.seed, _LOADING_STREAM), n_participants)
     return Planted(support, patterns, loadings)
+
+
+def draw_score_pattern(design):
+    """Draw the pattern that carries the score, as in `Planted`, alone."""
+    return _draw_pattern(design, "score", _dilate(find_brain(design.step_mm)))
+
+
+def _draw_pattern(design, name, support):
+    field = draw_field(design, FIELD_WIDTH_MM, _PATTERN_STREAM, PATTERN_NAMES.index(name))
+    pattern = standardise_field(field, support)
+    return _keep_regions(pattern, find_m1(design.step_mm), support) if name == "score" else pattern
 
 
 def draw_images(design):

@@ -1,94 +1,54 @@
-"""What was found and what limits it, in sentences made from the numbers, the unfavourable first."""
+"""What was found and what limits it: the claims that a reader may quote, the unfavourable first."""
 
-from facepain.report.figures.page import p_text, percent, signed
+from facepain.report.claims import ALPHA, SYNTHETIC_SUFFIX
+from facepain.report.figures.page import ALGORITHM_NAMES
 
-R2 = "R\N{SUPERSCRIPT TWO}"
+# Kinds of claims in the order of the page; those about one model are shown for one algorithm.
+KINDS = (
+    *("transfer", "split", "unseen", "trials", "difference", "same", "tuned"),
+    *("occurrence", "intensity", "product", "voxels", "recovered", "datasets", "reliability"),
+)
+OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered")
 
 
-def describe_findings(results):
-    """Tell the main results.
+def describe_findings(claims, results):
+    """List what was found.
 
     Parameters
     ----------
+    claims : dict of str to Claim
+        From `facepain.report.claims.read_claims`.
     results : StudyResults
 
     Returns
     -------
     texts : list of str
-        The test on other datasets first, then the cross-validation from the worst mask to the best, then the rest.
+        One for each claim about the first algorithm, about pairs and about the study.
     """
-    cells = list(results.regressions.values())
-    return [*_tests(cells), *_masks(results), *_voxels(cells), *_classifiers(results)]
-
-
-def _tests(cells):
-    rows = [row for cell in cells for row in cell.test_metrics.to_dict("records") if row["r2"] == row["r2"]]
-    texts = []
-    for dataset in dict.fromkeys(row["dataset"] for row in rows):
-        of_dataset = [row for row in rows if row["dataset"] == dataset]
-        better = sum(row["r2"] > row["r2_baseline"] for row in of_dataset)
-        texts.append(
-            f"On {dataset}, of which no model had seen a trial, {R2} was {_range(row['r2'] for row in of_dataset)}: "
-            f"{better} of {len(of_dataset)} models did better than predicting the mean score of the training set. "
-            "Correlations of "
-            f"predicted and observed scores were {_range(row['pearson_r'] for row in of_dataset)} (`table-2.tsv`)."
-        )
-    return texts or ["No model could be tested on another dataset: the study has one."]
-
-
-def _masks(results):
-    texts = []
-    for mask in results.masks:
-        cells = [cell for cell in results.regressions.values() if cell.mask == mask]
-        means = [cell.summary("mean", "r2") for cell in cells]
-        baseline = [cell.summary("mean", "r2_baseline") for cell in cells]
-        p = {scheme: [] for cell in cells for scheme in cell.tests_of("r2").index}
-        for cell in cells:
-            for scheme, test in cell.tests_of("r2").iterrows():
-                p[scheme].append(test["p"])
-        told = "; ".join(f"{scheme} p {_range(values, p_text)}" for scheme, values in p.items())
-        text = (
-            f"Cross-validated, {mask}: mean {R2} {_range(means)} (predicting the training mean: {_range(baseline)}); "
-            f"{told or 'not tested'} (`table-1.tsv`)."
-        )
-        texts.append((max((mean for mean in means if mean == mean), default=0), text))
-    return [text for _, text in sorted(texts, key=lambda pair: pair[0])]
-
-
-def _voxels(cells):
-    survived = [int(cell.bootstrap["thresholds"]["fdr"]["n_voxels"]) for cell in cells]
-    fdr = cells[0].bootstrap["fdr"]
-    none = sum(n == 0 for n in survived)
-    return [
-        f"Voxels whose bootstrapped weight survives a false discovery rate of {fdr:g}: {_range(survived, str)} a "
-        "model; none in "
-        f"{none} of {len(cells)} models (`bootstrap.json` of each)."
-    ]
-
-
-def _classifiers(results):
-    texts = []
-    for mask, classifier in results.classifiers.items():
-        rows = classifier.metrics.set_index("fold")
-        mean, sd = rows.loc["mean"], rows.loc["sd"]
-        p = ", ".join(f"p = {p_text(test['p'])} ({test['scheme']})" for _, test in classifier.tests.iterrows())
-        texts.append(
-            f"The images ({mask}) tell the datasets apart with accuracy {percent(mean['accuracy'], 1)} "
-            f"\N{PLUS-MINUS SIGN} "
-            f"{percent(sd['accuracy'], 1)} over folds; always naming the larger dataset gives "
-            f"{percent(mean['majority_share'], 1)}. "
-            f"Balanced accuracy {percent(mean['balanced_accuracy'], 1)}, {p} (`classify/{mask}/metrics.tsv`). "
-            "Datasets that differ this way "
-            "may be why a model of one fails on another; this does not show that they are."
-        )
+    if not results.regressions:
+        return ["No model's results are here."]
+    algorithm = results.algorithms[0]
+    texts = [] if len(results.datasets) > 1 else ["No model could be tested on another dataset: the study has one."]
+    for kind in KINDS:
+        for claim in claims.values():
+            about = claim.id.split("/")
+            other_model = kind in OF_A_MODEL and about[-1] != algorithm
+            # Differences that were not shown are in claims.json.
+            unshown = kind == "difference" and claim.p > ALPHA
+            if about[0] == kind and not other_model and not unshown:
+                texts.append(claim.text.removesuffix(SYNTHETIC_SUFFIX))
+    rest = ", ".join(ALGORITHM_NAMES[name] for name in results.algorithms[1:])
+    others = f" The same sentences for {rest} are in" if rest else " They are also in"
+    texts.append(f"{ALGORITHM_NAMES[algorithm]} stands for all algorithms here.{others} `claims.json`.")
     return texts
 
 
-def describe_limits(results):
-    """Tell what the results cannot show.
+def describe_limits(claims, results):
+    """Say what the results cannot show.
 
     Parameters
     ----------
+    claims : dict of str to Claim
     results : StudyResults
 
     Returns
@@ -96,40 +56,56 @@ def describe_limits(results):
     texts : list of str
     """
     cells = list(results.regressions.values())
-    n_tests = sum(len(cell.tests) for cell in cells)
-    train = (
-        len(results.trials)
-        if len(results.datasets) == 1
-        else cells[0].metrics.set_index("fold").loc["pooled", "n_distinct"]
-    )
     texts = []
     if results.synthetic:
         texts.append(
             "**The data are synthetic.** Images and scores were simulated with the shape of a real study and with "
-            "planted effects. "
-            "Nothing here says anything about brains, faces or pain; it shows that the analysis runs and finds what "
-            "was planted."
+            "planted effects. Nothing here says anything about brains, faces or pain; it shows that the analysis runs "
+            "and finds what was planted."
         )
+    if cells:
+        texts += [_untested(cells[0]), *_absence(claims, results)]
     texts += [
-        f"Cross-validation rests on {len(cells[0].folds)} folds that share most of their training trials: their "
-        "standard deviation "
-        "is no standard error.",
-        f"The folds of the first model test {int(train)} different trials; where folds are drawn at random some "
-        "participants are never tested.",
-        f"{n_tests} permutation tests are reported and their p values are not corrected for their number.",
-        "Permuting within participants tests the signal of single trials only: differences between participants "
-        "stay in the null.",
-        "Scores are skewed with many zeros, and squared error weighs the few large ones most.",
-        "A weight depends on all other voxels: a large one need not mark a place that responds, a small one need "
-        "not mark one that does not.",
-        "The bootstrap z takes the draws' distribution as normal, and penalised weights are shrunk towards zero.",
+        "Intervals over participants take the models as fitted. How often they cover on simulated studies, and where "
+        "they cover less than their 95 %, is measured in `docs/validity.md`.",
+        "The correlation of all leave-one-participant-out predictions together is below 0 where there is nothing to "
+        "find; it is compared with its permutations, never with 0.",
+        "Exchanging scores within participants tests single trials only: differences between participants stay in the "
+        "null. Sentences about unseen participants rest on whole participants exchanged.",
+        "p values stand beside the estimate that they test. Only those called corrected take account of the number of "
+        "models.",
+        "A weight depends on all other voxels: a large one need not mark a place that responds, a small one need not "
+        "mark one that does not. The pattern beside it shows which voxels vary with the prediction.",
     ]
     return texts
 
 
-def _range(values, write=signed):
-    known = sorted(value for value in values if value == value)
-    if not known:
-        return "not defined"
-    low, high = write(known[0]), write(known[-1])
-    return low if low == high else f"{low} to {high}"
+def _untested(cell):
+    """Say how many participants the published folds never test, from the predictions."""
+    folds = cell.predictions[cell.predictions["fold"] != "test"]
+    tested = folds["participant_id"].nunique()
+    table = cell.table("intervals")
+    rows = None if table is None else table[table["estimate_of"] == "lopo"]
+    enrolled = int(rows["n_participants"].max()) if rows is not None and len(rows) else tested
+    never = (
+        f"{enrolled - tested} of {enrolled} participants are in no test set of the published folds"
+        if enrolled > tested
+        else "Every participant is in a test set of the published folds"
+    )
+    return (
+        f"{never}; the {len(cell.folds)} folds share most of their training trials, so that their standard deviation "
+        "is no standard error."
+    )
+
+
+def _absence(claims, results):
+    texts = [
+        claim.text.removesuffix(SYNTHETIC_SUFFIX)
+        for claim in claims.values()
+        if claim.id.startswith("detectable/") and claim.id.split("/")[-1] == results.algorithms[0]
+    ]
+    if texts:
+        return ["A score near chance is no evidence of absence. What would have been found:", *texts]
+    return [
+        "A score near chance is no evidence of absence: how small an effect would have been found is not known here."
+    ]

@@ -6,6 +6,7 @@ from importlib.metadata import version
 
 from PIL import Image
 
+from facepain.report.claims import read_claims
 from facepain.report.figures.page import SYNTHETIC_LABEL, percent, score_name
 from facepain.report.pages.document import Code, Grid, Heading, Items, Picture, Text, parse_grid, to_html, to_markdown
 from facepain.report.pages.findings import describe_findings, describe_limits
@@ -47,6 +48,7 @@ def write_report(results, cells, words, sources, outputs):
 def compose_report(results, cells, words, sources, outputs):
     """Return the blocks of the report, the same for HTML and Markdown."""
     records = read_records(cells)
+    claims = read_claims(outputs.path("claims.json"))
     pictures = [
         Picture(name, **said) for name, said in sorted_figures(words["figures"]) if not name.startswith(PARTICIPANTS)
     ]
@@ -60,7 +62,7 @@ def compose_report(results, cells, words, sources, outputs):
             "by which parts of the brain, and does a model that was trained on one dataset hold on another?"
         ),
         Heading("What was found"),
-        Items(tuple(describe_findings(results))),
+        Items(tuple(describe_findings(claims, results))),
         Text(
             "To look closer: [scores](scores.html), [weight map on slices](weights-slices.html) and [on the "
             "surface](weights-surface.html), "
@@ -69,7 +71,7 @@ def compose_report(results, cells, words, sources, outputs):
             "Pages are annexed: where a link finds nothing, `datalad get figures` or `make plot` brings them."
         ),
         Heading("Limits"),
-        Items(tuple(describe_limits(results))),
+        Items(tuple(describe_limits(claims, results))),
         Heading("Data and exclusions"),
         *describe_data(results),
         Heading("Methods"),

@@ -1,0 +1,105 @@
+"""Compare weight maps with the pattern that was planted in the synthetic stand-in; nothing of it applies to real data."""
+
+import numpy as np
+import pandas as pd
+from nibabel.affines import apply_affine
+
+from facepain.data.anatomy import mni_affine, mni_shape
+from facepain.simulation.images import FIELD_UNIT, draw_score_pattern
+from facepain.simulation.study import FULL, SMALL
+
+TOP_PERCENT = 1.0
+RECOVERED_COLUMNS = {
+    "mask": "mask of the images",
+    "algorithm": "regression on the principal components",
+    "map": "weight map: average over folds, final model, or one fold; haufe: the final model's pattern",
+    "n_voxels": "voxels with a weight",
+    "n_top": f"voxels with the largest {TOP_PERCENT:g} % of absolute weights",
+    "share_planted": "share of these that lies where a pattern was planted",
+    "chance_share": "share of all voxels where a pattern was planted",
+    "share_right_sign": "of the largest weights where a pattern was planted, share with the planted sign; n/a: none",
+    "pearson_r": "correlation of weights and planted pattern over voxels; n/a where nothing was planted",
+}
+
+
+def recovered_table(results):
+    """Compare every weight map of a synthetic study with the planted pattern.
+
+    Parameters
+    ----------
+    results : StudyResults
+
+    Returns
+    -------
+    table : DataFrame or None
+        One row for each map, described in `RECOVERED_COLUMNS`; None for data that are not the stand-in's.
+    """
+    if not results.synthetic:
+        return None
+    rows, drawn = [], {}
+    for (mask, algorithm), cell in results.regressions.items():
+        maps = {"average": "weights_average", "final": "weights_final"}
+        maps |= {f"fold-{number}": f"weights_fold-{number}" for number in cell.folds.index}
+        maps |= {"haufe": "pattern_final"} if (cell.folder / "pattern_final.nii.gz").exists() else {}
+        for name, file in maps.items():
+            weights_img = cell.map_img(file)
+            if mask not in drawn:
+                drawn[mask] = planted_pattern(weights_img)
+            planted = drawn[mask]
+            if planted is None:
+                return None
+            weights = np.asarray(weights_img.dataobj, float)
+            rows.append({"mask": mask, "algorithm": algorithm, "map": name} | compare_maps(weights, planted))
+    return pd.DataFrame(rows, columns=list(RECOVERED_COLUMNS))
+
+
+def planted_pattern(img):
+    """Return the planted score pattern on the grid of an image.
+
+    Parameters
+    ----------
+    img : Nifti1Image
+        Such as a weight map.
+
+    Returns
+    -------
+    pattern : ndarray of float or None
+        In standard deviations of the pattern; None where the shape is that of no stand-in.
+    """
+    for design in (FULL, SMALL):
+        if img.shape == mni_shape(design.step_mm):
+            pattern = draw_score_pattern(design)
+            to_planted = np.linalg.inv(mni_affine(design.step_mm)) @ img.affine
+            indices = apply_affine(to_planted, np.moveaxis(np.indices(img.shape), 0, -1)).round().astype(int)
+            indices = np.clip(indices, 0, np.array(img.shape) - 1)
+            return pattern[tuple(np.moveaxis(indices, -1, 0))] / FIELD_UNIT
+    return None
+
+
+def compare_maps(weights, planted):
+    """Say how much of the largest weights lies where a pattern was planted.
+
+    Parameters
+    ----------
+    weights, planted : ndarray of the same shape
+        0 outside of the mask, and where nothing was planted.
+
+    Returns
+    -------
+    row : dict
+        The columns of `RECOVERED_COLUMNS` that are numbers.
+    """
+    inside = weights != 0
+    weights, planted = weights[inside], planted[inside]
+    n_top = max(1, round(len(weights) * TOP_PERCENT / 100)) if len(weights) else 0
+    top = np.argsort(-np.abs(weights), kind="stable")[:n_top]
+    hit = planted[top] != 0
+    known = len(weights) > 1 and np.ptp(planted) > 0 and np.ptp(weights) > 0
+    return {
+        "n_voxels": len(weights),
+        "n_top": n_top,
+        "share_planted": hit.mean() if n_top else np.nan,
+        "chance_share": np.mean(planted != 0) if n_top else np.nan,
+        "share_right_sign": np.mean(np.sign(planted[top]) == np.sign(weights[top]), where=hit) if hit.any() else np.nan,
+        "pearson_r": np.corrcoef(weights, planted)[0, 1] if known else np.nan,
+    }

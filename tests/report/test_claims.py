@@ -1,0 +1,245 @@
+"""What may be said follows from the tables: planted ones lead to the sentence that they carry, and to no other."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from planted_results import draw_trials, write_results
+
+from facepain.report.claims import DESCRIPTION, make_claims, p_is, read_claims, write_claims
+from facepain.report.pages.findings import describe_findings, describe_limits
+from files.outputs import OutputFolder
+
+FLOOR = 1 / 5001
+NOTHING = {"pearson_r": (0.02, -0.3, 0.3), "p": 0.4}
+FOUND = {"pearson_r": (0.53, 0.1, 0.7), "p": FLOOR}
+LEVEL = {"offset": (0.1, -0.9, 1.1), "r2": (0.25, 0.05, 0.4), "r2_offset_removed": (0.26, 0.06, 0.4)}
+TOO_HIGH = {"offset": (4.4, 3.5, 5.2), "r2": (-0.2, -0.6, -0.05), "r2_offset_removed": (0.24, 0.05, 0.4)}
+GAIN = {"slope": (1.0, 0.7, 1.3), "r2_recalibrated": (0.25, 0.04, 0.4)}
+TOO_WIDE = {"slope": (0.5, 0.3, 0.8), "r2_recalibrated": (0.28, 0.05, 0.4)}
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """Results without any of the tables that claims need."""
+    rng = np.random.default_rng(5)
+    return write_results(tmp_path_factory.mktemp("claims"), draw_trials(rng), rng)
+
+
+def transfer_row(scores):
+    row = {"dataset": "dataset-2", "n_participants": 18, "n_trials": 264}
+    row |= {"p_within": scores["p"], "p_block": scores.get("p_block", scores["p"])}
+    for name, value in scores.items():
+        if not name.startswith("p_") and name != "p":
+            row |= dict(zip((name, f"{name}_low", f"{name}_high"), value, strict=True))
+    return row
+
+
+def test_row(scheme, p, null_mean=-0.1, estimate="lopo", metric="pearson_r", score=0.5):
+    names = {"estimate_of": estimate, "scheme": scheme, "metric": metric, "score": score}
+    return names | {"p": p, "null_mean": null_mean, "n": 5000}
+
+
+test_row.__test__ = False
+
+
+def interval_rows(r=(0.5, 0.3, 0.6), skill=(0.25, 0.05, 0.35)):
+    rows = [("lopo", "pearson_r", *r), ("lopo", "skill", *skill)]
+    return pd.DataFrame(rows, columns=["estimate_of", "metric", "estimate", "low", "high"]).assign(n_participants=15)
+
+
+def planted(results, tables=None, tests=(), **study_tables):
+    """Return results of one model with these tables, named without their folder; those of the study by their path."""
+    cell = results.regressions["whole-brain", "lasso"]
+    given = {name: pd.DataFrame(table) for name, table in (tables or {}).items()}
+    cell = replace(cell, tests=pd.DataFrame(tests, columns=list(test_row("", 0))))
+    study = {name.replace("__", "/"): pd.DataFrame(table) for name, table in study_tables.items()}
+    object.__setattr__(cell, "table", given.get)
+    results = replace(results, regressions={("whole-brain", "lasso"): cell}, classifiers={})
+    object.__setattr__(results, "table", study.get)
+    return results
+
+
+def claims_of(results, kind):
+    return [claim for claim in make_claims(results) if claim.id.split("/")[0] == kind]
+
+
+def test_no_table_no_sentence(bare):
+    kinds = {claim.id.split("/")[0] for claim in make_claims(bare)}
+    assert kinds <= {"datasets", "same"}
+    untested = transfer_row(FOUND | LEVEL | GAIN) | {"p_block": np.nan, "p_within": np.nan}
+    assert claims_of(planted(bare, {"transfer": [untested]}), "transfer") == []
+
+
+SCENARIOS = {
+    "nothing": (
+        NOTHING | LEVEL | GAIN,
+        0.5,
+        ["no association was shown, as in the training data"],
+        ["constant", "vary"],
+    ),
+    "offset only": (
+        FOUND | TOO_HIGH | GAIN,
+        FLOOR,
+        [
+            "of its participants are associated (r = 0.53 (95 % interval 0.10 to 0.70)",
+            "Predictions are 4.4 points too high (3.5 to 5.2)",
+            "without that constant, 0.24 (95 % interval 0.05 to 0.40)",
+        ],
+        ["vary", "Neither"],
+    ),
+    "gain only": (
+        FOUND | LEVEL | TOO_WIDE,
+        FLOOR,
+        [
+            "Predictions vary more than the scores",
+            "one point predicted is 0.50",
+            "fitted on the other participants, 0.28",
+        ],
+        ["too high", "Neither"],
+    ),
+    "pattern lost": (
+        NOTHING | TOO_HIGH | GAIN,
+        FLOOR,
+        ["the association found in the training data was not found there", "no evidence of absence"],
+        ["too high", "are associated"],
+    ),
+    "all well": (FOUND | LEVEL | GAIN, FLOOR, ["are associated", "Neither a constant error nor a wrong gain"], ["too"]),
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_transfer_is_taken_apart(bare, scenario):
+    scores, p_training, said, unsaid = SCENARIOS[scenario]
+    [claim] = claims_of(
+        planted(bare, {"transfer": [transfer_row(scores)]}, [test_row("block", p_training)]), "transfer"
+    )
+    for text in said:
+        assert text in claim.text, claim.text
+    for text in unsaid:
+        assert text not in claim.text, claim.text
+    assert (claim.number, claim.low, claim.high) == scores["pearson_r"]
+    assert claim.scheme == "block"
+    assert claim.files == ("outputs/regress/whole-brain/lasso/transfer.tsv",)
+
+
+def test_trials_alone_are_not_called_participants(bare):
+    row = transfer_row(FOUND | LEVEL | GAIN | {"p_block": 0.2})
+    [claim] = claims_of(planted(bare, {"transfer": [row]}), "transfer")
+    assert "an association over whole participants was not shown" in claim.text
+    assert claim.scheme == "within"
+
+
+def test_unseen_people_need_block_and_an_interval(bare):
+    within = test_row("within", FLOOR)
+    assert claims_of(planted(bare, {"intervals": interval_rows()}, [within]), "unseen") == []
+    block = test_row("block", FLOOR)
+    assert claims_of(planted(bare, {}, [block]), "unseen") == []
+    [claim] = claims_of(planted(bare, {"intervals": interval_rows()}, [within, block]), "unseen")
+    assert "better than the mean training score" in claim.text
+    assert "gives \N{MINUS SIGN}0.10 on average; block p \N{LESS-THAN OR EQUAL TO} 0.0002" in claim.text
+    unsure = interval_rows(skill=(0.1, -0.05, 0.2))
+    [claim] = claims_of(planted(bare, {"intervals": unsure}, [block]), "unseen")
+    assert "is not certain" in claim.text
+
+
+def test_a_model_among_many_is_held_to_the_corrected_p(bare):
+    cells = [
+        {"mask": "whole-brain", "algorithm": "lasso", "scheme": "block", "metric": "pearson_r", "p_familywise": 0.2}
+    ]
+    results = planted(bare, {"intervals": interval_rows()}, [test_row("block", 0.03)], compare__cells=cells)
+    [claim] = claims_of(results, "unseen")
+    assert "no prediction of the scores of unseen participants was shown" in claim.text
+    assert "corrected for all models, p = 0.2" in claim.text
+
+
+def test_absence_is_said_with_what_would_have_been_found_or_not_at_all(bare):
+    tables, tests = {"intervals": interval_rows((0.0, -0.2, 0.2), (-0.1, -0.3, 0.1))}, [test_row("block", 0.5)]
+    [claim] = claims_of(planted(bare, tables, tests), "unseen")
+    assert "is not known, so that this is no evidence of absence" in claim.text
+    about = {"mask": "whole-brain", "algorithm": "lasso", "skill": 0.0}
+    powers = [about | {"effect": effect, "power": power} for effect, power in ((0.2, 0.1), (0.4, 0.7), (0.6, 0.9))]
+    results = planted(bare, tables, tests, compare__detectable=powers)
+    assert "reaches r = 0.50 would have been found with 80 % power" in claims_of(results, "unseen")[0].text
+    [claim] = claims_of(results, "detectable")
+    assert (round(claim.number, 9), claim.low, claim.high, claim.p) == (0.5, 0.4, 0.6, None)
+    weak = planted(bare, tables, tests, compare__detectable=powers[:2])
+    assert "No planted effect was found often enough either" in claims_of(weak, "unseen")[0].text
+    assert "found in only 70 %" in claims_of(weak, "detectable")[0].text
+
+
+def test_the_published_split_is_placed_among_others(bare):
+    others = np.linspace(-1, 0.3, 100)
+    table = pd.DataFrame({"repeat": np.arange(101), "r2": [0.24, *others], "skill": 0.2})
+    [claim] = claims_of(planted(bare, {"repeats": table}), "split")
+    below = int(np.sum(others < 0.24))
+    assert f"{below} % of them lie below the published one" in claim.text
+    assert f"{int(np.sum(others < 0))} % below 0" in claim.text
+    assert (claim.scheme, claim.p) == (DESCRIPTION, None)
+
+
+def test_trials_rest_on_within(bare):
+    [claim] = claims_of(planted(bare, {"intervals": interval_rows()}, [test_row("within", 0.3, 0.4)]), "trials")
+    assert "was not shown" in claim.text
+    assert "leaves 0.40 on average; within p = 0.3" in claim.text
+
+
+def test_algorithms_that_predict_the_same_are_called_so(bare):
+    lasso, ridge = (bare.regressions["whole-brain", name] for name in ("lasso", "ridge"))
+    ridge = replace(ridge, predictions=lasso.predictions.assign(y_pred=lasso.predictions["y_pred"] * 0.98 + 0.1))
+    both = replace(bare, regressions={("whole-brain", "lasso"): lasso, ("whole-brain", "ridge"): ridge})
+    [claim] = claims_of(both, "same")
+    assert claim.text.startswith("Lasso and Ridge are nearly the same model in the whole brain")
+    noise = np.random.default_rng(1).normal(0, 9, len(ridge.predictions))
+    ridge = replace(ridge, predictions=ridge.predictions.assign(y_pred=noise))
+    assert claims_of(replace(both, regressions=both.regressions | {("whole-brain", "ridge"): ridge}), "same") == []
+
+
+def test_differences_carry_their_corrected_p(bare):
+    about = {"a": "M1 lasso", "b": "whole-brain lasso", "metric": "skill"}
+    pairs = [about | {"difference": -0.3, "low": -0.4, "high": -0.1, "p_corrected": 0.004}]
+    [claim] = claims_of(planted(bare, compare__pairs=pairs), "difference")
+    assert claim.text.startswith("whole-brain lasso predicts unseen participants better than M1 lasso")
+    [claim] = claims_of(planted(bare, compare__pairs=[pairs[0] | {"p_corrected": 0.2}]), "difference")
+    assert claim.text.startswith("No difference between M1 lasso and whole-brain lasso was shown")
+
+
+def test_tuned_and_parts_rest_on_their_own_tests(bare):
+    intervals, block = interval_rows(), [test_row("block", 0.001)]
+    tuning = [{"fold": 1, "at_edge": "no"}, {"fold": 2, "at_edge": "weakest penalty"}]
+    folder = "tune__whole-brain__lasso__"
+    tables = {f"{folder}intervals": intervals, f"{folder}permutation": block, f"{folder}tuning": tuning}
+    [claim] = claims_of(planted(bare, **tables), "tuned")
+    assert "block p = 0.001" in claim.text and "50 % of the choices lie at the edge" in claim.text
+    auc = pd.DataFrame([{"part": "occurrence", "metric": "auc", "estimate": 0.7, "low": 0.6, "high": 0.8}])
+    test = [test_row("block", 0.01, metric="auc") | {"part": "occurrence"}]
+    folder = "occurrence__whole-brain__"
+    [claim] = claims_of(planted(bare, **{f"{folder}intervals": auc, f"{folder}permutation": test}), "occurrence")
+    assert "predicts whether a trial of an unseen participant has a score above 0 (AUC = 0.70" in claim.text
+
+
+def test_every_claim_has_its_number_interval_and_test(bare, tmp_path):
+    tables = {"intervals": interval_rows(), "transfer": [transfer_row(FOUND | LEVEL | GAIN)]}
+    results = planted(bare, tables, [test_row("block", FLOOR), test_row("within", FLOOR)])
+    claims = make_claims(results)
+    assert {claim.id.split("/")[0] for claim in claims} == {"transfer", "unseen", "trials"}
+    for claim in claims:
+        assert claim.low <= claim.number <= claim.high
+        assert (claim.p is None) == (claim.scheme == DESCRIPTION)
+        assert claim.text.endswith("(Synthetic data.)")
+    assert not any("ynthetic" in claim.text for claim in make_claims(replace(results, synthetic=False)))
+    outputs = OutputFolder(tmp_path / "partial")
+    write_claims(claims, outputs)
+    read = read_claims(tmp_path / "partial/claims.json")
+    assert [replace(claim, files=tuple(claim.files)) for claim in read.values()] == claims
+    assert len(read) == len(claims)
+    findings = describe_findings(read, results)
+    assert findings[0].startswith("Lasso in the whole brain, tested on dataset-2")
+    assert "no evidence of absence" in " ".join(describe_limits(read, results))
+
+
+def test_p_at_its_floor_is_a_bound():
+    assert p_is(FLOOR, 5000) == "p \N{LESS-THAN OR EQUAL TO} 0.0002"
+    assert p_is(2 / 5001, 5000) == "p = 0.0004"
+    assert p_is(0.0312) == "p = 0.031"
