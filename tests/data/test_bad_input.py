@@ -206,18 +206,18 @@ MISTAKES = {
     ),
     "a duplicate trial": (
         change("participant_id", "sub-01"),
-        r"a trial stands more than once: sub-01 trial 1 \(line 3\), .*line 4",
+        r"a trial is duplicated: sub-01 trial 1 \(line 3\), .*line 4",
     ),
     "a participant in two datasets": (
         lambda study: (study.set(1, "trial", "2"), study.set(1, "participant_id", "sub-09")),
-        "sub-09 stands in more than one dataset; give",
+        "sub-09 is in more than one dataset; give",
     ),
     "a score that is no number": (
         change("facs", "high"),
         r'facs of sub-02 trial 1 \(line 4\) is "high"; expected a finite number; correct',
     ),
     "a score that is not finite": (change("facs", "-inf"), r'\(line 4\) is "-inf"; expected a finite number'),
-    "a score that is missing": (change("facs", "n/a"), r'\(line 4\) is ""; expected a finite number'),
+    "a score that is missing": (change("facs", "n/a"), r'\(line 4\) is "n/a"; expected a finite number'),
     "a decimal comma": (change("facs", "3,5"), 'is "3,5"; expected a finite number; write decimals with a point'),
     "a score outside the range": (
         change("facs", "-3"),
@@ -238,7 +238,7 @@ MISTAKES = {
     ),
     "a column that stands twice": (
         lambda study: study.write_table([*COLUMNS[:3], "facs", "facs", "x"]),
-        'column "facs" stands more than once; .* rename',
+        'column "facs" is duplicated; .* rename',
     ),
     "a line with too few fields": (
         table_of(f"{HEADER}\nsub-01\tdataset-1\t1\n"),

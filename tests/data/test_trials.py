@@ -55,7 +55,7 @@ def test_byte_order_mark_and_windows_line_ends_change_nothing(write, encoding):
     ("rows", "header", "message"),
     [
         (ROWS, HEADER.replace("facs", "score"), 'has no column "facs"; found participant_id'),
-        ([*ROWS, ROWS[0]], HEADER, r"more than once: sub-02 trial 1 \(line 2\), sub-02 trial 1 \(line 6\)"),
+        ([*ROWS, ROWS[0]], HEADER, r"duplicated: sub-02 trial 1 \(line 2\), sub-02 trial 1 \(line 6\)"),
         (
             ["sub-01\tdataset-1\t1\t1\tinf\ta\t"],
             HEADER,
@@ -66,7 +66,7 @@ def test_byte_order_mark_and_windows_line_ends_change_nothing(write, encoding):
         (["sub-01\tdataset-1\t1\tone\t1\ta\t"], HEADER, 'line 2 has trial "one"; expected a whole number'),
         (["\tdataset-1\t1\t1\t1\ta\t"], HEADER, "line 2 has no participant_id"),
         (["p\ta/b\t1\t1\t1\ta\t"], HEADER, 'dataset "a/b" names files'),
-        (["p\td1\t1\t1\t1\ta\t", "p\td2\t1\t2\t1\tb\t"], HEADER, "p stands in more than one dataset"),
+        (["p\td1\t1\t1\t1\ta\t", "p\td2\t1\t2\t1\tb\t"], HEADER, "p is in more than one dataset"),
         ([], HEADER, "has no rows"),
         ([], "", "not a table, its first line is"),
     ],
@@ -117,9 +117,14 @@ def test_summary_counts_what_a_person_would(write):
     assert np.isclose(table["dataset-1", "facs_mean"], 2.25)
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_any_separator_gives_the_same_table(tmp_path, separator):
-    text = separator.join(["subject", "score", "file"]) + "\n" + separator.join(["p1", "1.5", '"a b/é 1.hdr"']) + "\n\n"
+@pytest.mark.parametrize(("separator", "quote"), [(",", '"'), (";", '"'), ("\t", "")])
+def test_any_separator_gives_the_same_table(tmp_path, separator, quote):
+    text = (
+        separator.join(["subject", "score", "file"])
+        + "\n"
+        + separator.join(["p1", "1.5", quote + "a b/é 1.hdr" + quote])
+        + "\n\n"
+    )
     (tmp_path / "t.csv").write_text(text)
     trials = read_trials(tmp_path / "t.csv", "score", {"participant_id": "subject", "contrast": "file"})
     assert trials.loc[0, ["participant_id", "score", "contrast"]].tolist() == ["p1", 1.5, "a b/é 1.hdr"]
@@ -242,7 +247,7 @@ def test_accents_written_in_two_ways_are_the_same_name(write):
 
 
 def test_two_trials_may_not_share_an_image_unless_they_name_its_volumes(write):
-    trials = read_trials(write("p\td\t1\t1\t1\ta\t", "p\td\t1\t2\t1\ta\t"), "facs")
+    trials = read_trials(write("p\td\t1\t1\t1\ta\t", "p\td\t1\t2\t2\ta\t"), "facs")
     with pytest.raises(InputError, match="a belongs to more than one trial"):
         match_images(trials, ["a"])
     match_images(trials.assign(volume=[1, 2]), ["a"])

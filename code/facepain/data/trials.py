@@ -1,8 +1,8 @@
 """Read the table of trials, whatever its separator and column names, and check it row by row."""
 
-import csv
-import io
 import json
+import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +10,18 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.exclusions import is_usable
+from files.tables import COLUMN_TYPES, read_json, read_text_table
 
 SHOWN = 5  # entries of a list that a message spells out
 ONLY_DATASET = "dataset-1"  # the name of a study's single dataset where the table gives none
-SEPARATORS = "\t;,"
 # The study's own format: lists of equal length, one entry a trial.
 DICTIONARY_COLUMNS = {"group": "participant_id", "data": "contrast"}
+MISSING = ("", "n/a", "na", "nan", "null", "#n/a")  # in any case
+# As reasons these say nothing: 0 and 1, or yes and no, leave open which of them means excluded.
+LOGICAL = re.compile(
+    r"[+-]?0*[01]?(\.0*)?|[-.]+|f(alse)?|t(rue)?|n(o(ne)?)?|y(es)?|x|ok|keep|kept|included?|excluded?|us(ed|able)"
+)
+FILES_OF_PREP = ("trials", "summary", "study", "inputs")
 
 
 def read_trials(paths, target, columns=None, image_pattern=None):
@@ -44,91 +50,69 @@ def read_trials(paths, target, columns=None, image_pattern=None):
     Raises
     ------
     InputError
-        If the table is unreadable, a column or an id is missing, a trial stands twice or a score is no finite number.
+        If the table is unreadable, a column or an id is missing or spelled in two ways, a trial is duplicated, a
+        reason of an exclusion is none, or a score is no finite number.
     """
     paths = [Path(path) for path in (paths if isinstance(paths, (list, tuple)) else [paths])]
     if all(path.suffix == ".json" for path in paths):
         table = pd.concat([_read_dictionary(path, target) for path in paths])
     elif len(paths) == 1:
-        table = _rename(paths[0], _read_text_table(paths[0]), columns or {})
+        table = _rename(paths[0], read_text_table(paths[0]), columns or {})
     else:
         raise InputError(f"{paths[0]}: one of several tables; expected one table, or JSON dictionaries only; join them")
     path = paths[0]
+    if target in {*COLUMN_TYPES, "excluded"}:
+        raise InputError(f'prep.target = "{target}" is a column of the design, no score; name the score\'s own')
     for column in ("participant_id", target) if image_pattern else ("participant_id", target, "contrast"):
         if column not in table:
             raise InputError(
                 f'{path}: has no column "{column}"; found {", ".join(table.columns)}; '
                 "name the table's own under [prep.columns] in the params (the score: prep.target)"
             )
+    written, table = table, blank_missing(table)
     _fill(path, table)
-    _check_duplicates(path, table)
-    table[target] = _scores(path, table, target)
+    _check_reasons(path, table)
+    for column in {"participant_id", "dataset"} & set(written):
+        check_spellings(path, written[column], column)
+    _check_duplicates(path, table, written)
+    table[target] = _scores(path, table, target, written[target])
     return table.reset_index(drop=True)
 
 
-def _read(path):
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such table; correct prep.table in the params, or install it (`make inputs`)"
-        ) from None
-    except IsADirectoryError:
-        raise InputError(f"{path}: is a folder; expected a table, correct prep.table in the params") from None
-    except PermissionError:
-        raise InputError(f"{path}: may not be read by you; `chmod u+r {path}`") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the table as UTF-8") from None
-    if "\0" in text:
-        raise InputError(f"{path}: holds zero bytes; expected text, save the table as TSV or CSV")
-    return text
+def blank_missing(table):
+    """Return a table of text without blanks around its fields, and "" for what is missing."""
+    stripped = table.apply(lambda column: column.str.strip())
+    return stripped.mask(stripped.apply(lambda column: column.str.lower().isin(MISSING)), "")
 
 
-def _read_text_table(path):
-    text = _read(path)
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    # Column names hold no separator, unlike reasons and names below them.
-    separator = max(SEPARATORS, key=header.count)
-    if not header.count(separator):
-        raise InputError(
-            f'{path}: not a table, its first line is "{header[:60]}"; expected column names '
-            f"separated by tabs, commas or "
-            "semicolons; save it as TSV or CSV"
-        )
-    lines, rows = _split(path, text, separator)
-    table = pd.DataFrame(rows[1:], columns=rows[0], index=[f"line {line}" for line in lines[1:]], dtype=str)
-    if table.empty:
-        raise InputError(f"{path}: has no rows; expected one line a trial below the column names")
-    return table.replace({"n/a": "", "NA": "", "NaN": ""})
+def check_spellings(path, names, what):
+    """Stop at two names that differ only in case, blanks or how their accents are composed.
 
+    Parameters
+    ----------
+    path : Path
+        Of the table, for the message.
+    names : Series of str
+        As they are written.
+    what : str
+        Their column.
 
-def _split(path, text, separator):
-    """Split a text into rows of equally many fields, blank ones left out; return their line numbers too."""
-    reader = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
-    lines, rows = [], []
-    try:
-        for row in reader:
-            fields = [field.strip() for field in row]
-            if not any(fields):
-                continue
-            # Spreadsheets write empty columns to the right of the table.
-            width = len(rows[0]) if rows else max(number for number, field in enumerate(fields, 1) if field)
-            if len(fields) < width or any(fields[width:]):
-                raise InputError(
-                    f"{path}: line {reader.line_num} has {len(fields)} fields, the first has "
-                    f"{width}; expected as many in "
-                    "every line; correct that line"
-                )
-            lines.append(reader.line_num)
-            rows.append(fields[:width])
-    except csv.Error as error:
-        raise InputError(
-            f"{path}: line {reader.line_num} is no line of a table ({error}); save it anew as TSV or CSV"
-        ) from None
-    twice = [name for name in rows[0] if rows[0].count(name) > 1]
-    if twice:
-        raise InputError(f'{path}: column "{twice[0]}" stands more than once; expected different names; rename one')
-    return lines, rows
+    Raises
+    ------
+    InputError
+    """
+    spellings = {}
+    for name in names.unique():
+        plain = "".join(letter for letter in name if not letter.isspace() and unicodedata.category(letter) != "Cf")
+        known = spellings.setdefault(unicodedata.normalize("NFC", unicodedata.normalize("NFC", plain).casefold()), name)
+        if known != name:
+            both = " and ".join(
+                f'"{each}"' if each.isascii() else f'"{each}" (written {each!a})' for each in (known, name)
+            )
+            raise InputError(
+                f"{path}: {what} {both} differ only in case, blanks or the form of a letter; "
+                "expected one spelling for each; correct one"
+            )
 
 
 def _rename(path, table, columns):
@@ -137,16 +121,14 @@ def _rename(path, table, columns):
             raise InputError(
                 f'{path}: has no column "{own}", which prep.columns names; found {", ".join(table.columns)}; correct it'
             )
-    # A column that goes by a name used here but was named otherwise would stand twice.
+    # A column that goes by a name used here but was named otherwise would be duplicated.
     dropped = [name for name, own in columns.items() if name != own and name in table]
     return table.drop(columns=dropped).rename(columns={own: name for name, own in columns.items()})
 
 
 def _read_dictionary(path, target):
-    try:
-        content = json.loads(_read(path))
-    except ValueError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); restore the file") from None
+    # Numbers as they are written: as floats, the ids 1.1 and 1.10 would be one.
+    content = read_json(path, **dict.fromkeys(("parse_float", "parse_int", "parse_constant"), str))
     keys = ("target", *DICTIONARY_COLUMNS)
     if not isinstance(content, dict) or not all(isinstance(content.get(key), list) for key in keys):
         raise InputError(f'{path}: expected a dictionary of three lists, "target", "group" and "data"')
@@ -154,10 +136,19 @@ def _read_dictionary(path, target):
     if len(set(lengths.values())) > 1 or not lengths["target"]:
         counts = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise InputError(f"{path}: lists of different length ({counts}) or empty; expected one entry a trial in each")
-    table = pd.DataFrame({name: map(str, content[key]) for key, name in DICTIONARY_COLUMNS.items()})
-    table = table.assign(**{target: [str(value) for value in content["target"]]}, dataset=path.stem)
+    names = {**DICTIONARY_COLUMNS, "target": target}
+    table = pd.DataFrame({names[key]: _entries(path, key, content[key]) for key in keys}, dtype=str)
     table.index = [f"{path.name} entry {number}" for number in range(1, len(table) + 1)]
-    return table.apply(lambda column: column.str.strip())
+    return table.assign(dataset=path.stem)
+
+
+def _entries(path, key, values):
+    for number, value in enumerate(values, 1):
+        if not isinstance(value, str) and (value is not None or key != "target"):
+            raise InputError(
+                f"{path}: entry {number} of {key} is {json.dumps(value)[:60]}; expected a text or a number; correct it"
+            )
+    return ["null" if value is None else value for value in values]
 
 
 def _fill(path, table):
@@ -171,11 +162,14 @@ def _fill(path, table):
         blank = table.index[table[column] == ""]
         if len(blank):
             raise InputError(f"{path}: {blank[0]} has no {column}; fill it in")
-    named = table["dataset"].str.fullmatch(r"\w[\w.-]*")
+        odd = table.index[table[column].str.contains(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")]
+        if len(odd):
+            raise InputError(f"{path}: {odd[0]} has a control character in its {column}; expected letters and digits")
+    named = table["dataset"].str.fullmatch(r"\w[\w.-]*") & ~table["dataset"].str.lower().isin(FILES_OF_PREP)
     if not named.all():
         raise InputError(
-            f'{path}: dataset "{table.loc[~named, "dataset"].iloc[0]}" names files; use letters, '
-            f"digits, dots and dashes"
+            f'{path}: dataset "{table.loc[~named, "dataset"].iloc[0]}" names files; use letters, digits, dots and '
+            f"dashes, and none of {', '.join(FILES_OF_PREP)}"
         )
     for column in ("run", "trial", *({"volume"} & set(table))):
         table[column] = _whole_numbers(path, table, column)
@@ -187,50 +181,56 @@ def _whole_numbers(path, table, column):
     bad = table.index[~text.str.fullmatch(r"[0-9]{1,9}(\.0+)?")]
     if len(bad):
         raise InputError(
-            f'{path}: {bad[0]} has {column} "{table.loc[bad[0], column]}"; expected a whole '
-            f"number, such as 1; correct it"
+            f'{path}: {bad[0]} has {column} "{table.loc[bad[0], column]}"; expected a whole number, such as 1; '
+            "correct it"
         )
     return text.astype(float).astype(int)
 
 
-def _check_duplicates(path, table):
+def _check_reasons(path, table):
+    logical = table.index[(table["excluded"] != "") & table["excluded"].str.lower().str.fullmatch(LOGICAL)]
+    if len(logical):
+        raise InputError(
+            f'{path}: {logical[0]} has "{table.loc[logical[0], "excluded"]}" in the column excluded, which would count '
+            "as a reason to leave the trial out; expected a reason in words, such as motion, for trials to leave out, "
+            "and an empty field for usable ones"
+        )
+
+
+def _check_duplicates(path, table, written):
     twice = table[table.duplicated(["participant_id", "trial"], keep=False)]
     if len(twice):
         rows = [f"{row.participant_id} trial {row.trial} ({row.Index})" for row in twice.itertuples()]
-        raise InputError(f"{path}: a trial stands more than once: {shorten(rows)}; keep one line for each")
+        raise InputError(f"{path}: a trial is duplicated: {shorten(rows)}; keep one line for each")
+    # Without images in the table two trials may well have the same score and nothing else.
+    comparable = (table["contrast"] != "") | ("trial" not in written)
+    copied = table[comparable & table.duplicated(table.columns.difference(["trial"]), keep=False)]
+    if len(copied):
+        rows = [f"{row.participant_id} trial {row.trial} ({row.Index})" for row in copied.itertuples()]
+        raise InputError(
+            f"{path}: rows are the same but for the number of their trial: {shorten(rows)}; keep one line for each"
+        )
     datasets = table.groupby("participant_id")["dataset"].nunique()
     if (datasets > 1).any():
         name = datasets.index[datasets > 1][0]
-        raise InputError(f"{path}: {name} stands in more than one dataset; give each participant one")
+        raise InputError(f"{path}: {name} is in more than one dataset; give each participant one")
 
 
-def _scores(path, table, target):
+def _scores(path, table, target, written):
     scores = pd.to_numeric(table[target], errors="coerce").astype(float)
     bad = np.flatnonzero(~np.isfinite(scores) & is_usable(table))
     if bad.size:
-        row = table.iloc[bad[0]]
-        mend = (
-            "write decimals with a point"
-            if "," in row[target]
-            else "correct it, or give a reason in the column excluded"
+        row, found = table.iloc[bad[0]], written.iloc[bad[0]]
+        correction = (
+            "write decimals with a point" if "," in found else "correct it, or give a reason in the column excluded"
         )
         raise InputError(
-            f'{path}: {target} of {row.participant_id} trial {row.trial} ({table.index[bad[0]]}) is "{row[target]}"; '
-            f"expected a finite number; {mend}"
+            f'{path}: {target} of {row.participant_id} trial {row.trial} ({table.index[bad[0]]}) is "{found}"; '
+            f"expected a finite number; {correction}"
         )
     return scores
-
-
-
-
 
 
 def shorten(names):
     """Join the first few of a list of names and count the rest."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
-
-
-
-
-
-
