@@ -1,14 +1,13 @@
 """Join scores and contrast images by id and write the usable trials of the study."""
 
-import json
 from pathlib import Path
 
 from errors import InputError
 from facepain.data.exclusions import check_range, check_varies, is_usable, usable_trials
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
 from facepain.data.summary import summarize
-from facepain.data.trials import read_trials
-from files.tables import read_table
+from facepain.data.trials import read_participants, read_trials
+from files.tables import read_json
 from provenance.run.stage import run_stage
 from stages import STUDY
 
@@ -43,9 +42,8 @@ def main(cell, outputs):
     described = TRIAL_COLUMNS | {target: "score to predict"}
     outputs.write_table("trials.tsv", usable[columns], described, exact=True)
 
-    people = BEHAVIOR / "participants.tsv"
-    participants = read_table(people) if people.exists() else None
-    outputs.write_table("summary.tsv", summarize(trials, participants, target), SUMMARY_COLUMNS)
+    summary = summarize(trials, read_people(trials), target, cell.settings["min_participants"])
+    outputs.write_table("summary.tsv", summary, SUMMARY_COLUMNS)
     outputs.write_json("study.json", {"synthetic": is_synthetic(BEHAVIOR), "target": target})
     for dataset, count in usable["dataset"].value_counts(sort=False).items():
         print(f"prep: {dataset}: {count} of {(trials['dataset'] == dataset).sum()} trials are usable")
@@ -77,6 +75,12 @@ def join_trials(settings):
     return trials
 
 
+def read_people(trials):
+    """Return the table of participants, whose ids are spelled as in the trials; None if there is none."""
+    path = BEHAVIOR / "participants.tsv"
+    return read_participants(path, trials) if path.exists() else None
+
+
 def name_image(trial):
     """Return the path of a trial's image from the root, with its volume as SPM writes it where there are several."""
     path = str(CONTRASTS / trial["contrast"])
@@ -86,13 +90,14 @@ def name_image(trial):
 def is_synthetic(folder):
     """Tell whether a subdataset's own description says that its data were simulated."""
     description = folder / "dataset_description.json"
-    return description.exists() and json.loads(description.read_text(encoding="utf-8")).get("Synthetic") is True
+    content = read_json(description) if description.exists() else {}
+    return isinstance(content, dict) and content.get("Synthetic") is True
 
 
 def find_images(folder):
-    """List the contrast images below a folder, as paths from it; the subdataset's own records are not searched."""
+    """List the contrast images below a folder, as paths from it; hidden files, such as ._con.nii, are none."""
     paths = (path.relative_to(folder) for path in folder.rglob("*") if path.name.endswith(IMAGE_ENDINGS))
-    return [path.as_posix() for path in paths if not path.parts[0].startswith(".")]
+    return [path.as_posix() for path in paths if not any(part.startswith(".") for part in path.parts)]
 
 
 if __name__ == "__main__":

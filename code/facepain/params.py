@@ -184,8 +184,8 @@ def load_params(path, stages):
 
 
 def params_model(stages):
-    """Return the model of a whole params file: the seed and a table for each stage."""
-    fields = {"seed": (Annotated[int, Field(ge=0)], ...)}
+    """Return the model of a whole params file: what all stages share and a table for each."""
+    fields = {"seed": (Annotated[int, Field(ge=0)], ...), "min_participants": (Annotated[int, Field(ge=1)], 5)}
     for stage in stages:
         if stage.table is not None:
             required = any(field.is_required() for field in stage.table.model_fields.values())

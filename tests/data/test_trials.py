@@ -257,3 +257,10 @@ def test_a_score_that_never_changes_stops(write):
     trials = read_trials(write("p\td\t1\t1\t2\ta\t", "p\td\t1\t2\t2\tb\t"), "facs")
     with pytest.raises(InputError, match="facs is 2 in every usable trial"):
         check_varies(trials, "facs")
+
+
+def test_a_reason_of_few_participants_is_counted_as_other(write):
+    rows = [f"sub-{n}\td\t1\t1\t1\t\t{'motion' if n < 5 else 'left early'}" for n in range(7)]
+    table = summarize(read_trials(write("a\td\t1\t1\t1\ta\t", *rows), "facs"), None, "facs", min_participants=5)
+    excluded = {fact: value for fact, value in zip(table["fact"], table["value"], strict=True) if "excluded" in fact}
+    assert excluded == {"excluded: motion": 5, "excluded: other": 2}

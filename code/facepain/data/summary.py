@@ -4,8 +4,10 @@ import pandas as pd
 
 from facepain.data.exclusions import is_usable
 
+OTHER = "other"
 
-def summarize(trials, participants, target):
+
+def summarize(trials, participants, target, min_participants=1):
     """Describe each dataset: participants, trials, exclusions by reason, facts of the scores.
 
     Parameters
@@ -15,6 +17,8 @@ def summarize(trials, participants, target):
     participants : DataFrame or None
         With ``participant_id``, ``dataset`` and, where known, ``age`` and ``sex``.
     target : str
+    min_participants : int
+        Reasons of exclusions that fewer participants have are counted together as ``other``.
 
     Returns
     -------
@@ -33,7 +37,7 @@ def summarize(trials, participants, target):
         scores = usable[target]
         facts = {"participants_enrolled": enrolled, "participants_usable": usable["participant_id"].nunique(), **facts}
         facts |= {"trials": len(of_dataset), "trials_usable": len(usable)}
-        reasons = of_dataset.loc[~is_usable(of_dataset), "excluded"].value_counts().sort_index()
+        reasons = shared_reasons(of_dataset, min_participants).value_counts().sort_index()
         facts |= {f"excluded: {reason}": count for reason, count in reasons.items()}
         facts |= {
             f"{target}_mean": scores.mean(),
@@ -48,6 +52,13 @@ def summarize(trials, participants, target):
         }
         rows += [{"dataset": dataset, "fact": fact, "value": value} for fact, value in facts.items()]
     return pd.DataFrame(rows)
+
+
+def shared_reasons(trials, min_participants):
+    """Return the reason of each excluded trial, ``other`` where fewer than so many participants have it."""
+    excluded = trials[~is_usable(trials)]
+    people = excluded.groupby("excluded")["participant_id"].transform("nunique")
+    return excluded["excluded"].where(people >= min_participants, OTHER)
 
 
 def _facts_of_people(people):

@@ -79,6 +79,34 @@ def read_trials(paths, target, columns=None, image_pattern=None):
     return table.reset_index(drop=True)
 
 
+def read_participants(path, trials):
+    """Read the table of participants; a participant who is in it twice, or spelled otherwise than in the trials, stops.
+
+    Parameters
+    ----------
+    path : Path
+    trials : DataFrame
+        As from `read_trials`.
+
+    Returns
+    -------
+    participants : DataFrame
+        All text, "" for what is missing.
+
+    Raises
+    ------
+    InputError
+    """
+    table = read_text_table(path)
+    for column in {"participant_id", "dataset"} & set(table):
+        check_spellings(path, pd.concat([table[column], trials[column]]), column)
+    people = blank_missing(table)
+    if "participant_id" in people and people["participant_id"].duplicated().any():
+        name = people.loc[people["participant_id"].duplicated(), "participant_id"].iloc[0]
+        raise InputError(f'{path}: participant "{name}" is duplicated; expected one line for each; remove one')
+    return people
+
+
 def blank_missing(table):
     """Return a table of text without blanks around its fields, and "" for what is missing."""
     stripped = table.apply(lambda column: column.str.strip())

@@ -87,7 +87,8 @@ def import_files(source, folder, name, only=None):
     git("config", "annex.jobs", "cpus", root=folder)  # small files take longer to ask for than to copy
     remote = ("type=directory", f"directory={source}", "encryption=none", "importtree=yes")
     git("annex", "initremote", "--quiet", OWNER, *remote, root=folder)
-    git("annex", "wanted", "--quiet", OWNER, " or ".join(f"include={pattern}" for pattern in patterns), root=folder)
+    wanted = " or ".join(f"include={pattern}" for pattern in patterns)
+    git("annex", "wanted", "--quiet", OWNER, f"({wanted}) and exclude=.* and exclude=*/.*", root=folder)
     take_up_changes(folder)
 
 
