@@ -9,7 +9,7 @@ import pytest
 
 from facepain.data.anatomy import find_m1, mni_affine, mni_shape
 from facepain.simulation.draws import NORMAL_UNIT, draw_below, draw_bytes, draw_normal, open_stream
-from facepain.simulation.images import FIELD_UNIT, _draw_field
+from facepain.simulation.images import FIELD_UNIT, draw_field
 from facepain.simulation.study import (
     FULL,
     PARTICIPANTS_COLUMNS,
@@ -154,7 +154,7 @@ def test_images_are_zero_outside_a_voxel_around_the_brain_and_not_inside(small_i
 
 @pytest.mark.parametrize("width_mm", [6, 12, 24])
 def test_fields_have_unit_variance_and_become_smooth_with_width(width_mm):
-    fields = np.stack([_draw_field(SMALL, width_mm, 99, k) for k in range(30)]) / FIELD_UNIT
+    fields = np.stack([draw_field(SMALL, width_mm, 99, k) for k in range(30)]) / FIELD_UNIT
     assert fields.std() == pytest.approx(1, abs=0.05)
     assert fields.mean() == pytest.approx(0, abs=0.05)
     # Two voxels apart; three passes over boxes of w voxels correlate as their triangles do.
