@@ -21,6 +21,13 @@ import numpy as np
 from scipy import fft
 from scipy.stats import t as student
 
+from facepain.inference.bootstrap import draw_counts, fit_draw
+from facepain.inference.permutation import BATCH_SIZE, permute_trials
+from facepain.models.components import fit_components
+from facepain.models.pca_regression import fit_coefficients
+from facepain.parallel import resample_rng
+
+DRAWS_AT_ONCE = 20
 METRICS = ("cosine", "pearson_r")
 
 
@@ -195,3 +202,53 @@ def spatial_p(values, other, inside):
 
 def _autocorrelate(volume, shape):
     return fft.irfftn(np.abs(fft.rfftn(volume, shape)) ** 2, shape)
+
+
+def refit_permuted(images, y, groups, model, scheme, resampling):
+    """Refit the model of all training trials to permuted scores.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    y, groups : (n_trials,) array_like
+    model : PCARegression
+    scheme : str
+        As `permute_trials` takes it.
+    resampling : Resampling
+
+    Yields
+    ------
+    duals : (n_trials, n_batch) ndarray
+        One column a permutation, in the order of their indices.
+    """
+    y = np.asarray(y, float)
+    components = fit_components(images.gram(np.ones(len(y), dtype=int)), model.explained_variance)
+
+    def fit_batch(indices):
+        orders = [permute_trials(groups, scheme, resample_rng(resampling.seed, index)) for index in indices]
+        return fit_duals(components, y[np.array(orders).T], model)
+
+    yield from resampling.run(fit_batch, BATCH_SIZE)
+
+
+def fit_duals(components, Y, model):
+    """Fit every column of Y and return the dual weights (n_trials, n_targets)."""
+    coef, intercept = fit_coefficients(components, Y, model)
+    return components.to_dual(coef, intercept)[0]
+
+
+def refit_resampled(images, y, groups, model, resampling):
+    """Refit the model to whole participants drawn with replacement, as the bootstrap of the weights does.
+
+    Yields
+    ------
+    duals : (n_trials, n_batch) ndarray, or (n_voxels, n_batch) where voxels are standardised
+    """
+    y = np.asarray(y, float)
+    images.gram(np.ones(len(y), dtype=int), n_jobs=resampling.n_jobs)  # once, before the workers share it
+
+    def fit_batch(indices):
+        counts = [draw_counts(groups, "participant", resample_rng(resampling.seed, index)) for index in indices]
+        return np.column_stack([fit_draw(images, y, model, each)[0] for each in counts])
+
+    yield from resampling.run(fit_batch, DRAWS_AT_ONCE)

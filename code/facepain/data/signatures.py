@@ -1,0 +1,117 @@
+"""Signatures, maps that weight maps are compared with, and the networks of an atlas, on the grid of a mask."""
+
+import json
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from errors import InputError, suggest
+from facepain.data.images import Grid
+from facepain.data.masks import Mask, look_up
+from files.tables import read_table
+
+COLUMNS = ("name", "file")
+
+
+def load_signatures(table_path, mask_img):
+    """Read every map that a table lists.
+
+    Parameters
+    ----------
+    table_path : path_like
+        TSV with ``name`` and ``file``, a path beside the table.
+    mask_img : Nifti1Image
+        Maps on another grid are brought to this one by linear interpolation.
+
+    Returns
+    -------
+    names : list of str
+    maps : (n_signatures, n_voxels) ndarray
+        Inside the mask, in C order; 0 where a map has no value.
+
+    Raises
+    ------
+    InputError
+        If the table or a map cannot be read, or a map is constant inside the mask.
+    """
+    table_path = Path(table_path)
+    table = read_signatures_table(table_path)
+    inside = np.asarray(mask_img.dataobj) != 0
+    maps = [_load_map(table_path.parent / file, mask_img)[inside] for file in table["file"]]
+    for name, values in zip(table["name"], maps, strict=True):
+        if not np.ptp(values):
+            raise InputError(
+                f'{table_path}: the signature "{name}" is constant inside the mask; expected a map in the space of the '
+                "images; correct its file or leave it out"
+            )
+    return list(table["name"]), np.array(maps)
+
+
+def read_signatures_table(path):
+    """Read the table of signatures, and check its columns and names.
+
+    Raises
+    ------
+    InputError
+    """
+    if not path.exists():
+        raise InputError(f"{path}: no such table; `make inputs` installs it, or leave out similarity.signatures")
+    table = read_table(path)
+    for column in COLUMNS:
+        if column not in table:
+            raise InputError(f'{path}: has no column "{column}"; found {", ".join(table)}{suggest(column, table)}')
+    table = table.astype({column: str for column in COLUMNS})
+    repeated = table["name"][table["name"].duplicated()]
+    if len(repeated):
+        raise InputError(f'{path}: two signatures are called "{repeated.iloc[0]}"; expected different names')
+    return table
+
+
+def _load_map(path, mask_img):
+    try:
+        img = nibabel.load(path)
+        values = np.asarray(img.dataobj, dtype=np.float64)
+    except Exception as error:  # nibabel raises a dozen kinds on damaged files
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: not a readable map ({reason}); expected NIfTI, correct signatures.tsv") from None
+    values = values.reshape(values.shape[:3]) if values.ndim > 3 and values.size == np.prod(values.shape[:3]) else values
+    if values.ndim != 3:
+        raise InputError(f"{path}: has {values.ndim} axes; expected a map of three")
+    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    if Grid(values.shape, img.affine).matches(Grid(mask_img.shape, mask_img.affine)):
+        return values
+    from nilearn.image import resample_to_img  # takes seconds to import
+
+    moved = resample_to_img(
+        nibabel.Nifti1Image(values, img.affine), mask_img, interpolation="linear", force_resample=True, copy_header=True
+    )
+    return np.asarray(moved.dataobj, dtype=np.float64)
+
+
+def load_networks(path, mask_img):
+    """Mark the voxels of every label of an atlas inside a mask, by nearest neighbour.
+
+    Parameters
+    ----------
+    path : path_like
+        Image of whole numbers; a JSON file beside it may name them (``{"1": "visual"}``).
+    mask_img : Nifti1Image
+
+    Returns
+    -------
+    networks : dict of str to (n_voxels,) ndarray of bool
+        By name, in the order of the labels; labels without a voxel in the mask are left out.
+    """
+    path = Path(path)
+    img = nibabel.load(path)
+    labels = np.asarray(img.dataobj)
+    about = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+    names = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
+    inside, grid = np.asarray(mask_img.dataobj) != 0, Grid(mask_img.shape, mask_img.affine)
+    networks = {}
+    for label in np.unique(labels[np.isfinite(labels) & (labels != 0)]):
+        voxels = look_up(Mask(labels == label, img.affine), grid)[inside]
+        if voxels.any():
+            networks[names.get(f"{label:g}", f"label-{label:g}")] = voxels
+    return networks
