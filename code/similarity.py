@@ -88,8 +88,6 @@ def require_same_map(cell, images, y, model, weights, products):
     identity = Resampling(1, 0)
     (duals,) = refit_permuted(images, y, np.arange(len(y)), model, "within", identity)
     refitted = images.weights(duals, [0.0], np.ones(len(y), dtype=int))[0][:, 0]
-    if images.standardize == "voxel":
-        refitted = refitted.copy()
     agreement = similarity_of_maps(weights, refitted[None])[1, 0]
     if np.any(weights) and agreement < LEAST_AGREEMENT:
         raise InputError(
