@@ -37,7 +37,7 @@ synthetic: setup ## go back from your own data to the synthetic study
 check: inputs ## report on the inputs before anything is computed: trials, grids, masks, suspicious images, costs
 	@$(STUDY) check
 
-prep extract regress classify plot: inputs
+prep extract regress classify signatures similarity expression relate plot: inputs
 	@$(STUDY) run $@
 
 prep: ## join scores and images, apply exclusions

@@ -13,6 +13,7 @@ from provenance.declare import RECORD, Stage, Study
 
 PERMUTATIONS = {"n_permutations": "permutation.n"}
 BOOTSTRAPS = {"n_bootstraps": "bootstrap.n"}
+MODEL_KEYS = ("algorithm", "seed", "standardize", "target", "train_dataset", "transform", "variance")
 
 
 def list_masks(params):
@@ -63,6 +64,42 @@ def see_regress(params, _mask, algorithm):
 def see_classify(params, _mask):
     own = {key: value for key, value in params["classify"].items() if key != "masks"}
     return own | {"seed": params["seed"]}
+
+
+def list_expressed(params):
+    """Return the models whose similarity with signatures is asked for: all, if the params do not say."""
+    chosen = params.get("similarity", {})
+    if "signatures" not in chosen:
+        return []
+    masks, algorithms = chosen.get("masks"), chosen.get("algorithms")
+    models = list_models(params)
+    return [names for names in models if names[0] in (masks or names) and names[1] in (algorithms or names)]
+
+
+def see_model(params, mask, algorithm):
+    """Return what decides which model is fitted to all trials of the training dataset."""
+    settings = see_regress(params, mask, algorithm)
+    return {key: settings[key] for key in MODEL_KEYS if key in settings}
+
+
+def see_similarity(params, mask, algorithm):
+    own = {key: value for key, value in params["similarity"].items() if key not in ("masks", "algorithms")}
+    return own | {"regress": see_model(params, mask, algorithm)}
+
+
+def see_relate(params):
+    regress = {key: params["regress"][key] for key in ("train_dataset", "transform")}
+    return params["relate"] | regress | {"seed": params["seed"], "target": params["prep"]["target"]}
+
+
+def has_signatures(params):
+    return "signatures" in params.get("similarity", {})
+
+
+def read_signatures(params):
+    """Return the datasets, or files of this repository, that signatures and networks lie in."""
+    files = [params["similarity"][key] for key in ("signatures", "networks") if key in params["similarity"]]
+    return sorted({"/".join(file.split("/")[:2]) if file.startswith("inputs/") else file for file in files})
 
 
 def see_plot(params):
@@ -119,6 +156,59 @@ STAGES = (
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "confusion.tsv", "permutation.tsv"),
+        colour="#CC79A7",
+    ),
+    Stage(
+        name="signatures",
+        about="compare the signatures with each other",
+        reads=lambda params: (*read_signatures(params), "outputs/extract"),
+        settings=lambda params: {"signatures": params["similarity"]["signatures"], "masks": params["extract"]["masks"]},
+        names=lambda params: [()] if has_signatures(params) else [],
+        sources=("signatures.tsv",),
+        colour="#009E73",
+    ),
+    Stage(
+        name="similarity",
+        about="compare every weight map with signatures, over the mask and within networks",
+        arguments=("mask", "algorithm"),
+        names=list_expressed,
+        table=tables.Similarity,
+        reads=lambda params, mask, algorithm: (
+            *read_signals(params, mask),
+            f"outputs/regress/{mask}/{algorithm}/weights_final.nii.gz",
+            *read_signatures(params),
+        ),
+        settings=see_similarity,
+        options=PERMUTATIONS | BOOTSTRAPS,
+        sources=("similarity.tsv",),
+        colour="#56B4E9",
+    ),
+    Stage(
+        name="expression",
+        about="say how strongly every trial expresses each signature",
+        arguments=("mask", "algorithm"),
+        names=list_expressed,
+        reads=lambda params, mask, algorithm: (*read_signals(params, mask), *read_signatures(params)),
+        settings=lambda params, mask, algorithm: {
+            "signatures": params["similarity"]["signatures"],
+            "regress": see_model(params, mask, algorithm),
+        },
+        private=("*",),
+        colour="#E69F00",
+    ),
+    Stage(
+        name="relate",
+        about="relate the score to expression by mixed models",
+        names=lambda params: [()] if has_signatures(params) else [],
+        table=tables.Relate,
+        reads=lambda params: (
+            f"outputs/expression/{params['relate']['mask']}/{params['relate']['algorithm']}/expression.tsv",
+            "outputs/prep/trials.tsv",
+        ),
+        settings=see_relate,
+        options=PERMUTATIONS,
+        private=("participant_slopes.*",),
+        sources=("fixed_effects.tsv",),
         colour="#CC79A7",
     ),
     Stage(

@@ -139,6 +139,36 @@ class Classify(Table):
     permutation: Permutation
 
 
+class SimilarityPermutation(Table):
+    n: Annotated[int, Field(ge=1)] = 5000
+    schemes: Schemes = ["within", "block"]
+
+
+class SimilarityBootstrap(Table):
+    n: Annotated[int, Field(ge=2)] = 1000
+
+
+class Similarity(Table):
+    signatures: Text | None = None
+    networks: Text | None = None
+    masks: Names | None = None
+    algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)] | None = None
+    permutation: SimilarityPermutation = Field(default_factory=SimilarityPermutation)
+    bootstrap: SimilarityBootstrap = Field(default_factory=SimilarityBootstrap)
+
+
+class RelatePermutation(Table):
+    n: Annotated[int, Field(ge=1)] = 5000
+
+
+class Relate(Table):
+    mask: Text = "whole-brain"
+    algorithm: AlgorithmName = "lasso"
+    measure: Literal["dot", "cosine", "pearson_r"] = "dot"
+    columns: list[Text] = ["run", "trial"]
+    permutation: RelatePermutation = Field(default_factory=RelatePermutation)
+
+
 class Plot(Table):
     mask: Text
     algorithm: AlgorithmName
@@ -228,7 +258,11 @@ def check_masks(params, name):
             raise InputError(
                 f'{name}: extract.masks names "{mask}", which has no file under [extract.mask_files]; add it there'
             )
-    for key, masks in (("classify.masks", params["classify"]["masks"]), ("plot.mask", [params["plot"]["mask"]])):
+    named = {"classify.masks": params["classify"]["masks"], "plot.mask": [params["plot"]["mask"]]}
+    if "signatures" in params.get("similarity", {}):
+        named["similarity.masks"] = params["similarity"].get("masks", [])
+        named["relate.mask"] = [params["relate"]["mask"]]
+    for key, masks in named.items():
         for mask in masks:
             if mask not in known:
                 raise InputError(

@@ -33,18 +33,21 @@ def load_signatures(table_path, mask_img):
     Raises
     ------
     InputError
-        If the table or a map cannot be read, or a map is constant inside the mask.
+        If the table or a map cannot be read, or a map is constant. One that is constant inside the mask alone is not:
+        a signature may be limited to other voxels, and has a similarity of 0 then.
     """
     table_path = Path(table_path)
     table = read_signatures_table(table_path)
     inside = np.asarray(mask_img.dataobj) != 0
-    maps = [_load_map(table_path.parent / file, mask_img)[inside] for file in table["file"]]
-    for name, values in zip(table["name"], maps, strict=True):
+    maps = []
+    for file in table["file"]:
+        values = _load_map(table_path.parent / file, mask_img)
         if not np.ptp(values):
             raise InputError(
-                f'{table_path}: the signature "{name}" is constant inside the mask; expected a map in the space of the '
-                "images; correct its file or leave it out"
+                f"{table_path.parent / file}: every voxel is {values.flat[0]:g} on the images' grid; expected a map in the "
+                "space of the images; correct signatures.tsv or leave the map out"
             )
+        maps.append(values[inside])
     return list(table["name"]), np.array(maps)
 
 
@@ -75,7 +78,9 @@ def _load_map(path, mask_img):
     except Exception as error:  # nibabel raises a dozen kinds on damaged files
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: not a readable map ({reason}); expected NIfTI, correct signatures.tsv") from None
-    values = values.reshape(values.shape[:3]) if values.ndim > 3 and values.size == np.prod(values.shape[:3]) else values
+    values = (
+        values.reshape(values.shape[:3]) if values.ndim > 3 and values.size == np.prod(values.shape[:3]) else values
+    )
     if values.ndim != 3:
         raise InputError(f"{path}: has {values.ndim} axes; expected a map of three")
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

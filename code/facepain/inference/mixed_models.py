@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 from statsmodels.regression.mixed_linear_model import MixedLM
-from statsmodels.tools.sm_exceptions import ConvergenceWarning
+from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from errors import InputError
 from facepain.inference.permutation import permute_trials
@@ -78,8 +78,12 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
     with warnings.catch_warnings():
         # A variance of 0 lies at the edge of what is allowed: usual where participants do not differ.
         warnings.simplefilter("ignore", ConvergenceWarning)
+        warnings.simplefilter("ignore", SingularMatrixWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
-        fitted = MixedLM(y, fixed, groups, exog_re=random).fit(reml=True, method=["lbfgs", "powell"], gtol=1e-9)
+        model = MixedLM(y, fixed, groups, exog_re=random)
+        fitted = model.fit(reml=True, method="lbfgs")
+        if not fitted.converged:
+            fitted = model.fit(reml=True, method="powell")
     k = fixed.shape[1]
     estimate, se = np.asarray(fitted.fe_params), np.asarray(fitted.bse_fe)[:k]
     half = norm.isf(0.025) * se

@@ -104,7 +104,9 @@ def map_products(images, maps, voxels, counts=None):
     n = images.n_trials
     counts = np.ones(n, dtype=int) if counts is None else counts
     sums = {
-        name: [np.zeros((n, n)), np.zeros((n, len(maps))), np.zeros(n)] for name, inside in voxels.items() if inside.any()
+        name: [np.zeros((n, n)), np.zeros((n, len(maps))), np.zeros(n)]
+        for name, inside in voxels.items()
+        if inside.any()
     }
     for columns in images.columns:
         rows = images.map_basis(columns, counts)

@@ -1,0 +1,33 @@
+"""Compare the signatures with each other, within every mask."""
+
+import nibabel
+import pandas as pd
+
+from facepain.data.signatures import load_signatures
+from facepain.inference.similarity import METRICS, similarity_of_maps
+from provenance.run.stage import run_stage
+from stages import STUDY
+
+COLUMNS = {
+    "mask": "voxels compared",
+    "a": "signature",
+    "b": "signature",
+    "cosine": "cosine of the angle between the two maps",
+    "pearson_r": "their Pearson correlation",
+}
+
+
+def main(cell, outputs):
+    tables = []
+    for mask in cell.settings["masks"]:
+        mask_img = nibabel.load(f"outputs/extract/{mask}/mask.nii.gz")
+        names, maps = load_signatures(cell.settings["signatures"], mask_img)
+        for name, values in zip(names, maps, strict=True):
+            scores = dict(zip(METRICS, similarity_of_maps(values, maps), strict=True))
+            tables.append(pd.DataFrame({"mask": mask, "a": name, "b": names} | scores))
+    outputs.write_table("signatures.tsv", pd.concat(tables), COLUMNS)
+    print(f"{cell.name}: {len(names)} signatures on {len(cell.settings['masks'])} masks")
+
+
+if __name__ == "__main__":
+    run_stage(STUDY, "signatures", main)

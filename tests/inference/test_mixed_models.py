@@ -1,0 +1,70 @@
+"""Mixed models: planted slopes recovered, the permutation test calibrated where slopes vary."""
+
+import numpy as np
+import pytest
+
+from errors import InputError
+from facepain.inference.mixed_models import fit_mixed_model, within_slope_test
+from facepain.parallel import Resampling
+
+N_PARTICIPANTS, N_TRIALS = 16, 10
+GROUPS = np.repeat(np.arange(N_PARTICIPANTS), N_TRIALS)
+NONE = np.empty((len(GROUPS), 0))
+
+
+def simulate(rng, slope, slope_sd):
+    x = rng.normal(size=len(GROUPS))
+    slopes = slope + slope_sd * rng.normal(size=N_PARTICIPANTS)
+    return x, slopes[GROUPS] * x + rng.normal(size=N_PARTICIPANTS)[GROUPS] + rng.normal(size=len(GROUPS))
+
+
+@pytest.mark.slow
+def test_planted_slopes_are_recovered_with_their_intervals():
+    covered, estimates = [], []
+    for study in range(20):
+        x, y = simulate(np.random.default_rng([3, study]), 0.5, 0.4)
+        effects = fit_mixed_model(y, {"x": x}, GROUPS, slopes=("x",))
+        assert effects.terms == ["intercept", "x"] and effects.n_participants == N_PARTICIPANTS
+        covered.append(effects.low[1] <= 0.5 <= effects.high[1])
+        estimates.append(effects.estimate[1])
+    assert np.mean(estimates) == pytest.approx(0.5, abs=0.1)
+    assert np.mean(covered) >= 0.8
+
+
+@pytest.mark.slow
+def test_random_slopes_keep_a_slope_that_varies_around_0_from_being_significant():
+    with_slopes, without, permuted = [], [], []
+    for study in range(24):
+        x, y = simulate(np.random.default_rng([4, study]), 0.0, 0.5)
+        with_slopes.append(fit_mixed_model(y, {"x": x}, GROUPS, slopes=("x",)).p[1])
+        without.append(fit_mixed_model(y, {"x": x}, GROUPS).p[1])
+        permuted.append(within_slope_test(y, x, GROUPS, NONE, Resampling(39, study))[1])
+    rates = [np.mean(np.array(p) <= 0.05) for p in (with_slopes, without)]
+    assert rates[0] <= 0.15 < rates[1]
+
+
+@pytest.mark.slow
+def test_the_permutation_test_is_calibrated_where_nobody_has_a_slope(rng):
+    p = []
+    for study in range(120):
+        x, y = simulate(np.random.default_rng([5, study]), 0.0, 0.0)
+        p.append(within_slope_test(y, x, GROUPS, rng.normal(size=(len(GROUPS), 1)), Resampling(39, study))[1])
+    assert 0.01 <= np.mean(np.array(p) <= 0.05) <= 0.1
+
+
+def test_the_slope_is_that_of_least_squares_with_participants_and_covariates(rng):
+    x, y = simulate(rng, 0.3, 0.0)
+    z = rng.normal(size=len(y))
+    slope, p = within_slope_test(y, x, GROUPS, z[:, None], Resampling(99, 1))
+    dummies = (GROUPS[:, None] == np.arange(N_PARTICIPANTS)).astype(float)
+    design = np.column_stack([x, z, dummies])
+    assert slope == pytest.approx(np.linalg.lstsq(design, y, rcond=None)[0][0])
+    assert p == pytest.approx(0.01)
+
+
+def test_what_cannot_be_fitted_is_said(rng):
+    x, y = simulate(rng, 0.0, 0.0)
+    with pytest.raises(InputError, match="trial is the same in every trial"):
+        fit_mixed_model(y, {"trial": np.ones(len(y))}, GROUPS)
+    with pytest.raises(InputError, match="2 participants are too few"):
+        fit_mixed_model(y[:20], {"x": x[:20]}, GROUPS[:20])

@@ -1,0 +1,28 @@
+"""Expression of maps: equal to NumPy's products, and never of a model in its own training trials."""
+
+import numpy as np
+import pytest
+
+from errors import InputError
+from facepain.models.expression import express_map, require_unseen
+
+
+def test_expression_equals_plain_products(rng):
+    signals, values = rng.normal(2, 3, size=(6, 50)).astype(np.float32), rng.normal(size=50)
+    dot, cosine, r = express_map(signals, values)
+    np.testing.assert_allclose(dot, signals.astype(float) @ values)
+    lengths = np.linalg.norm(signals.astype(float), axis=1) * np.linalg.norm(values)
+    np.testing.assert_allclose(cosine, dot / lengths)
+    np.testing.assert_allclose(r, [np.corrcoef(image, values)[0, 1] for image in signals], rtol=1e-6)
+
+
+def test_constant_maps_and_images_express_nothing(rng):
+    dot, cosine, r = express_map(np.zeros((2, 5)), rng.normal(size=5))
+    assert not dot.any() and not cosine.any() and not r.any()
+    assert not express_map(rng.normal(size=(2, 5)), np.ones(5))[2].any()
+
+
+def test_a_map_is_not_expressed_in_the_trials_that_it_was_fitted_to():
+    require_unseen([0, 1, 2], [3, 4], "the fit")
+    with pytest.raises(InputError, match="the fit was fitted to 2 of the trials .* left the participant out"):
+        require_unseen([0, 1, 2, 3], [2, 3, 4], "the fit")
