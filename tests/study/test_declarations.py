@@ -24,8 +24,8 @@ ALGORITHM = """
 FIT = '''
 def fit_least_squares(components, Y, shrink):
     """Fit scikit-learn's ``LinearRegression``, every coefficient times a constant."""
-    covariance, intercept = _covariance(components, Y)
-    return shrink * covariance / components.singular_values[:, None] ** 2, intercept
+    products, intercept = products_with_targets(components, Y)
+    return shrink * products / components.singular_values[:, None] ** 2, intercept
 
 
 # Colours of Okabe'''

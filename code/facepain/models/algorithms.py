@@ -41,8 +41,8 @@ class Algorithm:
     sentence : str
         For the methods text, to be filled with the parameters.
     penalty : str
-        Parameter that tuning chooses.
-    scale : callable
+        Parameter that tuning chooses; without it the algorithm cannot be tuned.
+    scale : callable, optional
         Takes `Components` and training targets; returns the penalty, a number or one for each target, that shrinks the
         first component's coefficient by about half or more. Tuning scales its grid by it.
     shrink : callable, optional
@@ -57,8 +57,8 @@ class Algorithm:
     parameters: dict
     permutation_schemes: tuple
     sentence: str
-    penalty: str
-    scale: Callable
+    penalty: str = ""
+    scale: Callable | None = None
     shrink: Callable | None = None
 
     @property

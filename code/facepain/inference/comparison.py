@@ -1,0 +1,126 @@
+"""Compare models: p corrected for all of them, and paired differences over participants."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from statsmodels.stats.multitest import multipletests
+
+from facepain.inference.intervals import Predictions, bca_interval, score_draws
+from files.rounding import round_significant
+
+FAMILYWISE_METRIC = "pearson_r"
+PAIR_METRICS = ("skill", "pearson_r")
+CELL_COLUMNS = {
+    "mask": "mask of the images",
+    "algorithm": "regression on the principal components",
+    "estimate_of": "published: mean over the folds of the published scheme; lopo: leave-one-participant-out, pooled",
+    "scheme": "what is permuted; see permutation.tsv of the model",
+    "metric": "score tested",
+    "score": "observed score",
+    "p": "(1 + null scores at or above the score) / (1 + n)",
+    "p_familywise": "(1 + permutations whose largest null score over all models reaches the score) / (1 + n)",
+}
+PAIR_COLUMNS = {
+    "a": "mask and algorithm of one model",
+    "b": "of the other: another mask with the same algorithm, or another algorithm with the same mask",
+    "metric": "score of all leave-one-participant-out predictions together",
+    "difference": "score of a minus score of b",
+    "low": "lower end of the 95 % interval over participants, who are drawn for both models at once",
+    "high": "upper end of the interval",
+    "p": "two-sided, by exchanging the two models' predictions of whole participants",
+    "p_corrected": "the same, Holm-corrected over all pairs of the metric",
+    "n_participants": "participants tested",
+}
+
+
+def familywise_table(tests):
+    """Correct the p of every model for the number of models, by the largest null score of each permutation.
+
+    Parameters
+    ----------
+    tests : list of dict
+        Entries of ``permutation.json`` with ``mask`` and ``algorithm``. Permutation b must be the same in all models of
+        a scheme.
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `CELL_COLUMNS`; one family for each estimate and scheme.
+
+    Notes
+    -----
+    Westfall & Young 1993; for permutation tests Nichols & Holmes 2002, doi 10.1002/hbm.1058. Correlations only: the
+    nulls of r2 differ too much between models to be compared.
+    """
+    families = {}
+    for test in tests:
+        if test["metric"] == FAMILYWISE_METRIC:
+            families.setdefault((test["estimate_of"], test["scheme"], test["n"]), []).append(test)
+    rows = []
+    for family in families.values():
+        largest = np.max([test["null_scores"] for test in family], axis=0)
+        for test in family:
+            p = (1 + np.sum(largest >= test["score"])) / (1 + len(largest))
+            rows.append({**test, "p_familywise": round_significant(p)})
+    return pd.DataFrame(rows, columns=list(CELL_COLUMNS))
+
+
+def pairs_table(predicted, resampling):
+    """Compare models that differ in their mask or in their algorithm only.
+
+    Parameters
+    ----------
+    predicted : dict of tuple (mask, algorithm) to Predictions
+        Of the same trials, in the same order.
+    resampling : Resampling
+        Its number of draws of participants, and of exchanges.
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `PAIR_COLUMNS`.
+    """
+    pairs = [(a, b) for a, b in combinations(predicted, 2) if (a[0] == b[0]) != (a[1] == b[1])]
+    if not pairs:
+        return pd.DataFrame(columns=list(PAIR_COLUMNS))
+    n = len(next(iter(predicted.values())).participants)
+    rng = np.random.default_rng(resampling.seed)
+    counts = rng.multinomial(n, np.full(n, 1 / n), size=resampling.n)
+    exchanged = rng.integers(2, size=(resampling.n, n))
+    drawn = {
+        name: [score_draws(of_model, weights) for weights in (np.ones((1, n)), counts, 1 - np.eye(n))]
+        for name, of_model in predicted.items()
+    }
+    rows = []
+    for a, b in pairs:
+        null = _exchange(predicted[a], predicted[b], exchanged)
+        for metric in PAIR_METRICS:
+            observed, draws, jackknife = (x[metric] - y[metric] for x, y in zip(drawn[a], drawn[b], strict=True))
+            low, high = bca_interval(observed[0], draws, jackknife)
+            p = (1 + np.sum(np.abs(null[metric]) >= abs(observed[0]) * (1 - 1e-9))) / (1 + resampling.n)
+            rows.append((" ".join(a), " ".join(b), metric, observed[0], low, high, p, np.nan, n))
+    table = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
+    for metric in PAIR_METRICS:
+        of_metric = table["metric"] == metric
+        table.loc[of_metric, "p_corrected"] = multipletests(table.loc[of_metric, "p"], method="holm")[1]
+    return table
+
+
+def _exchange(a, b, exchanged):
+    """Return the differences in score after exchanging the predictions of some participants.
+
+    Parameters
+    ----------
+    a, b : Predictions
+    exchanged : (n_draws, n_participants) ndarray of 0 and 1
+    """
+    # Every participant twice, once with each model's predictions: a draw takes one of the two.
+    both = Predictions(
+        *(np.concatenate(pair) for pair in ((a.y_true, b.y_true), (a.y_pred, b.y_pred))),
+        np.concatenate([np.unique(a.groups, return_inverse=True)[1] + part * len(a.participants) for part in (0, 1)]),
+        np.concatenate([a.baseline, b.baseline]),
+    )
+    first = score_draws(both, np.hstack([1 - exchanged, exchanged]))
+    second = score_draws(both, np.hstack([exchanged, 1 - exchanged]))
+    return {metric: first[metric] - second[metric] for metric in PAIR_METRICS}

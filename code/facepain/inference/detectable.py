@@ -1,0 +1,153 @@
+"""The smallest effect that a model would have found: patterns planted into a mask's own images.
+
+Scores permuted by block have nothing to do with the images. A pattern s is added to each standardised image in
+proportion to its permuted score, which the Gram matrix shows without voxels:
+K -> K + g [(X s) y' + y (X s)'] + g^2 |s|^2 y y'. The patterns have the covariance of the images (random sums of them):
+a pattern of independent voxels would hardly be seen by principal components.
+"""
+
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from facepain.inference.permutation import permute_trials
+from facepain.models.components import fit_components
+from facepain.models.cross_validation import Fold
+from facepain.models.scores import pearson_r, skill
+from facepain.parallel import map_in_order, resample_rng
+
+POWER = 0.8
+ALPHA = 0.05
+DETECTABLE_COLUMNS = {
+    "mask": "mask of the images",
+    "algorithm": "regression on the principal components",
+    "effect": "correlation of the score with the expression of the planted pattern alone, over trials",
+    "power": "share of the planted studies in which the cross-validated correlation has p <= 0.05 under the block null",
+    "skill": "mean skill of the model in these studies, over folds",
+    "n": "planted studies; fewer than asked for where too many had missed the pattern for a power of 80 %",
+}
+
+
+def draw_pattern(gram, rng):
+    """Draw a pattern with the covariance of the images: a random sum of the centred images.
+
+    Parameters
+    ----------
+    gram : (n_trials, n_trials) ndarray
+    rng : Generator
+
+    Returns
+    -------
+    expression : (n_trials,) ndarray
+        Dot product of the pattern with every image.
+    length2 : float
+        Its squared length.
+    """
+    dual = rng.standard_normal(len(gram))
+    dual -= dual.mean()
+    expression = gram @ dual
+    return expression, dual @ expression
+
+
+def plant(gram, expression, length2, y, effect):
+    """Return the Gram matrix of images to which a pattern was added in proportion to a score.
+
+    Parameters
+    ----------
+    gram : (n_trials, n_trials) ndarray
+    expression : (n_trials,) ndarray
+    length2 : float
+        As from `draw_pattern`.
+    y : (n_trials,) ndarray
+    effect : float
+        Correlation of the score with the expression of the pattern in the planted images, where the two are
+        uncorrelated before; below 1.
+
+    Returns
+    -------
+    planted : (n_trials, n_trials) ndarray
+    """
+    y = y - y.mean()
+    strength = effect / np.sqrt(1 - effect**2) * expression.std() / (length2 * y.std())
+    cross = np.outer(strength * expression, y)
+    return gram + cross + cross.T + strength**2 * length2 * np.outer(y, y)
+
+
+def detectable_table(gram, y, groups, splits, models, effects, resampling):
+    """Find the smallest effect that each algorithm would have shown with 80 % power.
+
+    Parameters
+    ----------
+    gram : (n_trials, n_trials) ndarray
+        Of images standardised each by itself.
+    y, groups : (n_trials,) ndarray
+    splits : list of (train_idx, test_idx)
+    models : dict of str to tuple (PCARegression, float)
+        By algorithm, each with the correlation above which p is at most 0.05.
+    effects : list of float
+        In rising order.
+    resampling : Resampling
+        Its number of planted studies; its progress is told of every effect looked at.
+
+    Returns
+    -------
+    table : DataFrame
+        A row for each effect that the search looked at: power grows with the effect, so that halving the list finds the
+        smallest one that reaches `POWER`.
+    """
+    looked_at = {}
+    critical = np.array([limit for _, limit in models.values()])
+
+    def study(effect, index):
+        return _plant_and_score(gram, y, groups, splits, models, effect, resample_rng(resampling.seed, index))
+
+    def look(effect):
+        if effect in looked_at:
+            return
+        done = []
+        for scores in map_in_order(partial(study, effect), range(resampling.n), resampling.n_jobs):
+            done.append(scores)
+            # Once too many studies of every algorithm have missed it, the others cannot change that.
+            if np.all(np.sum(np.array(done)[:, :, 0] <= critical, axis=0) > (1 - POWER) * resampling.n + 1e-9):
+                break
+        looked_at[effect] = np.array(done)
+        if resampling.progress is not None:
+            resampling.progress(1)
+
+    for column in range(len(models)):
+        low, high = 0, len(effects) - 1
+        while low <= high:
+            middle = (low + high) // 2
+            look(effects[middle])
+            enough = np.sum(looked_at[effects[middle]][:, column, 0] > critical[column]) >= POWER * resampling.n - 1e-9
+            low, high = (low, middle - 1) if enough else (middle + 1, high)
+    rows = [
+        (algorithm, effect, np.mean(scores[:, column, 0] > critical[column]), scores[:, column, 1].mean(), len(scores))
+        for column, algorithm in enumerate(models)
+        for effect, scores in sorted(looked_at.items())
+    ]
+    return pd.DataFrame(rows, columns=list(DETECTABLE_COLUMNS)[1:])
+
+
+def critical_score(null_scores):
+    """Return the null score that a score must exceed to have p <= 0.05, infinite if there are too few."""
+    null = np.sort(null_scores)[::-1]
+    allowed = int(np.floor(ALPHA * (1 + len(null)) + 1e-9)) - 1
+    return null[allowed] if 0 <= allowed < len(null) else np.inf
+
+
+def _plant_and_score(gram, y, groups, splits, models, effect, rng):
+    """Return the correlation and the skill of every model, averaged over folds, in one planted study."""
+    permuted = y[permute_trials(groups, "block", rng)]
+    K = plant(gram, *draw_pattern(gram, rng), permuted, effect)
+    Y, scores = permuted[:, None], []
+    for train_idx, test_idx in splits:
+        if len(test_idx) < 2:
+            continue
+        components = fit_components(K[np.ix_(train_idx, train_idx)], next(iter(models.values()))[0].explained_variance)
+        fold = Fold(train_idx, test_idx, components, components.scores(K[np.ix_(test_idx, train_idx)]))
+        observed, baseline = permuted[test_idx], permuted[train_idx].mean()
+        predicted = [fold.predict(Y, model)[:, 0] for model, _ in models.values()]
+        scores.append([(pearson_r(observed, y_pred), skill(observed, y_pred, baseline)) for y_pred in predicted])
+    return np.mean(scores, axis=0)

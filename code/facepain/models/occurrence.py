@@ -1,0 +1,210 @@
+"""Predict whether there is an expression, and how strong it is where there is one, from the same components.
+
+A score with many zeros has two parts: its occurrence (above 0 or not) and its intensity (the score where it is above
+0). Occurrence is classified by least squares on labels of -1 and 1 with a ridge penalty (scikit-learn's
+``RidgeClassifier``), whose value, moved to 0..1, is taken for a probability; intensity is a ridge regression on the
+trials above 0. Their product is an expected score, to be set beside a ridge regression of all scores.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+
+from facepain.models.pca_regression import PCARegression
+from facepain.models.scores import CONSTANT_SPREAD
+
+# What each part is scored by: occurrence on all trials, intensity on those above 0.
+PART_METRICS = {
+    "occurrence": ("auc", "balanced_accuracy"),
+    "intensity": ("r2", "skill", "pearson_r"),
+    "product": ("r2", "skill", "pearson_r"),
+    "plain": ("r2", "skill", "pearson_r"),
+}
+PART_COLUMNS = {
+    "part": "occurrence: is the score above 0; intensity: the score of the trials above 0; product: probability of an "
+    "expression times its intensity; plain: one ridge regression of all scores, for comparison",
+    "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over the folds that have a score; "
+    "lopo: all predictions of leave-one-participant-out together",
+    "auc": "area under the ROC curve; 0.5 is chance",
+    "balanced_accuracy": "mean of the shares of trials above 0 and at 0 that are classified rightly; 0.5 is chance",
+    "r2": "coefficient of determination on the trials scored",
+    "skill": "share of the squared error of predicting the mean of the training scores that the model saves",
+    "pearson_r": "Pearson correlation of observed and predicted scores",
+    "n_test": "trials scored",
+}
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Predictions of test trials, a column for each target.
+
+    Attributes
+    ----------
+    test_idx : (n_test,) ndarray
+    decision, intensity, product, plain : (n_test, n_targets) ndarrays
+        ``decision`` is above 0 where an expression is predicted.
+    mean, mean_positive : (n_targets,) ndarrays
+        Of the training scores, and of those above 0: what the baselines predict.
+    """
+
+    test_idx: np.ndarray
+    decision: np.ndarray
+    intensity: np.ndarray
+    product: np.ndarray
+    plain: np.ndarray
+    mean: np.ndarray
+    mean_positive: np.ndarray
+
+
+def predict_parts(fold, Y, alpha):
+    """Fit both parts, and the plain regression, to the training trials of a fold.
+
+    Parameters
+    ----------
+    fold : Fold
+        As from `prepare_folds`.
+    Y : (n_trials, n_targets) ndarray
+        Scores, 0 or more.
+    alpha : float
+        Ridge penalty of all three models, as scikit-learn's ``Ridge`` takes it.
+
+    Returns
+    -------
+    parts : Parts
+    """
+    model = PCARegression("ridge", alpha=alpha)
+    train = Y[fold.train_idx]
+    decision = fold.predict(np.where(Y > 0, 1.0, -1.0), model)
+    scores = fold.components.train_scores()
+    intensity = np.column_stack([_predict_positives(scores, y, fold.test_scores, alpha) for y in train.T])
+    n_positive = np.maximum(np.sum(train > 0, axis=0), 1)
+    return Parts(
+        test_idx=fold.test_idx,
+        decision=decision,
+        intensity=intensity,
+        product=np.clip((decision + 1) / 2, 0, 1) * intensity,
+        plain=fold.predict(Y, model),
+        mean=train.mean(axis=0),
+        mean_positive=np.where(train > 0, train, 0).sum(axis=0) / n_positive,
+    )
+
+
+def _predict_positives(scores, y, test_scores, alpha):
+    """Fit a ridge regression to the trials above 0, whose component scores are no longer orthogonal."""
+    positive = y > 0
+    if not positive.any():
+        return np.zeros(len(test_scores))
+    Z, y = scores[positive], y[positive]
+    centre, mean = Z.mean(axis=0), y.mean()
+    Z = Z - centre
+    coef = np.linalg.solve(Z.T @ Z + alpha * np.eye(Z.shape[1]), Z.T @ (y - mean))
+    return (test_scores - centre) @ coef + mean
+
+
+def score_parts(parts, Y):
+    """Score the predictions of one or more folds together.
+
+    Parameters
+    ----------
+    parts : list of Parts
+    Y : (n_trials, n_targets) ndarray
+
+    Returns
+    -------
+    scores : dict of tuple (part, metric) to (n_targets,) ndarray
+        NaN where undefined: no trial above 0, or nothing else.
+    """
+    joined = {
+        name: np.vstack([getattr(each, name) for each in parts])
+        for name in ("decision", "intensity", "product", "plain")
+    }
+    mean, mean_positive = (
+        np.vstack([np.broadcast_to(getattr(each, name), each.plain.shape) for each in parts])
+        for name in ("mean", "mean_positive")
+    )
+    y = Y[np.concatenate([each.test_idx for each in parts])]
+    positive, everything = y > 0, np.ones(y.shape, bool)
+    scores = {("occurrence", name): score for name, score in _classify(positive, joined["decision"]).items()}
+    for part, scored, baseline in (
+        ("intensity", positive, mean_positive),
+        ("product", everything, mean),
+        ("plain", everything, mean),
+    ):
+        scores |= {(part, name): score for name, score in _regress(y, joined[part], baseline, scored).items()}
+    return scores
+
+
+def _classify(positive, decision):
+    """Return AUC (the rank sum of Mann & Whitney) and balanced accuracy of every column, NaN without both labels."""
+    n_positive, n = positive.sum(axis=0), len(positive)
+    n_zero = n - n_positive
+    both = (n_positive > 0) & (n_zero > 0)
+    above, below = np.where(both, n_positive, np.nan), np.where(both, n_zero, np.nan)
+    ranks = np.sum(rankdata(decision, axis=0) * positive, axis=0)
+    right = (decision > 0) == positive
+    return {
+        "auc": (ranks - above * (above + 1) / 2) / (above * below),
+        "balanced_accuracy": (np.sum(right & positive, axis=0) / above + np.sum(right & ~positive, axis=0) / below) / 2,
+    }
+
+
+def _regress(y, y_pred, baseline, scored):
+    """Return r2, skill and correlation of every column over the trials scored, NaN for fewer than two."""
+    n = np.sum(scored, axis=0)
+    n = np.where(n > 1, n, np.nan)
+
+    def centre(values):
+        centred = np.where(scored, values - np.sum(values * scored, axis=0) / n, 0.0)
+        spread = np.sum(centred**2, axis=0)
+        constant = spread <= CONSTANT_SPREAD * np.sum(values**2 * scored, axis=0)
+        return np.where(constant, 0.0, centred), np.where(constant, np.nan, spread)
+
+    (a, spread), (b, spread_pred) = centre(y), centre(y_pred)
+    error, of_baseline = (np.sum((y - other) ** 2 * scored, axis=0) for other in (y_pred, baseline))
+    correlation = np.nan_to_num(np.sum(a * b, axis=0) / np.sqrt(spread * spread_pred))
+    return {
+        "r2": 1 - error / spread,
+        "skill": 1 - error / np.where((of_baseline > 0) & (n > 1), of_baseline, np.nan),
+        "pearson_r": np.where(n > 1, correlation, np.nan),
+    }
+
+
+def parts_table(folds, lopo, y):
+    """List the scores of both parts, their product and the plain regression.
+
+    Parameters
+    ----------
+    folds, lopo : list of Parts
+        Of the published scheme and of leave-one-participant-out, for one target.
+    y : (n_trials,) ndarray
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `PART_COLUMNS`.
+    """
+    Y = y[:, None]
+    named = {**{str(number): [each] for number, each in enumerate(folds, 1)}, "lopo": lopo}
+    scored = {name: score_parts(parts, Y) for name, parts in named.items()}
+    rows = []
+    for part, metrics in PART_METRICS.items():
+        by_fold = {
+            name: {metric: float(scores[part, metric][0]) for metric in metrics}
+            | {"n_test": _count(part, named[name], y)}
+            for name, scores in scored.items()
+        }
+        of_folds = pd.DataFrame([by_fold[name] for name in named if name != "lopo"])
+        by_fold = {name: by_fold[name] for name in named if name != "lopo"} | {
+            "mean": of_folds.mean().to_dict(),
+            "sd": of_folds.std(ddof=0).to_dict(),
+            "lopo": by_fold["lopo"],
+        }
+        rows += [{"part": part, "fold": name, **scores} for name, scores in by_fold.items()]
+    return pd.DataFrame(rows, columns=list(PART_COLUMNS))
+
+
+def _count(part, parts, y):
+    tested = np.concatenate([each.test_idx for each in parts])
+    return float(np.sum(y[tested] > 0)) if part == "intensity" else float(len(tested))
