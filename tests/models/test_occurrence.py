@@ -25,7 +25,7 @@ def plant(rng, occurrence=0.0, intensity=0.0, n_participants=24, n_each=8):
 
 
 def test_equals_scikit_learn(rng):
-    X, y, groups, folds = plant(rng, 1, 1)
+    X, y, _, folds = plant(rng, 1, 1)
     X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
     for fold in folds:
         parts = predict_parts(fold, np.column_stack([rng.permutation(y), y]), alpha=2.0)

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from facepain.inference.intervals import Predictions, bca_interval, score_draws
+from facepain.inference.intervals import bca_interval, score_draws
+from facepain.models.scores import Predictions
 from files.rounding import round_significant
 
 FAMILYWISE_METRIC = "pearson_r"
@@ -19,7 +20,8 @@ CELL_COLUMNS = {
     "metric": "score tested",
     "score": "observed score",
     "p": "(1 + null scores at or above the score) / (1 + n)",
-    "p_familywise": "(1 + permutations whose largest null score over all models reaches the score) / (1 + n)",
+    "p_familywise": "(1 + permutations whose largest null score over all models reaches the score) / (1 + n_familywise)",
+    "n_familywise": "permutations that every model of the scheme has",
 }
 PAIR_COLUMNS = {
     "a": "mask and algorithm of one model",
@@ -56,13 +58,14 @@ def familywise_table(tests):
     families = {}
     for test in tests:
         if test["metric"] == FAMILYWISE_METRIC:
-            families.setdefault((test["estimate_of"], test["scheme"], test["n"]), []).append(test)
+            families.setdefault((test["estimate_of"], test["scheme"]), []).append(test)
     rows = []
     for family in families.values():
-        largest = np.max([test["null_scores"] for test in family], axis=0)
+        n = min(test["n"] for test in family)
+        largest = np.max([test["null_scores"][:n] for test in family], axis=0)
         for test in family:
-            p = (1 + np.sum(largest >= test["score"])) / (1 + len(largest))
-            rows.append({**test, "p_familywise": round_significant(p)})
+            p = (1 + np.sum(largest >= test["score"])) / (1 + n)
+            rows.append({**test, "p_familywise": round_significant(p), "n_familywise": n})
     return pd.DataFrame(rows, columns=list(CELL_COLUMNS))
 
 
