@@ -65,7 +65,7 @@ def read_results(settings):
 
 
 def write_tables(results, outputs):
-    """Write Table 1, Table 2 where there is another dataset, what of a planted pattern was recovered, and the claims."""
+    """Write Table 1, Table 2 where there is another dataset, how planted patterns were recovered, and the claims."""
     table = cross_validation_table(results)
     outputs.write_table("table-1.tsv", table, cross_validation_columns(table))
     outputs.write_text("table-1.md", cross_validation_markdown(results))

@@ -78,9 +78,8 @@ def make_claims(results, recovered=None):
         claims += [rule(results, cell) for cell in cells]
     claims += same_claims(results) + comparison_claims(results) + tuned_claims(results) + occurrence_claims(results)
     claims += [recovered_claim(recovered, cell) for cell in cells] if recovered is not None else []
-    claims += [classifier_claim(classifier) for classifier in results.classifiers.values()] + reliability_claims(
-        results
-    )
+    claims += [classifier_claim(classifier) for classifier in results.classifiers.values()]
+    claims += reliability_claims(results)
     suffix = SYNTHETIC_SUFFIX if results.synthetic else ""
     return [Claim(**asdict(claim) | {"text": claim.text + suffix}) for claim in claims if claim is not None]
 
@@ -101,9 +100,9 @@ def transfer_claims(results, cell):
     known = unseen_test(cell)
     claims = []
     for row in [] if table is None else table.to_dict("records"):
-        p_floor = floor(cell)
         people, trials = row["p_block"] <= ALPHA, row["p_within"] <= ALPHA
-        numbers = f"r = {span(row, 'pearson_r')}, block {p_is(row['p_block'], p_floor)}, within {p_is(row['p_within'], p_floor)}"
+        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], floor(cell))}" for scheme in ("block", "within"))
+        numbers = f"r = {span(row, 'pearson_r')}, {tested}"
         where = f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants)"
         if people or trials:
             shown = (
@@ -114,11 +113,10 @@ def transfer_claims(results, cell):
             )
             text = f"{where}: {shown} ({numbers}). {_level_and_gain(row)}"
         elif known is not None and known["p"] <= ALPHA:
-            text = f"{where}: the association found in the training data was not found there ({numbers}). {_no_absence(results, cell)}"
+            text = f"{where}: the association found in the training data was not found there ({numbers})."
         else:
-            text = (
-                f"{where}: no association was shown, as in the training data ({numbers}). {_no_absence(results, cell)}"
-            )
+            text = f"{where}: no association was shown, as in the training data ({numbers})."
+        text += "" if people or trials else f" {_no_absence(results, cell)}"
         scheme = "within" if trials and not people else "block"
         claims.append(
             make_claim(
@@ -171,7 +169,8 @@ def split_claim(results, cell):
         f"In {len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average "
         f"(middle 95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); "
         f"{percent(place)} of them lie below the published one. Skill against the training mean depends less on the "
-        f"division: {signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to {signed(skill.quantile(0.975))})."
+        f"division: {signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to "
+        f"{signed(skill.quantile(0.975))})."
     )
     return make_claim(
         f"split/{cell.mask}/{cell.algorithm}",
@@ -194,13 +193,19 @@ def unseen_claim(results, cell):
         f"block {p_is(test['p'], test['n'])}{family}"
     )
     if max(test["p"], corrected or 0) > ALPHA:
-        text = f"{model_name(cell)}: no prediction of the scores of unseen participants was shown ({numbers}; skill {span(skill)}). {_no_absence(results, cell)}"
+        text = (
+            f"{model_name(cell)}: no prediction of the scores of unseen participants was shown ({numbers}; skill "
+            f"{span(skill)}). {_no_absence(results, cell)}"
+        )
     elif skill["low"] > 0:
-        text = f"{model_name(cell)} predicts the scores of unseen participants better than the mean training score does: skill {span(skill)} ({numbers})."
+        text = (
+            f"{model_name(cell)} predicts the scores of unseen participants better than the mean training score does: "
+            f"skill {span(skill)} ({numbers})."
+        )
     else:
         text = (
-            f"{model_name(cell)}: predicted and observed scores of unseen participants are associated ({numbers}); that "
-            f"predictions are better than the mean training score is not certain (skill {span(skill)})."
+            f"{model_name(cell)}: predicted and observed scores of unseen participants are associated ({numbers}); "
+            f"that predictions are better than the mean training score is not certain (skill {span(skill)})."
         )
     return make_claim(
         f"unseen/{cell.mask}/{cell.algorithm}",
@@ -224,9 +229,10 @@ def trials_claim(results, cell):
         f"average; within {p_is(test['p'], test['n'])}"
     )
     if test["p"] <= ALPHA:
-        text = f"{model_name(cell)}: predictions follow single trials of a participant, not only differences between participants ({numbers})."
+        shown = "predictions follow single trials of a participant, not only differences between participants"
     else:
-        text = f"{model_name(cell)}: that predictions follow single trials of a participant was not shown ({numbers})."
+        shown = "that predictions follow single trials of a participant was not shown"
+    text = f"{model_name(cell)}: {shown} ({numbers})."
     return make_claim(
         f"trials/{cell.mask}/{cell.algorithm}",
         text,
@@ -271,7 +277,10 @@ def _no_absence(results, cell):
         return "How small an effect would have been found is not known, so that this is no evidence of absence."
     if found[0] is None:
         return "No planted effect was found often enough either, so that this is no evidence of absence."
-    return f"A pattern that alone reaches r = {signed(found[0])} would have been found with {percent(POWER)} power; a weaker one may be there."
+    return (
+        f"A pattern that alone reaches r = {signed(found[0])} would have been found with {percent(POWER)} power; a "
+        "weaker one may be there."
+    )
 
 
 def smallest_effect(results, cell):
@@ -306,20 +315,16 @@ def voxels_claim(results, cell):
     if "uncorrected_0.001" not in thresholds or "bonferroni_0.05" not in thresholds:
         return None
     n, strict, loose = (int(thresholds[name]["n_voxels"]) for name in ("fdr", "bonferroni_0.05", "uncorrected_0.001"))
+    units = {"participant": "participants", "trial": "trials"}[cell.bootstrap["unit"]]
     text = (
-        f"{model_name(cell)}: {count(n, 'voxel')} of {cell.n_voxels:,} {'survives' if n == 1 else 'survive'} a false "
-        f"discovery rate of {percent(fdr)} in the bootstrap over {'participants' if cell.bootstrap['unit'] == 'participant' else 'trials'} "
-        f"({strict} with Bonferroni's correction, {loose} at p < .001 without correction). The bootstrap is conservative: "
-        "draws hold participants repeatedly, which shrinks the mean weight while the standard deviation stays that of "
-        "the draws. A voxel that does not survive may still contribute."
+        f"{model_name(cell)}: {f'{n:,}' if n else 'none'} of the {cell.n_voxels:,} voxels survive{'s' * (n < 2)} a "
+        f"false discovery rate of {percent(fdr)} in the bootstrap over {units} ({strict:,} with Bonferroni's "
+        f"correction, {loose:,} at p < .001 without correction). The bootstrap is conservative: draws repeat {units}, "
+        "which shrinks the mean weight while the standard deviation stays that of the draws. A voxel that does not "
+        "survive may still contribute."
     )
-    return make_claim(
-        f"voxels/{cell.mask}/{cell.algorithm}",
-        text,
-        (n, strict, loose),
-        (None, DESCRIPTION),
-        [f"{folder_of(cell)}/bootstrap.json"],
-    )
+    files = [f"{folder_of(cell)}/bootstrap.json"]
+    return make_claim(f"voxels/{cell.mask}/{cell.algorithm}", text, (n, strict, loose), (None, DESCRIPTION), files)
 
 
 def same_claims(results):
@@ -350,7 +355,7 @@ def shrinkage_text(cell):
     if "shrinkage" not in cell.metrics or not np.isfinite(cell.folds["shrinkage"]).all():
         return ""
     largest = 100 * cell.folds["shrinkage"].max()
-    return f"the penalty of {ALGORITHM_NAMES[cell.algorithm]} makes the fitted predictions vary at most {largest:.2g} % less"
+    return f"the penalty of {ALGORITHM_NAMES[cell.algorithm]} shrinks fitted predictions by at most {largest:.2g} %"
 
 
 def comparison_claims(results):
@@ -359,7 +364,8 @@ def comparison_claims(results):
     claims = []
     for row in [] if table is None else table.to_dict("records"):
         score = {"pearson_r": "r", "spearman_r": "Spearman's r", "r2": R2}.get(row["metric"], row["metric"])
-        numbers = f"difference in {score} {span(row, 'difference', ('low', 'high'))}; participants exchanged in pairs, Holm-corrected {p_is(row['p_corrected'])}"
+        difference = span(row, "difference", ("low", "high"))
+        numbers = f"difference in {score} {difference}; paired exchange, Holm-corrected {p_is(row['p_corrected'])}"
         if row["p_corrected"] <= ALPHA:
             better, worse = (row["a"], row["b"]) if row["difference"] > 0 else (row["b"], row["a"])
             text = f"{better} predicts unseen participants better than {worse} ({numbers})."
@@ -419,14 +425,7 @@ def occurrence_claims(results):
             of_part = _of_part(tests, part)
             found = rows[rows["metric"] == metric]
             of_part = of_part[of_part["metric"] == metric]
-            test = next(
-                (
-                    _row(of_part, scheme=scheme)
-                    for scheme in ("block", "within")
-                    if len(of_part[of_part["scheme"] == scheme])
-                ),
-                None,
-            )
+            test = _row(of_part, scheme="block") or _row(of_part, scheme="within")
             if not len(found) or test is None:
                 continue
             row = found.iloc[0]
@@ -449,8 +448,8 @@ def recovered_claim(recovered, cell):
     average = rows.loc["average"]
     folds = rows.loc[[name for name in rows.index if str(name).startswith("fold-")], "share_planted"]
     text = (
-        f"{model_name(cell)}: of the 1 % largest weights (average over folds) {percent(average['share_planted'])} lie where a "
-        f"pattern was planted ({percent(folds.min())} to {percent(folds.max())} in single folds; "
+        f"{model_name(cell)}: of the 1 % largest weights (average over folds) {percent(average['share_planted'])} lie "
+        f"where a pattern was planted ({percent(folds.min())} to {percent(folds.max())} in single folds; "
         f"{percent(average['chance_share'])} of all voxels do), "
         f"{percent(average['share_right_sign'], 1)} of these with the planted sign."
     )
@@ -473,7 +472,8 @@ def classifier_claim(classifier):
         f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets apart: balanced accuracy "
         f"{percent(mean['balanced_accuracy'], 1)} ({percent(low)} to {percent(high)} over folds; chance "
         f"{percent(test['null_mean'])}; participants' labels exchanged, {p_is(test['p'], test['n'])}), accuracy "
-        f"{percent(mean['accuracy'], 1)} where always naming the larger dataset gives {percent(mean['majority_share'], 1)}."
+        f"{percent(mean['accuracy'], 1)} where always naming the larger dataset gives "
+        f"{percent(mean['majority_share'], 1)}."
     )
     files = [f"outputs/classify/{classifier.mask}/{name}.tsv" for name in ("metrics", "permutation")]
     number = (mean["balanced_accuracy"], low, high)
@@ -485,8 +485,8 @@ def corrected_interval(scores, folds, level=0.95):
 
     Notes
     -----
-    Variance (1 / J + n_test / n_train) times that over folds, Student's t with J - 1 degrees of freedom: Nadeau & Bengio
-    2003, doi 10.1023/A:1024068626366.
+    Variance (1 / J + n_test / n_train) times that over folds, Student's t with J - 1 degrees of freedom: Nadeau &
+    Bengio 2003, doi 10.1023/A:1024068626366.
     """
     scores, n = np.asarray(scores, float), len(scores)
     if n < 2:
@@ -579,10 +579,6 @@ def p_is(p, n=0):
         return "p not known"
     bound = n and p <= (1 + 1e-6) / (1 + n)
     return f"p {AT_MOST if bound else '='} {float(f'{p:.1g}') if bound else float(f'{p:.2g}'):g}"
-
-
-def count(n, noun):
-    return f"{'no' if n == 0 else n} {noun}{'' if n == 1 else 's'}"
 
 
 def _find(tests, scheme, estimate):

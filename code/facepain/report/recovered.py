@@ -1,4 +1,4 @@
-"""Compare weight maps with the pattern that was planted in the synthetic stand-in; nothing of it applies to real data."""
+"""Compare weight maps with the pattern that was planted in the synthetic stand-in; real data have none."""
 
 import numpy as np
 import pandas as pd
