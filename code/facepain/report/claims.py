@@ -257,9 +257,8 @@ def detectable_claim(results, cell):
         numbers = (last["power"], table["power"].min(), table["power"].max())
     else:
         text = (
-            f"{model_name(cell)}: a planted pattern that alone reaches r = {signed(effect)} is found in "
-            f"{percent(POWER)} of the studies (block, p {AT_MOST} {ALPHA:g}; between the planted "
-            f"effects {signed(low)} and {signed(high)})."
+            f"{model_name(cell)}: a planted pattern that alone reaches r = {signed(effect)} is found in at least "
+            f"{percent(POWER)} of the studies (block, p {AT_MOST} {ALPHA:g}), one that reaches {signed(low)} in fewer."
         )
         numbers = (effect, low, high)
     return make_claim(
@@ -278,18 +277,18 @@ def _no_absence(results, cell):
     if found[0] is None:
         return "No planted effect was found often enough either, so that this is no evidence of absence."
     return (
-        f"A pattern that alone reaches r = {signed(found[0])} would have been found with {percent(POWER)} power; a "
-        "weaker one may be there."
+        f"A pattern that alone reaches r = {signed(found[0])} would have been found with a power of {percent(POWER)}; "
+        "a weaker one may be there."
     )
 
 
 def smallest_effect(results, cell):
-    """Return the effect found with `POWER`, the planted effects on either side, and the table.
+    """Return the effect found with `POWER`, the next smaller one that was planted, and the table.
 
     Returns
     -------
     found : tuple (effect or None, low, high, DataFrame) or None
-        The effect is interpolated between planted ones, None where none is found often enough; None without a table.
+        The smallest planted effect that is found often enough, or None; the planted one below it, at which it was not.
     """
     table = results.table("compare/detectable")
     if table is None:
@@ -302,11 +301,7 @@ def smallest_effect(results, cell):
     if not len(enough):
         return None, effects[-1], effects[-1], table
     first = enough[0]
-    if first == 0:
-        return effects[0], min(0.0, effects[0]), effects[0], table
-    low, high = effects[first - 1], effects[first]
-    share = (POWER - power[first - 1]) / (power[first] - power[first - 1])
-    return low + share * (high - low), low, high, table
+    return effects[first], effects[first - 1] if first else 0.0, effects[first], table
 
 
 def voxels_claim(results, cell):
@@ -545,7 +540,7 @@ def familywise(results, cell, scheme):
     table = results.table("compare/cells")
     if table is None:
         return None
-    row = _row(table, mask=cell.mask, algorithm=cell.algorithm, scheme=scheme, metric="pearson_r")
+    row = _row(table, mask=cell.mask, algorithm=cell.algorithm, estimate_of="lopo", scheme=scheme, metric="pearson_r")
     return None if row is None or row["p_familywise"] != row["p_familywise"] else row["p_familywise"]
 
 
