@@ -7,6 +7,8 @@ STUDY := $(PYTHON) code/study.py
 export MAKE_RUN := $(shell echo $$PPID)
 # Set on the command line, these stand in the recorded command; N_JOBS changes no result and is not recorded.
 export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS
+# Where the packages lie, on a machine without network.
+export WHEELS
 # What to explain.
 export RESULT SINCE
 # Where to write a crate, or to publish.
@@ -15,14 +17,14 @@ export TO PRIVATE
 export CONTRASTS BEHAVIOR MASKS SIGNATURES ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check cell prep extract regress classify plot status verify explain on-demand crate publish doctor test bench help
+.PHONY: all setup inputs own synthetic check cell prep extract regress classify plot submit cancel wheelhouse status verify explain on-demand crate publish doctor test bench help
 .NOTPARALLEL:
 
 all: inputs ## reproduce the study: set up, run what is stale or absent, end with a verdict
 	@$(STUDY) run all
 	@$(STUDY) verdict
 
-setup: ## make the environment and the annex ready; everything below does it where it is needed
+setup: ## make the environment and the annex ready; everything below does it where it is needed [WHEELS=folder: no network]
 	@$(STUDY) setup
 
 inputs: setup ## install the input subdatasets: the synthetic ones are rebuilt at the pinned commits
@@ -48,6 +50,15 @@ plot: ## draw figures, tables and pages of the results that there are
 
 cell: inputs ## make one result, and of what it needs what is stale or absent: CELL="regress M1 lasso"
 	@$(STUDY) cell $(CELL)
+
+submit: inputs ## compute on a Slurm cluster: one job for each cell that is not fresh, see docs/cluster.md
+	@$(STUDY) submit
+
+cancel: setup ## cancel the jobs of this study, and no others
+	@$(STUDY) cancel
+
+wheelhouse: ## download the locked packages for a machine without network [TO=wheels], see docs/cluster.md
+	@$(STUDY) wheelhouse
 
 status: setup ## say which results are fresh, stale (and why) or absent
 	@$(STUDY) status

@@ -5,11 +5,22 @@ in ``code/params.toml``. The Makefile, ``make status``, verify, explain, on-dema
 provenance and the report's sources follow from these entries.
 """
 
+import math
+
+import nibabel
+
 from facepain import params as tables
 from facepain.data.mask_expressions import definitions_used, mask_files
 from facepain.models.algorithms import ALGORITHMS
 from make_inputs import is_synthetic, make_inputs
-from provenance.declare import RECORD, Stage, Study
+from provenance.declare import RECORD, Cost, Stage, Study
+from provenance.repository import ROOT
+
+# Measured on one core (docs/speed.md), in seconds: reading a voxel, a product of two voxels, and for a cube of trials
+# an eigendecomposition, as a bootstrap draw takes one, and a permutation of the SVR.
+PER_VOXEL, PER_PRODUCT, PER_CUBE, PER_SVR_CUBE = 1e-7, 2.5e-10, 2e-10, 1e-10
+BASE_MEMORY, BASE_SECONDS = 7e8, 20  # interpreters and packages
+BRAIN_SHARE = 0.26  # of the voxels of a grid
 
 PERMUTATIONS = {"n_permutations": "permutation.n"}
 BOOTSTRAPS = {"n_bootstraps": "bootstrap.n"}
@@ -107,6 +118,32 @@ def see_plot(params):
     return params["plot"] | {"target": params["prep"]["target"]} | shown
 
 
+def measure_study():
+    """Return the numbers of trials and brain voxels, from the images' names and the size of one of them."""
+    folder = ROOT / "inputs/contrasts"
+    paths = [path for path in folder.rglob("*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
+    here = next((path for path in paths if path.exists()), None)
+    shape = nibabel.load(here).shape if here else (91, 109, 91)
+    return len(paths) * math.prod(shape[3:]), int(BRAIN_SHARE * math.prod(shape[:3]))
+
+
+def cost_of_images(_settings, n_trials, n_voxels):
+    return Cost(BASE_SECONDS + PER_VOXEL * n_trials * n_voxels / BRAIN_SHARE, BASE_MEMORY + 100 * n_voxels)
+
+
+def cost_of_models(settings, n_trials, n_voxels):
+    by_voxel = settings.get("standardize") == "voxel"
+    gram = PER_PRODUCT * n_trials**2 * n_voxels
+    draw = PER_CUBE * n_trials**3 + (2 * gram if by_voxel else 0)
+    tests = settings.get("permutation", {}).get("n", 0) * PER_SVR_CUBE * n_trials**3
+    seconds = BASE_SECONDS + 10 * gram + settings.get("bootstrap", {}).get("n", 0) * draw + tests
+    return Cost(seconds, BASE_MEMORY + 12 * n_trials * n_voxels + 200 * n_trials**2, cores=4)
+
+
+def cost_of_figures(_settings, n_trials, n_voxels):
+    return Cost(300, 2 * BASE_MEMORY + 4 * n_trials * n_voxels, cores=2)
+
+
 STAGES = (
     Stage(
         name="prep",
@@ -116,6 +153,7 @@ STAGES = (
         settings=lambda params: params["prep"] | {"min_participants": params["min_participants"]},
         private=("*",),
         sources=("summary.tsv", "trials.tsv"),
+        cost=cost_of_images,
         colour="#009E73",
     ),
     Stage(
@@ -127,6 +165,7 @@ STAGES = (
         reads=read_masks,
         settings=see_extract,
         private=("*",),
+        cost=cost_of_images,
         colour="#0072B2",
     ),
     Stage(
@@ -143,6 +182,7 @@ STAGES = (
             *("metrics.tsv", "test_metrics.tsv", "permutation.tsv", "bootstrap.json"),
             *("weights_average.nii.gz", "bootstrap_z.nii.gz"),
         ),
+        cost=cost_of_models,
         colour="#D55E00",
     ),
     Stage(
@@ -156,6 +196,7 @@ STAGES = (
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "confusion.tsv", "permutation.tsv"),
+        cost=cost_of_models,
         colour="#CC79A7",
     ),
     Stage(
@@ -219,6 +260,7 @@ STAGES = (
         settings=see_plot,
         folder="figures",
         options=dict.fromkeys(PERMUTATIONS | BOOTSTRAPS, ""),
+        cost=cost_of_figures,
         private=("participants/*",),
         shows=True,
     ),
@@ -230,4 +272,5 @@ STUDY = Study(
     machinery=("code/provenance/", "code/stages.py", "code/make_inputs.py", "code/facepain/params.py"),
     rebuilt=is_synthetic,
     rebuild=make_inputs,
+    size=measure_study,
 )

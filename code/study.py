@@ -36,6 +36,8 @@ def main():
     try:
         if arguments.task == "doctor":
             return doctor.report(load_study() if python.is_ready() else None)
+        if arguments.task == "wheelhouse":
+            return python.make_wheelhouse()
         python.ensure_environment()
         if arguments.task != "setup":
             from provenance.annex.setup import ensure_identity
@@ -56,7 +58,7 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=[*TASKS, "doctor"])
+    parser.add_argument("task", choices=[*TASKS, "doctor", "wheelhouse"])
     parser.add_argument("names", nargs="*", help="of the stage, or of the cell")
     return parser.parse_args()
 
@@ -169,6 +171,33 @@ def run_cell(arguments):
     run_cells([find_cell(" ".join(arguments.names), cells)], cells)
 
 
+def submit_jobs(_arguments):
+    from provenance.cluster.submission import submit
+
+    submit(load_study(), requested_cells())
+
+
+def cancel_jobs(_arguments):
+    from provenance.cluster.submission import cancel
+
+    cancel()
+
+
+def run_job(arguments):
+    """Do what one job of `submit` does; its names are the branch and the cell."""
+    from provenance.cluster.job import run_job
+
+    branch, *names = arguments.names
+    return run_job(find_cell(" ".join(names), requested_cells()), branch)
+
+
+def run_alone(arguments):
+    from provenance.cluster.job import make_alone
+
+    cells = requested_cells()
+    make_alone(find_cell(" ".join(arguments.names), cells), cells)
+
+
 def find_cell(name, cells):
     """Return the cell of a name such as ``regress M1 lasso``."""
     known = {cell.name: cell for cell in cells}
@@ -180,17 +209,21 @@ def find_cell(name, cells):
 
 
 def show_status(_arguments):
+    from provenance.cluster.queue import describe_jobs
     from provenance.records.freshness import FRESH, assess
     from provenance.repository import changed_files
 
-    states = assess(requested_cells())
+    states, jobs = assess(requested_cells()), describe_jobs()
     width = max(map(len, states))
     for name, freshness in states.items():
-        print(f"{name:{width}}  {freshness.state}")
+        job, *said = jobs.get(name, [""])
+        print(f"{name:{width}}  {freshness.state:6}  {job}".rstrip())
         for reason in freshness.reasons[:5]:
             print(f"{'':{width}}    {reason}")
         if len(freshness.reasons) > 5:
             print(f"{'':{width}}    and {len(freshness.reasons) - 5} more")
+        if said and freshness.state != FRESH:
+            print(f"{'':{width}}    {said[0]}")
     fresh = sum(freshness.state == FRESH for freshness in states.values())
     print(f"{fresh} of {len(states)} results are fresh")
     if changed_files():
@@ -202,6 +235,8 @@ def show_verdict(_arguments):
 
     lines, reproduced = verdict()
     print("\n".join(lines))
+    if rebuilt := python.rebuilt_packages():
+        print(f"built by this cluster: {', '.join(rebuilt)}; outputs may be equal within tolerance, not identical")
     return 0 if reproduced else 1
 
 
@@ -269,6 +304,10 @@ TASKS = {
     "check": check_inputs,
     "run": run_stage,
     "cell": run_cell,
+    "submit": submit_jobs,
+    "cancel": cancel_jobs,
+    "job": run_job,
+    "alone": run_alone,
     "status": show_status,
     "verdict": show_verdict,
     "verify": verify,

@@ -33,6 +33,25 @@ class Options:
 
 
 @dataclass(frozen=True)
+class Cost:
+    """What a cell takes, roughly.
+
+    Attributes
+    ----------
+    seconds : float
+        Of one core.
+    memory : float
+        Bytes at most.
+    cores : int
+        That it can make use of.
+    """
+
+    seconds: float
+    memory: float
+    cores: int = 1
+
+
+@dataclass(frozen=True)
 class Stage:
     """One stage: the script ``code/<name>.py`` and what its cells read, see and write.
 
@@ -60,6 +79,8 @@ class Stage:
         Patterns of participant-level files, below a cell's folder.
     sources : tuple of str
         Files of a cell that the report's numbers come from; empty where the report shows nothing of it.
+    cost : callable
+        Takes a cell's settings and the numbers of trials and voxels (`Study.size`), returns a `Cost`.
     colour : str
         In the picture of the provenance.
     shows : bool
@@ -77,6 +98,7 @@ class Stage:
     folder: str = ""
     private: tuple = ()
     sources: tuple = ()
+    cost: Callable = lambda settings, n_trials, n_voxels: Cost(60, 1e9)
     colour: str = "#000000"
     shows: bool = False
 
@@ -179,6 +201,8 @@ class Study:
         Takes the name of an input dataset; tells whether `rebuild` makes it.
     rebuild : callable
         Takes a folder and names of input datasets, and builds these there.
+    size : callable
+        Returns how large the study is: trials, and voxels of the largest mask.
     """
 
     stages: tuple
@@ -186,6 +210,7 @@ class Study:
     machinery: tuple = ("code/provenance/",)
     rebuilt: Callable = lambda name: False
     rebuild: Callable | None = None
+    size: Callable = lambda: (0, 0)
 
     def stage(self, name):
         """Return a stage by its name.

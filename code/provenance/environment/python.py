@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 STAMP = VENV / "installed.lock"  # a copy of the lock, written last: its presence says that the installation ended
+LOCKED = ("--no-deps", "--require-hashes")
 
 
 def ensure_environment():
@@ -46,9 +47,21 @@ def is_ready():
     if not (Path(sys.executable).parent / "python").exists():
         return False
     try:
-        return all(metadata.version(name) == version for name, version in unconditional_pins(LOCK.read_text()).items())
+        return all(
+            metadata.version(name).split("+")[0] == version
+            for name, version in unconditional_pins(LOCK.read_text()).items()
+        )
     except metadata.PackageNotFoundError:
         return False
+
+
+def rebuilt_packages():
+    """List the installed packages that a cluster built itself, such as ``numpy 2.4.0+computecanada``.
+
+    Their version is the locked one, so that they are accepted; their last bits may differ from those of others.
+    """
+    installed = {name: metadata.version(name) for name in unconditional_pins(LOCK.read_text())}
+    return [f"{name} {version}" for name, version in installed.items() if "+" in version]
 
 
 def has_stamp():
@@ -66,10 +79,40 @@ def make_environment():
             "or use conda: conda env create -f environment.yml"
         )
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    wheels, environment = os.environ.get("WHEELS"), None
+    if wheels:
+        pip += ["--no-index", "--find-links", wheels]
+        # Clusters set these so that their own builds are taken, which do not have the hashes of the lock.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        environment["PIP_CONFIG_FILE"] = os.devnull
     # The lock holds every dependency, so none is resolved again.
-    installed = subprocess.run([*pip, "--no-deps", "--require-hashes", "-r", str(LOCK)], capture_output=True, text=True)
+    installed = subprocess.run([*pip, *LOCKED, "-r", str(LOCK)], env=environment, capture_output=True, text=True)
     if installed.returncode:
         errors = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0].removeprefix("ERROR: ") if errors else "pip gave no reason"
-        raise InputError(f"installing requirements.lock failed: {reason}; check the network and try again")
+        raise InputError(
+            f"installing requirements.lock failed: {reason}; check the network and try again, "
+            "or `make wheelhouse` where there is one and `make setup WHEELS=folder` here"
+        )
     shutil.copyfile(LOCK, STAMP)
+
+
+def make_wheelhouse():
+    """Download the locked packages, verified by their hashes, for `make setup WHEELS=folder` where there is no network.
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be had.
+    """
+    folder = os.environ.get("TO") or "wheels"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
+    done = subprocess.run([*pip, *LOCKED, "-r", str(LOCK), "--dest", folder], capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"not all packages could be had: {done.stderr.strip().splitlines()[-1]}")
+    files = [path.stat().st_size for path in Path(folder).iterdir()]
+    version = ".".join(map(str, sys.version_info[:2]))
+    print(
+        f"{folder}: {len(files)} packages, {sum(files) / 1e6:.0f} MB, for Python {version} on machines like this one; "
+        f"take it there, then `make setup WHEELS={folder}`"
+    )

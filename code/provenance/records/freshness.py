@@ -20,6 +20,11 @@ class Freshness:
     reasons: tuple = ()
 
 
+def is_outdated(freshness):
+    """Tell whether a result is stale or was never made, rather than that its content is not here."""
+    return freshness.state == STALE or freshness.reasons == (NEVER_MADE,)
+
+
 def assess(cells, root=ROOT):
     """Assess every cell against HEAD.
 

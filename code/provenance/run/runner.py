@@ -7,7 +7,7 @@ import time
 from errors import InputError
 from provenance.annex.integrity import broken_files
 from provenance.declare import upstream
-from provenance.records.freshness import ABSENT, FRESH, NEVER_MADE, STALE, assess
+from provenance.records.freshness import ABSENT, FRESH, assess, is_outdated
 from provenance.records.grading import grade_outputs
 from provenance.repository import (
     ROOT,
@@ -72,13 +72,13 @@ class _Making:
         """Make a cell fresh if it is stale or was never made; content that is only not here stays away."""
         for other in self._reads(cell):
             self._renew(other)
-        if _is_outdated(self._state(cell)):
+        if is_outdated(self._state(cell)):
             self.bring_up(cell)
 
     def _reads(self, cell):
         """Return the cells to make before a cell; what shows results makes do with those that are up to date."""
         read = upstream(cell, self.cells)
-        return [other for other in read if not (cell.declared.shows and _is_outdated(self._state(other)))]
+        return [other for other in read if not (cell.declared.shows and is_outdated(self._state(other)))]
 
     def _state(self, cell):
         if not self.states:
@@ -92,11 +92,6 @@ class _Making:
         run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
         self.states = {}
         self.n_run += 1
-
-
-def _is_outdated(state):
-    """Tell whether a result is stale or was never made, rather than that its content is not here."""
-    return state.state == STALE or state.reasons == (NEVER_MADE,)
 
 
 def run_cell(cell, reproduces, root=ROOT):

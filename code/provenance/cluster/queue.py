@@ -1,0 +1,126 @@
+"""Ask Slurm about this study's jobs."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from errors import InputError
+from provenance.repository import ROOT, git, git_folder
+
+LIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STOPPED")
+DONE = "COMPLETED"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as Slurm knows it; only the id where Slurm has forgotten it."""
+
+    id: str
+    state: str = "ended"
+    elapsed: str = ""
+    node: str = ""
+    reason: str = ""
+
+    @property
+    def lives(self):
+        return self.state in LIVE
+
+    def __str__(self):
+        where = f" on {self.node}" if self.node else ""
+        reason = f" ({self.reason})" if self.state == "PENDING" else ""
+        elapsed = f", {self.elapsed}" if self.elapsed and self.state != "PENDING" else ""
+        return f"job {self.id} {self.state}{reason}{where}{elapsed}"
+
+
+def has_slurm():
+    return shutil.which("sbatch") is not None
+
+
+def slurm(program, *arguments, check=True, text=None):
+    """Run a program of Slurm and return what it prints.
+
+    Raises
+    ------
+    InputError
+        With what it said, if it fails and `check` is true.
+    """
+    if shutil.which(program) is None:
+        raise InputError(
+            f"{program} is not here: this is no machine of a Slurm cluster; `make all` computes without one"
+        )
+    # What sbatch exports must be what a login would give, not what make or an outer job set.
+    own = ("MAKE", "MFLAGS", "SLURM_JOB", "GIT_")
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(own)}
+    done = subprocess.run([program, *arguments], input=text, env=environment, capture_output=True, text=True)
+    if done.returncode and check:
+        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        raise InputError(f"{program}: {said[-1]}")
+    return done.stdout.strip()
+
+
+def tag(root=ROOT):
+    """Return the comment by which the jobs of this repository are known."""
+    name = f"{git('config', 'annex.uuid', check=False, root=root)} {root}"
+    return f"facepain-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def queued(root=ROOT):
+    """Return this study's jobs that Slurm still knows, by id."""
+    form = "%i|%T|%M|%N|%r|%k"
+    listing = slurm("squeue", "--me", "--noheader", "--states=all", f"--format={form}").splitlines()
+    rows = [line.split("|") for line in listing]
+    return {row[0]: Job(*row[:5]) for row in rows if row[-1] == tag(root)}
+
+
+def submitted(root=ROOT):
+    """Return the last job of each cell that this repository submitted: its id by the cell's name."""
+    path = jobs_folder(root) / "jobs.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def jobs_folder(root=ROOT):
+    """Return the folder of the jobs' logs."""
+    folder = git_folder(root) / "jobs"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def last_jobs(root=ROOT):
+    """Return the last job of each cell as far as Slurm tells, by the cell's name."""
+    known = queued(root)
+    ids = submitted(root)
+    forgotten = [id_ for id_ in ids.values() if id_ not in known]
+    if forgotten and shutil.which("sacct"):
+        form = "--format=JobID,State,Elapsed,NodeList"
+        listing = slurm("sacct", "-X", "-n", "-P", form, f"--jobs={','.join(forgotten)}", check=False)
+        for id_, state, elapsed, node in (line.split("|")[:4] for line in listing.splitlines()):
+            known[id_] = Job(id_, state.split()[0], elapsed, node)
+    return {name: known.get(id_, Job(id_)) for name, id_ in ids.items()}
+
+
+def log_path(job_id, root=ROOT):
+    return Path(jobs_folder(root)) / f"{job_id}.log"
+
+
+def last_line(job_id, root=ROOT):
+    """Return the last line of a job's log that says something, "" if there is none."""
+    path = log_path(job_id, root)
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    telling = [line.strip() for line in lines if line.strip() and "see above" not in line]
+    return telling[-1] if telling else ""
+
+
+def describe_jobs(root=ROOT):
+    """Return lines about the last job of each cell, by the cell's name; none where nothing was submitted."""
+    if not has_slurm() or not submitted(root):
+        return {}
+    lines = {}
+    for name, job in last_jobs(root).items():
+        lines[name] = [str(job)]
+        if not job.lives and job.state != DONE and (said := last_line(job.id, root)):
+            lines[name].append(said)
+    return lines
