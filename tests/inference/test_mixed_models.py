@@ -33,12 +33,11 @@ def test_planted_slopes_are_recovered_with_their_intervals():
 
 @pytest.mark.slow
 def test_random_slopes_keep_a_slope_that_varies_around_0_from_being_significant():
-    with_slopes, without, permuted = [], [], []
+    with_slopes, without = [], []
     for study in range(24):
-        x, y = simulate(np.random.default_rng([4, study]), 0.0, 0.5)
+        x, y = simulate(np.random.default_rng([4, study]), 0.0, 0.8)
         with_slopes.append(fit_mixed_model(y, {"x": x}, GROUPS, slopes=("x",)).p[1])
         without.append(fit_mixed_model(y, {"x": x}, GROUPS).p[1])
-        permuted.append(within_slope_test(y, x, GROUPS, NONE, Resampling(39, study))[1])
     rates = [np.mean(np.array(p) <= 0.05) for p in (with_slopes, without)]
     assert rates[0] <= 0.15 < rates[1]
 

@@ -81,9 +81,7 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
         warnings.simplefilter("ignore", SingularMatrixWarning)
         warnings.simplefilter("ignore", RuntimeWarning)
         model = MixedLM(y, fixed, groups, exog_re=random)
-        fitted = model.fit(reml=True, method="lbfgs")
-        if not fitted.converged:
-            fitted = model.fit(reml=True, method="powell")
+        fitted = _fit(model)
     k = fixed.shape[1]
     estimate, se = np.asarray(fitted.fe_params), np.asarray(fitted.bse_fe)[:k]
     half = norm.isf(0.025) * se
@@ -92,6 +90,17 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
     return FixedEffects(
         terms, estimate, se, estimate - half, estimate + half, p, len(y), n_participants, bool(fitted.converged)
     )
+
+
+def _fit(model):
+    """Fit by the fast optimiser and, where it fails or steps onto a singular model, by the robust one."""
+    try:
+        fitted = model.fit(reml=True, method="lbfgs")
+        if fitted.converged:
+            return fitted
+    except np.linalg.LinAlgError:
+        pass
+    return model.fit(reml=True, method="powell")
 
 
 def within_slope_test(y, x, groups, covariates, resampling):
