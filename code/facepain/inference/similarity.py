@@ -7,8 +7,8 @@ any set of voxels is then
     cos = a'(M s) / (sqrt(a' M M' a) |s|),
 
 so that refitting permuted scores, which changes a alone, gives the null distribution without a single voxel map. For
-Pearson's r the rows of M and s are centred over the same voxels. Family-wise p values compare with the largest absolute
-value over all maps and networks of one permutation (Westfall & Young 1993).
+Pearson's r the rows of M and s are centred over the same voxels. Family-wise p values compare with the largest
+standardised value over all maps and networks of one permutation (Westfall & Young 1993).
 
 The usual test beside it takes both maps as stationary random fields: the variance of r between two unrelated fields
 follows from their autocovariances (Clifford, Richardson & Hemon 1989, doi 10.2307/2532039), here of the masked maps by
@@ -138,7 +138,10 @@ def similarity_of_maps(weights, maps):
 
 
 def familywise_p(observed, null):
-    """Return the p of each observed value and its family-wise p by the largest absolute null value.
+    """Return the p of each observed value and its family-wise p by the largest standardised null value.
+
+    Each test is divided by the root mean square of its observed and null values, so that small networks, whose
+    similarity varies more, do not decide alone what is large.
 
     Parameters
     ----------
@@ -152,10 +155,12 @@ def familywise_p(observed, null):
         Two-sided: (1 + #{|null| >= |observed|}) / (1 + n).
     """
     observed, null = np.abs(np.asarray(observed, float)), np.abs(np.asarray(null, float))
-    largest = null.max(axis=0)
     n = null.shape[1]
     p = (1 + np.sum(null >= observed[:, None], axis=1)) / (1 + n)
-    return p, (1 + np.sum(largest >= observed[:, None], axis=1)) / (1 + n)
+    scale = np.sqrt((observed**2 + np.sum(null**2, axis=1)) / (1 + n))
+    scale[scale == 0] = 1.0
+    largest = (null / scale[:, None]).max(axis=0)
+    return p, (1 + np.sum(largest >= (observed / scale)[:, None], axis=1)) / (1 + n)
 
 
 def spatial_p(values, other, inside):

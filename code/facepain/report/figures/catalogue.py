@@ -13,6 +13,7 @@ from facepain.report.figures.page import NothingToDraw, page_style, save_figure
 from facepain.report.figures.paradigm import draw_paradigm
 from facepain.report.figures.prediction import draw_calibration, draw_predictions, draw_r2
 from facepain.report.figures.provenance import draw_provenance
+from facepain.report.figures.signatures import draw_fixed_effects, draw_similarity
 
 PARTICIPANTS = "participants/"  # the folder of figures that name participants or show single trials
 
@@ -51,6 +52,8 @@ def list_figures(results, cells, settings):
     figures["scores"] = partial(draw_scores_by_dataset, results)
     figures[f"{PARTICIPANTS}scores"] = partial(draw_scores_by_participant, results)
     figures["provenance"] = partial(draw_provenance, results, cells, settings["command"])
+    figures["similarity"] = partial(draw_similarity, results)
+    figures["expression_effects"] = partial(draw_fixed_effects, results)
     for mask, classifier in results.classifiers.items():
         figures[f"confusion_{mask}"] = partial(draw_confusion, classifier, synthetic)
         figures[f"datasets_{mask}"] = partial(draw_dataset_differences, results, mask)

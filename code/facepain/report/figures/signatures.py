@@ -1,0 +1,121 @@
+"""Similarity of weight maps with signatures, and fixed effects of their expression on the score."""
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from facepain.report.figures.page import (
+    ALGORITHM_COLOURS,
+    ALGORITHM_NAMES,
+    GREY,
+    Drawing,
+    NothingToDraw,
+    new_page,
+    score_name,
+)
+
+WHOLE = "all"
+SIGNIFICANT = 0.05
+
+
+def draw_similarity(results, metric="cosine"):
+    """Draw the similarity of every weight map with every signature, whole masks only.
+
+    Parameters
+    ----------
+    results : StudyResults
+    metric : {"cosine", "pearson_r"}
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If no similarity was computed.
+    """
+    tables = {key: results.table(f"similarity/{'/'.join(key)}/similarity") for key in results.regressions}
+    tables = {key: table for key, table in tables.items() if table is not None}
+    if not tables:
+        raise NothingToDraw("no weight map was compared with signatures")
+    scheme = next(iter(tables.values()))["scheme"].iloc[-1]
+    masks = list(dict.fromkeys(mask for mask, _ in tables))
+    algorithms = list(dict.fromkeys(algorithm for _, algorithm in tables))
+    names = list(dict.fromkeys(next(iter(tables.values()))["signature"]))
+    figure = new_page(18 + 7 * len(names), results.synthetic)
+    panels = figure.subplots(1, len(masks), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, mask in zip(panels, masks, strict=True):
+        for number, algorithm in enumerate(algorithms):
+            if (mask, algorithm) in tables:
+                rows = tables[mask, algorithm].query("network == @WHOLE and metric == @metric and scheme == @scheme")
+                offset = (number - (len(algorithms) - 1) / 2) * 0.22
+                plot_similarity(axes, rows.set_index("signature").loc[names], offset, ALGORITHM_COLOURS[algorithm])
+        axes.axvline(0, color="black", linewidth=0.6, zorder=0)
+        axes.set_title(mask, loc="left", fontweight="bold")
+        axes.set_xlabel("cosine" if metric == "cosine" else "Pearson r")
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    handles = [
+        Line2D([], [], marker="o", color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms
+    ]
+    handles.append(Line2D([], [], marker="o", color=GREY, markerfacecolor="white", label="family-wise p > .05"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    caption = (
+        f"Similarity of the final weight maps with each signature. Lines: 95 % intervals over participants. Filled: "
+        f"family-wise p at most .05 over signatures and networks of a map, by refits of permuted scores ({scheme}). "
+        "Values within networks are in `similarity.tsv`."
+    )
+    alt = f"Dot plot of the {metric} of weight maps of {len(tables)} models with {len(names)} signatures."
+    return Drawing(figure, "Similarity with signatures", caption, alt)
+
+
+def plot_similarity(axes, rows, offset, colour):
+    """Draw one model's similarities with their intervals, one line a signature."""
+    for y, row in enumerate(rows.itertuples()):
+        axes.plot([row.low, row.high], [y + offset] * 2, color=colour, linewidth=1)
+        face = colour if row.p_familywise <= SIGNIFICANT else "white"
+        axes.plot(row.score, y + offset, "o", color=colour, markerfacecolor=face, markersize=4)
+
+
+def draw_fixed_effects(results):
+    """Draw the fixed effects of the mixed models of the score by expression.
+
+    Parameters
+    ----------
+    results : StudyResults
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If no mixed model was fitted.
+    """
+    table = results.table("relate/fixed_effects")
+    if table is None:
+        raise NothingToDraw("no mixed model was fitted")
+    table = table[table["term"] != "intercept"]
+    terms, models = list(dict.fromkeys(table["term"])), list(dict.fromkeys(table["model"]))
+    figure = new_page(16 + 7 * len(models), results.synthetic)
+    panels = figure.subplots(1, len(terms), sharey=True, squeeze=False)[0]
+    for axes, term in zip(panels, terms, strict=True):
+        rows = table[table["term"] == term].set_index("model").loc[models]
+        for y, row in enumerate(rows.itertuples()):
+            axes.plot([row.low, row.high], [y, y], color="black", linewidth=1)
+            test = row.p_permutation if np.isfinite(row.p_permutation) else row.p
+            axes.plot(row.estimate, y, "o", color="black", markerfacecolor="black" if test <= SIGNIFICANT else "white")
+        axes.axvline(0, color="black", linewidth=0.6, zorder=0)
+        axes.set_title(term, loc="left", fontweight="bold")
+        axes.set_xlabel("standardised effect")
+    panels[0].set_yticks(range(len(models)), models)
+    panels[0].set_ylim(len(models) - 0.5, -0.5)
+    name = score_name(results.target).removesuffix(" (points)")
+    caption = (
+        f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own intercepts "
+        "and slopes; one model for each signature. Lines: 95 % intervals. Filled: p at most .05, for expression by "
+        "permutation within participants, else by the normal approximation."
+    )
+    alt = f"Dot plot of the standardised effects of {len(terms)} terms in {len(models)} mixed models."
+    return Drawing(figure, "Expression of signatures and the score", caption, alt)
