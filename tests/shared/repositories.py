@@ -1,10 +1,13 @@
 """Real repositories for tests: this project's files in a folder of their own, with a small synthetic study."""
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,6 +35,40 @@ OF_AN_OUTER_MAKE = (
     *("RESULT", "SINCE", "TO", "PRIVATE", "CONTRASTS", "BEHAVIOR", "MASKS", "ONLY"),
 )
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
+# What the small study does once and not for every mask and algorithm: each result costs its start-up.
+FEWER = {
+    "similarity": {"masks": ["M1"], "algorithms": ["lasso"]},
+    "relate": {"mask": "M1"},
+}
+
+
+def edit_params(path, changes):
+    """Set keys of a params file, by table, where they stand or else at the top of the table."""
+    text = path.read_text()
+    for table, values in changes.items():
+        head, opening, rest = text.partition(f"\n[{table}]")
+        assert opening, table
+        body, _, after = rest.partition("\n[")
+        for key, value in values.items():
+            line = f"{key} = {json.dumps(value)}"
+            body, found = re.subn(rf"(?m)^{key} = [^#\n]*", line + " ", body, count=1)
+            if not found:
+                first, _, others = body.partition("\n")
+                body = f"{first}\n{line}\n{others}"
+        text = head + opening + body + (f"\n[{after}" if _ else "")
+    path.write_text(text)
+
+
+def small_cells():
+    """Return the names of all results of the small study, in order."""
+    from provenance.declare import Options
+    from stages import STUDY
+
+    with tempfile.TemporaryDirectory() as folder:
+        params = Path(folder, "params.toml")
+        shutil.copy(ROOT / "code/params.toml", params)
+        edit_params(params, FEWER)
+        return [cell.name for cell in STUDY.cells(Options(str(params)))]
 
 
 def make_repository(folder, design="small"):
@@ -46,6 +83,8 @@ def make_repository(folder, design="small"):
         if source.is_file() and not name.startswith(("outputs/", "figures/", "inputs/")):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source, target)
+    if design:
+        edit_params(folder / "code/params.toml", FEWER)
     run(["git", "config", "user.name", "A tester"], folder)
     run(["git", "config", "user.email", "tester@example.invalid"], folder)
     run(["git", "add", "--all"], folder)
