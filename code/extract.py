@@ -8,7 +8,7 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.extraction import extract_signals, flag_outliers, inspect_images
-from facepain.data.masks import load_mask, mask_on_grid, require_coverage
+from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_coverage
 from facepain.data.signals import SignalsWriter, read_rows
 from files.tables import read_table
 from provenance.run.progress import Progress
@@ -34,7 +34,10 @@ def main(cell, outputs):
     trials = read_table("outputs/prep/trials.tsv")
     paths = [Path("inputs/contrasts") / contrast for contrast in trials["contrast"]]
     images = inspect_images(paths, settings, trials.get("volume"))
-    mask, coverage = mask_on_grid(load_mask(mask_name, settings["mask_files"]), images.grid, mask_name)
+    made = load_mask(mask_name, settings["mask_files"], settings["analyze_orientation"])
+    for remark in filter(None, (*images.remarks, *made.remarks, describe_size(mask_name, made))):
+        print(f"extract {mask_name}: warning: {remark}")
+    mask, coverage = mask_on_grid(made, images.grid, mask_name)
     require_coverage(mask_name, coverage, settings["min_coverage"])
     require_disk(2 * len(paths) * mask.sum() * 4, f"extract {mask_name}")
 

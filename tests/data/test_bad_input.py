@@ -186,7 +186,7 @@ MISTAKES = {
     "an empty .hdr": (write("inputs/contrasts/con_3.hdr", b""), "con_3.hdr: not a readable image"),
     "an image on another grid": (
         other_grid,
-        r"1 of 12 images lie on another grid than \S+con_0.hdr .*con_4.hdr .*; mend them, or set",
+        r"1 of 12 images lie on another grid than \S+con_0.hdr .*con_4.hdr .*; correct them, or set",
     ),
     "an image that does not say where left is": (
         as_analyze,
@@ -298,7 +298,7 @@ MISTAKES = {
     ),
     "a mask that is not there": (
         params("extract", "mask_files", "M1", value="inputs/masks/M1.nii"),
-        "inputs/masks/M1.nii: not a readable mask .* correct extract",
+        "inputs/masks/M1.nii: not a readable mask .*correct .*extract.mask_files",
     ),
     "a mask of no known name": (
         params("extract", "mask_files", "M1", value="motor"),

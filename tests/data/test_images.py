@@ -107,7 +107,7 @@ def test_a_missing_or_truncated_img_stops(write):
 def test_truncated_gzip_and_random_bytes_stop(write, tmp_path, rng, mask_path):
     whole = write("whole.nii.gz", nibabel.Nifti1Image, dtype=np.float32).read_bytes()
     (tmp_path / "cut.nii.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match=r"cut.nii.gz: its data cannot be read"):
+    with pytest.raises(InputError, match=r"cut.nii.gz: damaged"):
         extract([tmp_path / "cut.nii.gz"], mask_path)
     (tmp_path / "noise.nii").write_bytes(rng.bytes(2000))
     with pytest.raises(InputError, match=r"noise.nii: not a readable image"):

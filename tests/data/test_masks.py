@@ -1,16 +1,19 @@
 """Masks: what their definitions mean, where they lie on the images' grid, how much of them the images hold."""
 
+import contextlib
 from dataclasses import replace
 
 import nibabel
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from errors import InputError
 from facepain.data.anatomy import find_brain, mni_affine
-from facepain.data.images import Grid
+from facepain.data.images import Grid, open_image
 from facepain.data.mask_expressions import definitions_used, mask_files, parse_definition
-from facepain.data.masks import Mask, load_mask, look_up, mask_on_grid, require_coverage
+from facepain.data.masks import Mask, describe_size, load_mask, look_up, mask_on_grid, require_coverage
 from provenance.declare import Options
 from provenance.repository import ROOT
 from stages import STUDY
@@ -33,12 +36,12 @@ def atlas(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("definition", "expected"),
     [
-        ("atlas.nii.gz", lambda labels: labels > 0),
+        ("atlas.nii.gz > 0", lambda labels: labels > 0),
         ("atlas.nii.gz: 2", lambda labels: labels == 2),
         ("atlas.nii.gz: 2, 9", lambda labels: np.isin(labels, (2, 9))),
-        ("atlas.nii.gz and not low", lambda labels: labels != 1),
+        ("atlas.nii.gz >= 1 and not low", lambda labels: labels != 1),
         ("atlas.nii.gz: 1, 2 and not low", lambda labels: labels == 2),
-        ("atlas.nii.gz and low", lambda labels: labels == 1),
+        ("atlas.nii.gz > 0.5 and low", lambda labels: labels == 1),
         ("low and not atlas.nii.gz: 2 and not atlas.nii.gz: 9", lambda labels: labels == 1),
     ],
 )
@@ -56,6 +59,11 @@ def test_a_definition_means_what_it_says(atlas, definition, expected):
         ("../mask.nii", "lies outside of this repository"),
         ("not whole-brain", 'begins with "not"'),
         ("whole-brain and", '"whole-brain and" is no mask'),
+        ("atlas.nii.gz", r"holds 4 values from 1 to 9; expected 0 and 1, .* threshold, .*\"atlas.nii.gz: 1, 2\""),
+        ("atlas.nii.gz > high", r'"> high" is no threshold; expected > or >= and a number'),
+        ("atlas.nii.gz < 2", r'"< 2" is no threshold'),
+        ("atlas.nii.gz: 1 > 0", "a threshold is for the values of one file"),
+        ("whole-brain > 0.5", "a threshold is for the values of one file"),
         ("atlas.nii.gz:", "is empty somewhere"),
         ("atlas.nii.gz: 1,,2", "is empty somewhere"),
         ("atlas.nii.gz: 5", "atlas.nii.gz: has no label 5; expected labels that it holds, such as 1, 2, 3, 9"),
@@ -64,7 +72,7 @@ def test_a_definition_means_what_it_says(atlas, definition, expected):
         ("harvard-oxford", "names no label of the atlas"),
         ("harvard-oxford: precentrum", 'has no label "precentrum"; expected such as "Precentral Gyrus"'),
         ("other", "mine and other name each other|other and mine name each other"),
-        ("atlas.nii.gz: 1 and atlas.nii.gz: 2", "is empty; expected voxels that are not 0"),
+        ("atlas.nii.gz: 1 and atlas.nii.gz: 2", "is empty; expected voxels inside of it"),
     ],
 )
 def test_a_mistake_in_a_definition_is_named(atlas, definition, message):
@@ -79,7 +87,10 @@ def test_a_file_that_is_no_image_or_a_series_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.nii").write_text("no image")
     nibabel.save(nibabel.Nifti1Image(np.ones((*SHAPE, 2), np.uint8), AFFINE), "series.nii")
-    for name, message in (("text.nii", "not a readable mask"), ("series.nii", "has 4 axes; expected a mask of three")):
+    for name, message in (
+        ("text.nii", "not a readable mask"),
+        ("series.nii", r"not a readable mask \(has shape 7 x 8 x 9 x 2; expected one volume"),
+    ):
         with pytest.raises(InputError, match=f"{name}: {message}"):
             load_mask("mine", {"mine": name})
 
@@ -161,3 +172,84 @@ def test_terms_keep_their_labels_and_their_not():
     first, second = parse_definition("m", "a.nii and not b.nii.gz: 1, 2")
     assert (first.source, first.labels, first.negated) == ("a.nii", (), False)
     assert (second.source, second.labels, second.negated) == ("b.nii.gz", ("1", "2"), True)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["and", "not", "a.nii", "b.nii.gz", ":", ">", ">=", "0.5", "3", ",", "whole-brain", "x", ""]),
+        max_size=8,
+    ).map(" ".join)
+    | st.text(max_size=30)
+)
+@settings(max_examples=300, deadline=None)
+def test_any_definition_has_a_meaning_or_is_refused_in_one_line(definition):
+    try:
+        terms = parse_definition("mine", definition)
+        mask_files("mine", {"mine": definition})
+    except InputError as error:
+        assert "expected" in str(error) or "repository" in str(error)
+        return
+    assert terms and not terms[0].negated
+    for term in terms:
+        assert term.source and not set(":<>=") & set(term.source)
+        assert not (term.labels and term.comparison) and np.isfinite(term.threshold)
+
+
+@given(
+    background=st.sampled_from([0.0, -1.0, 0.01]),
+    inside=st.sampled_from([1.0, 255.0, 2.0, 0.7, -1.0]),
+    spread=st.sampled_from([0.0, 0.2]),
+    nan=st.booleans(),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_only_0_and_1_make_a_mask_unless_a_threshold_is_given(tmp_path, background, inside, spread, nan):
+    values = np.full(SHAPE, background)
+    values[2:5] = inside + spread * np.arange(3)[:, None, None]
+    values[6] = np.nan if nan else background
+    path = f"{tmp_path.name}.nii.gz"
+    with contextlib.chdir(tmp_path):
+        nibabel.save(nibabel.Nifti1Image(values, AFFINE), path)
+        if background == 0 and inside in (1, 255) and not spread:
+            np.testing.assert_array_equal(load_mask("m", {"m": path}).inside, values == inside)
+        else:
+            with pytest.raises(InputError, match=rf'expected 0 and 1.*threshold, "{path} > 0.5"'):
+                load_mask("m", {"m": path})
+        above = load_mask("m", {"m": f"{path} > -2"}).inside
+        np.testing.assert_array_equal(above, ~np.isnan(values))
+
+
+@pytest.mark.parametrize("kind", [nibabel.AnalyzeImage, nibabel.Nifti1Pair, nibabel.Nifti1Image])
+def test_left_and_right_of_a_mask_are_a_choice_where_its_header_leaves_them_open(tmp_path, monkeypatch, kind):
+    """The mask lies at the lowest x index: at the right of the head where x runs from right to left."""
+    monkeypatch.chdir(tmp_path)
+    values = np.zeros(SHAPE, np.uint8)
+    values[:2] = 1
+    img = kind(values, None)
+    img.header.set_zooms((3, 3, 3))
+    path = "m.nii" if kind is nibabel.Nifti1Image else "m.hdr"
+    nibabel.save(img, path)
+    with pytest.raises(InputError, match=rf"{path}: not a readable mask .*leaves open where left is; set extract"):
+        load_mask("m", {"m": path})
+    for orientation, side in (("radiological", 1), ("neurological", -1)):
+        mask = load_mask("m", {"m": path}, orientation)
+        voxels = np.argwhere(mask.inside) @ mask.affine[:3, :3].T + mask.affine[:3, 3]
+        assert np.sign(voxels[:, 0].mean()) == side
+        _, affine = open_image(path, orientation)
+        np.testing.assert_array_equal(affine, mask.affine)
+
+
+@pytest.mark.parametrize(
+    ("name", "n_cm3", "words"),
+    [
+        ("whole-brain", 300, "much less than a brain"),
+        ("whole-brain", 1800, ""),
+        ("M1", 7, ""),
+        ("M1", 0.1, "much less than an area of the brain"),
+        ("M1", 4000, "much more than a brain"),
+    ],
+)
+def test_a_mask_of_another_size_than_a_brain_or_an_area_is_doubted(name, n_cm3, words):
+    inside = np.zeros(4000 * 10, bool)
+    inside[: int(n_cm3 * 10)] = True
+    found = describe_size(name, Mask(inside.reshape(40, 100, 10), np.diag([5.0, 5, 4, 1])))
+    assert words in found and bool(words) == bool(found)

@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 
 from errors import InputError
-from facepain.data.images import Grid, grid_of, open_image, read_scaled
+from facepain.data.images import Grid, check_packed, forms_apart, grid_of, open_image, read_scaled
 from facepain.data.trials import shorten
 
 OUTLIER_DISTANCE = 6.0  # median absolute deviations from the median
@@ -29,6 +29,8 @@ class ImageSet:
         Images that lie on another grid.
     interpolation : str
         Of these.
+    remarks : tuple of str
+        What is doubtful about their headers.
     """
 
     paths: list
@@ -37,6 +39,7 @@ class ImageSet:
     grid: Grid
     resampled: list
     interpolation: str = "continuous"
+    remarks: tuple = ()
 
 
 def inspect_images(paths, settings, volumes=None):
@@ -59,16 +62,39 @@ def inspect_images(paths, settings, volumes=None):
     """
     orientation, first = settings["analyze_orientation"], settings.get("target_grid", paths[0])
     volumes = [None] * len(paths) if volumes is None else [int(volume) for volume in volumes]
-    grids = [grid_of(*open_image(path, orientation, volume)) for path, volume in zip(paths, volumes, strict=True)]
+    grids, apart = [], {}
+    for path, volume in zip(paths, volumes, strict=True):
+        img, affine = open_image(path, orientation, volume)
+        grids.append(grid_of(img, affine))
+        if distance := forms_apart(img):
+            apart[path] = distance
     target = grid_of(*open_image(first, orientation)) if "target_grid" in settings else grids[0]
     resampled = [not grid.matches(target) for grid in grids]
     if any(resampled) and settings["mixed_grids"] == "refuse":
-        others = [f"{path} ({grid})" for path, grid, differs in zip(paths, grids, resampled, strict=True) if differs]
+        others = [
+            f"{path} ({'; '.join(filter(None, (grid.difference(target), str(grid))))})"
+            for path, grid, differs in zip(paths, grids, resampled, strict=True)
+            if differs
+        ]
         raise InputError(
             f"{len(others)} of {len(paths)} images lie on another grid than {first} ({target}): {shorten(others)}; "
-            'mend them, or set extract.mixed_grids in the params to "continuous" or "nearest" to resample'
+            'correct them, or set extract.mixed_grids in the params to "continuous" or "nearest" to resample'
         )
-    return ImageSet(list(paths), volumes, orientation, target, resampled, settings["mixed_grids"])
+    remarks = [describe_apart(f"{len(apart)} of {len(paths)} images", apart)] if apart else []
+    return ImageSet(list(paths), volumes, orientation, target, resampled, settings["mixed_grids"], tuple(remarks))
+
+
+def describe_apart(what, apart):
+    """Say that sform and qform of images disagree, and which is used.
+
+    Parameters
+    ----------
+    what : str
+    apart : dict of path to float
+        Their distance in mm (`facepain.data.images.forms_apart`).
+    """
+    path = max(apart, key=apart.get)
+    return f"sform and qform of {what} disagree, by up to {apart[path]:.3g} mm in {path}; the sform is used"
 
 
 def extract_signals(images, mask, signals, progress, zeros="value"):
@@ -130,6 +156,7 @@ def read_volumes(images):
         # The next volume of a packed series is found without unpacking those before it again.
         if volume is None or path != path_before:
             path_before, opened = path, open_image(path, images.orientation, volume)
+            check_packed(path, opened[0])
         img, affine = opened
         values = read_scaled(img, volume)
         yield path, _resample(values, affine, images) if resampled else values

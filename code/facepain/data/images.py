@@ -1,5 +1,7 @@
 """Read contrast images: their grid, their raw numbers and scale factors, their voxels inside a mask."""
 
+import gzip
+import math
 import os
 from dataclasses import dataclass
 
@@ -14,6 +16,10 @@ from errors import InputError
 ORIENTATIONS = ("radiological", "neurological")
 AFFINE_TOLERANCE = 1e-3  # mm: headers hold float32
 SMALLEST_VOXEL = 1e-6  # cubic mm
+PACKED = (".gz", ".bz2", ".zst")
+MOST_PACKED = 1100  # times smaller than its content: gzip reaches 1032
+LARGEST_FLOAT32 = np.finfo(np.float32).max
+AXES = (("x", "left", "right"), ("y", "back", "front"), ("z", "bottom", "top"))
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,18 @@ class Grid:
     def matches(self, other):
         return self.shape == other.shape and np.allclose(self.affine, other.affine, rtol=0, atol=AFFINE_TOLERANCE)
 
+    def difference(self, other):
+        """Say in words which axes run the other way than in another grid; "" if none does."""
+        steps, others = self.affine[:3, :3], other.affine[:3, :3]
+        words = []
+        for column in range(3):
+            row = int(np.argmax(np.abs(steps[:, column])))
+            if steps[row, column] * others[row, column] < 0:
+                axis, start, end = AXES[row]
+                start, end = (start, end) if steps[row, column] > 0 else (end, start)
+                words.append(f"its {axis} axis is flipped: it runs from {start} to {end}")
+        return "; ".join(words)
+
     def __str__(self):
         size = " x ".join(map(str, self.shape))
         steps = " x ".join(f"{step:.4g}" for step in nibabel.affines.voxel_sizes(self.affine))
@@ -42,14 +60,15 @@ class Grid:
 
 
 def open_image(path, orientation="unknown", volume=None):
-    """Open one contrast image and check its file, without reading its voxels.
+    """Open one contrast image or mask and check its file, without reading its voxels.
 
     Parameters
     ----------
     path : Path
         ``.nii``, ``.nii.gz``, or the ``.hdr`` of a pair (NIfTI or Analyze).
     orientation : {"unknown", "radiological", "neurological"}
-        Of files without a NIfTI header, which do not say whether x runs from right to left or from left to right.
+        Of files whose header does not say whether x runs from right to left or from left to right: Analyze, and NIfTI
+        with `sform_code` and `qform_code` 0.
     volume : int, optional
         From 1; of a file that holds a series of volumes.
 
@@ -62,7 +81,8 @@ def open_image(path, orientation="unknown", volume=None):
     Raises
     ------
     InputError
-        If a file is missing, truncated or unreadable, has not three dimensions, or its orientation is unknown.
+        If a file is missing, truncated or unreadable, has not three dimensions, holds colours or complex numbers, or
+        its orientation is unknown.
     """
     try:
         # Kept open, a packed series is read forward from volume to volume.
@@ -72,11 +92,11 @@ def open_image(path, orientation="unknown", volume=None):
     except PermissionError:
         raise InputError(f"{path}: may not be read by you; `chmod u+r` it, or ask its owner") from None
     except Exception as error:  # nibabel raises a dozen kinds on damaged headers
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
-            f"{path}: not a readable image ({reason}); expected NIfTI or Analyze, restore the file"
+            f"{path}: not a readable image ({_first_line(error)}); expected NIfTI or Analyze, restore the file"
         ) from None
     _check_shape(path, img.shape, volume)
+    _check_type(path, img.get_data_dtype())
     _check_size(path, img)
     affine = _affine(path, img, orientation)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SMALLEST_VOXEL:
@@ -90,16 +110,22 @@ def _check_shape(path, shape, volume):
     said = " x ".join(map(str, shape))
     if len(shape) < 3 or min(shape) < 1:
         raise InputError(f"{path}: has shape {said}; expected three axes or, for a series, four; restore the file")
-    n_volumes = int(np.prod(shape[3:]))
+    n_volumes = math.prod(shape[3:])
     if volume is None and n_volumes > 1:
         raise InputError(
-            f"{path}: has shape {said}; expected one volume of three axes; name the trial's "
-            f"volume, from 1, in a column volume"
+            f"{path}: has shape {said}; expected one volume of three axes; where each trial has a volume of it, name "
+            "that, from 1, in a column volume of the table"
         )
     if volume is not None and (len(shape) > 4 or not 1 <= volume <= n_volumes):
         raise InputError(
             f"{path}: has no volume {volume}; expected 1 to {n_volumes}, counted from 1; correct the table"
         )
+
+
+def _check_type(path, dtype):
+    if dtype.kind not in "iufb":
+        kind = {"c": "complex numbers", "V": "colours (RGB)"}.get(dtype.kind, f"values of type {dtype}")
+        raise InputError(f"{path}: holds {kind}; expected one real number a voxel; save the contrast as real numbers")
 
 
 def _missing(path):
@@ -111,38 +137,87 @@ def _missing(path):
 
 
 def _check_size(path, img):
-    """Compare the size of an uncompressed file with what its header promises."""
+    """Compare the size of a file with what its header promises; a packed one may be smaller, within limits."""
     file_holder = img.file_map.get("image")
     name = os.fspath(file_holder.filename)
     if not os.path.exists(name):
         raise InputError(_missing(path))
-    if name.endswith((".gz", ".bz2", ".zst")):
-        return
     proxy = img.dataobj
     if not isinstance(proxy, nibabel.arrayproxy.ArrayProxy):
         return  # such as MINC, which nibabel reads by other means
-    expected = proxy.offset + proxy.dtype.itemsize * int(np.prod(img.shape))
+    expected = proxy.offset + proxy.dtype.itemsize * math.prod(map(int, img.shape))
     found = os.path.getsize(name)
-    if found < expected:
+    if name.endswith(PACKED):
+        if name.endswith(".gz") and found * MOST_PACKED + proxy.offset < expected:
+            size = " x ".join(map(str, img.shape))
+            raise InputError(
+                f"{name}: its header promises {size} voxels, {expected} bytes, more than its {found} bytes can hold; "
+                "restore the file"
+            )
+    elif found < expected:
         raise InputError(f"{name}: truncated, {found} bytes where its header promises {expected}; restore the file")
 
 
 def _affine(path, img, orientation):
-    """Return the affine; of an Analyze file only with an explicit choice of its left and right."""
-    if isinstance(img, (Nifti1Pair, Nifti2Pair)) or not isinstance(img, nibabel.AnalyzeImage):
+    """Return the affine; where the header leaves left and right open only with an explicit choice of them."""
+    is_nifti = isinstance(img, (Nifti1Pair, Nifti2Pair))
+    if not is_nifti and not isinstance(img, nibabel.AnalyzeImage):
         return np.asarray(img.affine, dtype=np.float64)
-    if "mat" in img.file_map and _mat_says_where_left_is(os.fspath(img.file_map["mat"].filename)):
+    if is_nifti and (img.header["sform_code"] > 0 or img.header["qform_code"] > 0):
+        return np.asarray(img.affine, dtype=np.float64)
+    if not is_nifti and "mat" in img.file_map and _mat_says_where_left_is(os.fspath(img.file_map["mat"].filename)):
         return np.asarray(img.affine, dtype=np.float64)
     if orientation not in ORIENTATIONS:
+        lacks = "its header has sform_code = qform_code = 0" if is_nifti else "has no NIfTI header"
         raise InputError(
-            f"{path}: has no NIfTI header, which leaves open where left is; set extract.analyze_orientation in the "
-            'params to "radiological" (x runs from right to left, as SPM writes by default) or "neurological"'
+            f"{path}: {lacks}, which leaves open where left is; set extract.analyze_orientation in the params to "
+            '"radiological" (x runs from right to left, as SPM writes by default) or "neurological" (left to right)'
         )
     affine = np.array(img.affine, dtype=np.float64)
     # nibabel takes x as running from right to left.
     if orientation == "neurological":
         affine[0] *= -1
     return affine
+
+
+def forms_apart(img):
+    """Return by how many mm an image's sform and qform disagree at most over its voxels; 0 unless it has both."""
+    if not isinstance(img, (Nifti1Pair, Nifti2Pair)):
+        return 0.0
+    sform, s_code = img.get_sform(coded=True)
+    try:
+        qform, q_code = img.get_qform(coded=True)
+    except ValueError:  # no rotation: the quaternion's numbers are impossible
+        return 0.0
+    if not (s_code and q_code) or np.allclose(sform, qform, rtol=0, atol=AFFINE_TOLERANCE):
+        return 0.0
+    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
+    corners[:, :3] *= np.array(img.shape[:3]) - 1
+    return float(np.linalg.norm(corners @ (sform - qform).T, axis=1).max())
+
+
+def check_packed(path, img):
+    """Read a packed file to its end, where its checksum is: nibabel stops before.
+
+    Raises
+    ------
+    InputError
+        If it is cut or damaged.
+    """
+    name = os.fspath(img.file_map["image"].filename) if "image" in img.file_map else os.fspath(path)
+    if not name.endswith(PACKED):
+        return
+    opener = gzip.open if name.endswith(".gz") else nibabel.openers.Opener
+    try:
+        with opener(name, "rb") as file:
+            while file.read(1 << 20):
+                pass
+    except Exception as error:  # zlib, gzip, bz2 and zstd have errors of their own
+        raise InputError(f"{name}: damaged ({_first_line(error)}); restore the file") from None
+
+
+def _first_line(error):
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _mat_says_where_left_is(path):
@@ -169,16 +244,22 @@ def read_scaled(img, volume=None):
     InputError
         If the data end early or cannot be unpacked.
     """
+    is_series = volume is not None and len(img.shape) > 3
     try:
-        if volume is not None and len(img.shape) > 3:
-            return np.asarray(img.dataobj[..., volume - 1], dtype=np.float64)
-        raw = img.dataobj.get_unscaled() if hasattr(img.dataobj, "get_unscaled") else np.asanyarray(img.dataobj)
+        if is_series:
+            raw = img.dataobj[..., volume - 1]
+        else:
+            raw = img.dataobj.get_unscaled() if hasattr(img.dataobj, "get_unscaled") else np.asanyarray(img.dataobj)
     except Exception as error:  # truncated gzip streams raise EOFError, OSError, zlib.error or ValueError
-        raise InputError(f"{img.get_filename()}: its data cannot be read ({error}); restore the file") from None
+        name = img.get_filename()
+        raise InputError(f"{name}: its data cannot be read ({_first_line(error)}); restore the file") from None
     slope, intercept = getattr(img.dataobj, "slope", 1.0), getattr(img.dataobj, "inter", 0.0)
-    values = raw.reshape(img.shape[:3], order="F").astype(np.float64)
-    if slope != 1.0:
-        values *= slope
-    if intercept != 0.0:
-        values += intercept
+    with np.errstate(all="ignore"):
+        values = raw.reshape(img.shape[:3], order="F").astype(np.float64)
+        if slope != 1.0 and not is_series:
+            values *= slope
+        if intercept != 0.0 and not is_series:
+            values += intercept
+        # Signals are stored as float32: what does not fit is not finite there either.
+        values[np.abs(values) > LARGEST_FLOAT32] = np.nan
     return values

@@ -1,16 +1,21 @@
 """What a mask's definition in the params says: files, atlas labels and names, joined by ``and`` and ``and not``.
 
 definition := source { "and" [ "not" ] source }
-source     := name of another mask | "whole-brain" | "gray-matter" | path | atlas ":" label { "," label }
+source     := name of another mask | "whole-brain" | "gray-matter" | path [ (">" | ">=") number ]
+            | atlas ":" label { "," label }
 atlas      := "harvard-oxford" | path
 """
 
+import math
 import re
 from dataclasses import dataclass
+
+import numpy as np
 
 from errors import InputError
 
 BRAIN, GRAY_MATTER, HARVARD_OXFORD = "whole-brain", "gray-matter", "harvard-oxford"
+COMPARISONS = {">": np.greater, ">=": np.greater_equal}
 IMAGE = re.compile(r".+\.(nii|nii\.gz|hdr|img)$")
 
 
@@ -25,11 +30,16 @@ class Term:
     labels : tuple of str
         Of an atlas; empty for what is a mask itself.
     negated : bool
+    comparison : str
+        One of `COMPARISONS` where voxels are those above a threshold; else empty.
+    threshold : float
     """
 
     source: str
     labels: tuple = ()
     negated: bool = False
+    comparison: str = ""
+    threshold: float = 0.0
 
 
 def parse_definition(name, definition):
@@ -38,19 +48,22 @@ def parse_definition(name, definition):
     Raises
     ------
     InputError
-        If it says nothing, begins with ``not``, or names labels of what is no atlas.
+        If it says nothing, begins with ``not``, or names labels of what is no atlas or a threshold that is none.
     """
     where = f'extract.mask_files.{name} = "{definition}"'
     terms = []
     for text in re.split(r"\s+and\s+", definition.strip()):
         negated = text.startswith("not ")
-        source, _, labels = text.removeprefix("not ").strip().partition(":")
+        text, comparison, threshold = _split_threshold(where, text.removeprefix("not ").strip())
+        source, _, labels = text.partition(":")
         listed = tuple(label.strip() for label in labels.split(",")) if labels else ()
         if not source.strip() or not all(listed) or (_ and not listed):
             raise InputError(
                 f'{where}: "{text}" is empty somewhere; expected a source, or an atlas and its labels: "a.nii: 3, 4"'
             )
-        terms.append(Term(source.strip(), listed, negated))
+        if comparison and (listed or not IMAGE.match(source.strip())):
+            raise InputError(f'{where}: a threshold is for the values of one file; expected such as "x.nii.gz > 0.5"')
+        terms.append(Term(source.strip(), listed, negated, comparison, threshold))
     if terms[0].negated:
         raise InputError(f'{where}: begins with "not"; expected what to take it from, such as "whole-brain and not M1"')
     for term in terms:
@@ -61,6 +74,23 @@ def parse_definition(name, definition):
                 f'{where}: names no label of the atlas; expected such as "harvard-oxford: Precentral Gyrus"'
             )
     return terms
+
+
+def _split_threshold(where, text):
+    """Split ``path > number`` into its parts; without a comparison the last two are empty."""
+    match = re.search("[<>=]+", text)
+    if not match:
+        return text, "", 0.0
+    source, comparison, number = text[: match.start()], match.group(), text[match.end() :].strip()
+    try:
+        threshold = float(number) if number.isascii() else math.nan
+    except ValueError:
+        threshold = math.nan
+    if comparison not in COMPARISONS or not math.isfinite(threshold):
+        raise InputError(
+            f'{where}: "{comparison} {number}" is no threshold; expected > or >= and a number, such as "x.nii.gz > 0.5"'
+        )
+    return source.strip(), comparison, threshold
 
 
 def definitions_used(name, definitions):

@@ -8,8 +8,9 @@ import numpy as np
 
 from errors import InputError
 from facepain.data.anatomy import find_brain, locate_packaged, mni_affine
-from facepain.data.images import Grid
-from facepain.data.mask_expressions import BRAIN, GRAY_MATTER, kind_of, parse_definition
+from facepain.data.extraction import describe_apart
+from facepain.data.images import Grid, check_packed, forms_apart, open_image, read_scaled
+from facepain.data.mask_expressions import BRAIN, COMPARISONS, GRAY_MATTER, kind_of, parse_definition
 
 GRAY_MATTER_FILE = "datasets/data/mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz"
 GRAY_MATTER_PERCENT = 20  # of the template's maximum, as for the brain
@@ -19,6 +20,10 @@ HARVARD_OXFORD_LABELS = "data/atlases/labels_harvard_oxford.csv"
 # structures below it are two atlases in one file.
 HARVARD_OXFORD_PERCENT = 25
 N_CORTICAL = 96
+TOLERANCE = 1e-3  # relative: a mask may be stored as integers and a scale factor
+LARGEST_BRAIN = 2500.0  # cubic cm; the MNI152 brain takes 1,830
+SMALLEST_BRAIN = 700.0
+SMALLEST_AREA = 0.5
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,16 @@ class Mask:
     ----------
     inside : ndarray of bool
     affine : (4, 4) ndarray
+    remarks : tuple of str
+        What is doubtful about its files.
     """
 
     inside: np.ndarray
     affine: np.ndarray
+    remarks: tuple = ()
 
 
-def load_mask(name, definitions):
+def load_mask(name, definitions, orientation="unknown"):
     """Make a mask on the grid of its first source; the others are looked up there by nearest neighbour.
 
     Parameters
@@ -43,34 +51,54 @@ def load_mask(name, definitions):
     name : str
     definitions : dict of str to str
         By mask name; at least those that this one needs (`facepain.data.mask_expressions.definitions_used`).
+    orientation : str
+        Of files that do not say where left is, as `facepain.data.images.open_image` takes it.
 
     Raises
     ------
     InputError
-        If a file cannot be read, a label is unknown or nothing is left.
+        If a file cannot be read or holds other values than 0 and 1, a label is unknown or nothing is left.
     """
     made = None
     for term in parse_definition(name, definitions[name]):
-        source = _load_term(term, name, definitions)
+        source = _load_term(term, name, definitions, orientation)
         if made is None:
             made = source
             continue
         grid = Grid(made.inside.shape, made.affine)
         other = look_up(source, grid)
-        made = Mask(made.inside & (~other if term.negated else other), made.affine)
+        remarks = made.remarks + source.remarks
+        made = Mask(made.inside & (~other if term.negated else other), made.affine, remarks)
     if not made.inside.any():
         raise InputError(
-            f'extract.mask_files.{name} = "{definitions[name]}": is empty; expected voxels that are not 0; correct it'
+            f'extract.mask_files.{name} = "{definitions[name]}": is empty; expected voxels inside of it; correct it'
         )
     return made
 
 
-def _load_term(term, name, definitions):
+def describe_size(name, mask):
+    """Say that a mask is larger or smaller than a brain, or an area of it, can be; "" if it is not.
+
+    Parameters
+    ----------
+    name : str
+        A mask of this name that means the brain has to have a brain's size.
+    mask : Mask
+    """
+    volume = mask.inside.sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000
+    least, what = (SMALLEST_BRAIN, "a brain") if "brain" in name.lower() else (SMALLEST_AREA, "an area of the brain")
+    if least <= volume <= LARGEST_BRAIN:
+        return ""
+    much, than = ("more", "a brain") if volume > LARGEST_BRAIN else ("less", what)
+    return f"covers {volume:.3g} cubic cm, much {much} than {than} (the MNI152 brain has 1,830); is it the right file?"
+
+
+def _load_term(term, name, definitions, orientation):
     kind = kind_of(term.source, name, definitions)
     if kind == "mask":
-        return load_mask(term.source, definitions)
+        return load_mask(term.source, definitions, orientation)
     if kind == "file":
-        return _load_file(term.source, term.labels)
+        return _load_file(term, orientation)
     if term.source == BRAIN:
         return Mask(find_brain(), mni_affine(2))
     if term.source == GRAY_MATTER:
@@ -80,28 +108,46 @@ def _load_term(term, name, definitions):
     return _load_harvard_oxford(term.labels)
 
 
-def _load_file(path, labels):
+def _load_file(term, orientation):
+    path = term.source
     try:
-        img = nibabel.load(path)
-        values = np.asanyarray(img.dataobj)
-    except Exception as error:  # as in open_image
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable mask ({reason}); correct extract.mask_files in the params") from None
-    if values.ndim > 3 and values.size == np.prod(values.shape[:3]):
-        values = values.reshape(values.shape[:3])
-    if values.ndim != 3:
-        raise InputError(f"{path}: has {values.ndim} axes; expected a mask of three; name a file with one volume")
+        img, affine = open_image(path, orientation)
+        check_packed(path, img)
+        values = read_scaled(img)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ").partition("; where each trial")[0]
+        raise InputError(
+            f"{path}: not a readable mask ({reason}); correct the file, or extract.mask_files in the params"
+        ) from None
+    apart = forms_apart(img)
+    remarks = (describe_apart("a mask", {path: apart}),) if apart else ()
+    if term.comparison:
+        return Mask(COMPARISONS[term.comparison](values, term.threshold), affine, remarks)
     values = np.where(np.isfinite(values), values, 0)
-    if not labels:
-        return Mask(values != 0, img.affine)
-    numbers = [_number(label, path) for label in labels]
+    if not term.labels:
+        return Mask(_binary(path, values), affine, remarks)
+    numbers = [_number(label, path) for label in term.labels]
     for number in numbers:
         if not (values == number).any():
             few = ", ".join(f"{value:g}" for value in np.unique(values[values != 0])[:20])
             raise InputError(
                 f"{path}: has no label {number}; expected labels that it holds, such as {few}; correct the params"
             )
-    return Mask(np.isin(values, numbers), img.affine)
+    return Mask(np.isin(values, numbers), affine, remarks)
+
+
+def _binary(path, values):
+    """Return where a mask is 1, or 255."""
+    inside = values != 0
+    highest = values.max()
+    whole = any(abs(highest - one) <= TOLERANCE * one for one in (1, 255))
+    if inside.any() and not (whole and np.allclose(values[inside], highest, rtol=TOLERANCE)):
+        found = np.unique(values)
+        raise InputError(
+            f"{path}: holds {len(found)} values from {found[0]:g} to {found[-1]:g}; expected 0 and 1, or 0 and 255, in "
+            f'a mask; in extract.mask_files write a threshold, "{path} > 0.5", or an atlas\'s labels, "{path}: 1, 2"'
+        )
+    return inside
 
 
 def _number(label, path):
