@@ -80,6 +80,9 @@ def make_claims(results, recovered=None):
     claims += [recovered_claim(recovered, cell) for cell in cells] if recovered is not None else []
     claims += [classifier_claim(classifier) for classifier in results.classifiers.values()]
     claims += reliability_claims(results)
+    from facepain.report.signature_claims import relation_claims, similarity_claims  # which write claims as here
+
+    claims += similarity_claims(results) + relation_claims(results)
     suffix = SYNTHETIC_SUFFIX if results.synthetic else ""
     return [Claim(**asdict(claim) | {"text": claim.text + suffix}) for claim in claims if claim is not None]
 

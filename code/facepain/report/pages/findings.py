@@ -6,9 +6,9 @@ from facepain.report.figures.page import ALGORITHM_NAMES
 # Kinds of claims in the order of the page; those about one model are shown for one algorithm.
 KINDS = (
     *("transfer", "split", "unseen", "trials", "difference", "same", "tuned"),
-    *("occurrence", "intensity", "product", "voxels", "recovered", "datasets", "reliability"),
+    *("occurrence", "intensity", "product", "voxels", "recovered", "similarity", "expression", "datasets", "reliability"),
 )
-OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered")
+OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 
 
 def describe_findings(claims, results):
