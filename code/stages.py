@@ -177,9 +177,10 @@ STAGES = (
         reads=read_signals,
         settings=see_regress,
         options=PERMUTATIONS | BOOTSTRAPS,
-        private=("predictions.*", "split_fold-*"),
+        private=("predictions.*", "split_fold-*", "out_of_fold.*", "influence.*"),
         sources=(
             *("metrics.tsv", "test_metrics.tsv", "permutation.tsv", "bootstrap.json"),
+            *("intervals.tsv", "transfer.tsv", "repeats.tsv", "learning.tsv", "calibration.tsv"),
             *("weights_average.nii.gz", "bootstrap_z.nii.gz"),
         ),
         cost=cost_of_models,

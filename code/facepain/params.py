@@ -48,6 +48,7 @@ def _as_float(value):
 
 Number = Annotated[float, BeforeValidator(_as_float), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 Name = Annotated[str, AfterValidator(_plain)]
@@ -99,6 +100,19 @@ class Permutation(Table):
     n: Annotated[int, Field(ge=1)]
 
 
+class RegressPermutation(Permutation):
+    strata: Literal["none", "first-of-run"] = "none"
+
+
+class Repeats(Table):
+    n: Count = 100
+    n_folds: Annotated[int, Field(ge=2)] = 5
+
+
+class Learning(Table):
+    n: Count = 20
+
+
 class Bootstrap(Table):
     n: Annotated[int, Field(ge=2)]
     unit: Literal["participant", "trial"]
@@ -111,8 +125,10 @@ def _algorithm_table(algorithm):
         name: (Annotated[kind, BeforeValidator(_as_float)], default)
         for name, (kind, default) in algorithm.parameters.items()
     }
-    schemes = (Schemes, list(algorithm.permutation_schemes))
-    return create_model(f"{algorithm.label}Table", __base__=Table, **fields, permutation_schemes=schemes)
+    fields["permutation_schemes"] = (Schemes, list(algorithm.permutation_schemes))
+    for name in ("max_permutations", "max_permutations_lopo"):
+        fields[name] = (Count | None, getattr(algorithm, name))
+    return create_model(f"{algorithm.label}Table", __base__=Table, **fields)
 
 
 class RegressBase(Table):
@@ -121,9 +137,12 @@ class RegressBase(Table):
     transform: Literal[*TRANSFORMS]
     standardize: Literal["image", "voxel"]
     variance: Share
+    min_participants: Count = 5
     cross_validation: CrossValidation
-    permutation: Permutation
+    permutation: RegressPermutation
     bootstrap: Bootstrap
+    repeats: Repeats = Field(default_factory=Repeats)
+    learning: Learning = Field(default_factory=Learning)
 
 
 _TABLES = {name: _algorithm_table(algorithm) for name, algorithm in ALGORITHMS.items()}

@@ -103,7 +103,8 @@ class OutputFolder:
         names = sorted(
             path.relative_to(self.partial).as_posix()
             for path in self.partial.rglob("*")
-            if path.name.endswith((".nii.gz", ".npz")) or path.name in ("predictions.tsv", "permutation.json")
+            if path.name.endswith((".nii.gz", ".npz"))
+            or path.name in ("predictions.tsv", "out_of_fold.tsv", "permutation.json")
         )
         table = fingerprint_files([self.partial / name for name in names], names)
         self.write_table("fingerprints.tsv", table, FINGERPRINT_COLUMNS, exact=True)

@@ -3,6 +3,11 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from scipy.stats import pearsonr
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.metrics import r2_score
+from sklearn.pipeline import make_pipeline
 
 from facepain.inference.permutation import (
     applicable_schemes,
@@ -15,7 +20,7 @@ from facepain.models.cross_validation import prepare_folds
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
-from facepain.parallel import Resampling
+from facepain.parallel import Resampling, resample_rng
 
 # Not sorted: two participants with three trials, two with two, one alone with four.
 GROUPS = np.array(list("baabcdcdeebeea"))
@@ -127,7 +132,7 @@ def run_test(study, scheme, y=None, **resampling):
 @pytest.mark.parametrize("scheme, n_fixed", [("within", 0), ("block", 1), ("free", 0)])
 def test_planted_pattern_has_the_smallest_p(study, scheme, n_fixed):
     tests = run_test(study, scheme, n=99, seed=1)
-    assert [test.metric for test in tests] == ["r2", "pearson_r"]
+    assert [test.metric for test in tests] == ["r2", "pearson_r", "skill"]
     for test in tests:
         assert (test.scheme, test.p, test.n, test.n_fixed) == (scheme, 0.01, 99, n_fixed)
         assert test.score > max(test.null_scores)
@@ -165,3 +170,63 @@ def test_folds_of_one_trial_have_no_score(rng):
 def test_unknown_scheme_is_named(rng):
     with pytest.raises(ValueError, match="scheme 'between' is unknown: use 'within', 'block'"):
         permute_trials(GROUPS, "between", rng)
+
+
+def test_pooled_tests_score_all_predictions_together(study):
+    signals, y, groups = study
+    images, model = StandardizedImages(signals), PCARegression("ridge")
+    folds = prepare_folds(images, make_folds(groups, "lopo"), model)
+    tests = permutation_test(folds, y, groups, model, "block", Resampling(30, 5), "lopo")
+    for index in (None, 0, 29):
+        permuted = y if index is None else y[permute_trials(groups, "block", resample_rng(5, index))]
+        y_pred, baseline = np.empty(len(y)), np.empty(len(y))
+        for name in np.unique(groups):
+            train = groups != name
+            pipeline = make_pipeline(PCA(0.8, svd_solver="full"), Ridge())
+            X = signals.astype(float)
+            X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
+            y_pred[~train] = pipeline.fit(X[train], permuted[train]).predict(X[~train])
+            baseline[~train] = permuted[train].mean()
+        error = np.sum((permuted - y_pred) ** 2)
+        expected = {
+            "r2": r2_score(permuted, y_pred),
+            "pearson_r": pearsonr(permuted, y_pred)[0],
+            "skill": 1 - error / np.sum((permuted - baseline) ** 2),
+        }
+        for test in tests:
+            assert test.estimate_of == "lopo"
+            value = test.score if index is None else test.null_scores[index]
+            assert value == pytest.approx(expected[test.metric], rel=1e-5)
+
+
+def test_pooled_correlation_of_unrelated_scores_has_a_null_below_0(rng):
+    groups, y = np.repeat(np.arange(12), 6), rng.normal(size=72)
+    images, model = StandardizedImages(rng.normal(size=(72, 40))), PCARegression("ridge")
+    folds = prepare_folds(images, make_folds(groups, "lopo"), model)
+    test = permutation_test(folds, y, groups, model, "block", Resampling(200, 1), "lopo")[1]
+    assert test.null_mean < -0.05
+
+
+def test_strata_keep_first_trials_apart(rng):
+    strata = np.array([name in "13579" for name in "12345678901234"])
+    for scheme in ("within", "block"):
+        for _ in range(100):
+            order = permute_trials(GROUPS, scheme, rng, strata)
+            np.testing.assert_array_equal(strata[order], strata)
+            np.testing.assert_array_equal(np.sort(order), np.arange(len(GROUPS)))
+
+
+def test_block_exchanges_participants_with_equally_many_trials_of_each_kind(rng):
+    groups, strata = np.repeat(list("abc"), 3), np.array([1, 0, 0, 0, 1, 0, 1, 1, 0])
+    givers = {"".join(groups[permute_trials(groups, "block", rng, strata)][::3]) for _ in range(50)}
+    assert givers == {"abc", "bac"}
+
+
+def test_scores_constant_within_participants_are_not_permuted_within(study):
+    groups = study[2]
+    ages = groups * 1.0
+    assert applicable_schemes(groups, ages) == ["block", "free"]
+    ages[groups == 0] = np.arange(8)
+    assert applicable_schemes(groups, ages) == ["within", "block", "free"]
+    tests = run_test(study, "within", y=ages, n=5, seed=1)
+    assert tests[0].n_fixed == 9

@@ -57,10 +57,10 @@ def test_row_of_metrics_by_hand():
     assert row["skill"] == pytest.approx(1 - 20 / 68)
 
 
-def test_skill_of_the_training_mean_is_0_and_undefined_where_that_is_exact(rng):
-    y = rng.normal(size=(10, 2))
-    y[:, 1] = 3
-    np.testing.assert_array_equal(skill(y, np.full((10, 2), 3.0), 3.0), [0, np.nan])
+def test_skill_of_the_training_mean_is_0(rng):
+    y = rng.normal(size=(10, 3))
+    y[:, 1:] = 3
+    np.testing.assert_array_equal(skill(y, np.full((10, 3), [3.0, 4, 3]), 3.0), [0, 0, 1])
 
 
 def test_predicting_participant_means_explains_nothing_within():

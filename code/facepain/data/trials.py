@@ -259,6 +259,11 @@ def _scores(path, table, target, written):
     return scores
 
 
+def first_of_run(trials):
+    """Return for every trial (n_trials,) whether it has the smallest number of its run in its dataset."""
+    return (trials["trial"] == trials.groupby(["dataset", "run"])["trial"].transform("min")).to_numpy()
+
+
 def shorten(names):
     """Join the first few of a list of names and count the rest."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -23,6 +23,8 @@ from facepain.parallel import map_in_order, resample_rng
 from files.rounding import round_significant
 
 UNITS = ("participant", "trial")
+# With fewer draws the tail of a z map is noise: 20 let hundreds of voxels survive where 5,000 leave none.
+FEWEST_DRAWS = 1000
 # Draws in a batch: of dual weights, and of voxel maps (17 MB for ten whole brains).
 BATCH_SIZE = {"image": 50, "voxel": 10}
 # An SD below this share of what it is made of is rounding.

@@ -13,11 +13,17 @@ import numpy as np
 import pandas as pd
 
 from errors import InputError
-from facepain.models.scores import pearson_r, r2
+from facepain.models.scores import pearson_r, r2, skill
 from facepain.parallel import resample_rng
 from files.rounding import round_significant
 
-METRICS = {"r2": r2, "pearson_r": pearson_r}
+# Of scores, predictions and the training means behind these.
+METRICS = {
+    "r2": lambda y, y_pred, _baseline: r2(y, y_pred),
+    "pearson_r": lambda y, y_pred, _baseline: pearson_r(y, y_pred),
+    "skill": skill,
+}
+ESTIMATES = ("published", "lopo")
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 
@@ -51,22 +57,25 @@ class PermutationTest:
 
     Attributes
     ----------
+    estimate_of : {"published", "lopo"}
+        What the score is: a mean over the folds of the published scheme, or the score of all predictions of
+        leave-one-participant-out together.
     scheme, metric : str
     score : float
-        Mean over folds of the observed scores.
     null_scores : tuple of float
         The same for each permutation, in the order of their indices.
     p : float
         (1 + number of null scores at or above the score) / (1 + n).
     n, n_fixed : int
         Permutations; participants whose scores no permutation moves between participants
-        (``block``), or at all (``within``).
+        (``block``), or at all (``within``: one trial, or equal scores).
     null_mean : float
     null_quantiles : dict of float
         Keyed by the probability.
     null_hypothesis : str
     """
 
+    estimate_of: str
     scheme: str
     metric: str
     score: float
@@ -79,20 +88,37 @@ class PermutationTest:
     null_hypothesis: str
 
 
-def applicable_schemes(groups):
-    """Return the schemes that differ for these participants; the first is the default.
+def applicable_schemes(groups, y=None):
+    """Return the schemes that change something for these participants; the first is the default.
 
-    ``within`` needs a participant with two trials, ``block`` also two participants with equally
-    many. With one trial for everybody ``free`` alone is left.
+    Parameters
+    ----------
+    groups : (n_trials,) array_like
+    y : (n_trials,) array_like, optional
+        Scores: where they are constant within every participant, as an age is, ``within`` changes nothing.
+
+    Returns
+    -------
+    schemes : list of str
+        ``within`` needs a participant with two trials of different scores, ``block`` two participants with equally
+        many trials, more than one. ``free`` always applies.
     """
     n_trials = np.unique(groups, return_counts=True)[1]
-    if n_trials.max() == 1:
-        return ["free"]
-    equal_sizes = len(np.unique(n_trials)) < len(n_trials)
-    return ["within", "block", "free"] if equal_sizes else ["within", "free"]
+    schemes = []
+    if n_trials.max() > 1 and (y is None or not _constant_within(groups, y).all()):
+        schemes.append("within")
+    if n_trials.max() > 1 and len(np.unique(n_trials)) < len(n_trials):
+        schemes.append("block")
+    return [*schemes, "free"]
 
 
-def permute_trials(groups, scheme, rng):
+def _constant_within(groups, y):
+    """Return for every participant whether all of their scores are equal."""
+    _, index = np.unique(groups, return_inverse=True)
+    return np.array([np.ptp(np.asarray(y)[index == k]) == 0 for k in range(index.max() + 1)])
+
+
+def permute_trials(groups, scheme, rng, strata=None):
     """Draw one permutation of the trials.
 
     Parameters
@@ -107,13 +133,16 @@ def permute_trials(groups, scheme, rng):
         trials of one. ``free`` permutes all trials, exchangeable without participant effects only.
         The higher first trial of each run strains ``within`` and ``block``.
     rng : Generator
+    strata : (n_trials,) array_like, optional
+        Kinds of trials, such as the first of a run: scores are permuted within a kind only, and ``block`` exchanges
+        participants with equally many trials of each.
 
     Returns
     -------
     order : (n_trials,) ndarray of int
         Trial i gets the score of trial ``order[i]``.
     """
-    return _TrialPermuter(groups, scheme).draw(rng)
+    return TrialPermuter(groups, scheme, strata).draw(rng)
 
 
 def permute_participant_labels(labels, groups, rng):
@@ -139,8 +168,8 @@ def permute_participant_labels(labels, groups, rng):
     return rng.permutation(labels[first])[index]
 
 
-def permutation_test(folds, y, groups, model, scheme, resampling):
-    """Test the mean over folds of the cross-validated r2 and Pearson's r.
+def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="published", strata=None):
+    """Test the cross-validated r2, Pearson's r and skill.
 
     Parameters
     ----------
@@ -152,28 +181,34 @@ def permutation_test(folds, y, groups, model, scheme, resampling):
     scheme : {"within", "block", "free"}
         See `permute_trials`.
     resampling : Resampling
+    estimate_of : {"published", "lopo"}
+        ``published`` averages scores over folds; those that test fewer than two trials have none and are left out.
+        ``lopo`` scores the predictions of all folds together, which is what few trials a fold allow.
+    strata : (n_trials,) array_like, optional
+        As for `permute_trials`.
 
     Returns
     -------
     tests : list of PermutationTest
-        One for each metric. Folds that test fewer than two trials have no score and are left out
-        of the means.
+        One for each metric.
     """
     y = np.asarray(y, float)
-    permuter = _TrialPermuter(groups, scheme)
+    permuter = TrialPermuter(groups, scheme, strata)
+    score = {"published": _mean_scores, "lopo": _pooled_scores}[estimate_of]
 
     def score_batch(indices):
-        orders = [permuter.draw(resample_rng(resampling.seed, index)) for index in indices]
-        return _mean_scores(folds, y[np.array(orders).T], model)
+        return score(folds, permuter.draw_scores(y, resampling.seed, indices), model)
 
-    observed = _mean_scores(folds, y[:, None], model)[:, 0]
+    observed = score(folds, y[:, None], model)[:, 0]
     null = np.hstack(list(resampling.run(score_batch, BATCH_SIZE)))
+    n_fixed = permuter.n_fixed(y)
     return [
-        summarize_null(scheme, metric, observed[row], null[row], permuter.n_fixed) for row, metric in enumerate(METRICS)
+        summarize_null(scheme, metric, observed[row], null[row], n_fixed, estimate_of)
+        for row, metric in enumerate(METRICS)
     ]
 
 
-def summarize_null(scheme, metric, score, null_scores, n_fixed=0):
+def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="published"):
     """Round a score and its null scores as they are written, then compare them.
 
     Parameters
@@ -184,6 +219,7 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0):
     score : float
     null_scores : (n,) array_like
     n_fixed : int, default 0
+    estimate_of : str, default "published"
 
     Returns
     -------
@@ -191,6 +227,7 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0):
     """
     score, null = round_significant(score), round_significant(null_scores)
     return PermutationTest(
+        estimate_of=estimate_of,
         scheme=scheme,
         metric=metric,
         score=score,
@@ -207,35 +244,47 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0):
     )
 
 
-class _TrialPermuter:
+class TrialPermuter:
     """Draw permutations of one scheme; what all draws share is worked out once."""
 
-    def __init__(self, groups, scheme):
+    def __init__(self, groups, scheme, strata=None):
         if scheme not in ("within", "block", "free"):
             raise ValueError(f"scheme {scheme!r} is unknown: use 'within', 'block' or 'free'")
         _, index = np.unique(groups, return_inverse=True)
+        self._scheme = scheme
         self._participant = np.zeros_like(index) if scheme == "free" else index
-        n_trials = np.bincount(self._participant)
-        sizes = [np.flatnonzero(n_trials == size) for size in np.unique(n_trials)]
-        self._exchangeable = [members for members in sizes if scheme == "block" and len(members) > 1]
-        # Trials sorted by participant: the slots that permuted trials are dealt into.
-        self._slots = np.argsort(self._participant, kind="stable")
-        self.n_fixed = {
-            "within": int(np.sum(n_trials == 1)),
-            "block": sum(len(members) for members in sizes if len(members) == 1),
-            "free": 0,
-        }[scheme]
+        kinds, kind = np.unique(np.zeros(len(index)) if strata is None else strata, return_inverse=True)
+        sizes = np.zeros((self._participant.max() + 1, len(kinds)), dtype=int)
+        np.add.at(sizes, (self._participant, kind), 1)
+        self._sizes, self._kind = sizes, kind
+        alike = np.unique(sizes, axis=0, return_inverse=True)[1].ravel()
+        same = [np.flatnonzero(alike == size) for size in range(alike.max() + 1)]
+        self._exchangeable = [members for members in same if scheme == "block" and len(members) > 1]
+        # Trials sorted by participant and kind: the slots that permuted trials are dealt into.
+        self._slots = np.lexsort((kind, self._participant))
+
+    def n_fixed(self, y):
+        """Return how many participants keep their scores: in place (``within``), or among themselves (``block``)."""
+        if self._scheme == "within":
+            cells = self._participant * self._sizes.shape[1] + self._kind
+            fixed = _constant_within(cells, y)
+            return int(np.sum(np.bincount(np.unique(cells) // self._sizes.shape[1], weights=~fixed) == 0))
+        return 0 if self._scheme == "free" else len(self._sizes) - sum(map(len, self._exchangeable))
 
     def draw(self, rng):
         """Return the trial whose score each trial gets."""
-        destination = np.arange(self._participant.max() + 1)
+        destination = np.arange(len(self._sizes))
         for members in self._exchangeable:
             destination[members] = rng.permutation(members)
         order = np.empty(len(self._slots), dtype=int)
         # Sorting random keys within participants shuffles all of them at once.
         keys = rng.random(len(self._slots))
-        order[self._slots] = np.lexsort((keys, destination[self._participant]))
+        order[self._slots] = np.lexsort((keys, self._kind, destination[self._participant]))
         return order
+
+    def draw_scores(self, y, seed, indices):
+        """Return the scores (n_trials, n_indices) of some permutations, each drawn from the seed and its index."""
+        return y[np.array([self.draw(resample_rng(seed, index)) for index in indices]).T]
 
 
 def _mean_scores(folds, Y, model):
@@ -243,22 +292,33 @@ def _mean_scores(folds, Y, model):
     scores = []
     for fold in folds:
         if len(fold.test_idx) > 1:
-            y_pred = fold.predict(Y, model)
-            scores.append([metric(Y[fold.test_idx], y_pred) for metric in METRICS.values()])
+            given = Y[fold.test_idx], fold.predict(Y, model), Y[fold.train_idx].mean(axis=0)
+            scores.append([metric(*given) for metric in METRICS.values()])
     if not scores:
         raise InputError("no fold tests two trials or more, so that none has a score: use group-kfold with fewer folds")
     return np.mean(scores, axis=0)
 
 
+def _pooled_scores(folds, Y, model):
+    """Return the scores of the predictions of all folds together (n_metrics, n_targets)."""
+    tested = np.concatenate([fold.test_idx for fold in folds])
+    y_pred = np.concatenate([fold.predict(Y, model) for fold in folds])
+    baseline = np.concatenate([np.tile(Y[fold.train_idx].mean(axis=0), (len(fold.test_idx), 1)) for fold in folds])
+    return np.array([metric(Y[tested], y_pred, baseline) for metric in METRICS.values()])
+
+
 TEST_COLUMNS = {
+    "estimate_of": "published: mean over the folds of the published scheme; lopo: all predictions of "
+    "leave-one-participant-out scored together, whose correlation has a null below 0",
     "scheme": "what is permuted; see null_hypothesis",
     "metric": "score tested",
-    "score": "observed score, mean over folds",
+    "score": "observed score",
     "p": "(1 + number of null scores at or above the score) / (1 + n)",
     "null_mean": "mean of the null scores: what the score is worth without the effect tested",
     **{f"null_quantile_{q}": f"{q} quantile of the null scores" for q in QUANTILES},
     "n": "permutations; their scores are in permutation.json",
-    "n_fixed": "participants whose scores no permutation moves (within), or moves to another participant (block)",
+    "n_fixed": "participants whose scores no permutation changes (within: one trial, or equal scores), or moves to "
+    "another participant (block: a number of trials of their own)",
     "null_hypothesis": "what is tested, and what is taken as exchangeable",
 }
 
@@ -278,7 +338,13 @@ def tests_table(tests):
     rows = []
     for test in tests:
         quantiles = {f"null_quantile_{q}": value for q, value in test.null_quantiles.items()}
-        row = {"scheme": test.scheme, "metric": test.metric, "score": test.score, "p": test.p}
+        row = {
+            "estimate_of": test.estimate_of,
+            "scheme": test.scheme,
+            "metric": test.metric,
+            "score": test.score,
+            "p": test.p,
+        }
         counts = {"n": test.n, "n_fixed": test.n_fixed, "null_hypothesis": test.null_hypothesis}
         rows.append(row | {"null_mean": test.null_mean} | quantiles | counts)
     return pd.DataFrame(rows)

@@ -38,6 +38,8 @@ class Algorithm:
         Type, as pydantic takes it, and default of each parameter, by the name that scikit-learn gives it.
     permutation_schemes : tuple of str
         Run by default; each scheme of a slow algorithm costs minutes.
+    max_permutations, max_permutations_lopo : int or None
+        At most so many by default: of the published scheme, and of leave-one-participant-out.
     sentence : str
         For the methods text, to be filled with the parameters.
     penalty : str
@@ -60,6 +62,8 @@ class Algorithm:
     penalty: str = ""
     scale: Callable | None = None
     shrink: Callable | None = None
+    max_permutations: int | None = None
+    max_permutations_lopo: int | None = None
 
     @property
     def defaults(self):
@@ -152,8 +156,10 @@ ALGORITHMS = {
             colour="#009E73",
             fit=fit_linear_svr,
             parameters={"C": (Positive, 1.0), "epsilon": (Annotated[float, Field(ge=0)], 0.1)},
-            permutation_schemes=("within",),
+            permutation_schemes=("within", "block"),
             sentence="linear support vector regression (C {C:g}, epsilon {epsilon:g})",
+            max_permutations=1000,
+            max_permutations_lopo=200,
             penalty="C",
             scale=scale_linear_svr,
         ),

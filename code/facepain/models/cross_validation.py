@@ -109,6 +109,28 @@ def fit_final(images, y, model, n_jobs=1):
     return _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
 
 
+def haufe_pattern(images, fit):
+    """Return the covariance of each voxel with the model's prediction over the training images.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    fit : Fit
+
+    Returns
+    -------
+    pattern : (n_voxels,) ndarray
+        cov(X) w, which shows where the score is reflected, as weights do not: Haufe et al. 2014,
+        doi 10.1016/j.neuroimage.2013.10.067. X are the images that the weights apply to.
+    """
+    train_idx, counts = fit.train_idx, _counts(len(fit.dual), fit.train_idx)
+    predicted = images.gram(counts)[np.ix_(train_idx, train_idx)] @ fit.dual[train_idx]
+    dual = np.zeros(len(fit.dual))
+    # Centring the prediction is enough: then the mean image has no part in the products.
+    dual[train_idx] = (predicted - predicted.mean()) / len(train_idx)
+    return images.products(dual, counts)
+
+
 def voxel_weights(images, fits):
     """Return the weight map and the intercept of every fit.
 

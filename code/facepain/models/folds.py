@@ -8,7 +8,7 @@ from errors import InputError
 SCHEMES = ("group-shuffle", "group-kfold", "lopo")
 
 
-def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42):
+def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42, shuffle=False):
     """Split trials into training and test sets by participant.
 
     Parameters
@@ -24,7 +24,9 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     test_size : float, default 0.3
         Share of participants in a test set; used by ``group-shuffle``.
     seed : int, default 42
-        Seed of the draws; used by ``group-shuffle``.
+        Seed of the draws; used by ``group-shuffle``, and by ``group-kfold`` if it shuffles.
+    shuffle : bool, default False
+        Let ``group-kfold`` deal participants into folds at random.
 
     Returns
     -------
@@ -48,7 +50,7 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
         )
     splitter = {
         "group-shuffle": GroupShuffleSplit(n_folds, test_size=test_size, random_state=seed),
-        "group-kfold": GroupKFold(n_folds),
+        "group-kfold": GroupKFold(n_folds, shuffle=shuffle, random_state=seed if shuffle else None),
         "lopo": LeaveOneGroupOut(),
     }[scheme]
     # The splitters look at the number of rows only: positions stand in for the images.

@@ -34,6 +34,19 @@ PREDICTION_COLUMNS = {
     "y_true": "observed score, transformed as the params say",
     "y_pred": "predicted score",
 }
+OUT_OF_FOLD_COLUMNS = {name: PREDICTION_COLUMNS[name] for name in ("row", "participant_id", "y_true", "y_pred")} | {
+    "y_train_mean": "mean score of the training set: of all other participants"
+}
+N_BINS = 8
+CALIBRATION_COLUMNS = {
+    "estimate_of": "lopo: leave-one-participant-out; else the dataset that the final model was tested on",
+    "bin": "bin of equally many predictions, from the lowest; bins of too few participants are left out",
+    "n_trials": "predictions in the bin",
+    "n_participants": "participants in the bin",
+    "y_pred": "mean prediction",
+    "y_true": "mean observed score",
+    "y_true_se": "its standard error over participants' means in the bin",
+}
 
 
 def fold_metrics(fits, y, groups):
@@ -121,3 +134,52 @@ def predictions_table(fits, train_rows, predicted, y, groups):
         for fold, rows, y_pred in parts
     ]
     return pd.concat(frames, ignore_index=True)
+
+
+def out_of_fold_table(fits, train_rows, y, groups):
+    """List the prediction of every trial by the model that has not seen its participant.
+
+    Parameters are those of `predictions_table`, the fits those of leave-one-participant-out.
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `OUT_OF_FOLD_COLUMNS`, in the order of the rows.
+    """
+    parts = [(train_rows[fit.test_idx], fit.y_pred, fit.y_train_mean) for fit in fits]
+    frames = [
+        pd.DataFrame({"row": rows, "participant_id": groups[rows], "y_true": y[rows], "y_pred": y_pred}).assign(
+            y_train_mean=mean
+        )
+        for rows, y_pred, mean in parts
+    ]
+    return pd.concat(frames).sort_values("row", ignore_index=True)
+
+
+def calibration_table(predicted, min_participants):
+    """Average observed scores in bins of predictions, so that no trial and no participant is seen.
+
+    Parameters
+    ----------
+    predicted : dict of str to Predictions
+        By what they are predictions of.
+    min_participants : int
+        Bins of fewer are left out.
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `CALIBRATION_COLUMNS`.
+    """
+    rows = []
+    for name, predictions in predicted.items():
+        columns = {"participant": predictions.groups, "y_true": predictions.y_true, "y_pred": predictions.y_pred}
+        ordered = pd.DataFrame(columns).sort_values(["y_pred", "participant"], kind="stable")
+        for number, positions in enumerate(np.array_split(np.arange(len(ordered)), N_BINS), 1):
+            in_bin = ordered.iloc[positions]
+            means = in_bin.groupby("participant")["y_true"].mean()
+            if len(means) >= max(min_participants, 2):
+                error = means.std(ddof=1) / np.sqrt(len(means))
+                mean = in_bin["y_pred"].mean(), in_bin["y_true"].mean()
+                rows.append((name, number, len(in_bin), len(means), *mean, error))
+    return pd.DataFrame(rows, columns=list(CALIBRATION_COLUMNS))

@@ -1,5 +1,7 @@
 """Scores of predicted FACS scores; every function takes one target or a column for each."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.stats import rankdata
 from sklearn.metrics import (
@@ -11,6 +13,29 @@ from sklearn.metrics import (
 
 # Below this share of its mean a spread is rounding (the bound of scipy.stats.pearsonr).
 CONSTANT_SPREAD = 1e-13
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of held-out trials, with what they are scored by.
+
+    Attributes
+    ----------
+    y_true, y_pred : (n_trials,) ndarray
+    groups : (n_trials,) ndarray
+        Participant of every trial.
+    baseline : (n_trials,) ndarray
+        Mean of the training scores behind each prediction.
+    """
+
+    y_true: np.ndarray
+    y_pred: np.ndarray
+    groups: np.ndarray
+    baseline: np.ndarray
+
+    @property
+    def participants(self):
+        return np.unique(self.groups)
 
 
 def r2(y_true, y_pred):
@@ -66,12 +91,13 @@ def skill(y_true, y_pred, baseline):
     Returns
     -------
     skill : float or (n_targets,) ndarray
-        1 - sum (y - y_pred)^2 / sum (y - baseline)^2; NaN where the baseline is exact. Unlike `r2` it stays moderate
-        where the trials scored hardly vary.
+        1 - sum (y - y_pred)^2 / sum (y - baseline)^2; 1 or 0 where the baseline is exact (1 if the model is too), as
+        in `r2`. Unlike that it stays moderate where the trials scored hardly vary.
     """
-    error = np.sum((np.asarray(y_true, float) - y_pred) ** 2, axis=0)
-    of_baseline = np.sum((np.asarray(y_true, float) - baseline) ** 2, axis=0)
-    return (1 - error / np.where(of_baseline == 0, np.nan, of_baseline))[()]
+    y_true = np.asarray(y_true, float)
+    error, of_baseline = np.sum((y_true - y_pred) ** 2, axis=0), np.sum((y_true - baseline) ** 2, axis=0)
+    exact = of_baseline == 0
+    return np.where(exact, error == 0, 1 - error / np.where(exact, 1, of_baseline))[()]
 
 
 def score_predictions(y_true, y_pred, groups, baseline):

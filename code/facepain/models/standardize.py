@@ -96,6 +96,17 @@ class StandardizedImages:
             intercept -= mean @ weights[columns]
         return weights, intercept
 
+    def products(self, values, counts):
+        """Return the sum over training trials of each voxel times a value of the trial, as (n_voxels,).
+
+        Values sum to 0 over the training trials; voxels are as `predict_images` multiplies them with weights.
+        """
+        rows, sums = np.flatnonzero(counts), np.empty(self.n_voxels)
+        for columns in self.columns:
+            block, _, scale = self._block(columns, rows, counts)
+            sums[columns] = (values[rows] @ block) * scale
+        return sums
+
     def block(self, columns):
         """Return some voxels of all trials, standardised by image, as (n_trials, n_columns)."""
         return self._block(columns, np.arange(self.n_trials), None)[0]

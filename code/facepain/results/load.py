@@ -54,6 +54,7 @@ class RegressionResults:
     tests : DataFrame
         permutation.tsv.
     null_scores : dict of (scheme, metric) to ndarray
+        Of the published scheme.
     bootstrap : dict
         bootstrap.json.
     target, transform, standardize : str
@@ -85,9 +86,10 @@ class RegressionResults:
         """Return a score of the row ``mean``, ``sd`` or ``pooled``."""
         return float(self.metrics.set_index("fold").loc[row, metric])
 
-    def tests_of(self, metric):
-        """Return the permutation tests of one metric, indexed by scheme."""
-        return self.tests[self.tests["metric"] == metric].set_index("scheme")
+    def tests_of(self, metric, estimate_of="published"):
+        """Return the permutation tests of one metric of one estimate, indexed by scheme."""
+        tests = self.tests[(self.tests["metric"] == metric) & (self.tests["estimate_of"] == estimate_of)]
+        return tests.set_index("scheme")
 
     def table(self, name):
         """Read another table of the cell, such as ``transfer``; None where the stage wrote none."""
@@ -217,7 +219,11 @@ def load_regression(folder, target):
         test_metrics=read_table(present(folder / "test_metrics.tsv")),
         predictions=read_table(present(folder / "predictions.tsv")),
         tests=read_table(present(folder / "permutation.tsv")),
-        null_scores={(entry["scheme"], entry["metric"]): np.array(entry["null_scores"]) for entry in entries},
+        null_scores={
+            (entry["scheme"], entry["metric"]): np.array(entry["null_scores"])
+            for entry in entries
+            if entry["estimate_of"] == "published"
+        },
         bootstrap=_read_json(folder / "bootstrap.json"),
         target=target,
         transform=about["transform"],

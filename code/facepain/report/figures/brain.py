@@ -234,7 +234,7 @@ def _weight_map(cell, percentile):
 
 
 def _z_threshold(cell):
-    z = cell.bootstrap["thresholds"]["fdr"]["z"]
+    z = cell.bootstrap["thresholds"].get("fdr", {"z": None})["z"]
     return np.inf if z is None else z
 
 

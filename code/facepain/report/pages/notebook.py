@@ -113,8 +113,10 @@ if drawn.any():
 BOOTSTRAP = """\
 pd.DataFrame(
     {
-        cell: json.loads((outputs / "regress" / cell[0] / cell[1] / "bootstrap.json").read_text())["thresholds"]["fdr"]
-        for cell in cells
+        (mask, algorithm): json.loads((outputs / "regress" / mask / algorithm / "bootstrap.json").read_text())[
+            "thresholds"
+        ].get("fdr", {})
+        for mask, algorithm in cells
     }
 ).T.rename_axis(["mask", "algorithm"])"""
 

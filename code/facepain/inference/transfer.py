@@ -1,0 +1,96 @@
+"""What a final model's predictions on another dataset are worth: association, offset and scale apart."""
+
+import numpy as np
+import pandas as pd
+
+from facepain.inference.intervals import participant_intervals
+from facepain.inference.permutation import TrialPermuter, applicable_schemes
+from facepain.models.scores import pearson_r
+
+TRANSFER_METRICS = (
+    *("pearson_r", "spearman_r", "within_r", "between_r", "offset", "slope"),
+    *("r2", "r2_offset_removed", "r2_recalibrated"),
+)
+SCHEMES = ("within", "block")
+_MEANINGS = {
+    "pearson_r": "Pearson correlation of scores and predictions",
+    "spearman_r": "Spearman rank correlation of scores and predictions",
+    "within_r": "correlation after subtracting each participant's mean; participants with constant scores are left out",
+    "between_r": "correlation of the participants' means",
+    "offset": "mean prediction minus mean score",
+    "slope": "slope of the score on its prediction: 1 is the right scale",
+    "r2": "coefficient of determination as it is",
+    "r2_offset_removed": "r2 after subtracting the offset from every prediction",
+    "r2_recalibrated": "r2 of a line of scores on predictions, fitted without the participant who is scored",
+}
+TRANSFER_COLUMNS = {
+    "dataset": "dataset that the final model was tested on",
+    "n_participants": "participants tested",
+    "n_trials": "trials tested",
+    **{
+        f"{metric}{end}": meaning + text
+        for metric, meaning in _MEANINGS.items()
+        for end, text in (
+            ("", ""),
+            ("_low", "; lower end of the 95 % interval over participants (jackknife, model as fitted)"),
+            ("_high", "; its upper end"),
+        )
+    },
+    **{
+        f"p_{scheme}": f"p of pearson_r: the model is fixed and this dataset's scores are permuted, scheme {scheme}; "
+        "n/a where that changes nothing"
+        for scheme in SCHEMES
+    },
+    "n_permutations": "permutations behind each p",
+}
+
+
+def transfer_table(predicted, permutations, strata):
+    """Take apart how the final model does on every other dataset.
+
+    Parameters
+    ----------
+    predicted : dict of str to Predictions
+        By dataset.
+    permutations : Resampling
+    strata : dict of str to (n_trials,) array_like
+        By dataset, as for `permute_trials`.
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `TRANSFER_COLUMNS`; empty if there is no other dataset.
+    """
+    rows = []
+    for name, predictions in predicted.items():
+        row = {"dataset": name, "n_participants": len(predictions.participants), "n_trials": len(predictions.y_true)}
+        intervals = participant_intervals(predictions)
+        for metric in TRANSFER_METRICS:
+            row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), intervals[metric], strict=True))
+        for scheme in SCHEMES:
+            row[f"p_{scheme}"] = association_p(predictions, scheme, permutations, strata[name])
+        rows.append(row | {"n_permutations": permutations.n})
+    return pd.DataFrame(rows, columns=list(TRANSFER_COLUMNS))
+
+
+def association_p(predictions, scheme, permutations, strata=None):
+    """Test Pearson's r of fixed predictions by permuting the scores.
+
+    Returns
+    -------
+    p : float
+        (1 + number of null correlations at or above the observed) / (1 + n); NaN where the scheme does not apply.
+    """
+    y, groups = predictions.y_true, predictions.groups
+    if scheme not in applicable_schemes(groups, y):
+        return np.nan
+    permuter = TrialPermuter(groups, scheme, strata)
+    y_pred = predictions.y_pred[:, None]
+
+    def correlate(indices):
+        Y = permuter.draw_scores(y, permutations.seed, indices)
+        return pearson_r(Y, np.broadcast_to(y_pred, Y.shape))
+
+    null = np.concatenate(list(permutations.run(correlate, 500)))
+    # Permutations that give the scores back must count: a tie is a tie beyond rounding.
+    return (1 + np.sum(null >= pearson_r(y, predictions.y_pred) - 1e-12)) / (1 + len(null))

@@ -1,0 +1,107 @@
+"""Does a score hang on the split or on the number of participants? The same model over many splits."""
+
+import numpy as np
+import pandas as pd
+
+from facepain.models.cross_validation import cross_validate, prepare_folds
+from facepain.models.folds import make_folds
+from facepain.models.score_tables import fold_metrics
+from facepain.models.scores import pearson_r, skill
+from facepain.parallel import resample_rng
+
+REPEATED = ("r2", "skill", "pearson_r", "spearman_r")
+POOLED = ("r2", "skill", "pearson_r")
+REPEAT_COLUMNS = {
+    "repeat": "0: the published split; then grouped k-fold with participants shuffled anew",
+    **{metric: f"{metric}: mean over folds" for metric in REPEATED},
+    **{f"pooled_{metric}": f"{metric} of the predictions of all folds together" for metric in POOLED},
+    "n_tested": "different participants tested",
+}
+LEARNING_COLUMNS = {
+    "n_participants": "participants trained on",
+    "repeat": "random choice of participants, from 1; the largest training set of a repeat holds all smaller ones",
+    "skill": "share of the squared error of predicting the mean of these training scores that the model saves, on the "
+    "same held-out participants for all training sets of a repeat",
+    "pearson_r": "Pearson correlation of scores and predictions on these participants",
+}
+N_SIZES = 5
+SHARE_TESTED = 0.3
+
+
+def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
+    """Score the model on the published split and on repeats of grouped k-fold.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    y, groups : (n_trials,) array_like
+    model : PCARegression
+    published : list of Fit
+        Fits of the published split.
+    resampling : Resampling
+        Number of repeats.
+    n_folds : int, default 5
+        At most one a participant.
+
+    Returns
+    -------
+    repeats : DataFrame
+        With the columns of `REPEAT_COLUMNS`.
+    """
+    n_folds = min(n_folds, len(np.unique(groups)))
+
+    def fit_repeats(indices):
+        fits = []
+        for index in indices:
+            splits = make_folds(groups, "group-kfold", n_folds, seed=resampling.seed + index, shuffle=True)
+            fits.append(cross_validate(prepare_folds(images, splits, model), y, model))
+        return fits
+
+    images.gram(np.ones(len(y)), n_jobs=resampling.n_jobs)
+    fits = [published, *(fit for batch in resampling.run(fit_repeats, 1) for fit in batch)]
+    return pd.DataFrame([_score_repeat(number, each, y, groups) for number, each in enumerate(fits)])
+
+
+def _score_repeat(number, fits, y, groups):
+    table = fold_metrics(fits, y, groups).set_index("fold")
+    row = {"repeat": number} | {metric: table.loc["mean", metric] for metric in REPEATED}
+    row |= {f"pooled_{metric}": table.loc["pooled", metric] for metric in POOLED}
+    return row | {"n_tested": len(np.unique(groups[np.concatenate([fit.test_idx for fit in fits])]))}
+
+
+def learning_curve(images, y, groups, model, resampling):
+    """Score the model by the number of participants that it is trained on.
+
+    Parameters
+    ----------
+    images, y, groups, model
+        As for `score_repeats`.
+    resampling : Resampling
+        Number of random choices of participants, of whom 30 % are tested.
+
+    Returns
+    -------
+    learning : DataFrame
+        With the columns of `LEARNING_COLUMNS`; empty for fewer than four participants.
+    """
+    y = np.asarray(y, float)
+    names, index = np.unique(groups, return_inverse=True)
+    n_tested = max(1, round(SHARE_TESTED * len(names)))
+    sizes = np.unique(np.linspace(2, len(names) - n_tested, N_SIZES).round().astype(int))
+
+    def score_choice(indices):
+        rows = []
+        for repeat in indices:
+            order = resample_rng(resampling.seed, repeat).permutation(len(names))
+            test_idx = np.flatnonzero(np.isin(index, order[:n_tested]))
+            for size in sizes:
+                train_idx = np.flatnonzero(np.isin(index, order[n_tested : n_tested + size]))
+                fit = cross_validate(prepare_folds(images, [(train_idx, test_idx)], model), y, model)[0]
+                given = y[test_idx], fit.y_pred
+                rows.append((int(size), repeat + 1, skill(*given, fit.y_train_mean), pearson_r(*given)))
+        return rows
+
+    if len(names) < 4:
+        return pd.DataFrame(columns=list(LEARNING_COLUMNS))
+    rows = [row for batch in resampling.run(score_choice, 1) for row in batch]
+    return pd.DataFrame(rows, columns=list(LEARNING_COLUMNS))

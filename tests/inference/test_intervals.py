@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from scipy.stats import pearsonr, spearmanr, t, ttest_1samp
+from sklearn.linear_model import LinearRegression
+from sklearn.metrics import mean_absolute_error, r2_score
+
+from facepain.inference.intervals import fold_mean_interval, influence_table, participant_intervals, score_draws
+from facepain.models.scores import Predictions
+
+GROUPS = np.repeat(list("abcdefg"), [6, 5, 6, 6, 4, 6, 1])
+
+
+@pytest.fixture
+def predictions(rng):
+    """Rounded scores with ties and participant effects; participant c does not vary."""
+    person = np.unique(GROUPS, return_inverse=True)[1]
+    y = np.round(np.maximum(0, 3 + rng.normal(0, 3, 7)[person] + rng.normal(0, 2, len(person))))
+    y[GROUPS == "c"] = 2
+    return Predictions(y, np.round(y / 2 + rng.normal(1, 2, len(y)), 1), GROUPS, rng.normal(3, 0.2, 7)[person])
+
+
+def repeat(predictions, counts):
+    """Return the rows of a draw, each repetition of a participant with a name of its own."""
+    rows, names = [], []
+    for name, count in zip(predictions.participants, counts, strict=True):
+        for copy in range(count):
+            of_person = np.flatnonzero(predictions.groups == name)
+            rows.append(of_person)
+            names += [f"{name}{copy}"] * len(of_person)
+    rows = np.concatenate(rows)
+    return predictions.y_true[rows], predictions.y_pred[rows], predictions.baseline[rows], np.array(names)
+
+
+def plain_scores(y, p, baseline, names):
+    """Score one draw with scikit-learn and SciPy."""
+    means = np.array([(y[names == name].mean(), p[names == name].mean()) for name in np.unique(names)])
+    place = np.unique(names, return_inverse=True)[1]
+    varies = np.array([np.ptp(y[names == name]) > 0 for name in np.unique(names)])[place]
+    line = LinearRegression().fit(p[:, None], y)
+    recalibrated = np.empty(len(y))
+    for name in np.unique([name[0] for name in names]):
+        scored = np.array([each[0] == name for each in names])
+        other = LinearRegression().fit(p[~scored, None], y[~scored])
+        recalibrated[scored] = other.predict(p[scored, None])
+    return {
+        "r2": r2_score(y, p),
+        "skill": 1 - np.sum((y - p) ** 2) / np.sum((y - baseline) ** 2),
+        "pearson_r": pearsonr(y, p)[0],
+        "spearman_r": spearmanr(y, p)[0],
+        "within_r": pearsonr((y - means[place, 0])[varies], (p - means[place, 1])[varies])[0],
+        "between_r": pearsonr(*means.T)[0],
+        "mae": mean_absolute_error(y, p),
+        "offset": p.mean() - y.mean(),
+        "slope": line.coef_[0],
+        "intercept": line.intercept_,
+        "r2_offset_removed": r2_score(y, p - p.mean() + y.mean()),
+        "r2_recalibrated": r2_score(y, recalibrated),
+    }
+
+
+def test_scores_of_draws_equal_plain_scores_of_repeated_rows(predictions, rng):
+    counts = np.vstack([np.ones(7), 1 - np.eye(7), rng.multinomial(7, np.full(7, 1 / 7), 5)]).astype(int)
+    scores = score_draws(predictions, counts)
+    for row, drawn in enumerate(counts):
+        for name, value in plain_scores(*repeat(predictions, drawn)).items():
+            assert scores[name][row] == pytest.approx(value, abs=1e-9), (name, drawn)
+
+
+def test_interval_of_the_offset_is_the_t_interval_of_participant_means(rng):
+    groups, y = np.repeat(np.arange(9), 4), rng.normal(size=36)
+    y_pred = y + rng.normal(1, 1, 9)[groups]
+    _, low, high = participant_intervals(Predictions(y, y_pred, groups, np.zeros(36)))["offset"]
+    expected = ttest_1samp((y_pred - y).reshape(9, 4).mean(axis=1), 0).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((expected.low, expected.high))
+
+
+def test_constant_predictions_and_few_participants(predictions):
+    constant = Predictions(predictions.y_true, np.full(len(GROUPS), 1 / 3), GROUPS, predictions.baseline)
+    intervals = participant_intervals(constant)
+    assert intervals["pearson_r"] == intervals["spearman_r"] == intervals["within_r"] == (0, 0, 0)
+    assert np.isnan(intervals["slope"][0])
+    two = np.isin(GROUPS, ["a", "b"])
+    few = Predictions(*(each[two] for each in (predictions.y_true, predictions.y_pred, GROUPS, predictions.baseline)))
+    assert np.isnan(participant_intervals(few)["r2"][1:]).all()
+
+
+def test_influence_scores_without_each_participant(predictions):
+    table = influence_table(predictions).set_index(["metric", "participant_id"])["score_without"]
+    kept = GROUPS != "d"
+    assert table["r2", "d"] == pytest.approx(r2_score(predictions.y_true[kept], predictions.y_pred[kept]))
+
+
+def test_interval_of_a_mean_over_folds_by_hand():
+    low, high = fold_mean_interval([1.0, 2.0, 4.0], n_train=20, n_test=5)
+    # Variance 7/3, times 1/3 + 1/4.
+    half = t.ppf(0.975, 2) * np.sqrt(7 / 3 * (1 / 3 + 1 / 4))
+    assert (low, high) == pytest.approx((7 / 3 - half, 7 / 3 + half))
