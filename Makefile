@@ -17,7 +17,7 @@ export TO PRIVATE
 export CONTRASTS BEHAVIOR MASKS SIGNATURES ONLY
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check cell prep extract regress classify plot submit cancel wheelhouse status verify explain on-demand crate publish doctor test bench help
+.PHONY: all setup inputs own synthetic check cell prep extract regress classify plot submit cancel wheelhouse status verify explain on-demand crate publish doctor test bench validity trial help
 .NOTPARALLEL:
 
 all: inputs ## reproduce the study: set up, run what is stale or absent, end with a verdict
@@ -86,6 +86,12 @@ test: setup ## run the tests [FAST=1 leaves out the slow ones]
 
 bench: setup ## measure the speed that the README states
 	@$(STUDY) bench
+
+validity: setup ## simulate studies and measure the p values and intervals of docs/validity.md [TABLES="order coverage"]
+	@$(STUDY) validity $(TABLES)
+
+trial: setup ## see it work in two minutes: a small study in a folder of its own [TO=../face-of-pain-trial]
+	@$(STUDY) trial
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

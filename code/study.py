@@ -296,6 +296,14 @@ def run_benchmark(_arguments):
     return subprocess.run([sys.executable, "tests/shared/bench.py"]).returncode
 
 
+def run_simulations(arguments):
+    return subprocess.run([sys.executable, "tests/shared/validity.py", *arguments.names]).returncode
+
+
+def run_trial(_arguments):
+    return subprocess.run([sys.executable, "tests/shared/trial.py"]).returncode
+
+
 TASKS = {
     "setup": set_up,
     "inputs": install_inputs,
@@ -318,6 +326,8 @@ TASKS = {
     "publish": publish,
     "test": run_tests,
     "bench": run_benchmark,
+    "validity": run_simulations,
+    "trial": run_trial,
 }
 
 if __name__ == "__main__":

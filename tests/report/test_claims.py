@@ -28,7 +28,7 @@ def bare(tmp_path_factory):
 
 
 def transfer_row(scores):
-    row = {"dataset": "dataset-2", "n_participants": 18, "n_trials": 264}
+    row = {"dataset": "dataset-2", "n_participants": 18, "n_trials": 264, "n_permutations": 5000}
     row |= {"p_within": scores["p"], "p_block": scores.get("p_block", scores["p"])}
     for name, value in scores.items():
         if not name.startswith("p_") and name != "p":

@@ -19,15 +19,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 def run(command, folder, check=True, **variables):
     """Run a command as a user would in a folder; return what it printed, both streams together."""
-    # What an outer make exports would steer an inner one.
-    inherited = {key: value for key, value in os.environ.items() if key not in OF_AN_OUTER_MAKE}
-    environment = inherited | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | variables
-    done = subprocess.run(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    given = {"cwd": folder, "env": user_environment(**variables), "text": True}
+    done = subprocess.run(command, **given, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if check and done.returncode:
         raise AssertionError(f"{command} failed with {done.returncode}:\n{done.stdout}")
     return done
+
+
+def user_environment(**variables):
+    """Return the variables of this process with its Python first, without those that an outer make exports."""
+    inherited = {key: value for key, value in os.environ.items() if key not in OF_AN_OUTER_MAKE}
+    return inherited | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | variables
 
 
 OF_AN_OUTER_MAKE = (
@@ -93,6 +95,9 @@ def make_repository(folder, design="small"):
         run([sys.executable, "code/study.py", "setup"], folder)
         run(["git", "config", "--file", ".gitmodules", "submodule.inputs/contrasts.facepain-design", design], folder)
         run([sys.executable, "code/make_inputs.py"], folder)
-        run(["git", "add", ".gitmodules", "inputs/contrasts", "inputs/behavior", "inputs/masks", "inputs/signatures"], folder)
+        run(
+            ["git", "add", ".gitmodules", "inputs/contrasts", "inputs/behavior", "inputs/masks", "inputs/signatures"],
+            folder,
+        )
         run(["git", "commit", "--quiet", "--message", "Pin a small synthetic study"], folder)
     return folder

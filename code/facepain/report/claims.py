@@ -104,7 +104,8 @@ def transfer_claims(results, cell):
     claims = []
     for row in [] if table is None else table.to_dict("records"):
         people, trials = row["p_block"] <= ALPHA, row["p_within"] <= ALPHA
-        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], floor(cell))}" for scheme in ("block", "within"))
+        n = row["n_permutations"]
+        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], n)}" for scheme in ("block", "within"))
         numbers = f"r = {span(row, 'pearson_r')}, {tested}"
         where = f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants)"
         if people or trials:
@@ -545,11 +546,6 @@ def familywise(results, cell, scheme):
         return None
     row = _row(table, mask=cell.mask, algorithm=cell.algorithm, estimate_of="lopo", scheme=scheme, metric="pearson_r")
     return None if row is None or row["p_familywise"] != row["p_familywise"] else row["p_familywise"]
-
-
-def floor(cell):
-    """Return how many permutations the cell's tests have."""
-    return int(cell.tests["n"].max()) if len(cell.tests) else 0
 
 
 def folder_of(cell):
