@@ -230,7 +230,7 @@ def test_every_claim_has_its_number_interval_and_test(bare, tmp_path):
     tables = {"intervals": interval_rows(), "transfer": [transfer_row(FOUND | LEVEL | GAIN)]}
     results = planted(bare, tables, [test_row("block", FLOOR), test_row("within", FLOOR)])
     claims = make_claims(results)
-    assert {claim.id.split("/")[0] for claim in claims} == {"transfer", "unseen", "trials"}
+    assert {claim.id.split("/")[0] for claim in claims} == {"transfer", "level", "unseen", "trials"}
     for claim in claims:
         assert claim.low <= claim.number <= claim.high
         assert (claim.p is None) == (claim.scheme == DESCRIPTION)

@@ -1,49 +1,49 @@
-"""The README says what is so: its numbers are those of the outputs, its commands run, its links lead somewhere."""
+"""The README says what is so: its sentences and numbers are those of the claims, its commands run, its links lead somewhere."""
 
 import re
 
 import pytest
+from readme_numbers import MARKED, fill, read_claims
 from repositories import ROOT, SMALL, make_repository, run, small_cells
-
-from files.tables import read_table
 
 README = (ROOT / "README.md").read_text()
 
 
-def stated_rows(first_cell):
-    rows = [
-        [cell.strip() for cell in line.strip("| \n").split("|")] for line in README.splitlines() if line.startswith("|")
-    ]
-    return [row for row in rows if row[0].startswith(first_cell)]
+@pytest.fixture(scope="module")
+def claims():
+    path = ROOT / "figures/claims.json"
+    if not path.exists():
+        pytest.skip("figures/claims.json is not here; `make plot` makes it")
+    return read_claims(path)
 
 
-def minus(number, digits=2):
-    return f"{number:.{digits}f}".replace("-0.00", "0.00")
+def test_sentences_and_numbers_are_those_of_the_claims(claims):
+    assert README == fill(README, claims), "python tests/shared/readme_numbers.py writes what the claims say"
+    assert len(MARKED.findall(README)) >= 20
 
 
-@pytest.mark.parametrize("mask", ["whole-brain", "M1", "without-M1"])
-def test_the_scores_stated_are_those_of_the_outputs(mask):
-    rows = [row for row in stated_rows(mask) if len(row) == 5]
-    assert len(rows) == 3
-    for _, algorithm, test, folds, p in rows:
-        cell = ROOT / "outputs/regress" / mask / algorithm.lower()
-        metrics = read_table(cell / "metrics.tsv").set_index("fold")["r2"]
-        tests = read_table(cell / "permutation.tsv").query("scheme == 'within' and metric == 'r2'")
-        assert test == minus(read_table(cell / "test_metrics.tsv")["r2"][0])
-        assert folds == f"{minus(metrics['mean'])} ± {minus(metrics['sd'])}"
-        assert p == f"{tests['p'].iloc[0]:.4f}"
+def test_the_summary_is_what_the_claims_say(claims):
+    """The sentences "In short" are written by hand; each part of them needs a claim that carries it."""
+    assert "In short: the whole brain predicts the scores of participants that the model has not seen." in README
+    assert "predicts the scores of unseen participants better" in claims["unseen/whole-brain/lasso"]["text"]
+    transfer = claims["transfer/dataset-2/whole-brain/lasso"]
+    assert transfer["p"] <= 0.05 and "are associated" in transfer["text"]
+    assert "Predictions are" in transfer["text"] and "points too high" in transfer["text"]
+    assert claims["level/dataset-2/whole-brain/lasso"]["number"] < 0
+    for algorithm in ("lasso", "ridge", "svr"):
+        assert (
+            "no prediction of the scores of unseen participants was shown" in claims[f"unseen/M1/{algorithm}"]["text"]
+        )
 
 
-def test_the_classifier_stated_is_that_of_the_outputs():
-    cell = ROOT / "outputs/classify/whole-brain"
-    metrics = read_table(cell / "metrics.tsv").set_index("fold")
-    test = read_table(cell / "permutation.tsv").iloc[0]
-    mean, sd = metrics.loc["mean"], metrics.loc["sd"]
-    sentence = (
-        f"{mean['accuracy']:.1%} ± {sd['accuracy']:.1%} of the trials of unseen participants (always naming the larger "
-        f"dataset: {mean['majority_share']:.1%}; balanced accuracy {mean['balanced_accuracy']:.1%}, p = {test['p']:.4f})"
-    )
-    assert sentence in " ".join(README.split())
+def test_marked_places_are_filled_and_a_claim_that_is_gone_is_named():
+    claim = {"text": "It is so. (Synthetic data.)", "number": -0.123, "low": -1.0, "high": 2.0, "p": 0.0002}
+    text = "<!-- claim:a/b -->old<!-- /claim --> <!-- claim:a/b number --><!-- /claim --> <!-- claim:a/b interval -->"
+    filled = fill(text + "<!-- /claim -->", {"a/b": claim})
+    assert re.sub("<!--.*?-->", "", filled) == "It is so. \N{MINUS SIGN}0.12 \N{MINUS SIGN}1.00 to 2.00"
+    assert fill(filled, {"a/b": claim}) == filled
+    with pytest.raises(KeyError, match="README names the claim a/b"):
+        fill(text, {})
 
 
 def test_links_and_files_named_exist():
@@ -63,7 +63,7 @@ def test_every_target_named_exists():
 def test_the_commands_run_as_written(tmp_path):
     """From a plain clone in an empty folder to a verdict, one file fetched, one result computed again."""
     source = make_repository(tmp_path / "source")
-    first, _, fetch, again = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    first, _, _, fetch, again = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
     reader = tmp_path / "reader"
     reader.mkdir()
     said = run(["bash", "-ec", first.replace("URL", str(source))], reader, **SMALL).stdout

@@ -74,6 +74,7 @@ def make_claims(results, recovered=None):
     """
     cells = list(results.regressions.values())
     claims = [claim for cell in cells for claim in transfer_claims(results, cell)]
+    claims += [claim for cell in cells for claim in level_claims(results, cell)]
     for rule in (split_claim, unseen_claim, trials_claim, detectable_claim, voxels_claim):
         claims += [rule(results, cell) for cell in cells]
     claims += same_claims(results) + comparison_claims(results) + tuned_claims(results) + occurrence_claims(results)
@@ -131,6 +132,18 @@ def transfer_claims(results, cell):
                 [f"{folder_of(cell)}/transfer.tsv"],
             )
         )
+    return claims
+
+
+def level_claims(results, cell):
+    """State R2 on each other dataset as it is, without a word on why."""
+    table = cell.table("transfer")
+    claims = []
+    for row in [] if table is None else table.to_dict("records"):
+        text = f"{model_name(cell)}, tested on {row['dataset']}: {R2} as it is, {span(row, 'r2')}."
+        name = f"level/{row['dataset']}/{cell.mask}/{cell.algorithm}"
+        files = [f"{folder_of(cell)}/transfer.tsv"]
+        claims.append(make_claim(name, text, (row["r2"], row["r2_low"], row["r2_high"]), (None, DESCRIPTION), files))
     return claims
 
 
