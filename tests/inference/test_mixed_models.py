@@ -18,6 +18,18 @@ def simulate(rng, slope, slope_sd):
     return x, slopes[GROUPS] * x + rng.normal(size=N_PARTICIPANTS)[GROUPS] + rng.normal(size=len(GROUPS))
 
 
+def test_the_numbers_are_those_of_lme4():
+    """Of lme4 1.1 for R, as tests/shared/lme4_numbers.R prints them for this table."""
+    rng = np.random.default_rng(2023)
+    slopes = 0.4 + 0.5 * rng.normal(size=N_PARTICIPANTS)
+    x, z = rng.normal(size=len(GROUPS)), rng.normal(size=len(GROUPS))
+    y = slopes[GROUPS] * x + 0.2 * z + rng.normal(size=N_PARTICIPANTS)[GROUPS] + rng.normal(size=len(GROUPS))
+    x, z, y = (np.round(values, 6) for values in (x, z, y))
+    effects = fit_mixed_model(y, {"x": x, "z": z}, GROUPS, slopes=("x",))
+    np.testing.assert_allclose(effects.estimate, [-0.4280934259, 0.2402648807, 0.2044612917], rtol=2e-5)
+    np.testing.assert_allclose(effects.se, [0.21179622648, 0.10474184318, 0.07933070456], rtol=1e-3)
+
+
 @pytest.mark.slow
 def test_planted_slopes_are_recovered_with_their_intervals():
     covered, estimates = [], []

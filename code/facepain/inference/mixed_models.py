@@ -82,8 +82,8 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
         warnings.simplefilter("ignore", RuntimeWarning)
         model = MixedLM(y, fixed, groups, exog_re=random)
         fitted = _fit(model)
-    k = fixed.shape[1]
-    estimate, se = np.asarray(fitted.fe_params), np.asarray(fitted.bse_fe)[:k]
+    estimate = np.asarray(fitted.fe_params)
+    se = _standard_errors(fixed, random, groups, np.asarray(fitted.cov_re), fitted.scale)
     half = norm.isf(0.025) * se
     p = 2 * norm.sf(np.abs(estimate / se))
     terms = ["intercept", *predictors]
@@ -101,6 +101,16 @@ def _fit(model):
     except np.linalg.LinAlgError:
         pass
     return model.fit(reml=True, method="powell")
+
+
+def _standard_errors(fixed, random, groups, covariance, residual_variance):
+    """Return the standard errors of the fixed effects for given variances, as lme4 does: (X' V^-1 X)^-1."""
+    information = np.zeros((fixed.shape[1],) * 2)
+    for participant in np.unique(groups):
+        X, Z = fixed[groups == participant], random[groups == participant]
+        V = Z @ covariance @ Z.T + residual_variance * np.eye(len(X))
+        information += X.T @ np.linalg.solve(V, X)
+    return np.sqrt(np.diag(np.linalg.inv(information)))
 
 
 def within_slope_test(y, x, groups, covariates, resampling):
