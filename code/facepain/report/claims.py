@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy.stats import t
 
+from facepain.inference.intervals import fold_mean_interval
 from facepain.report.figures.page import ALGORITHM_NAMES, percent, signed
 from files.rounding import round_significant
 
@@ -478,7 +478,8 @@ def classifier_claim(classifier):
     if not len(tests):
         return None
     mean, test = rows.loc["mean"], tests.iloc[0]
-    low, high = corrected_interval(classifier.folds["balanced_accuracy"], classifier.folds)
+    folds = classifier.folds
+    low, high = fold_mean_interval(folds["balanced_accuracy"], folds["n_train"].mean(), folds["n_test"].mean())
     shown = "tell" if test["p"] <= ALPHA else "were not shown to tell"
     text = (
         f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets apart: balanced accuracy "
@@ -490,22 +491,6 @@ def classifier_claim(classifier):
     files = [f"outputs/classify/{classifier.mask}/{name}.tsv" for name in ("metrics", "permutation")]
     number = (mean["balanced_accuracy"], low, high)
     return make_claim(f"datasets/{classifier.mask}", text, number, (test["p"], test["scheme"]), files)
-
-
-def corrected_interval(scores, folds, level=0.95):
-    """Return an interval of a mean over folds whose training sets overlap.
-
-    Notes
-    -----
-    Variance (1 / J + n_test / n_train) times that over folds, Student's t with J - 1 degrees of freedom: Nadeau &
-    Bengio 2003, doi 10.1023/A:1024068626366.
-    """
-    scores, n = np.asarray(scores, float), len(scores)
-    if n < 2:
-        return np.nan, np.nan
-    spread = scores.std(ddof=1) * np.sqrt(1 / n + (folds["n_test"] / folds["n_train"]).mean())
-    half = t.ppf((1 + level) / 2, n - 1) * spread
-    return scores.mean() - half, scores.mean() + half
 
 
 def reliability_claims(results):

@@ -6,7 +6,17 @@ from facepain.report.figures.page import ALGORITHM_NAMES
 # Kinds of claims in the order of the page; those about one model are shown for one algorithm.
 KINDS = (
     *("transfer", "split", "unseen", "trials", "difference", "same", "tuned"),
-    *("occurrence", "intensity", "product", "voxels", "recovered", "similarity", "expression", "datasets", "reliability"),
+    *(
+        "occurrence",
+        "intensity",
+        "product",
+        "voxels",
+        "recovered",
+        "similarity",
+        "expression",
+        "datasets",
+        "reliability",
+    ),
 )
 OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 
@@ -33,9 +43,10 @@ def describe_findings(claims, results):
         for claim in claims.values():
             about = claim.id.split("/")
             other_model = kind in OF_A_MODEL and about[-1] != algorithm
+            if about[0] != kind or other_model:
+                continue
             # Differences that were not shown are in claims.json.
-            unshown = kind == "difference" and claim.p > ALPHA
-            if about[0] == kind and not other_model and not unshown:
+            if kind != "difference" or claim.p <= ALPHA:
                 texts.append(claim.text.removesuffix(SYNTHETIC_SUFFIX))
     rest = ", ".join(ALGORITHM_NAMES[name] for name in results.algorithms[1:])
     others = f" The same sentences for {rest} are in" if rest else " They are also in"
