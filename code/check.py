@@ -1,6 +1,5 @@
 """Report on the inputs before anything is computed: trials, images, masks, what looks wrong, what it will take."""
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -10,19 +9,28 @@ import numpy as np
 from errors import InputError
 from facepain.data.exclusions import is_usable, usable_trials
 from facepain.data.extraction import inspect_images, read_volumes
-from facepain.data.masks import load_mask, mask_on_grid, require_coverage
-from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_warnings, screen_images
+from facepain.data.mask_expressions import mask_files
+from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_coverage
+from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_losses, find_warnings, screen_images
+from facepain.data.summary import summarize
 from facepain.models.folds import make_folds
 from facepain.models.target import transform_target
-from prep import join_trials
+from prep import is_synthetic, join_trials, read_people
 from provenance.run.progress import Progress
+from provenance.run.stage import n_workers, require_disk
 
 SHOWN = 20  # warnings spelled out
 FLOAT32 = 4  # bytes
 BASE_MEMORY = 300e6  # interpreter and packages, in bytes
-# Rough costs on one core, in seconds: for each product of two voxels, and of a draw for each cube of training trials.
-PER_PRODUCT = 5e-10
-PER_DRAW = 2e-10
+# Seconds of one core, measured with 533 and 4,000 training trials: for each product of two trials' voxels, and of one
+# bootstrap draw for each square and cube of training trials.
+PER_PRODUCT = 3e-11
+PER_SQUARE, PER_CUBE = 3.2e-8, 3.3e-11
+# In draws: a draw of each algorithm; a permutation of a fold of each, and of the classifier.
+DRAWS = {"lasso": 1.0, "ridge": 1.0, "svr": 2.6}
+TESTS = {"lasso": 0.02, "ridge": 0.02, "svr": 0.3, "classify": 0.4}
+SECONDS_A_CELL = 6  # to start Python and record the run
+SECONDS_OF_FIGURES = 60
 
 
 def check(params):
@@ -40,25 +48,28 @@ def check(params):
     """
     fetch_content("inputs/behavior")
     trials = join_trials(params["prep"])
+    summarize(trials, read_people(trials), params["prep"]["target"])
+    is_synthetic(Path("inputs/behavior"))
     usable = usable_trials(trials)
     report_trials(trials, usable, params)
     fetch_content("inputs/contrasts")
     paths = [Path("inputs/contrasts") / contrast for contrast in usable["contrast"]]
     images = inspect_images(paths, params["extract"], usable.get("volume"))
-    print(f"images    {len(paths)} on the grid {images.grid}, {sum(images.resampled)} of them resampled to it")
+    report_grid(images, usable)
     masks, coverages = report_masks(params["extract"], images.grid)
-    report_warnings(images, masks, coverages, usable, params["extract"])
-    report_costs(usable, masks, params)
+    seconds = report_images(images, masks, coverages, usable, params["extract"])
+    report_costs(usable, masks, params, seconds)
 
 
-def fetch_content(folder):
-    """Fetch annexed content that is not here yet."""
-    absent = [path for path in Path(folder).rglob("*") if path.is_symlink() and not path.exists()]
+def fetch_content(folder, names=("",)):
+    """Fetch annexed content that is not here yet: of a dataset, or of some of its files."""
+    found = [path for name in names for path in (Path(folder, name), *Path(folder, name).rglob("*"))]
+    absent = [path for path in found if path.is_symlink() and not path.exists()]
     if not absent:
         return
     print(f"{folder}: fetching {len(absent)} file(s)", flush=True)
-    command = ["datalad", "-l", "error", "-f", "disabled", "get", "--dataset", folder, folder]
-    subprocess.run(command, capture_output=True)
+    command = ["datalad", "-l", "error", "-f", "disabled", "get", "--dataset", folder]
+    subprocess.run([*command, *(str(Path(folder, name)) for name in names)], capture_output=True)
     absent = [path for path in absent if not path.exists()]
     if absent:
         # DataLad keeps git-annex's reason to itself.
@@ -74,6 +85,16 @@ def fetch_content(folder):
         )
 
 
+def fetch_masks(settings):
+    """Fetch the files that masks are made from, and the grid, as far as they are annexed and not here."""
+    files = {file for name in settings["masks"] for file in mask_files(name, settings["mask_files"])}
+    for file in sorted(files | ({settings["target_grid"]} if "target_grid" in settings else set())):
+        parts = Path(file).parts
+        depth = 2 if parts[0] == "inputs" and len(parts) > 2 else 0
+        for name in {file, file.removesuffix(".hdr") + ".img"} if file.endswith(".hdr") else {file}:
+            fetch_content(str(Path(*parts[:depth])), [str(Path(name).relative_to(Path(*parts[:depth])))])
+
+
 def report_trials(trials, usable, params):
     target = params["prep"]["target"]
     for dataset, of_dataset in trials.groupby("dataset"):
@@ -86,7 +107,7 @@ def report_trials(trials, usable, params):
         )
         for reason, left_out in of_dataset[~is_usable(of_dataset)].groupby("excluded"):
             people = left_out["participant_id"].nunique()
-            print(f"          falls out: {len(left_out)} trial(s) of {people} participant(s): {reason}")
+            print(f"          excluded: {len(left_out)} trial(s) of {people} participant(s): {reason}")
     datasets = sorted(usable["dataset"].unique())
     train = params["regress"]["train_dataset"]
     if train not in datasets:
@@ -103,69 +124,142 @@ def report_trials(trials, usable, params):
     print(f"models    trained on {train} in {len(folds)} folds; {tests}")
 
 
+def report_grid(images, usable):
+    resampled = usable.assign(resampled=images.resampled).groupby("dataset")["resampled"].sum()
+    counts = ", ".join(f"{count} of {dataset}" for dataset, count in resampled.items() if count)
+    print(
+        f"images    {len(images.paths)} on the grid {images.grid}, {sum(images.resampled)} of them resampled to it"
+        + (f" ({counts}; {images.interpolation})" if counts else "")
+    )
+    for remark in images.remarks:
+        print(f"WARNING   {remark}")
+
+
 def report_masks(settings, grid):
     """Return each mask on the images' grid, and the share of it that lies there."""
+    fetch_masks(settings)
     masks, coverages = {}, {}
     for name in settings["masks"]:
-        mask, coverage = mask_on_grid(load_mask(name, settings["mask_files"]), grid, name)
+        made = load_mask(name, settings["mask_files"], settings["analyze_orientation"])
+        mask, coverage = mask_on_grid(made, grid, name)
         masks[name], coverages[name] = mask, coverage
         require_coverage(name, coverage, settings["min_coverage"])
         print(f"mask      {name}: {mask.sum()} voxels, {coverage:.0%} of it lies in the images")
+        for remark in filter(None, (*made.remarks, describe_size(name, made))):
+            print(f"WARNING   {name}: {remark}")
     return masks, coverages
 
 
-def report_warnings(images, masks, coverages, usable, settings):
-    """Read every image once; warn of those that look wrong and take from the masks what extraction will drop."""
+def report_images(images, masks, coverages, usable, settings):
+    """Read every image once; warn of those that look wrong and take from the masks what extraction will drop.
+
+    Returns
+    -------
+    seconds : float
+        That reading took.
+
+    Raises
+    ------
+    InputError
+        Where extraction would stop.
+    """
     union = np.logical_or.reduce(list(masks.values()))
-    finite = union.copy()
-
-    def volumes():
-        for path, volume in read_volumes(images):
-            finite[:] &= np.isfinite(volume)
-            if settings["zeros"] == "missing":
-                finite[:] &= volume != 0
-            yield path, volume
-
     started = time.monotonic()
     with Progress(len(images.paths), "check: reading images") as progress:
-        screen = screen_images(volumes(), union, images.grid, progress)
-    images_seconds = time.monotonic() - started
+        screen = screen_images(read_volumes(images), union, images.grid, progress)
+    seconds = time.monotonic() - started
+
+    def label(row):
+        trial = usable.iloc[row]
+        return f"{images.paths[row]} ({trial['participant_id']} trial {trial['trial']})"
+
+    warnings = [(row, text) for row, text in find_warnings(screen, union, images.grid)]
+    warnings += [(row, f"its values are those of {label(first)}") for row, first in screen.copies.items()]
     for name, mask in masks.items():
-        lost = int((mask & ~finite).sum())
-        if lost and settings["non_finite"] == "drop":
-            print(
-                f"          {name}: {lost} voxels without a value in some image fall out, {mask.sum() - lost} are left"
+        losses = find_losses(screen, mask[union], settings["zeros"])
+        if losses.empty:
+            raise InputError(
+                f"{label(losses.empty[0])}: no finite value but 0 inside the mask {name}, as in {len(losses.empty)} of "
+                f"{len(images.paths)} images; expected contrast images; exclude such trials"
             )
-            require_coverage(name, coverages[name] * (mask & finite).sum() / mask.sum(), settings["min_coverage"])
-            mask &= finite
-    warnings = find_warnings(screen, union, images.grid)
+        if losses.zeros and settings["zeros"] == "value":
+            row, share = losses.zeros[0]
+            others = f", as are {len(losses.zeros) - 1} other images in part" if len(losses.zeros) > 1 else ""
+            warnings.append(
+                (
+                    row,
+                    f"exactly 0 in {share:.0%} of {name}{others}; if 0 means not measured, "
+                    'set extract.zeros = "missing"',
+                )
+            )
+        report_losses(name, losses, label, settings["non_finite"])
+        if settings["non_finite"] == "drop":
+            require_coverage(name, coverages[name] * losses.kept.mean(), settings["min_coverage"])
+            if not losses.kept.any():
+                raise InputError(f"mask {name}: no voxel is finite in every image; exclude the images that lack most")
+            mask[mask] = losses.kept
     for row, text in warnings[:SHOWN]:
-        trial = None if row is None else usable.iloc[row]
-        where = "" if row is None else f"{images.paths[row]} ({trial['participant_id']} trial {trial['trial']}): "
-        print(f"WARNING   {where}{text}")
+        print(f"WARNING   {text if row is None else f'{label(row)}: {text}'}")
     if len(warnings) > SHOWN:
         print(f"WARNING   and {len(warnings) - SHOWN} more")
-    sides = np.median(agreement_on_sides(screen.asymmetry))
-    if sides < LEAST_ASYMMETRY:
+    if np.median(agreement_on_sides(screen.asymmetry)) < LEAST_ASYMMETRY:
         print(
             "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be told"
         )
-    print(f"looked at {len(images.paths)} images in {images_seconds:.0f} s; {len(warnings)} warning(s)")
+    print(f"looked at {len(images.paths)} images in {seconds:.0f} s; {len(warnings)} warning(s)")
+    return seconds
 
 
-def report_costs(usable, masks, params):
+def report_losses(name, losses, label, treatment):
+    """Say how many voxels a mask loses and which images cost most of them."""
+    n_lost = int((~losses.kept).sum())
+    if not n_lost:
+        return
+    becomes = "are excluded" if treatment == "drop" else "are set to 0 there"
+    left = f", {losses.kept.sum()} are left" if treatment == "drop" else ""
+    print(f"          {name}: {n_lost} voxels without a value in some image {becomes}{left}; most are lacking in")
+    for row, lacking, alone in losses.costly:
+        print(f"            {label(row)}: {lacking} voxels, {alone} of them in no other image")
+    print(f"            without {len(losses.costly)} image(s) {losses.gained} voxels would come back")
+
+
+def report_costs(usable, masks, params, images_seconds):
+    """Say what the study will take on this machine: within a factor of two, if nothing else runs."""
+    regress, classify = params["regress"], params["classify"]
     n_voxels = {name: int(mask.sum()) for name, mask in masks.items()}
     n_trials, largest = len(usable), max(n_voxels.values())
-    n_train = int((usable["dataset"] == params["regress"]["train_dataset"]).sum())
+    n_train = int((usable["dataset"] == regress["train_dataset"]).sum())
+    for name, count in n_voxels.items():
+        require_disk(2 * n_trials * count * FLOAT32, f"extract {name}")
     disk = n_trials * sum(n_voxels.values()) * FLOAT32
     memory = BASE_MEMORY + 2 * n_train * largest * FLOAT32 + 20 * n_train**2 * 8
-    draws = params["regress"]["bootstrap"]["n"] * PER_DRAW * n_train**3 / (os.cpu_count() or 1)
-    products = sum(n_train**2 * count * PER_PRODUCT for count in n_voxels.values())
-    minutes = (products + draws * len(masks)) * len(params["regress"]["algorithms"]) / 60
+
+    def draw(n):
+        return PER_SQUARE * n**2 + PER_CUBE * n**3
+
+    shared = 4 * PER_PRODUCT * n_trials**2
+    seconds = sum(len(regress["algorithms"]) * shared * count for count in n_voxels.values())
+    for algorithm in regress["algorithms"]:
+        n_tests = len(regress[algorithm]["permutation_schemes"]) * regress["permutation"]["n"]
+        tests = TESTS[algorithm] * n_tests * count_folds(regress["cross_validation"], usable)
+        seconds += len(masks) * draw(n_train) * (tests + DRAWS[algorithm] * regress["bootstrap"]["n"])
+    if regress["standardize"] == "voxel":  # each draw has products of its own
+        n_draws = regress["bootstrap"]["n"] * len(regress["algorithms"])
+        seconds += sum(n_draws * PER_PRODUCT * n_train**2 * count for count in n_voxels.values())
+    if usable["dataset"].nunique() > 1:
+        tests = classify["permutation"]["n"] * count_folds(classify["cross_validation"], usable)
+        seconds += len(classify["masks"]) * draw(n_trials) * TESTS["classify"] * tests
+    n_cells = 2 + len(masks) * (1 + len(regress["algorithms"])) + len(classify["masks"])
+    alone = SECONDS_A_CELL * n_cells + images_seconds * len(masks) + SECONDS_OF_FIGURES
+    minutes = (seconds / n_workers() + alone) / 60
     print(
         f"costs     about {disk / 1e9:.2g} GB of disk for the signals, {memory / 1e9:.2g} GB of memory, "
-        f"{max(1, round(minutes))} min or a few times that for the models"
+        f"{minutes:.2g} min for signals, models and figures on {n_workers()} core(s)"
     )
+
+
+def count_folds(settings, usable):
+    return usable["participant_id"].nunique() if settings["scheme"] == "lopo" else settings["n_folds"]
 
 
 if __name__ == "__main__":

@@ -3,13 +3,17 @@
 A warning is a reason to look, not a verdict: contrast images of different people differ.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
 
 from facepain.data.images import Grid
 
-SCALE = 100.0  # times the median SD, or below one part of it
+SCALE = 5.0  # times the median SD, or below one part of it
+ZEROS_SHARE = 0.01  # of a mask's voxels that are exactly 0, from which 0 may stand for what was not measured
+ZEROS_LEAST = 3  # voxels
+N_COSTLY = 3  # images named whose voxels without a value cost most
 LEAST_SHARE = 0.8  # of the median share of voxels with a value
 SHIFT_MM = 15.0  # of the centre of an image's absolute values from the median centre
 APART_MM = 25.0  # of that median centre from the centre of the largest mask
@@ -34,6 +38,10 @@ class Screen:
         Of the absolute values, in mm.
     asymmetry : (n_images, n_pairs) ndarray of float32
         Left minus right at pairs of mirrored voxels.
+    zero, absent : dict of int to ndarray of uint8
+        By image that has any: which of the mask's voxels are exactly 0, and which are not finite, as packed bits.
+    copies : dict of int to int
+        Images whose values are those of an earlier one.
     """
 
     share: np.ndarray
@@ -41,6 +49,9 @@ class Screen:
     sd: np.ndarray
     centre: np.ndarray
     asymmetry: np.ndarray
+    zero: dict
+    absent: dict
+    copies: dict
 
 
 def screen_images(volumes, mask, grid, progress):
@@ -63,9 +74,16 @@ def screen_images(volumes, mask, grid, progress):
     inside = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
     left, right = mirrored_pairs(mask, grid)
     found = {"share": [], "mean": [], "sd": [], "centre": [], "asymmetry": []}
-    for _, volume in volumes:
+    zero, absent, seen, copies = {}, {}, {}, {}
+    for row, (_, volume) in enumerate(volumes):
         flat = volume.reshape(-1, order="F")
         values = flat[inside]
+        for bits, marked in ((zero, values == 0), (absent, ~np.isfinite(values))):
+            if marked.any():
+                bits[row] = np.packbits(marked)
+        first = seen.setdefault(hashlib.sha256(values.tobytes()).digest(), row)
+        if first != row:
+            copies[row] = first
         values = values[np.isfinite(values) & (values != 0)]
         found["share"].append(values.size / inside.size)
         found["mean"].append(values.mean() if values.size else 0.0)
@@ -73,7 +91,78 @@ def screen_images(volumes, mask, grid, progress):
         found["centre"].append(centre_of(np.abs(volume[::STRIDE, ::STRIDE, ::STRIDE]), grid, STRIDE))
         found["asymmetry"].append(np.nan_to_num(flat[left] - flat[right]).astype(np.float32))
         progress()
-    return Screen(**{name: np.array(values) for name, values in found.items()})
+    arrays = {name: np.array(values) for name, values in found.items()}
+    return Screen(**arrays, zero=zero, absent=absent, copies=copies)
+
+
+@dataclass(frozen=True)
+class Losses:
+    """What the voxels without a value cost a mask.
+
+    Attributes
+    ----------
+    kept : (n_voxels,) ndarray of bool
+        Voxels of the mask that have a value in every image.
+    empty : list of int
+        Images without any value but 0.
+    costly : list of (int, int, int)
+        Up to `N_COSTLY` images that lack most voxels: row, voxels that it lacks, voxels that only it lacks.
+    gained : int
+        Voxels that would come back if all of these were left out.
+    zeros : list of (int, float)
+        Images of which an unlikely share of voxels is exactly 0: row and share, the largest first.
+    """
+
+    kept: np.ndarray
+    empty: list
+    costly: list
+    gained: int
+    zeros: list
+
+
+def find_losses(screen, within, zeros="value"):
+    """Count the voxels that a mask loses, and to which images.
+
+    Parameters
+    ----------
+    screen : Screen
+    within : (n_voxels_of_screen,) ndarray of bool
+        Which of the screened voxels belong to the mask.
+    zeros : {"value", "missing"}
+        As `facepain.data.extraction.extract_signals` takes it.
+
+    Returns
+    -------
+    Losses
+    """
+
+    def marked(packed, row):
+        bits = packed.get(row)
+        return np.unpackbits(bits, count=within.size).astype(bool)[within] if bits is not None else False
+
+    def lacking(row):
+        return marked(screen.absent, row) | (marked(screen.zero, row) if zeros == "missing" else False)
+
+    n_voxels = int(within.sum())
+    counts, lacked, empty, suspicious = np.zeros(n_voxels, dtype=np.int32), {}, [], []
+    for row in sorted({*screen.absent, *screen.zero}):
+        zero = np.sum(marked(screen.zero, row))
+        if np.all(marked(screen.absent, row) | marked(screen.zero, row)):
+            empty.append(row)
+        if zero >= max(ZEROS_LEAST, ZEROS_SHARE * n_voxels):
+            suspicious.append((row, float(zero / n_voxels)))
+        if np.any(lacking(row)):
+            counts += lacking(row)
+            lacked[row] = int(np.sum(lacking(row)))
+    costly = sorted(lacked, key=lambda row: (-lacked[row], row))[:N_COSTLY]
+    without = counts - sum((lacking(row).astype(np.int32) for row in costly), np.zeros_like(counts))
+    return Losses(
+        kept=counts == 0,
+        empty=empty,
+        costly=[(row, lacked[row], int(np.sum(lacking(row) & (counts == 1)))) for row in costly],
+        gained=int(((counts > 0) & (without == 0)).sum()),
+        zeros=sorted(suspicious, key=lambda each: -each[1]),
+    )
 
 
 def centre_of(weights, grid, stride=1):
@@ -138,7 +227,13 @@ def find_warnings(screen, mask, grid):
             continue
         ratio = screen.sd[row] / typical_sd
         if ratio > SCALE or ratio < 1 / SCALE:
-            warnings.append((row, f"its SD is {ratio:.3g} times the median of all; scale factor or unit may be wrong"))
+            warnings.append(
+                (
+                    row,
+                    f"its SD is {ratio:.3g} times the median of all; its scale factor or unit may be wrong, which "
+                    'counts with regress.standardize = "voxel"',
+                )
+            )
         if screen.share[row] < LEAST_SHARE * typical_share:
             warnings.append((row, f"values in {screen.share[row]:.0%} of the masks, typically {typical_share:.0%}"))
         shift = np.linalg.norm(screen.centre[row] - typical_centre)
