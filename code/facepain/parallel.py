@@ -1,5 +1,6 @@
 """Ordered work on a fixed number of threads, the same to the last bit for any number of them."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,8 @@ from itertools import islice
 
 import numpy as np
 from threadpoolctl import threadpool_limits
+
+from facepain.on_dask import map_on_dask
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,10 @@ class Resampling:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
+    def __reduce__(self):
+        # For workers of Dask: they resample one by one, and show nothing.
+        return Resampling, (self.n, self.seed)
+
     def run(self, function, batch_size):
         """Yield ``function(indices)`` for consecutive batches of resample indices, in order.
 
@@ -47,7 +54,8 @@ class Resampling:
             Must never depend on ``n_jobs``: BLAS rounds by the shape of what it is given.
         """
         batches = [range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)]
-        for batch, result in zip(batches, map_in_order(function, batches, self.n_jobs), strict=True):
+        ordered = map_on_dask if os.environ.get("DASK") else map_in_order
+        for batch, result in zip(batches, ordered(function, batches, self.n_jobs), strict=True):
             yield result
             if self.progress is not None:
                 self.progress(len(batch))
