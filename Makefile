@@ -5,8 +5,8 @@ PYTHON ?= python3
 STUDY := $(PYTHON) code/study.py
 # Tells apart what two calls of make at once have done.
 export MAKE_RUN := $(shell echo $$PPID)
-# Set on the command line, these stand in the recorded command; N_JOBS changes no result and is not recorded.
-export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS
+# Set on the command line, these stand in the recorded command; N_JOBS and DASK change no result and are not recorded.
+export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS DASK
 # Where the packages lie, on a machine without network.
 export WHEELS
 # What to explain.

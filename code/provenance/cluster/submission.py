@@ -16,7 +16,7 @@ from provenance.run.locks import only_one
 from provenance.run.recovery import restore_interrupted
 
 WARNING_SECONDS = 90  # between USR1 and the end: Slurm may be a minute late
-EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS")
+EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "DASK")
 
 
 def submit(study, cells, root=ROOT):
