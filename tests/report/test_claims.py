@@ -12,8 +12,8 @@ from facepain.report.pages.findings import describe_findings, describe_limits
 from files.outputs import OutputFolder
 
 FLOOR = 1 / 5001
-NOTHING = {"pearson_r": (0.02, -0.3, 0.3), "p": 0.4}
-FOUND = {"pearson_r": (0.53, 0.1, 0.7), "p": FLOOR}
+NOTHING = {"pearson_r": (0.02, -0.3, 0.3), "within_r": (0.01, -0.1, 0.1), "p": 0.4}
+FOUND = {"pearson_r": (0.53, 0.1, 0.7), "within_r": (0.3, 0.2, 0.4), "p": FLOOR}
 LEVEL = {"offset": (0.1, -0.9, 1.1), "r2": (0.25, 0.05, 0.4), "r2_offset_removed": (0.26, 0.06, 0.4)}
 TOO_HIGH = {"offset": (4.4, 3.5, 5.2), "r2": (-0.2, -0.6, -0.05), "r2_offset_removed": (0.24, 0.05, 0.4)}
 GAIN = {"slope": (1.0, 0.7, 1.3), "r2_recalibrated": (0.25, 0.04, 0.4)}
@@ -129,6 +129,9 @@ def test_trials_alone_are_not_called_participants(bare):
     [claim] = claims_of(planted(bare, {"transfer": [row]}), "transfer")
     assert "an association over whole participants was not shown" in claim.text
     assert claim.scheme == "within"
+    unsure = transfer_row(FOUND | LEVEL | GAIN | {"pearson_r": (0.3, -0.6, 1.0), "within_r": (0.2, -0.4, 0.8)})
+    [claim] = claims_of(planted(bare, {"transfer": [unsure]}), "transfer")
+    assert "no association was shown" in claim.text
 
 
 def test_unseen_people_need_block_and_an_interval(bare):
@@ -189,7 +192,7 @@ def test_the_published_split_is_placed_among_others(bare):
 def test_trials_rest_on_within(bare):
     [claim] = claims_of(planted(bare, {"intervals": interval_rows()}, [test_row("within", 0.3, 0.4)]), "trials")
     assert "was not shown" in claim.text
-    assert "leaves 0.40 on average; within p = 0.3" in claim.text
+    assert "gives 0.40 on average; within p = 0.3" in claim.text
 
 
 def test_algorithms_that_predict_the_same_are_called_so(bare):

@@ -104,10 +104,12 @@ def transfer_claims(results, cell):
     known = unseen_test(cell)
     claims = []
     for row in [] if table is None else table.to_dict("records"):
-        people, trials = row["p_block"] <= ALPHA, row["p_within"] <= ALPHA
+        # With the model fixed nothing pulls the correlation below 0 where there is nothing to find.
+        people = row["p_block"] <= ALPHA and row["pearson_r_low"] > 0
+        trials = row["p_within"] <= ALPHA and row["within_r_low"] > 0
         n = row["n_permutations"]
         tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], n)}" for scheme in ("block", "within"))
-        numbers = f"r = {span(row, 'pearson_r')}, {tested}"
+        numbers = f"r = {span(row, 'pearson_r')}, within participants {span(row, 'within_r')}; {tested}"
         where = f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants)"
         if people or trials:
             shown = (
@@ -241,11 +243,13 @@ def trials_claim(results, cell):
             break
     else:
         return None
+    within = interval(cell, estimate, "within_r")
+    beside = "" if within is None else f"correlation within participants {span(within)}; "
     numbers = (
-        f"r = {span(r)}; exchanging the scores of each participant's own trials leaves {signed(test['null_mean'])} on "
-        f"average; within {p_is(test['p'], test['n'])}"
+        f"{beside}over all trials r = {span(r)}, where exchanging the scores of each participant's own trials gives "
+        f"{signed(test['null_mean'])} on average; within {p_is(test['p'], test['n'])}"
     )
-    if test["p"] <= ALPHA:
+    if test["p"] <= ALPHA and (within is None or within["low"] > 0):
         shown = "predictions follow single trials of a participant, not only differences between participants"
     else:
         shown = "that predictions follow single trials of a participant was not shown"
