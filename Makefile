@@ -3,95 +3,114 @@
 
 PYTHON ?= python3
 STUDY := $(PYTHON) code/study.py
-# Tells apart what two calls of make at once have done.
+# Keeps apart what two calls of make at once have done.
 export MAKE_RUN := $(shell echo $$PPID)
-# Set on the command line, these stand in the recorded command; N_JOBS and DASK change no result and are not recorded.
-export PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS DASK
+# Options that change a result stand in the recorded command; N_JOBS and DASK change none and are not recorded.
+OPTIONS := PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS DASK CELL
 # Where the packages lie, on a machine without network.
-export WHEELS
-# What to explain.
-export RESULT SINCE
-# Where to write a crate, or to publish.
-export TO PRIVATE
-# Where one's own data lie.
-export CONTRASTS BEHAVIOR MASKS SIGNATURES ONLY
+OPTIONS += WHEELS
+# What to explain; where to write a crate or to publish; where one's own data lie; where newer code comes from.
+OPTIONS += RESULT SINCE TO PRIVATE YES CONTRASTS BEHAVIOR MASKS SIGNATURES ONLY FROM FAST TABLES
+export $(OPTIONS)
+export MAKE_OPTIONS := $(OPTIONS)
+# Unknown options and targets are refused by study.py, which suggests what was meant.
+export MAKE_UNKNOWN := $(foreach name,$(filter-out $(OPTIONS) PYTHON MAKEFLAGS SHELL,$(.VARIABLES)),$(if $(findstring command,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
-.PHONY: all setup inputs own synthetic check cell prep extract regress classify plot submit cancel wheelhouse status verify explain on-demand crate publish doctor test bench validity trial help
 .NOTPARALLEL:
+# As code/stages.py declares them.
+STAGES := $(shell sed -n 's/^        name="\(.*\)",/\1/p' code/stages.py)
+TARGETS := $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile) $(STAGES)
+export MAKE_TARGETS := $(TARGETS)
+export MAKE_UNKNOWN_TARGETS := $(filter-out $(TARGETS),$(MAKECMDGOALS))
+.PHONY: $(TARGETS) $(MAKE_UNKNOWN_TARGETS)
 
-all: inputs ## reproduce the study: set up, run what is stale or absent, end with a verdict
+##@ Reproduce
+all: inputs ## make everything: set up, run what is stale or absent
 	@$(STUDY) run all
 	@$(STUDY) verdict
 
-setup: ## make the environment and the annex ready; everything below does it where it is needed [WHEELS=folder: no network]
-	@$(STUDY) setup
+trial: setup ## see it work in two minutes, in a folder of its own [TO=]
+	@$(STUDY) trial
 
-inputs: setup ## install the input subdatasets: the synthetic ones are rebuilt at the pinned commits
-	@$(STUDY) inputs
+open: ## open the report in a browser
+	@$(STUDY) open
 
-own: setup ## use your own data, on a branch of its own: CONTRASTS=... BEHAVIOR=... [MASKS=... ONLY='con_*'], see docs/own-study.md
-	@$(STUDY) own
+status: setup ## show which results are fresh, stale (and why) or absent
+	@$(STUDY) status
 
-synthetic: setup ## go back from your own data to the synthetic study
-	@$(STUDY) synthetic
+verify: setup ## recompute everything beside the recorded results [CELL=]
+	@$(STUDY) verify $(CELL)
 
-check: inputs ## report on the inputs before anything is computed: trials, grids, masks, suspicious images, costs
-	@$(STUDY) check
-
-prep extract regress classify signatures similarity expression relate plot: inputs
+##@ One stage, or one result
+$(STAGES): inputs
 	@$(STUDY) run $@
 
-prep: ## join scores and images, apply exclusions
-extract: ## take the voxels of each mask out of the images
-regress: ## predict the score from the brain, for every mask and algorithm
-classify: ## tell the datasets apart
-plot: ## draw figures, tables and pages of the results that there are
-
-cell: inputs ## make one result, and of what it needs what is stale or absent: CELL="regress M1 lasso"
+cell: inputs ## make one result and what it needs: CELL="regress M1 lasso"
 	@$(STUDY) cell $(CELL)
 
-submit: inputs ## compute on a Slurm cluster: one job for each cell that is not fresh, see docs/cluster.md
+##@ On a cluster
+submit: inputs ## compute under Slurm, a job for each result (docs/cluster.md)
 	@$(STUDY) submit
 
 cancel: setup ## cancel the jobs of this study, and no others
 	@$(STUDY) cancel
 
-wheelhouse: ## download the locked packages for a machine without network [TO=wheels], see docs/cluster.md
+wheelhouse: ## download the packages for a machine without network [TO=]
 	@$(STUDY) wheelhouse
 
-status: setup ## say which results are fresh, stale (and why) or absent
-	@$(STUDY) status
+##@ Your own data
+own: setup ## use your own data: CONTRASTS=, BEHAVIOR= (docs/own-study.md)
+	@$(STUDY) own
 
-verify: setup ## recompute everything beside the recorded results and compare [CELL="regress M1 lasso"]
-	@$(STUDY) verify $(CELL)
+check: inputs ## look at the inputs before anything is computed
+	@$(STUDY) check
 
-explain: setup ## say what made a result, or what changed since a revision: RESULT=path [SINCE=rev]
+synthetic: setup ## go back to the synthetic study
+	@$(STUDY) synthetic
+
+update: setup ## merge newer code, keep your inputs and results [FROM=]
+	@$(STUDY) update
+
+##@ Where results come from, and for others
+explain: setup ## say what made a result, or what changed: RESULT= [SINCE=]
 	@$(STUDY) explain
 
-on-demand: setup ## from now on let `datalad get` recompute what is stored nowhere: it then runs this repository's code
+on-demand: setup ## let `datalad get` recompute results (runs this code)
 	@$(STUDY) on-demand
 
-crate: setup ## export results and run records as a Process Run Crate for other tools: TO=FOLDER
+crate: setup ## export results with their provenance: TO=folder
 	@$(STUDY) crate
 
-publish: setup ## send group-level results to a public store: TO=ria+file:///folder or sibling [PRIVATE=... gets all results]
+publish: setup ## send group-level results to a public store: TO=
 	@$(STUDY) publish
 
-doctor: ## check git, annex, identity, disk, cores, tree; name each problem and how to fix it
+##@ The machine
+setup: ## make environment and annex ready (all targets do, as needed)
+	@$(STUDY) setup
+
+inputs: setup ## install the inputs: the synthetic ones are rebuilt
+	@$(STUDY) inputs
+
+doctor: ## check this machine and clone; say how to fix each problem
 	@$(STUDY) doctor
 
 test: setup ## run the tests [FAST=1 leaves out the slow ones]
 	@$(STUDY) test $(if $(FAST),fast)
 
-bench: setup ## measure the speed that the README states
+bench: setup ## measure the speed that docs/speed.md reports
 	@$(STUDY) bench
 
-validity: setup ## simulate studies and measure the p values and intervals of docs/validity.md [TABLES="order coverage"]
+validity: setup ## simulate studies: are p values and intervals right? [TABLES=]
 	@$(STUDY) validity $(TABLES)
 
-trial: setup ## see it work in two minutes: a small study in a folder of its own [TO=../face-of-pain-trial]
-	@$(STUDY) trial
+help: ## show this list
+	@awk -F ':.*## ' -v row='  make %-10s %s\n' '\
+	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	    /^##@ One stage/ { while ((getline line < "code/stages.py") > 0) { split(line, quoted, "\""); \
+	        if (line ~ /^        name=/) name = quoted[2]; \
+	        if (line ~ /^        about=/) printf row, name, quoted[2] } } \
+	    /^[a-z-]+:.*## / { printf row, $$1, $$2 }' Makefile
 
-help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+$(MAKE_UNKNOWN_TARGETS):
+	@$(STUDY) setup

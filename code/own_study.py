@@ -108,8 +108,11 @@ def find_source(name, source):
 
 def switch(came_from, found, building):
     """Make the branch and its commit from datasets that are ready; undo everything if a step fails."""
-    parked, done = {}, False
+    parked, placed, done = {}, [], False
+    hook = hook_path()
+    before = {path: path.read_bytes() if path.exists() else None for path in (hook, hook.with_name("pre-push.next"))}
     try:
+        install_hook()
         git("switch", "--quiet", "--create", BRANCH)
         git("config", f"branch.{BRANCH}.facepain-from", came_from)
         results = [folder for folder in ("outputs", "figures") if object_ids(folder)]
@@ -120,27 +123,34 @@ def switch(came_from, found, building):
             if is_installed(path):
                 parked[path] = park(path)
             remove_if_there(path)
+            placed.append(path)
             os.replace(building[name], path)
             record(name, "./inputs/" + name if kind == "files" else source, dataset_id(path))
         (ROOT / NOTICE).write_text(NOTICE_TEXT, encoding="utf-8")
         git("-c", "advice.addEmbeddedRepo=false", "add", ".gitmodules", NOTICE, *(f"inputs/{name}" for name in found))
         git("commit", "--quiet", "--message", "Put one's own datasets in the place of the synthetic ones")
-        install_hook()
         done = True
     finally:
         if not done:
-            git("reset", "--quiet", "--hard", check=False)
-            git(
-                "switch",
-                "--quiet",
-                *([] if git("branch", "--list", came_from) else ["--detach"]),
-                came_from,
-                check=False,
-            )
-            git("branch", "--quiet", "-D", BRANCH, check=False)
-            for path, place in parked.items():
-                remove_if_there(path)
-                os.replace(place, path)
+            undo(came_from, parked, placed, before)
+
+
+def undo(came_from, parked, placed, files):
+    """Put everything back as it was before `switch` began; a hook of the user's must not get in the way."""
+    without_hooks = ("-c", f"core.hooksPath={os.devnull}")
+    for path in placed:
+        remove_if_there(path)
+        if path in parked:
+            os.replace(parked[path], path)
+        else:
+            path.mkdir()  # as git keeps the place of a subdataset that is not installed
+    git(*without_hooks, "reset", "--quiet", "--hard", check=False)
+    (ROOT / NOTICE).unlink(missing_ok=True)
+    known = git("branch", "--list", came_from)
+    git(*without_hooks, "switch", "--quiet", *([] if known else ["--detach"]), came_from, check=False)
+    git(*without_hooks, "branch", "--quiet", "-D", BRANCH, check=False)
+    for path, content in files.items():
+        path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
 
 
 def record(name, url, id_):
@@ -155,9 +165,26 @@ def record(name, url, id_):
             git("config", "--file", ".gitmodules", f"{section}.{key}", value)
 
 
+def hook_path():
+    """Return where the hook belongs: in this clone, whatever folder of hooks the user shares among repositories.
+
+    Raises
+    ------
+    InputError
+        If the clone's folder of hooks is a link that leads out of it.
+    """
+    folder = Path(git("rev-parse", "--path-format=absolute", "--git-common-dir")).resolve()
+    if (folder / "hooks").resolve() != folder / "hooks":
+        raise InputError(
+            ".git/hooks is a link out of this clone, where nothing is written; replace it by a folder of its own: "
+            "`rm .git/hooks && mkdir .git/hooks`"
+        )
+    return folder / "hooks/pre-push"
+
+
 def install_hook():
     """Refuse to push private commits; a hook that is there, such as git-annex's own, runs after this one."""
-    path = ROOT / git("rev-parse", "--git-path", "hooks/pre-push")
+    path = hook_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists() and path.read_text() != HOOK:
         os.replace(path, path.with_name("pre-push.next"))

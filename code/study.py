@@ -17,31 +17,39 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 import argparse
 import os
 import subprocess
+import webbrowser
 from pathlib import Path
 
 from errors import InputError, suggest
+from provenance.annex.setup import ensure_identity, neutralise
 from provenance.environment import doctor, python
-from provenance.repository import ROOT
+from provenance.repository import ROOT, require_clone, require_history
 from provenance.run.interruption import stop_cleanly, stop_with_caller
 
 # What needs packages is imported by the tasks, once the environment is there.
 
+REPORT = "figures/report.html"
+
 
 def main():
     os.chdir(ROOT)
+    require_known_words()
     arguments = parse_arguments()
     stop_cleanly()
     if "MAKELEVEL" in os.environ or arguments.task == "serve":
         stop_with_caller()
     try:
+        require_clone()
+        if arguments.task != "test":  # tests see the user's settings
+            neutralise()
         if arguments.task == "doctor":
             return doctor.report(load_study() if python.is_ready() else None)
         if arguments.task == "wheelhouse":
             return python.make_wheelhouse()
+        if arguments.task in NEED_HISTORY:
+            require_history()
         python.ensure_environment()
         if arguments.task != "setup":
-            from provenance.annex.setup import ensure_identity
-
             ensure_identity()
         return TASKS[arguments.task](arguments)
     except InputError as error:
@@ -61,6 +69,17 @@ def parse_arguments():
     parser.add_argument("task", choices=[*TASKS, "doctor", "wheelhouse"])
     parser.add_argument("names", nargs="*", help="of the stage, or of the cell")
     return parser.parse_args()
+
+
+def require_known_words():
+    """Stop if make was given an option or a target that means nothing, such as ``N_PERMUTATION=20``."""
+    known = os.environ.get("MAKE_OPTIONS", "").split()
+    for name in os.environ.get("MAKE_UNKNOWN", "").split():
+        sys.exit(f"{name}= is not an option; expected one of {', '.join(known)}{suggest(name, known)}")
+    for name in os.environ.get("MAKE_UNKNOWN_TARGETS", "").split():
+        hint = suggest(name, os.environ["MAKE_TARGETS"].split())
+        hint = hint or '; one result is made by, for example, make cell CELL="regress M1 lasso"'
+        sys.exit(f'"{name}" is not a target; `make help` lists them{hint}')
 
 
 def load_study():
@@ -237,7 +256,20 @@ def show_verdict(_arguments):
     print("\n".join(lines))
     if rebuilt := python.rebuilt_packages():
         print(f"built by this cluster: {', '.join(rebuilt)}; outputs may be equal within tolerance, not identical")
-    return 0 if reproduced else 1
+    if reproduced:
+        print(f"All results are up to date: open {REPORT}, or type `make open`.")
+        return 0
+    print("Some results differ from the recorded ones: the lines above name them.")
+    return 1
+
+
+def open_report(_arguments):
+    if not Path(REPORT).exists():
+        raise InputError(f"{REPORT} is not here yet; `make all` makes it")
+    url = Path(REPORT).resolve().as_uri()
+    desktop = sys.platform in ("darwin", "win32") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
+    if not (desktop and webbrowser.open(url)):
+        print(f"no desktop was found here; open this in a browser: {url}")
 
 
 def verify(arguments):
@@ -304,6 +336,7 @@ def run_trial(_arguments):
     return subprocess.run([sys.executable, "tests/shared/trial.py"]).returncode
 
 
+NEED_HISTORY = ("run", "cell", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
     "setup": set_up,
     "inputs": install_inputs,
@@ -318,6 +351,7 @@ TASKS = {
     "alone": run_alone,
     "status": show_status,
     "verdict": show_verdict,
+    "open": open_report,
     "verify": verify,
     "explain": explain,
     "on-demand": recompute_on_demand,

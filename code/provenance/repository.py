@@ -38,6 +38,45 @@ def git(*arguments, check=True, root=ROOT, lines=None):
     return done.stdout.strip("\n")
 
 
+def require_clone(root=ROOT):
+    """Stop unless this folder is the root of a clone whose git repository may be used.
+
+    Raises
+    ------
+    InputError
+    """
+    if shutil.which("git") is None:
+        raise InputError("git is missing; install it (Debian: `apt install git`)")
+    environment = without_foreign(os.environ) | {"LC_ALL": "C"}
+    done = subprocess.run(
+        ["git", "rev-parse", "--show-toplevel"], cwd=root, env=environment, capture_output=True, text=True
+    )
+    if "dubious ownership" in done.stderr:
+        raise InputError(
+            f"{root} belongs to another user, and its settings can run programs; if you trust it: "
+            f"`git config --global --add safe.directory {root}`, else make a clone of your own"
+        )
+    if done.returncode or Path(done.stdout.strip()).resolve() != root:
+        around = (
+            f", but lies in the repository {done.stdout.strip()}, which is left alone" if not done.returncode else ""
+        )
+        raise InputError(
+            f"{root} is no clone{around}; results are recorded in a clone's history, which a ZIP does not hold: "
+            "use `git clone`"
+        )
+
+
+def require_history(root=ROOT):
+    """Stop in a shallow clone.
+
+    Raises
+    ------
+    InputError
+    """
+    if git("rev-parse", "--is-shallow-repository", root=root) == "true":
+        raise InputError("this clone is shallow, so that it holds no run records; `git fetch --unshallow` completes it")
+
+
 def without_foreign(environment):
     """Leave out what names another repository, as GIT_DIR does inside of a git hook or of git-annex."""
     return {key: value for key, value in environment.items() if key not in FOREIGN}
@@ -72,27 +111,39 @@ def input_datasets(revision="HEAD", root=ROOT):
     return {path: meta.split()[2] for meta, path in entries if meta.startswith("160000")}
 
 
-def changed_files(root=ROOT):
+def changed_files(root=ROOT, *paths):
     """List the files that differ from HEAD, untracked ones included, as git's short status lines, without quotes."""
-    listing = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", root=root)
+    listing = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *paths, root=root)
     return [line for line in listing.split("\0") if line]
 
 
-def require_clean_tree(root=ROOT):
-    """Stop if any file differs from HEAD: a run record would be untrue.
+def require_clean_tree(root=ROOT, *paths):
+    """Stop if any file, or one at some paths, differs from HEAD: a run record would be untrue.
 
     Raises
     ------
     InputError
         Naming the files and what to do.
     """
-    changed = changed_files(root)
+    changed = changed_files(root, *paths)
     if changed:
         shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
         raise InputError(
             f"{len(changed)} file(s) differ from the last commit: {shown}; commit them (`git add` and `git commit`), "
             "put them aside (`git stash -u`) or undo them (`git checkout -- FILE`), then try again"
         )
+    hidden = hidden_files(root)
+    if hidden:
+        raise InputError(
+            f"{hidden[0]}: git was told not to look at this file, one of {len(hidden)}, so that an edit would not be "
+            f"seen; `git update-index --no-assume-unchanged --no-skip-worktree {hidden[0]}` lets it look again"
+        )
+
+
+def hidden_files(root=ROOT):
+    """List the files of which git was told to take them as unchanged, or not to look at them at all."""
+    entries = git("ls-files", "-v", "-z", root=root).split("\0")
+    return [entry[2:] for entry in entries if entry[:1].islower() or entry[:1] == "S"]
 
 
 def is_absent(path, root=ROOT):

@@ -239,14 +239,46 @@ def test_a_source_that_cannot_be_used_leaves_everything_as_it_was(made, tmp_path
     assert describe(folder) == before
 
 
-def test_a_failure_in_the_last_step_is_undone(repository, made):
-    hook = repository / ".git/hooks/pre-commit"
-    hook.write_text("#!/bin/sh\necho no commits today >&2\nexit 1\n")
+@pytest.mark.parametrize("step", ["reference-transaction", "post-checkout", "pre-commit"])
+def test_a_failure_in_any_step_is_undone(repository, made, step):
+    hook = repository / ".git/hooks" / step
+    hook.write_text("#!/bin/sh\ncat >/dev/null\necho not today >&2\nexit 1\n")
     hook.chmod(0o755)
+    if step == "pre-commit":  # where no dataset has to make way, there is an empty folder again
+        shutil.rmtree(make_writable(repository / "inputs/behavior"))
+        (repository / "inputs/behavior").mkdir()
     before = describe(repository)
     done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
-    assert done.returncode != 0 and "no commits today" in done.stdout
+    assert done.returncode != 0
+    assert "not today" in done.stdout or "hook declined" in done.stdout or "hook" in done.stdout, done.stdout
+    hook.unlink()
     assert describe(repository) == before
+    assert (step != "pre-commit") or not any((repository / "inputs/behavior").iterdir())
+
+
+def test_hooks_that_repositories_share_are_left_alone(repository, made, tmp_path):
+    shared = tmp_path / "home/hooks"
+    shared.mkdir(parents=True)
+    (shared / "pre-push").write_text("#!/bin/sh\nexit 0\n")
+    for place in (str(shared), os.devnull):
+        (tmp_path / "home/.gitconfig").write_text(f"[core]\n    hooksPath = {place}\n")
+        done = run(
+            ["make", "own", f"CONTRASTS={made[1]}", f"BEHAVIOR={made[2]}", "ONLY=con*"],
+            repository, HOME=str(tmp_path / "home"),
+        )  # fmt: skip
+        assert "on the branch own-study" in done.stdout
+        assert "a commit that holds PRIVATE.md" in (repository / ".git/hooks/pre-push").read_text()
+        assert [path.read_text() for path in shared.iterdir()] == ["#!/bin/sh\nexit 0\n"]
+        run(["make", "synthetic"], repository)
+        run(["git", "branch", "--quiet", "-D", "own-study"], repository)
+        shutil.rmtree(make_writable(repository / ".git/facepain/datasets"))
+        (repository / ".git/facepain/datasets").mkdir()
+    shutil.rmtree(repository / ".git/hooks")
+    (repository / ".git/hooks").symlink_to(shared)
+    before = describe(repository)[0]
+    done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    assert done.returncode != 0 and ".git/hooks is a link out of this clone" in done.stdout
+    assert describe(repository)[0] == before
 
 
 def test_a_second_branch_is_not_made_over_the_first(repository, made):

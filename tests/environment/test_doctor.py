@@ -1,20 +1,20 @@
-"""Each of twelve faults of a set-up is found, alone, and its mend named; the mend mends."""
+"""Each of twelve faults of a set-up is found, alone, and how to fix it is named."""
 
 import json
 import shutil
 import sys
 
 import pytest
-from repositories import run
+from repositories import make_repository, run
 
 pytestmark = pytest.mark.slow
 
 
 def problems(folder):
     done = run(["make", "--silent", "doctor"], folder, check=False)
-    found = [line.removeprefix("PROBLEM  ") for line in done.stdout.splitlines() if line.startswith("PROBLEM")]
-    assert (done.returncode != 0) == bool(found), done.stdout
-    return found
+    lines = done.stdout.splitlines()
+    assert (done.returncode != 0) == any(line.startswith("PROBLEM") for line in lines), done.stdout
+    return [line[9:] for line in lines if line.startswith(("PROBLEM", "not yet"))]
 
 
 def writable(path):
@@ -101,16 +101,23 @@ FAULTS = (
 )  # fmt: skip
 
 
-def test_a_study_without_fault_has_nothing_to_mend(finished_study):
+def test_a_study_without_fault_has_no_problem(finished_study):
     folder, _ = finished_study
     assert problems(folder) == []
 
 
 @pytest.mark.parametrize("inject", FAULTS, ids=lambda fault: fault.__name__)
-def test_a_fault_is_found_alone_and_its_mend_named(study, inject):
+def test_a_fault_is_found_alone_and_its_fix_named(study, inject):
     expected = inject(study)
     found = problems(study)
     assert len(found) == 1 and expected in found[0], found
+
+
+def test_a_fresh_clone_is_not_set_up_yet_which_is_no_problem(tmp_path):
+    folder = make_repository(tmp_path / "fresh", design=None)
+    done = run(["make", "--silent", "doctor"], folder)
+    assert "PROBLEM" not in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("not set up yet: `make setup`")
 
 
 def test_a_machine_without_git_annex_is_told_so(study, tmp_path):
@@ -121,7 +128,7 @@ def test_a_machine_without_git_annex_is_told_so(study, tmp_path):
     # Beside an interpreter of its own lies no git-annex either.
     code = (
         "import sys; sys.path.insert(0, 'code'); sys.executable = '/nowhere/python'\n"
-        "from provenance import doctor; doctor.report()"
+        "from provenance.environment import doctor; doctor.report()"
     )
     done = run([sys.executable, "-c", code], study, check=False, PATH=str(tools))
-    assert "PROBLEM  git-annex: not found; `make setup` installs it from requirements.lock" in done.stdout
+    assert "not yet  git-annex: not found; `make setup` installs it from requirements.lock" in done.stdout

@@ -28,13 +28,17 @@ def run(command, folder, check=True, **variables):
 
 def user_environment(**variables):
     """Return the variables of this process with its Python first, without those that an outer make exports."""
-    inherited = {key: value for key, value in os.environ.items() if key not in OF_AN_OUTER_MAKE}
+    inherited = {
+        key: value
+        for key, value in os.environ.items()
+        if key not in OF_AN_OUTER_MAKE and not key.startswith(("GIT_CONFIG_", "MAKE_"))
+    }
     return inherited | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"} | variables
 
 
 OF_AN_OUTER_MAKE = (
     *("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "CELL"),
-    *("RESULT", "SINCE", "TO", "PRIVATE", "CONTRASTS", "BEHAVIOR", "MASKS", "ONLY"),
+    *("RESULT", "SINCE", "TO", "PRIVATE", "YES", "CONTRASTS", "BEHAVIOR", "MASKS", "SIGNATURES", "ONLY", "FROM"),
 )
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 # What the small study does once and not for every mask and algorithm: each result costs its start-up.

@@ -6,11 +6,41 @@ import shlex
 import shutil
 
 from errors import InputError
-from provenance.repository import ROOT, git
+from provenance.repository import ROOT, git, git_folder, input_datasets, write_whole
 
 # git-annex would name the annex after user, host and folder, and its branch travels.
 ANNEX_NAME = "a clone of the face of pain"
 NEUTRAL_IDENTITY = {"user.name": "The face of pain", "user.email": "face-of-pain@example.invalid"}
+# What a user's own settings would change of what is recorded. Identity, credentials and safe.directory still count.
+NEUTRAL = {
+    "core.excludesFile": os.devnull,
+    "core.attributesFile": os.devnull,
+    "core.hooksPath": ".git/hooks",
+    "core.autocrlf": "false",
+    "core.safecrlf": "false",
+    "core.fsmonitor": "false",
+    "commit.gpgSign": "false",
+    "tag.gpgSign": "false",
+    "log.showSignature": "false",
+    "color.ui": "auto",
+    "status.showUntrackedFiles": "normal",
+    "diff.ignoreSubmodules": "none",
+    "submodule.recurse": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "annex.addunlocked": "false",
+    "annex.thin": "false",
+}
+LAUNCHER = """\
+#!/bin/sh
+# Written by `make setup`: git-annex, also where its environment is not active or this clone was moved.
+here=$(dirname "$0")/../../.venv/bin
+if [ -x {found} ]; then
+    PATH="$(dirname {found}):$PATH" exec {found} "$@"
+elif [ -x "$here/python" ]; then
+    PATH="$here:$PATH" exec "$here/python" "$here/git-annex" "$@"
+fi
+exec git-annex "$@"
+"""
 MISSING_HOOK = {
     "datalad.result-hook.facepain-missing.match-json": json.dumps(
         {"action": "get", "type": "file", "status": ["in", ["error", "impossible"]]}
@@ -29,34 +59,83 @@ def ensure_annex(root=ROOT):
     Raises
     ------
     InputError
-        If git-annex is missing.
+        If git-annex is missing, or if this clone cannot hold an annex.
     """
     require_git_annex()
+    require_annexable(root)
     if ensure_identity(root):
         print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
+    # Before git-annex writes its hooks, which would go to a folder of the user's.
+    configure(root, NEUTRAL)
     if not is_initialised(root):
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone")
-    for key, value in (*MISSING_HOOK.items(), *_filters()):
-        if git("config", "--local", key, check=False, root=root) != value:
-            git("config", "--local", key, value, root=root)
+    write_launcher(root)
+    configure(root, MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
+    for path in input_datasets(root=root):
+        if (root / path / ".git").is_dir():
+            configure(root / path, NEUTRAL | launch("../../.git/facepain/git-annex"))
 
 
 def is_initialised(root=ROOT):
     return bool(git("config", "annex.uuid", check=False, root=root))
 
 
-def _filters():
-    """Name git-annex by its path, lest `git status` or the hook of `git commit` fail outside of the environment."""
-    found = shutil.which("git-annex")
-    program = shlex.quote(found)
-    return [
-        ("filter.annex.smudge", f"{program} smudge -- %f"),
-        ("filter.annex.clean", f"{program} smudge --clean -- %f"),
-        ("filter.annex.process", f"{program} filter-process"),
-        # The programs of special remotes lie beside it.
-        ("alias.annex", f'!PATH={shlex.quote(os.path.dirname(found))}:"$PATH" {program}'),
-    ]
+def configure(root, settings):
+    """Write settings to a repository's own configuration, where they differ."""
+    listed = git("config", "--local", "--list", "-z", root=root, check=False).split("\0")
+    present = {key.lower(): value for key, _, value in (entry.partition("\n") for entry in listed)}
+    for key, value in settings.items():
+        if present.get(key.lower()) != value:
+            git("config", "--local", key, value, root=root)
+
+
+def launch(launcher):
+    """Return the settings by which git finds git-annex outside of the environment, else `git status` fails."""
+    return {
+        "filter.annex.smudge": f"sh {launcher} smudge -- %f",
+        "filter.annex.clean": f"sh {launcher} smudge --clean -- %f",
+        "filter.annex.process": f"sh {launcher} filter-process",
+        "alias.annex": f"!sh {launcher}",
+    }
+
+
+def write_launcher(root):
+    """Write a script that starts git-annex: of this environment, of the `.venv` here, or the one on PATH."""
+    path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
+    if not path.exists() or path.read_text() != text:
+        write_whole(path, text)
+
+
+def require_annexable(root=ROOT):
+    """Stop where git-annex would not keep files as this repository needs them.
+
+    Raises
+    ------
+    InputError
+    """
+    branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)
+    if branch.startswith("adjusted/"):
+        plain = branch.removeprefix("adjusted/").partition("(")[0]
+        raise InputError(
+            f"{branch} is an adjusted branch of git-annex, which hides the recorded state; `git checkout {plain}`"
+        )
+    probe = git_folder(root) / "link"
+    try:
+        probe.unlink(missing_ok=True)
+        probe.symlink_to("nowhere")
+        probe.unlink()
+    except OSError:
+        raise InputError(
+            f"{root} lies on a file system without symbolic links (FAT?), by which git-annex keeps large files; "
+            "clone to another disk"
+        ) from None
+    origin, _, value = git("config", "--show-origin", "annex.largefiles", check=False, root=root).partition("\t")
+    if value:
+        raise InputError(
+            f"annex.largefiles = {value} in {origin.removeprefix('file:')} overrides the rules of this repository for "
+            "what lies in git; remove it there (`git config --global --unset annex.largefiles`)"
+        )
 
 
 def require_git_annex():
@@ -76,15 +155,24 @@ def ensure_identity(root=ROOT):
     neutral : bool
         Whether that was needed.
     """
-    missing = [
-        (key, value)
-        for key, value in NEUTRAL_IDENTITY.items()
-        if f"GIT_AUTHOR_{key.split('.')[1].upper()}" not in os.environ
-        and not git("config", key, check=False, root=root)
-    ]
-    # As settings and not as GIT_AUTHOR_NAME, which DataLad does not look at.
+    configured = {key: git("config", key, check=False, root=root) for key in NEUTRAL_IDENTITY}
+    # For new datasets too, which know nothing of this clone's configuration; and as settings and not as
+    # GIT_AUTHOR_NAME, which DataLad does not look at.
+    set_for_children({key: configured[key] or value for key, value in NEUTRAL_IDENTITY.items()})
+    return not all(
+        configured[key] or f"GIT_AUTHOR_{key.split('.')[1].upper()}" in os.environ for key in NEUTRAL_IDENTITY
+    )
+
+
+def neutralise():
+    """Let no setting of the user change what this process and its children record, in any repository."""
+    set_for_children(NEUTRAL)
+    os.environ |= {"GIT_ATTR_NOSYSTEM": "1", "GIT_TEMPLATE_DIR": "", "GIT_NO_REPLACE_OBJECTS": "1"}
+    os.environ["GIT_GRAFT_FILE"] = os.devnull
+
+
+def set_for_children(settings):
     count = int(os.environ.get("GIT_CONFIG_COUNT", 0))
-    for number, (key, value) in enumerate(missing, count):
+    for number, (key, value) in enumerate(settings.items(), count):
         os.environ[f"GIT_CONFIG_KEY_{number}"], os.environ[f"GIT_CONFIG_VALUE_{number}"] = key, value
-        os.environ["GIT_CONFIG_COUNT"] = str(number + 1)
-    return bool(missing)
+    os.environ["GIT_CONFIG_COUNT"] = str(count + len(settings))

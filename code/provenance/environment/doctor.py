@@ -1,4 +1,4 @@
-"""Check what the study needs on a machine; name each problem with its mend, in one line."""
+"""Check what the study needs on a machine; name each problem and how to fix it, in one line."""
 
 import fcntl
 import json
@@ -10,6 +10,7 @@ from functools import partial
 
 from errors import InputError
 from provenance.annex.integrity import broken_files, is_pointer
+from provenance.annex.setup import require_annexable
 from provenance.environment import python as environment
 from provenance.repository import (
     ROOT,
@@ -36,16 +37,24 @@ def report(study=None):
     study : Study, optional
         Where the packages are here that its declaration needs; decides which results are participant level.
     """
-    mends = 0
+    problems, waiting = 0, 0
     checks = [*CHECKS, *([partial(check_annexed, study)] if study else [])]
     for check in checks:
         try:
             print(f"ok       {check()}")
+        except NotSetUp as missing:
+            waiting += 1
+            print(f"not yet  {missing}")
         except InputError as problem:
-            mends += 1
+            problems += 1
             print(f"PROBLEM  {problem}")
-    print("nothing to mend" if not mends else f"{mends} to mend")
-    return 1 if mends else 0
+    ready = "not set up yet: `make setup`, or `make all`, which does it too" if waiting else "everything is ready"
+    print(f"{problems} problem{'s' if problems > 1 else ''} to fix" if problems else ready)
+    return 1 if problems else 0
+
+
+class NotSetUp(InputError):
+    """What `make setup` or `make inputs` has not done in this clone yet: no fault."""
 
 
 def check_python():
@@ -60,18 +69,19 @@ def check_git():
 
 
 def check_packages():
+    environment.require_own_venv()
     if environment.is_ready():
         return "packages: the active environment holds them at the locked versions"
     if environment.has_stamp():
         return "packages: .venv holds them at the locked versions"
-    raise InputError("packages: neither the active environment nor .venv holds the locked versions; `make setup`")
+    raise NotSetUp("packages: neither the active environment nor .venv holds the locked versions; `make setup`")
 
 
 def check_git_annex():
     search = os.pathsep.join((str(environment.VENV / "bin"), os.path.dirname(sys.executable), os.environ["PATH"]))
     program = shutil.which("git-annex", path=search)
     if program is None:
-        raise InputError("git-annex: not found; `make setup` installs it from requirements.lock")
+        raise NotSetUp("git-annex: not found; `make setup` installs it from requirements.lock")
     done = subprocess.run([program, "version", "--raw"], capture_output=True, text=True)
     if done.returncode:
         raise InputError("git-annex: does not start on this machine; install your system's package of it")
@@ -79,8 +89,9 @@ def check_git_annex():
 
 
 def check_annex():
+    require_annexable()
     if not git("config", "annex.uuid", check=False):
-        raise InputError("annex: not initialised in this clone, so that nothing could be fetched; `make setup`")
+        raise NotSetUp("annex: not initialised in this clone, so that nothing could be fetched; `make setup`")
     return "annex: initialised"
 
 
@@ -103,7 +114,7 @@ def check_tree():
 def check_inputs():
     for path, commit in input_datasets().items():
         if not (ROOT / path / ".git").exists():
-            raise InputError(f"{path}: not installed; `make inputs`")
+            raise NotSetUp(f"{path}: not installed; `make inputs`")
         if git("rev-parse", "HEAD", root=ROOT / path) != commit:
             raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
         lost = [name for name in object_ids(root=ROOT / path) if is_absent(name, ROOT / path)]

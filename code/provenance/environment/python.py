@@ -1,6 +1,7 @@
 """Find or make the Python environment: the active one if it holds the locked packages, else ``.venv``."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -29,6 +30,7 @@ def ensure_environment():
     InputError
         If the environment cannot be made.
     """
+    require_own_venv()
     if not is_ready():
         if not has_stamp():
             with only_one():
@@ -62,6 +64,22 @@ def rebuilt_packages():
     """
     installed = {name: metadata.version(name) for name in unconditional_pins(LOCK.read_text())}
     return [f"{name} {version}" for name, version in installed.items() if "+" in version]
+
+
+def require_own_venv():
+    """Stop if `.venv` was made in another folder: the programs in it would start those of that folder.
+
+    Raises
+    ------
+    InputError
+    """
+    config = VENV / "pyvenv.cfg"
+    made = re.search(r"^command = .* (/.+)$", config.read_text(), re.MULTILINE) if has_stamp() else None
+    if made and Path(made.group(1)).resolve() != VENV.resolve():
+        raise InputError(
+            f".venv was made for {Path(made.group(1)).parent}, and this clone was moved or copied from there; remove "
+            "it (`rm -rf .venv`), the same command makes it anew"
+        )
 
 
 def has_stamp():

@@ -6,6 +6,8 @@ import time
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 15
+SHARE_TO_JUDGE_BY = 0.2  # of the steps; the first are often unlike the rest
+WITHOUT_TIME_LEFT = "{l_bar}{bar}| {n_fmt}/{total_fmt}"
 
 
 class Progress:
@@ -22,7 +24,9 @@ class Progress:
     def __init__(self, total, label):
         self.label, self.total, self.done = label, total, 0
         self.started = self.last_line = time.monotonic()
-        self.bar = tqdm(total=total, desc=label, leave=False) if sys.stderr.isatty() else None
+        self.bar = None
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=total, desc=label, leave=False, bar_format=WITHOUT_TIME_LEFT)
 
     def __enter__(self):
         return self
@@ -34,9 +38,12 @@ class Progress:
     def __call__(self, n_steps=1):
         """Count steps as done."""
         self.done += n_steps
+        can_judge = self.done >= SHARE_TO_JUDGE_BY * self.total
         if self.bar is not None:
+            self.bar.bar_format = None if can_judge else WITHOUT_TIME_LEFT
             self.bar.update(n_steps)
         elif time.monotonic() - self.last_line > SECONDS_BETWEEN_LINES:
             self.last_line = time.monotonic()
             left = (self.last_line - self.started) / self.done * (self.total - self.done)
-            print(f"{self.label}: {self.done} of {self.total}, about {left:.0f} s left", file=sys.stderr, flush=True)
+            time_left = f", about {left:.0f} s left" if can_judge else ""
+            print(f"{self.label}: {self.done} of {self.total}{time_left}", file=sys.stderr, flush=True)

@@ -32,4 +32,4 @@ def restore(folder, root=ROOT):
     git("reset", "--quiet", "--", folder, root=root, check=False)
     if git("ls-tree", "HEAD", "--", folder, root=root):
         git("checkout", "--quiet", "HEAD", "--", folder, root=root)
-    git("clean", "-fdq", "--", folder, root=root)
+    git("clean", "-fdqx", "--", folder, root=root)

@@ -20,7 +20,8 @@ from provenance.repository import (
 )
 from provenance.run.locks import only_one
 from provenance.run.outcomes import log_outcome
-from provenance.run.recovery import DISK_LOW, MARKER, restore_interrupted
+from provenance.run.plan import Plan
+from provenance.run.recovery import DISK_LOW, MARKER, restore, restore_interrupted
 from provenance.run.supervision import supervise
 
 
@@ -40,7 +41,7 @@ def run_cells(wanted, cells, root=ROOT):
     """
     with only_one(root):
         restore_interrupted(root)
-        making = _Making(cells, root)
+        making = _Making(wanted, cells, root)
         for cell in wanted:
             making.bring_up(cell)
         if not making.n_run:
@@ -50,8 +51,9 @@ def run_cells(wanted, cells, root=ROOT):
 class _Making:
     """What one call of `run_cells` has done so far."""
 
-    def __init__(self, cells, root):
+    def __init__(self, wanted, cells, root):
         self.cells, self.root = cells, root
+        self.plan = Plan(wanted, cells, root)
         self.states, self.done, self.n_run = {}, set(), 0
 
     def bring_up(self, cell):
@@ -86,10 +88,16 @@ class _Making:
         return self.states[cell.name]
 
     def _run(self, cell):
-        require_clean_tree(self.root)
+        # What somebody edits meanwhile matters only where a cell reads it.
+        read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
+        require_clean_tree(self.root, *(read if self.n_run else ()))
         state = self._state(cell)
-        print(f"{cell.name}: {state.state}, {state.reasons[0]}", flush=True)
+        told = state.state == STALE or "checksum" in state.reasons[0]
+        reason = f"{state.reasons[0]}; " if told else ""
+        print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
+        started = time.monotonic()
         run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
+        self.plan.measure(cell, time.monotonic() - started)
         self.states = {}
         self.n_run += 1
 
@@ -115,8 +123,10 @@ def run_cell(cell, reproduces, root=ROOT):
         # DataLad does not always say so.
         cause = f"{free / 1e6:.0f} MB of disk are free: make room" if free < DISK_LOW else "see above"
         raise InputError(f"{cell.name} failed, {cause}; nothing of it was kept")
+    made = commit_of_run(cell, before, root)
+    require_recorded(cell, made, root)
     grades = grade_outputs(cell.folder, before, root=root, recorded_root=root)
-    put_back = reproduces and put_back_if_equal(cell, grades, before, root)
+    put_back = reproduces and is_equal(grades) and take_back(cell, made, root)
     log_outcome({"cell": cell.name, "ran": True, "outputs": grades, "put_back": put_back}, root)
     # Last of all: whatever ends this process before leaves a note of the folder that may be half-changed.
     marker.unlink()
@@ -124,7 +134,9 @@ def run_cell(cell, reproduces, root=ROOT):
 
 def run_command(cell):
     """Return the ``datalad run`` of a cell."""
-    command = ["datalad", "-l", "error", "-f", "disabled", "run", "-m", cell.name]
+    # Else `run` saves whatever else was edited meanwhile, and refuses where somebody committed.
+    settings = ["-c", "datalad.run.dirty-committed=ignore"]
+    command = ["datalad", "-l", "error", "-f", "disabled", *settings, "run", "--explicit", "-m", cell.name]
     for read in cell.reads:
         command += ["--input", read]
     return [*command, "--output", cell.folder, cell.command]
@@ -154,16 +166,60 @@ def quarantine_corrupt_files(cell, root):
         raise InputError(f"{path}: its content does not fit its checksum; `make {path.split('/')[1]}` makes it again")
 
 
-def put_back_if_equal(cell, grades, before, root):
-    """Return to the recorded outputs where the recomputed ones are equal within tolerance.
+def commit_of_run(cell, before, root):
+    """Return the commit that a run made since a commit; None if all came out identical.
 
-    So HEAD does not move from one processor to the next. Recorded bytes that this clone does not have cannot be put
-    back; then the recomputed file is kept and committed, since without it nothing downstream could run.
+    Where somebody else committed during the run, DataLad saves the outputs on top and then writes the run record into
+    a merge, which holds their changes too. That merge is made anew as one commit on top of theirs, with the cell's
+    folder and nothing else.
     """
-    changed = [path for path, (grade, _) in grades.items() if grade != "identical"]
-    if not changed or any(grades[path][0] != "equal within tolerance" for path in changed):
-        return False
-    if any("recorded bytes are not here" in grades[path][1] for path in changed):
-        return False
-    git("reset", "--quiet", "--hard", before, root=root)
+    head, *parents = git("rev-list", "--parents", "-1", "HEAD", root=root).split()
+    if len(parents) == 2 and git("log", "-1", "--format=%s", head, root=root) == f"[DATALAD RUNCMD] {cell.name}":
+        theirs = parents[1]
+        if git("log", "-1", "--format=%s", theirs, root=root) == "Remaining changes after command execution":
+            theirs = git("rev-parse", f"{theirs}^", root=root)
+        plain = theirs
+        if git("diff", "--name-only", theirs, head, root=root):
+            message = git("log", "-1", "--format=%B", head, root=root)
+            plain = git("commit-tree", f"{head}^{{tree}}", "-p", theirs, "-m", message, root=root)
+        git("update-ref", "HEAD", plain, head, root=root)
+    return git("rev-list", "-1", f"{before}..HEAD", "--", cell.folder, root=root) or None
+
+
+def require_recorded(cell, made, root):
+    """Stop if a file of a cell was not committed, because a rule of git hides it.
+
+    Raises
+    ------
+    InputError
+        Naming file and rule; the folder is put back.
+    """
+    hidden = git("ls-files", "--others", "-z", "--", cell.folder, root=root).split("\0")[:-1]
+    if hidden:
+        rule = git("check-ignore", "--verbose", "--", hidden[0], check=False, root=root).split("\t")[0]
+        take_back(cell, made, root)
+        raise InputError(
+            f"{cell.name}: {hidden[0]} could not be recorded, a rule hides it from git ({rule}); remove it"
+        )
+
+
+def is_equal(grades):
+    """Tell whether the outputs differ from the recorded ones, but within tolerance, and the recorded bytes are here.
+
+    Then the recorded ones are put back, so that HEAD does not move from one processor to the next. Without recorded
+    bytes the recomputed file is kept and committed, since without it nothing downstream could run.
+    """
+    changed = [grade for grade in grades.values() if grade[0] != "identical"]
+    return bool(changed) and all(
+        grade == "equal within tolerance" and "recorded bytes are not here" not in detail for grade, detail in changed
+    )
+
+
+def take_back(cell, made, root):
+    """Undo the commit of a run, as long as nobody committed on top of it; touch the cell's folder only."""
+    if made:
+        if git("rev-parse", "HEAD", root=root) != made:
+            return False
+        git("update-ref", "HEAD", f"{made}^", made, root=root)
+    restore(cell.folder, root)
     return True

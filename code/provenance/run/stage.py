@@ -35,21 +35,21 @@ def run_stage(study, stage, compute):
     os.chdir(ROOT)  # so that messages and records name paths from the root
     try:
         cell = parse_cell(study, stage, sys.argv[1:])
-        description = describe(cell, working_ids())
+        ids = working_ids()
+        description = describe(cell, ids)
         require_inputs(cell, description.get("results", {}))
         stop_with_supervisor()
         outputs = OutputFolder(git_folder() / "partial" / "-".join((cell.stage, *cell.names)))
-        record = dump_record(description)
         # One BLAS thread, so that results do not depend on the number of cores; workers share them instead.
         with threadpool_limits(1):
             compute(replace(cell, outdated=description.get("results", {})), outputs)
-        outputs.write_text(RECORD, record)
+        outputs.write_text(RECORD, dump_record(description | {"code": code_that_ran(description["code"])}))
         outputs.publish(cell.folder)
     except InputError as error:
         sys.exit(f"{cell.name if cell else stage}: {error}")
     except OSError as error:
         name = f" {os.path.relpath(error.filename, ROOT)}" if error.filename else ""
-        sys.exit(f"{cell.name if cell else stage}: {error.strerror or error}{name}; mend that and try again")
+        sys.exit(f"{cell.name if cell else stage}: {error.strerror or error}{name}; fix that and try again")
 
 
 def parse_cell(study, stage_name, arguments):
@@ -60,7 +60,9 @@ def parse_cell(study, stage_name, arguments):
         parser.add_argument(name, help=f"a {name} named in the params")
     parser.add_argument("--params", default=PARAMS, help="a committed params file, from the root")
     for option, setting in stage.options.items():
-        parser.add_argument(f"--{option.replace('_', '-')}", type=int, help=f"in place of {setting or 'the number'} in the params")
+        parser.add_argument(
+            f"--{option.replace('_', '-')}", type=int, help=f"in place of {setting or 'the number'} in the params"
+        )
     parsed = vars(parser.parse_args(arguments))
     values = {option: parsed[option] for option in stage.options if parsed[option] is not None}
     return study.cell(Options(parsed["params"], values), stage_name, *(parsed[name] for name in stage.arguments))
@@ -104,13 +106,18 @@ def require_inputs(cell, outdated=(), root=ROOT):
 
 
 def working_ids():
-    """Return the object ids at HEAD, but of the working tree for code that was edited since: what really runs."""
+    """Return the object ids at HEAD, but for code those of the files here, however git hides an edit: what really runs."""
     ids = object_ids()
-    edited = git("ls-files", "--modified", "--others", "--exclude-standard", "--", "code").splitlines()
-    for path in edited:
-        if (ROOT / path).is_file():
-            ids[path] = git("hash-object", path)
-    return ids
+    listed = git("ls-files", "--cached", "--others", "--exclude-standard", "--", "code").splitlines()
+    present = [path for path in listed if path.endswith(".py") and (ROOT / path).is_file()]
+    found = git("hash-object", "--no-filters", "--stdin-paths", lines=present).splitlines()
+    return ids | dict(zip(present, found, strict=True))
+
+
+def code_that_ran(code):
+    """Return the recorded object ids of code, saying where it was edited meanwhile: modules may be imported late."""
+    now = working_ids()
+    return {path: id_ if now.get(path, id_) == id_ else "edited during the run" for path, id_ in code.items()}
 
 
 def require_disk(n_bytes, what):
