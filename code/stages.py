@@ -211,7 +211,7 @@ STAGES = (
     ),
     Stage(
         name="similarity",
-        about="compare every weight map with signatures, over the mask and within networks",
+        about="compare every weight map with signatures, also within networks",
         arguments=("mask", "algorithm"),
         names=list_expressed,
         table=tables.Similarity,
