@@ -148,6 +148,7 @@ STAGES = (
     Stage(
         name="prep",
         about="join scores and images, apply exclusions",
+        cost=5.0,
         table=tables.Prep,
         reads=lambda params: ("inputs/behavior", "inputs/contrasts"),
         settings=lambda params: params["prep"] | {"min_participants": params["min_participants"]},
@@ -159,6 +160,7 @@ STAGES = (
     Stage(
         name="extract",
         about="take the voxels of each mask out of the images",
+        cost=10.0,
         arguments=("mask",),
         names=list_masks,
         table=tables.Extract,
@@ -171,6 +173,7 @@ STAGES = (
     Stage(
         name="regress",
         about="predict the score from the brain, for every mask and algorithm",
+        cost=45.0,
         arguments=("mask", "algorithm"),
         names=list_models,
         table=tables.Regress,
@@ -189,6 +192,7 @@ STAGES = (
     Stage(
         name="classify",
         about="tell the datasets apart",
+        cost=15.0,
         arguments=("mask",),
         names=lambda params: [(mask,) for mask in params["classify"]["masks"]],
         table=tables.Classify,
@@ -256,6 +260,7 @@ STAGES = (
     Stage(
         name="plot",
         about="draw figures, tables and pages of the results that there are",
+        cost=25.0,
         table=tables.Plot,
         reads=read_results,
         settings=see_plot,
@@ -267,6 +272,14 @@ STAGES = (
     ),
 )
 
+
+def find_contradictions(folder):
+    # Only here, because most commands need none of the heavy packages.
+    from facepain.results import consistency
+
+    return consistency.find_contradictions(folder)
+
+
 STUDY = Study(
     stages=STAGES,
     load_params=lambda path: tables.load_params(path, STAGES),
@@ -274,4 +287,5 @@ STUDY = Study(
     rebuilt=is_synthetic,
     rebuild=make_inputs,
     size=measure_study,
+    contradictions=find_contradictions,
 )

@@ -166,6 +166,18 @@ def return_to_synthetic(_arguments):
         make_inputs(Path("inputs"))
 
 
+def take_up_newer_code(_arguments):
+    from provenance.run.locks import only_one
+    from provenance.run.recovery import restore_interrupted
+    from provenance.run.update import update
+
+    with only_one():
+        restore_interrupted()
+        update(os.environ.get("FROM", ""))
+    # By the new code, in the environment that it needs.
+    return subprocess.run([sys.executable, "code/study.py", "status"]).returncode
+
+
 def check_inputs(_arguments):
     from check import check
 
@@ -336,12 +348,13 @@ def run_trial(_arguments):
     return subprocess.run([sys.executable, "tests/shared/trial.py"]).returncode
 
 
-NEED_HISTORY = ("run", "cell", "verify", "explain", "on-demand", "crate", "publish")
+NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
     "setup": set_up,
     "inputs": install_inputs,
     "own": install_own,
     "synthetic": return_to_synthetic,
+    "update": take_up_newer_code,
     "check": check_inputs,
     "run": run_stage,
     "cell": run_cell,

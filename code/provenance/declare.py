@@ -6,7 +6,7 @@ goes by what is declared here; what is not declared cannot run.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -167,6 +167,10 @@ class Cell:
                 flags += [f"--{option.replace('_', '-')}", str(value)]
         return " ".join(("python", self.script, *self.names, *flags))
 
+    def under(self, options):
+        """Return the cell with other options in its command; its settings stay as they are."""
+        return replace(self, options=options)
+
     def owns(self, path):
         """Tell whether a path, from the root, lies in the cell's folder."""
         return path.startswith(self.folder + "/")
@@ -206,6 +210,8 @@ class Study:
         Takes a folder and names of input datasets, and builds these there.
     size : callable
         Returns how large the study is: trials, and voxels of the largest mask.
+    contradictions : callable
+        Takes a folder of results; returns what in it contradicts itself, as tuples of a file's name and a sentence.
     """
 
     stages: tuple
@@ -214,6 +220,7 @@ class Study:
     rebuilt: Callable = lambda name: False
     rebuild: Callable | None = None
     size: Callable = lambda: (0, 0)
+    contradictions: Callable = lambda folder: []
 
     def stage(self, name):
         """Return a stage by its name.

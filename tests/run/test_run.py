@@ -204,13 +204,10 @@ def test_settings_of_the_user_change_nothing_of_what_is_recorded(made, tmp_path)
     before = everything_in(home)
     clone = tmp_path / "clone"
     user = {"HOME": str(home), "XDG_CONFIG_HOME": str(home / ".config")}
-    run(
-        ["git", "-c", "core.fsmonitor=false", "clone", "--quiet", "--template=", str(made), str(clone)],
-        tmp_path,
-        **user,
-    )
-    rewrite = (clone / "code/prep.py").read_bytes()
-    assert b"\r" not in rewrite
+    able_to_clone = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+    run(["git", *able_to_clone, "clone", "--quiet", "--template=", str(made), str(clone)], tmp_path, **user)
+    script = (clone / "code/prep.py").read_bytes()
+    assert b"\r" not in script
     run([sys.executable, "code/study.py", "setup"], clone, **user)
     run([sys.executable, "code/study.py", "inputs"], clone, **user)
     (clone / "code/prep.py").write_bytes(script + b"# Edit.\n")

@@ -76,7 +76,7 @@ def _assess_record(cell, ids, shallow, root):
 
 
 def describe(cell, ids, root=ROOT):
-    """Describe the inputs of a cell (`describe_inputs`); of one that shows results, also which of these are not fresh."""
+    """Describe the inputs of a cell (`describe_inputs`), and of one that shows results which of these are not fresh."""
     if not cell.declared.shows:
         return describe_inputs(cell, ids, root)
     shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"

@@ -1,7 +1,7 @@
 """Find and read the records that ``datalad run`` left in commit messages."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from provenance.repository import ROOT, git
 
@@ -21,6 +21,8 @@ class RunRecord:
         Relative to the root.
     inputs, outputs : tuple of str
         As declared.
+    whole : dict
+        All that DataLad recorded.
     """
 
     commit: str
@@ -28,6 +30,7 @@ class RunRecord:
     command: str
     inputs: tuple
     outputs: tuple
+    whole: dict = field(default_factory=dict)
 
 
 def find_runs(folder, revision="HEAD", root=ROOT):
@@ -42,7 +45,7 @@ def find_runs(folder, revision="HEAD", root=ROOT):
         commit, date, message = entry.strip("\n").split("\x1f")
         record = parse_record(message)
         if record:
-            yield RunRecord(commit, date, record["cmd"], tuple(record["inputs"]), tuple(record["outputs"]))
+            yield RunRecord(commit, date, record["cmd"], tuple(record["inputs"]), tuple(record["outputs"]), record)
 
 
 def last_run(cell, revision="HEAD", root=ROOT):
@@ -63,4 +66,5 @@ def parse_record(message):
         record = json.loads(rest.partition(CLOSING)[0])
     except json.JSONDecodeError:
         return None
-    return record if isinstance(record.get("cmd"), str) else None
+    usable = isinstance(record, dict) and isinstance(record.get("cmd"), str)
+    return record if usable and all(isinstance(record.get(key), list) for key in ("inputs", "outputs")) else None

@@ -106,7 +106,7 @@ def require_inputs(cell, outdated=(), root=ROOT):
 
 
 def working_ids():
-    """Return the object ids at HEAD, but for code those of the files here, however git hides an edit: what really runs."""
+    """Return the object ids at HEAD, for code those of the files here, however git hides an edit: what runs."""
     ids = object_ids()
     listed = git("ls-files", "--cached", "--others", "--exclude-standard", "--", "code").splitlines()
     present = [path for path in listed if path.endswith(".py") and (ROOT / path).is_file()]

@@ -1,18 +1,22 @@
 """Recompute cells in a clone apart, each from the very code, settings and inputs of its own run."""
 
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.integrity import is_corrupt
+from provenance.annex.integrity import is_corrupt, is_pointer
 from provenance.annex.setup import ensure_annex
-from provenance.declare import Study
+from provenance.declare import Study, upstream
 from provenance.records.grading import grade_files, grade_outputs
-from provenance.repository import ROOT, changed_files, git, input_datasets, object_ids
+from provenance.repository import ROOT, git, input_datasets, object_ids
 from provenance.run.supervision import supervise
+from provenance.verify.claims import declared_command, false_claims
+from provenance.verify.surroundings import blob_id, list_files
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
+NOT_HERE = "not verifiable here"
 
 
 @dataclass
@@ -42,31 +46,70 @@ class Scratch:
     stand_ins: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        git("clone", "--quiet", str(ROOT), str(self.clone), root=ROOT)
+        # Not by links, so that git computes the id of every object anew.
+        git("clone", "--quiet", "--no-local", str(ROOT), str(self.clone), root=ROOT)
         ensure_annex(self.clone)
-        _install_inputs(self.clone, self.study)
+        self.private = _install_inputs(self.clone, self.study)
         self.recorded = git("rev-parse", "HEAD")
 
     def recompute(self, cell):
         """Recompute a cell, and before it what it reads and nobody stores; grade its outputs."""
         run = self.runs[cell.name]
+        private = self._private_sources(cell)
         obstacle = self._provide_inputs(cell, run)
         if obstacle:
-            self.graded[cell.name] = [(cell.folder, NOT_VERIFIED, obstacle)]
+            self.graded[cell.name] = (
+                self._check_without_inputs(cell, private) if private else [(cell.folder, NOT_VERIFIED, obstacle)]
+            )
             return
-        code = supervise(["datalad", "-l", "error", "-f", "disabled", "rerun", run.commit], self.clone)
-        if code:
+        # The declared command and not the recorded one, which may be anything.
+        command = ["run", "--explicit", "-m", cell.name, "--output", cell.folder, declared_command(cell, run.command)]
+        if supervise(["datalad", "-l", "error", "-f", "disabled", *command], self.clone):
             git("reset", "--quiet", "--hard", run.commit, root=self.clone)
-            self.graded[cell.name] = [(cell.folder, DIFFERENT, "its run record cannot be rerun, see above")]
+            self.graded[cell.name] = [
+                (cell.folder, DIFFERENT, "its command failed at the commit of its run, see above")
+            ]
             return
         grades = grade_outputs(cell.folder, self.recorded, root=self.clone, recorded_root=ROOT, strictly=True)
         within = [path for path, (grade, _) in grades.items() if grade == WITHIN]
         self.stand_ins |= {path: (self.clone / path).resolve() for path in within}
-        grades |= self._grade_work_tree(cell, grades)
+        for path, grade in self._grade_work_tree(cell, grades).items():
+            if grades.get(path, (IDENTICAL, ""))[0] in (IDENTICAL, WITHIN):
+                grades[path] = grade
+        claims = dict(false_claims(cell, run))
+        grades |= {path: (DIFFERENT, detail) for path, detail in claims.items()}
         self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
+
+    def _private_sources(self, cell):
+        """Return the input datasets that a cell's result was made from and that only their owner has."""
+        read = {path for path in self.private if any(read.startswith(path) for read in cell.reads)}
+        for other in upstream(cell, self.cells):
+            read |= self._private_sources(other)
+        return read
+
+    def _check_without_inputs(self, cell, private):
+        """Check what can be without recomputing: the run record, checksums, what follows from the own files."""
+        reason = f"{' and '.join(sorted(private))} {'is' if len(private) == 1 else 'are'} private"
+        recorded = object_ids(cell.folder, revision=self.recorded, root=self.clone)
+        found = {path: (NOT_HERE, reason) for path in recorded}
+        for path in list_files(cell.folder) | recorded.keys():
+            if path not in recorded:
+                found[path] = (DIFFERENT, "is not among the recorded files")
+            elif not os.path.lexists(ROOT / path):
+                found[path] = (DIFFERENT, "its file was removed")
+            elif blob_id(ROOT / path) != recorded[path]:
+                found[path] = (DIFFERENT, "differs from its commit")
+            elif is_corrupt(ROOT / path):
+                found[path] = (DIFFERENT, "its content here does not fit its checksum")
+        for name, detail in self.study.contradictions(ROOT / cell.folder):
+            found[f"{cell.folder}/{name}"] = (DIFFERENT, detail)
+        found |= {path: (DIFFERENT, detail) for path, detail in false_claims(cell, self.runs[cell.name])}
+        return [(path, *grade) for path, grade in sorted(found.items())]
 
     def _provide_inputs(self, cell, run):
         """Put the clone to the state of a run, with the content that the cell reads; return what stands in the way."""
+        if any(read.startswith(path) for path in self.private for read in cell.reads):
+            return "its inputs are private"
         self._check_out(run.commit)
         missing = self._fetch(cell)
         producers = [other for other in self.cells if any(other.owns(path) for path in missing)]
@@ -103,6 +146,8 @@ class Scratch:
     def _align_inputs(self):
         for path, commit in input_datasets(root=self.clone).items():
             here = self.clone / path
+            if path in self.private:
+                continue
             if git("rev-parse", "HEAD", root=here) == commit:
                 continue
             git("checkout", "--quiet", commit, check=False, root=here)
@@ -111,19 +156,19 @@ class Scratch:
         return None
 
     def _grade_work_tree(self, cell, grades):
-        """Grade files that differ from their last commit, or whose content here does not fit its checksum."""
+        """Grade files that are not as committed, however git is told to look, or whose content is broken."""
         found = {}
-        recomputed = object_ids(cell.folder, root=self.clone)
-        for line in changed_files():
-            path = line[3:]
-            if not cell.owns(path):
-                continue
-            if path not in recomputed:
-                found[path] = (DIFFERENT, "the run does not write it")
-            elif not (ROOT / path).is_file():
+        recorded, recomputed = (
+            object_ids(cell.folder, revision=revision, root=self.clone) for revision in (self.recorded, "HEAD")
+        )
+        for path in list_files(cell.folder) | recorded.keys():
+            if path not in recorded:
+                detail = "its file is not committed" if path in recomputed else "the run does not write it"
+                found[path] = (DIFFERENT, detail)
+            elif not os.path.lexists(ROOT / path):
                 found[path] = (DIFFERENT, "its file was removed")
-            else:
-                found[path] = grade_files(ROOT / path, self.clone / path)
+            elif blob_id(ROOT / path) != recorded[path] and not is_pointer(ROOT / path):
+                found[path] = grade_files(ROOT / path, self.clone / path) if path in recomputed else (DIFFERENT, "")
         for path in grades.keys() - found.keys():
             if grades[path][0] == IDENTICAL and is_corrupt(ROOT / path):
                 problem = "its content here does not fit its checksum"
@@ -133,17 +178,26 @@ class Scratch:
 
 
 def _install_inputs(clone, study):
-    """Put the inputs at their recorded commits: rebuilt where they are synthetic, else from this repository's."""
-    rebuilt = []
+    """Put the inputs at their recorded commits: rebuilt where they are synthetic, else from this repository's.
+
+    Returns
+    -------
+    private : list of str
+        Paths of those that are not here and come from nowhere that this repository names.
+    """
+    rebuilt, private = [], []
     for path in input_datasets(root=clone):
         name = path.split("/")[1]
+        source = ROOT / path
         if study.rebuilt(name):
             rebuilt.append(name)
-            continue
-        source = ROOT / path
-        if not (source / ".git").exists():
+        elif (source / ".git").exists():
+            git("clone", "--quiet", str(source), str(clone / path), root=ROOT)
+            git("annex", "init", "--quiet", "scratch", root=clone / path)
+        elif git("config", "--file", ".gitmodules", f"submodule.{path}.url", check=False):
             raise InputError(f"{path} is not installed here; `make inputs` installs it")
-        git("clone", "--quiet", str(source), str(clone / path), root=ROOT)
-        git("annex", "init", "--quiet", "scratch", root=clone / path)
+        else:
+            private.append(path)
     if rebuilt:
         study.rebuild(clone / "inputs", names=sorted(rebuilt))
+    return private

@@ -1,4 +1,4 @@
-"""Recompute results from their own run records in a scratch clone and compare them with the recorded ones."""
+"""Recompute results in a scratch clone, each at the commit of its run, and compare them with the recorded ones."""
 
 import tempfile
 from pathlib import Path
@@ -10,11 +10,14 @@ from provenance.records.runs import last_run
 from provenance.repository import ROOT, git_folder
 from provenance.run.locks import only_one
 from provenance.run.outcomes import sum_up
-from provenance.verify.scratch import Scratch
+from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
+from provenance.verify.surroundings import changed_inputs, find_deceptions
+
+PRIVATE_INPUTS = 3  # exit status
 
 
 def verify(study, cells, name=""):
-    """Rerun the last run record of every cell, or of one, and say how its outputs compare.
+    """Recompute every cell, or one, as declared at the commit of its last run, and say how its outputs compare.
 
     Each cell is recomputed from the very code, settings and inputs of its own run, so that what is wrong upstream is
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
@@ -30,7 +33,8 @@ def verify(study, cells, name=""):
     Returns
     -------
     status : int
-        0 if every output is identical or equal within tolerance.
+        0 if every output is identical or equal within tolerance, 1 if not, PRIVATE_INPUTS if nothing is wrong but some
+        could not be recomputed, since their inputs are private.
 
     Raises
     ------
@@ -55,11 +59,23 @@ def verify(study, cells, name=""):
         finally:
             remove_tree(parent)
     graded = [entry for cell in chosen for entry in scratch.graded[cell.name]]
+    read = {"/".join(read.split("/")[:2]) for cell in chosen for read in cell.reads if read.startswith("inputs/")}
+    faults = {path: detail for path, detail in find_deceptions() + changed_inputs(read)}
+    # A hidden edit of a result was compared above.
+    graded += [
+        (path, DIFFERENT, detail) for path, detail in faults.items() if path not in {entry[0] for entry in graded}
+    ]
     table = write_table(graded)
     lines, reproduced = sum_up(graded, f"{len(chosen)} of {len(cells)} cells recomputed")
     print("\n".join([*stale_notes(chosen), *lines]))
     print(f"every output: {table.relative_to(ROOT) if table.is_relative_to(ROOT) else table}")
-    return 0 if reproduced else 1
+    if not reproduced:
+        return 1
+    if scratch.private and any(entry[1] == NOT_HERE for entry in graded):
+        print(f"not verifiable here: the inputs are private ({', '.join(scratch.private)}); checksums, run records and")
+        print("what follows from the files themselves were checked, and what needs no private input was recomputed")
+        return PRIVATE_INPUTS
+    return 0
 
 
 def make_scratch():

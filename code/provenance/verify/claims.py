@@ -1,0 +1,84 @@
+"""Hold what is claimed of a result against its declaration: its run record, its commit, the code that it names."""
+
+import json
+import re
+
+from provenance.annex.own_dataset import dataset_id
+from provenance.declare import RECORD, Options
+from provenance.records.freshness import describe
+from provenance.records.inputs import differences
+from provenance.repository import ROOT, git, object_ids
+
+FREE_KEYS = {"cmd", "chain", "inputs"}  # of a run record, beside those that always hold the same
+
+
+def declared_command(cell, recorded):
+    """Return the command that a cell declares under the options of a recorded one.
+
+    Whatever else a recorded command holds is left out: it is compared, and never run.
+    """
+    words = recorded.split()[len(["python", cell.script, *cell.names]) :]
+    given = dict(zip(words[::2], words[1::2], strict=False))
+    values = {
+        option: int(value)
+        for option in cell.declared.options
+        if re.fullmatch(r"\d+", value := given.get(f"--{option.replace('_', '-')}", ""))
+    }
+    params = given.get("--params", "")
+    chosen = Options(params, values) if re.fullmatch(r"[\w./-]+", params) else Options(values=values)
+    return cell.under(chosen).command
+
+
+def false_claims(cell, run):
+    """Say what of a run record is not as the cell declares it.
+
+    Parameters
+    ----------
+    cell : Cell
+    run : RunRecord
+
+    Returns
+    -------
+    faults : list of tuple (path, detail)
+    """
+    faults, record = [], run.whole
+    declared = declared_command(cell, run.command)
+    if run.command != declared:
+        faults.append(f"its run record names the command `{run.command}`, declared is `{declared}`")
+    fixed = {"exit": 0, "pwd": ".", "outputs": [cell.folder], "extra_inputs": [], "dsid": dataset_id(ROOT)}
+    faults += [
+        f"its run record says {key} = {json.dumps(record.get(key))}, expected {json.dumps(value)}"
+        for key, value in fixed.items()
+        if record.get(key) != value
+    ]
+    faults += [f"its run record holds {key}, which DataLad does not write" for key in record.keys() - fixed - FREE_KEYS]
+    ids = object_ids()
+    recorded = read_description(cell)
+    if not differences(recorded, describe(cell, ids)) and list(run.inputs) != list(cell.reads):
+        faults.append(f"its run record names the inputs {list(run.inputs)}, declared are {list(cell.reads)}")
+    last = git("log", "-1", "--format=%H", "--", cell.folder)
+    if last != run.commit:
+        faults.append(f"commit {last[:10]} changed it last, which is no run of it")
+    return [(cell.folder, fault) for fault in faults] + other_code(cell, run, recorded)
+
+
+def other_code(cell, run, recorded):
+    """Say which code a result names that is not the code of the commit of its run."""
+    there = object_ids("code", revision=run.commit)
+    return [
+        (
+            f"{cell.folder}/{RECORD}",
+            f"{path} is recorded as {str(id_)[:22]}, its run's commit holds {there.get(path, 'none')[:10]}",
+        )
+        for path, id_ in recorded.get("code", {}).items()
+        if there.get(path) != id_
+    ]
+
+
+def read_description(cell):
+    text = git("show", f"HEAD:{cell.folder}/{RECORD}", check=False)
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
