@@ -148,7 +148,6 @@ STAGES = (
     Stage(
         name="prep",
         about="join scores and images, apply exclusions",
-        cost=5.0,
         table=tables.Prep,
         reads=lambda params: ("inputs/behavior", "inputs/contrasts"),
         settings=lambda params: params["prep"] | {"min_participants": params["min_participants"]},
@@ -160,7 +159,6 @@ STAGES = (
     Stage(
         name="extract",
         about="take the voxels of each mask out of the images",
-        cost=10.0,
         arguments=("mask",),
         names=list_masks,
         table=tables.Extract,
@@ -173,7 +171,6 @@ STAGES = (
     Stage(
         name="regress",
         about="predict the score from the brain, for every mask and algorithm",
-        cost=45.0,
         arguments=("mask", "algorithm"),
         names=list_models,
         table=tables.Regress,
@@ -192,7 +189,6 @@ STAGES = (
     Stage(
         name="classify",
         about="tell the datasets apart",
-        cost=15.0,
         arguments=("mask",),
         names=lambda params: [(mask,) for mask in params["classify"]["masks"]],
         table=tables.Classify,
@@ -260,7 +256,6 @@ STAGES = (
     Stage(
         name="plot",
         about="draw figures, tables and pages of the results that there are",
-        cost=25.0,
         table=tables.Plot,
         reads=read_results,
         settings=see_plot,

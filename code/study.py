@@ -192,14 +192,14 @@ def run_stage(arguments):
     (name,) = arguments.names
     cells = requested_cells()
     wanted = cells if name == "all" else [cell for cell in cells if cell.stage == load_study().stage(name).name]
-    run_cells(wanted, cells)
+    run_cells(wanted, cells, load_study().size)
 
 
 def run_cell(arguments):
     from provenance.run.runner import run_cells
 
     cells = requested_cells()
-    run_cells([find_cell(" ".join(arguments.names), cells)], cells)
+    run_cells([find_cell(" ".join(arguments.names), cells)], cells, load_study().size)
 
 
 def submit_jobs(_arguments):

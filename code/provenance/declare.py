@@ -83,8 +83,6 @@ class Stage:
         Takes a cell's settings and the numbers of trials and voxels (`Study.size`), returns a `Cost`.
     colour : str
         In the picture of the provenance.
-    cost : float
-        Seconds that one of its cells takes at the default size, on two idle cores; scaled by what was measured.
     shows : bool
         Whether it shows other cells' results: it reads their records too, and makes do with the results there are.
     """
@@ -102,7 +100,6 @@ class Stage:
     sources: tuple = ()
     cost: Callable = lambda settings, n_trials, n_voxels: Cost(60, 1e9)
     colour: str = "#000000"
-    cost: float = 20.0
     shows: bool = False
 
     @property

@@ -42,7 +42,7 @@ def report(study=None):
     for check in checks:
         try:
             print(f"ok       {check()}")
-        except NotSetUp as missing:
+        except NotSetUpError as missing:
             waiting += 1
             print(f"not yet  {missing}")
         except InputError as problem:
@@ -53,7 +53,7 @@ def report(study=None):
     return 1 if problems else 0
 
 
-class NotSetUp(InputError):
+class NotSetUpError(InputError):
     """What `make setup` or `make inputs` has not done in this clone yet: no fault."""
 
 
@@ -74,14 +74,14 @@ def check_packages():
         return "packages: the active environment holds them at the locked versions"
     if environment.has_stamp():
         return "packages: .venv holds them at the locked versions"
-    raise NotSetUp("packages: neither the active environment nor .venv holds the locked versions; `make setup`")
+    raise NotSetUpError("packages: neither the active environment nor .venv holds the locked versions; `make setup`")
 
 
 def check_git_annex():
     search = os.pathsep.join((str(environment.VENV / "bin"), os.path.dirname(sys.executable), os.environ["PATH"]))
     program = shutil.which("git-annex", path=search)
     if program is None:
-        raise NotSetUp("git-annex: not found; `make setup` installs it from requirements.lock")
+        raise NotSetUpError("git-annex: not found; `make setup` installs it from requirements.lock")
     done = subprocess.run([program, "version", "--raw"], capture_output=True, text=True)
     if done.returncode:
         raise InputError("git-annex: does not start on this machine; install your system's package of it")
@@ -91,7 +91,7 @@ def check_git_annex():
 def check_annex():
     require_annexable()
     if not git("config", "annex.uuid", check=False):
-        raise NotSetUp("annex: not initialised in this clone, so that nothing could be fetched; `make setup`")
+        raise NotSetUpError("annex: not initialised in this clone, so that nothing could be fetched; `make setup`")
     return "annex: initialised"
 
 
@@ -114,7 +114,7 @@ def check_tree():
 def check_inputs():
     for path, commit in input_datasets().items():
         if not (ROOT / path / ".git").exists():
-            raise NotSetUp(f"{path}: not installed; `make inputs`")
+            raise NotSetUpError(f"{path}: not installed; `make inputs`")
         if git("rev-parse", "HEAD", root=ROOT / path) != commit:
             raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
         lost = [name for name in object_ids(root=ROOT / path) if is_absent(name, ROOT / path)]

@@ -3,10 +3,10 @@
 import json
 
 from provenance.declare import upstream
-from provenance.records.freshness import FRESH, NEVER_MADE, STALE
+from provenance.records.freshness import FRESH, is_outdated
 from provenance.repository import ROOT, git_folder, write_whole
 
-ENOUGH = 10.0  # declared seconds that must have been measured before a time left is stated
+ENOUGH = 30.0  # declared seconds that must have been measured before a time left is stated
 
 
 class Plan:
@@ -17,9 +17,11 @@ class Plan:
     wanted : list of Cell
     cells : list of Cell
         All of the study, in order.
+    size : tuple of int
+        As of `Study.size`; the declared costs depend on it.
     """
 
-    def __init__(self, wanted, cells, root=ROOT):
+    def __init__(self, wanted, cells, size, root=ROOT):
         needed, waiting = set(), list(wanted)
         while waiting:
             cell = waiting.pop()
@@ -27,6 +29,7 @@ class Plan:
                 needed.add(cell.name)
                 waiting += [] if cell.declared.shows else upstream(cell, cells)
         self.cells = [cell for cell in cells if cell.name in needed]
+        self.declared = {cell.name: cell.declared.cost(cell.settings, *size).seconds for cell in self.cells}
         self.path = git_folder(root) / "costs.json"
         try:
             self.measured = json.loads(self.path.read_text())
@@ -40,22 +43,21 @@ class Plan:
 
     def place(self, cell, states):
         """Return, for example, "cell 5 of 15, about 4 minutes left"."""
-        position = next(number for number, other in enumerate(self.cells, 1) if other.name == cell.name)
-        left = self._seconds_left(cell, states)
+        pending = self._pending(states) | {cell.name}
+        left = self._seconds_left(pending)
         time_left = (
             "" if left is None else ", less than a minute left" if left < 60 else f", about {_minutes(left)} left"
         )
-        return f"cell {position} of {len(self.cells)}{time_left}"
+        return f"cell {len(self.cells) - len(pending) + 1} of {len(self.cells)}{time_left}"
 
-    def _seconds_left(self, cell, states):
+    def _seconds_left(self, pending):
         known = [other for other in self.cells if other.command in self.measured]
-        declared = sum(other.declared.cost for other in known)
+        declared = sum(self.declared[other.name] for other in known)
         if declared < ENOUGH:
             return None
         scale = sum(self.measured[other.command] for other in known) / declared
-        pending = self._pending(states) | {cell.name}
         return sum(
-            self.measured.get(other.command, scale * other.declared.cost)
+            self.measured.get(other.command, scale * self.declared[other.name])
             for other in self.cells
             if other.name in pending
         )
@@ -66,7 +68,7 @@ class Plan:
         for cell in self.cells:
             changed = any(other.name in changing for other in upstream(cell, self.cells))
             state = states[cell.name]
-            if state.state == STALE or state.reasons == (NEVER_MADE,) or changed:
+            if is_outdated(state) or changed:
                 changing.add(cell.name)
             if state.state != FRESH or changed:
                 pending.add(cell.name)

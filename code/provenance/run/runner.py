@@ -7,7 +7,7 @@ import time
 from errors import InputError
 from provenance.annex.integrity import broken_files
 from provenance.declare import upstream
-from provenance.records.freshness import ABSENT, FRESH, assess, is_outdated
+from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdated
 from provenance.records.grading import grade_outputs
 from provenance.repository import (
     ROOT,
@@ -25,7 +25,7 @@ from provenance.run.recovery import DISK_LOW, MARKER, restore, restore_interrupt
 from provenance.run.supervision import supervise
 
 
-def run_cells(wanted, cells, root=ROOT):
+def run_cells(wanted, cells, size=lambda: (0, 0), root=ROOT):
     """Make some cells fresh, and before each what it reads, as far as that is stale or absent; nothing else.
 
     Parameters
@@ -33,6 +33,8 @@ def run_cells(wanted, cells, root=ROOT):
     wanted : list of Cell
     cells : list of Cell
         All of the study, in order.
+    size : callable
+        As of `Study`, for an estimate of the time left.
 
     Raises
     ------
@@ -41,7 +43,7 @@ def run_cells(wanted, cells, root=ROOT):
     """
     with only_one(root):
         restore_interrupted(root)
-        making = _Making(wanted, cells, root)
+        making = _Making(wanted, cells, size, root)
         for cell in wanted:
             making.bring_up(cell)
         if not making.n_run:
@@ -51,9 +53,9 @@ def run_cells(wanted, cells, root=ROOT):
 class _Making:
     """What one call of `run_cells` has done so far."""
 
-    def __init__(self, wanted, cells, root):
+    def __init__(self, wanted, cells, size, root):
         self.cells, self.root = cells, root
-        self.plan = Plan(wanted, cells, root)
+        self.wanted, self.size, self.plan = wanted, size, None
         self.states, self.done, self.n_run = {}, set(), 0
 
     def bring_up(self, cell):
@@ -92,6 +94,7 @@ class _Making:
         read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
         require_clean_tree(self.root, *(read if self.n_run else ()))
         state = self._state(cell)
+        self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.root)
         told = state.state == STALE or "checksum" in state.reasons[0]
         reason = f"{state.reasons[0]}; " if told else ""
         print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
