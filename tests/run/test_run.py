@@ -163,6 +163,8 @@ HOSTILE = """\
 [commit]
     gpgsign = true
 [user]
+    name = A tester
+    email = tester@example.invalid
     signingKey = nobody
 [init]
     templateDir = {home}/template

@@ -1,7 +1,7 @@
 """Merge newer code of the repository that a study came from, and keep the study's own inputs, params and results."""
 
 from errors import InputError
-from provenance.repository import ROOT, changed_files, git, require_clean_tree
+from provenance.repository import ROOT, changed_files, git, input_datasets, require_clean_tree
 
 OWN = ("outputs", "figures", "inputs", ".gitmodules")  # taken from one side whole, never merged
 PARAMS = "code/params.toml"  # older ones stay valid
@@ -37,6 +37,8 @@ def update(source="", root=ROOT):
         git("merge", "--no-commit", "--no-ff", "--quiet", theirs, root=root, check=False)
         for group in kept:
             _keep(group, root)
+        if OWN in kept:
+            _add_new_inputs(theirs, root)
         both = sorted({line[3:] for line in changed_files(root) if "U" in line[:2] or line[:2] in ("AA", "DD")})
         if both:
             raise InputError(
@@ -61,3 +63,17 @@ def _keep(paths, root):
     results = [path for path in paths if path in ("outputs", "figures")]
     if results:
         git("clean", "-fdqx", "--", *results, root=root)
+
+
+def _add_new_inputs(theirs, root):
+    """Take over the input datasets that the other side has and this branch does not know."""
+    known = input_datasets(root=root)
+    new = {path: commit for path, commit in input_datasets(theirs, root).items() if path not in known}
+    for path, commit in new.items():
+        git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}", root=root)
+        (root / path).mkdir(parents=True, exist_ok=True)
+        listed = git("config", "--blob", f"{theirs}:.gitmodules", "--get-regexp", f"^submodule\\.{path}\\.", root=root)
+        for key, _, value in (line.partition(" ") for line in listed.splitlines()):
+            git("config", "--file", ".gitmodules", key, value, root=root)
+    if new:
+        git("add", ".gitmodules", root=root)
