@@ -24,9 +24,9 @@ def commit(folder, **files):
 @pytest.fixture(scope="module")
 def origin(tmp_path_factory):
     folder = make_repository(tmp_path_factory.mktemp("origin") / "repository", design=None)
-    (folder / "outputs/prep").mkdir(parents=True)
-    (folder / "outputs/prep/a.tsv").write_text("1\n")
-    (folder / "outputs/prep/b.tsv").write_text("1\n")
+    (folder / "outputs/regress").mkdir(parents=True)
+    (folder / "outputs/regress/a.tsv").write_text("1\n")
+    (folder / "outputs/regress/b.tsv").write_text("1\n")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Make results")
     return folder
@@ -50,11 +50,11 @@ def newer(origin, tmp_path):
         git(folder, "config", key, value)
     params = (folder / "code/params.toml").read_text()
     for name, text in (
-        ("outputs/prep/a.tsv", "2\n"), ("outputs/prep/new.tsv", "2\n"), ("README.md", "newer\n"),
+        ("outputs/regress/a.tsv", "2\n"), ("outputs/regress/new.tsv", "2\n"), ("README.md", "newer\n"),
         ("code/params.toml", params.replace("seed = 42", "seed = 43")),
     ):  # fmt: skip
         (folder / name).write_text(text)
-    git(folder, "rm", "--quiet", "outputs/prep/b.tsv")
+    git(folder, "rm", "--quiet", "outputs/regress/b.tsv")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Go on")
     return folder
@@ -68,8 +68,8 @@ def test_results_and_params_of_ones_own_are_kept_and_code_is_new(clone, newer):
     git(clone, "switch", "--quiet", "--create", "own-study")
     git(clone, "rm", "-r", "--quiet", "outputs")
     params = (clone / "code/params.toml").read_text().replace("seed = 42", "seed = 7")
-    (clone / "outputs/prep").mkdir(parents=True)
-    (clone / "outputs/prep/a.tsv").write_text("mine\n")
+    (clone / "outputs/regress").mkdir(parents=True)
+    (clone / "outputs/regress/a.tsv").write_text("mine\n")
     (clone / "code/params.toml").write_text(params)
     git(clone, "add", "--all")
     git(clone, "commit", "--quiet", "--message", "My own study")
@@ -85,7 +85,7 @@ def test_results_and_params_of_ones_own_are_kept_and_code_is_new(clone, newer):
 
 def test_without_results_of_ones_own_the_newer_ones_come(clone, newer):
     update(clone, newer)
-    assert (clone / "outputs/prep/a.tsv").read_text() == "2\n" and not (clone / "outputs/prep/b.tsv").exists()
+    assert (clone / "outputs/regress/a.tsv").read_text() == "2\n" and not (clone / "outputs/regress/b.tsv").exists()
     assert "seed = 43" in (clone / "code/params.toml").read_text()
 
 
