@@ -3,8 +3,7 @@
 import nibabel
 import numpy as np
 
-from errors import InputError
-from facepain.data.trials import first_of_run
+from facepain.data.trials import first_of_run, rows_of_training
 from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.cross_validation import cross_validate, fit_final, haufe_pattern, prepare_folds, voxel_weights
@@ -80,15 +79,6 @@ def print_scores(cell, intervals):
     shown = intervals[(intervals["metric"] == "pearson_r") & (intervals["estimate_of"] != "published")]
     scores = (f"{row.estimate_of} {row.estimate:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in shown.itertuples())
     print(f"{cell.name}: r {', '.join(scores)} (95 % interval over participants)")
-
-
-def rows_of_training(trials, dataset):
-    """Return the rows of the dataset that models are trained on."""
-    rows = np.flatnonzero(trials["dataset"] == dataset)
-    if not rows.size:
-        known = ", ".join(sorted(set(trials["dataset"])))
-        raise InputError(f'regress.train_dataset = "{dataset}" has no usable trial; expected one of {known}')
-    return rows
 
 
 if __name__ == "__main__":

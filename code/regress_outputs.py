@@ -13,12 +13,12 @@ from facepain.models.score_tables import (
     METRIC_COLUMNS,
     OUT_OF_FOLD_COLUMNS,
     PREDICTION_COLUMNS,
+    as_predictions,
     calibration_table,
     fold_metrics,
     metrics_on_other_datasets,
     predictions_table,
 )
-from facepain.models.scores import Predictions
 from facepain.parallel import Resampling
 from files.outputs import unmask
 from files.rounding import round_map
@@ -66,9 +66,7 @@ def write_model(cell, outputs, final, train_rows, weights, intercept):
 
 def write_generalisation(cell, outputs, out_of_fold, predicted, strata):
     """Write what holds for participants whom no model has seen and for other datasets, with intervals."""
-    lopo = Predictions(
-        *(out_of_fold[name].to_numpy() for name in ("y_true", "y_pred", "participant_id", "y_train_mean"))
-    )
+    lopo = as_predictions(out_of_fold)
     permutations = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
     calibration = calibration_table({"lopo": lopo} | predicted, cell.settings["min_participants"])
     outputs.write_table("out_of_fold.tsv", out_of_fold, OUT_OF_FOLD_COLUMNS)

@@ -35,6 +35,11 @@ def list_models(params):
     return [(mask, algorithm) for mask in params["extract"]["masks"] for algorithm in params["regress"]["algorithms"]]
 
 
+def list_tuned(params):
+    masks = params["tune"].get("masks", params["extract"]["masks"])
+    return [(mask, algorithm) for mask in masks for algorithm in params["tune"]["algorithms"]]
+
+
 def read_masks(params, mask):
     files = mask_files(mask, params["extract"]["mask_files"])
     files += [params["extract"]["target_grid"]] if "target_grid" in params["extract"] else []
@@ -70,6 +75,38 @@ def see_regress(params, _mask, algorithm):
     own = {key: value for key, value in params["regress"].items() if key not in (*ALGORITHMS, "algorithms")}
     target = {"seed": params["seed"], "target": params["prep"]["target"]}
     return own | {"algorithm": params["regress"][algorithm]} | target
+
+
+def see_fits(params):
+    """Return what every stage that fits the score of the training dataset shares with ``regress``."""
+    shared = ("train_dataset", "transform", "standardize", "cross_validation")
+    own = {key: params["regress"][key] for key in shared}
+    return own | {"seed": params["seed"], "target": params["prep"]["target"]}
+
+
+def see_tune(params, _mask, algorithm):
+    own = {key: value for key, value in params["tune"].items() if key not in ("masks", "algorithms")}
+    fixed = set(ALGORITHMS[algorithm].parameters) - {ALGORITHMS[algorithm].penalty}
+    return own | {"parameters": {name: params["regress"][algorithm][name] for name in sorted(fixed)}} | see_fits(params)
+
+
+def see_occurrence(params, _mask):
+    own = {key: value for key, value in params["occurrence"].items() if key != "masks"}
+    return own | {"variance": params["regress"]["variance"]} | see_fits(params)
+
+
+def read_regressions(params):
+    paths = ["outputs/prep/trials.tsv", *(f"outputs/extract/{mask}/signals.npy" for mask in params["extract"]["masks"])]
+    for mask, algorithm in list_models(params):
+        paths += [f"outputs/regress/{mask}/{algorithm}/{name}" for name in ("permutation.json", "out_of_fold.tsv")]
+    return tuple(paths)
+
+
+def see_compare(params):
+    algorithms = {name: params["regress"][name] for name in params["regress"]["algorithms"]}
+    parameters = {name: {key: table[key] for key in ALGORITHMS[name].parameters} for name, table in algorithms.items()}
+    own = {"masks": params["extract"]["masks"], "algorithms": parameters, "variance": params["regress"]["variance"]}
+    return params["compare"] | own | see_fits(params)
 
 
 def see_classify(params, _mask):
@@ -252,6 +289,41 @@ STAGES = (
         private=("participant_slopes.*",),
         sources=("fixed_effects.tsv",),
         colour="#CC79A7",
+    ),
+    Stage(
+        name="tune",
+        about="choose penalty and number of components inside each training fold",
+        arguments=("mask", "algorithm"),
+        names=list_tuned,
+        table=tables.Tune,
+        reads=read_signals,
+        settings=see_tune,
+        options=PERMUTATIONS,
+        private=("predictions.*", "out_of_fold.*"),
+        sources=("metrics.tsv", "test_metrics.tsv", "tuning.tsv", "intervals.tsv", "permutation.tsv", "repeats.tsv"),
+        colour="#E69F00",
+    ),
+    Stage(
+        name="occurrence",
+        about="predict whether there is an expression, and how strong it is",
+        arguments=("mask",),
+        names=lambda params: [(mask,) for mask in params["occurrence"]["masks"]],
+        table=tables.Occurrence,
+        reads=read_signals,
+        settings=see_occurrence,
+        options=PERMUTATIONS,
+        private=("predictions.*",),
+        sources=("metrics.tsv", "intervals.tsv", "permutation.tsv"),
+        colour="#56B4E9",
+    ),
+    Stage(
+        name="compare",
+        about="compare masks and algorithms, and say which effects they would have found",
+        table=tables.Compare,
+        reads=read_regressions,
+        settings=see_compare,
+        sources=("cells.tsv", "pairs.tsv", "detectable.tsv"),
+        colour="#F0E442",
     ),
     Stage(
         name="plot",

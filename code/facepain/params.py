@@ -188,6 +188,46 @@ class Relate(Table):
     permutation: RelatePermutation = Field(default_factory=RelatePermutation)
 
 
+TunedName = Literal[*(name for name, algorithm in ALGORITHMS.items() if algorithm.penalty)]
+
+
+class Grid(Table):
+    n_components: Annotated[int, Field(ge=2)] = 9
+    n_penalties: Annotated[int, Field(ge=2)] = 15
+    n_folds: Annotated[int, Field(ge=2)] = 5
+
+
+class TunePermutation(Table):
+    n: Count = 1000
+    n_lopo: Count = 200
+    schemes: Schemes = ["within", "block"]
+
+
+class Tune(Table):
+    masks: Names | None = None
+    algorithms: Annotated[list[TunedName], Field(min_length=1), AfterValidator(_different)] = ["lasso", "ridge"]
+    repeats: Annotated[int, Field(ge=0)] = 20
+    grid: Grid = Field(default_factory=Grid)
+    permutation: TunePermutation = Field(default_factory=TunePermutation)
+
+
+class Occurrence(Table):
+    masks: Names = ["whole-brain"]
+    alpha: Positive = 1.0
+    permutation: Permutation = Field(default_factory=lambda: Permutation(n=1000))
+
+
+class Detectable(Table):
+    algorithms: Annotated[list[AlgorithmName], AfterValidator(_different)] = ["lasso", "ridge"]
+    effects: Annotated[list[Share], Field(min_length=1)] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
+    n: Count = 200
+
+
+class Compare(Table):
+    n_exchanges: Count = 5000
+    detectable: Detectable = Field(default_factory=Detectable)
+
+
 class Plot(Table):
     mask: Text
     algorithm: AlgorithmName

@@ -11,7 +11,7 @@ from sklearn.svm import SVR
 from facepain.models.components import fit_components
 from facepain.models.cross_validation import cross_validate, prepare_folds
 from facepain.models.folds import make_folds
-from facepain.models.pca_regression import PCARegression, fit_coefficients
+from facepain.models.pca_regression import PCARegression, fit_coefficients, shrinkage
 from facepain.models.standardize import StandardizedImages
 from facepain.models.tuning import (
     Tuning,
@@ -20,7 +20,6 @@ from facepain.models.tuning import (
     fit_tuned,
     predict_tuned,
     prepare_nested,
-    shrinkage,
 )
 
 ESTIMATORS = {"lasso": Lasso(max_iter=100_000, tol=1e-10), "ridge": Ridge(), "svr": SVR(kernel="linear", tol=1e-8)}
@@ -56,8 +55,8 @@ def test_equals_grid_search(rng, algorithm):
         pipeline = Pipeline([("pca", PCA(svd_solver="full")), ("model", ESTIMATORS[algorithm])])
         search = GridSearchCV(pipeline, grid, scoring="neg_mean_squared_error", cv=GroupKFold(4))
         search.fit(standardize(X)[train_idx], y[train_idx], groups=groups[train_idx])
-        assert choice.n_components[0] == search.best_params_["pca__n_components"]
-        assert choice.penalty[0] == pytest.approx(search.best_params_[f"model__{name}"])
+        assert choice["n_components"] == search.best_params_["pca__n_components"]
+        assert choice["penalty"] == pytest.approx(search.best_params_[f"model__{name}"])
         assert fit.y_pred == pytest.approx(search.predict(standardize(X)[test_idx]), rel=1e-3)
         baseline = np.mean(
             [
@@ -65,7 +64,7 @@ def test_equals_grid_search(rng, algorithm):
                 for train, test in GroupKFold(4).split(X[train_idx], groups=groups[train_idx])
             ]
         )
-        assert choice.inner_score[0] == pytest.approx(1 + search.best_score_ / baseline, abs=1e-4)
+        assert choice["inner_score"] == pytest.approx(1 + search.best_score_ / baseline, abs=1e-4)
 
 
 @pytest.mark.parametrize("algorithm", ["lasso", "ridge", "svr"])
@@ -109,7 +108,7 @@ def test_of_equal_settings_the_simplest_is_taken_and_its_edges_are_named(rng):
     X, _, groups = draw_study(rng)
     nested = prepare_nested(StandardizedImages(X), make_folds(groups)[0], groups, Tuning("lasso"))
     fit, choice = fit_tuned(nested, np.full(len(X), 3.0), Tuning("lasso"))
-    assert choice.at_edge == ["fewest components, strongest penalty"] and np.isnan(choice.inner_score[0])
+    assert choice["at_edge"] == "fewest components, strongest penalty" and np.isnan(choice["inner_score"])
     assert fit.y_pred == pytest.approx(3.0)
 
 
@@ -118,7 +117,7 @@ def test_a_planted_score_is_not_shrunk(rng):
     tuning = Tuning("ridge")
     nested = prepare_nested(StandardizedImages(X), make_folds(groups)[0], groups, tuning)
     fit, choice = fit_tuned(nested, y, tuning)
-    assert choice.inner_score[0] > 0.8 and choice.n_components[0] >= 8
+    assert choice["inner_score"] > 0.8 and choice["n_components"] >= 8
     assert np.corrcoef(fit.y_pred, y[fit.test_idx])[0, 1] > 0.9
 
 

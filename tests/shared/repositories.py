@@ -45,6 +45,9 @@ SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 FEWER = {
     "similarity": {"masks": ["M1"], "algorithms": ["lasso"]},
     "relate": {"mask": "M1"},
+    "tune": {"masks": ["M1"], "algorithms": ["ridge"], "repeats": 2},
+    "occurrence": {"masks": ["M1"]},
+    "compare.detectable": {"n": 10},
 }
 
 

@@ -24,7 +24,8 @@ def edited(tmp_path):
 
 def test_the_projects_own_params_are_valid_and_give_one_cell_for_each_combination():
     names = [cell.name for cell in STUDY.cells()]
-    assert len(names) == 1 + 3 + 9 + 1 + 1
+    counts = {stage: sum(name.split()[0] == stage for name in names) for stage in ("extract", "regress", "tune")}
+    assert counts == {"extract": 3, "regress": 9, "tune": 6} and len(set(names)) == len(names)
     assert names[0] == "prep" and names[-1] == "plot"
 
 
@@ -47,7 +48,11 @@ def test_the_projects_own_params_are_valid_and_give_one_cell_for_each_combinatio
             "cross_validation.scheme = 'shuffle' is not allowed; it should be 'group-shuffle', 'group-kfold' or 'lopo'",
         ),
         ("n_folds = 5", "n_folds = 1", "n_folds = 1 is not allowed; it should be greater than or equal to 2"),
-        ('["lasso", "ridge", "svr"]', '["lasso", "lasso"]', "regress.algorithms = .* should be a list of different names"),
+        (
+            '["lasso", "ridge", "svr"]',
+            '["lasso", "lasso"]',
+            "regress.algorithms = .* should be a list of different names",
+        ),
         ('M1 = "inputs/masks/M1.nii.gz"', "", 'extract.masks names "M1", which has no file under'),
         (
             'masks = ["whole-brain"]',
@@ -70,11 +75,15 @@ def test_a_missing_file_is_named(tmp_path):
 
 def test_a_cell_sees_only_the_settings_that_it_uses(edited):
     before = {cell.name: cell.settings for cell in STUDY.cells()}
-    after = {
-        cell.name: cell.settings for cell in STUDY.cells(Options(str(edited("alpha = 1.0", "alpha = 2.0"))))
-    }
+    after = {cell.name: cell.settings for cell in STUDY.cells(Options(str(edited("alpha = 1.0", "alpha = 2.0"))))}
     changed = {name for name in before if before[name] != after[name]}
-    assert changed == {f"regress {mask} lasso" for mask in ("whole-brain", "M1", "without-M1")}
+    fitted = {
+        f"{stage} {mask} lasso"
+        for stage in ("regress", "similarity", "expression")
+        for mask in before["compare"]["masks"]
+    }
+    # Tuning chooses the penalty itself.
+    assert changed == {*fitted, "compare"}
 
 
 def test_options_stand_in_the_command_and_the_settings_of_the_cells_they_concern():

@@ -264,6 +264,15 @@ def first_of_run(trials):
     return (trials["trial"] == trials.groupby(["dataset", "run"])["trial"].transform("min")).to_numpy()
 
 
+def rows_of_training(trials, dataset):
+    """Return the rows of the dataset that models are trained on."""
+    rows = np.flatnonzero(trials["dataset"] == dataset)
+    if not rows.size:
+        known = ", ".join(sorted(set(trials["dataset"])))
+        raise InputError(f'regress.train_dataset = "{dataset}" has no usable trial; expected one of {known}')
+    return rows
+
+
 def shorten(names):
     """Join the first few of a list of names and count the rest."""
     return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from facepain.inference.intervals import bca_interval, score_draws
+from facepain.inference.intervals import jackknife_interval, score_draws
 from facepain.models.scores import Predictions
 from files.rounding import round_significant
 
@@ -20,7 +20,7 @@ CELL_COLUMNS = {
     "metric": "score tested",
     "score": "observed score",
     "p": "(1 + null scores at or above the score) / (1 + n)",
-    "p_familywise": "(1 + permutations whose largest null score over all models reaches the score) / (1 + n_familywise)",
+    "p_familywise": "(1 + permutations whose largest null score over models reaches the score) / (1 + n_familywise)",
     "n_familywise": "permutations that every model of the scheme has",
 }
 PAIR_COLUMNS = {
@@ -28,7 +28,7 @@ PAIR_COLUMNS = {
     "b": "of the other: another mask with the same algorithm, or another algorithm with the same mask",
     "metric": "score of all leave-one-participant-out predictions together",
     "difference": "score of a minus score of b",
-    "low": "lower end of the 95 % interval over participants, who are drawn for both models at once",
+    "low": "lower end of the 95 % interval over participants, who are left out of both models' scores at once",
     "high": "upper end of the interval",
     "p": "two-sided, by exchanging the two models' predictions of whole participants",
     "p_corrected": "the same, Holm-corrected over all pairs of the metric",
@@ -77,7 +77,7 @@ def pairs_table(predicted, resampling):
     predicted : dict of tuple (mask, algorithm) to Predictions
         Of the same trials, in the same order.
     resampling : Resampling
-        Its number of draws of participants, and of exchanges.
+        Its number of exchanges.
 
     Returns
     -------
@@ -88,21 +88,18 @@ def pairs_table(predicted, resampling):
     if not pairs:
         return pd.DataFrame(columns=list(PAIR_COLUMNS))
     n = len(next(iter(predicted.values())).participants)
-    rng = np.random.default_rng(resampling.seed)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=resampling.n)
-    exchanged = rng.integers(2, size=(resampling.n, n))
-    drawn = {
-        name: [score_draws(of_model, weights) for weights in (np.ones((1, n)), counts, 1 - np.eye(n))]
-        for name, of_model in predicted.items()
-    }
+    exchanged = np.random.default_rng(resampling.seed).integers(2, size=(resampling.n, n))
+    left_out = np.vstack([np.ones(n), 1 - np.eye(n)])
+    scored = {name: score_draws(of_model, left_out) for name, of_model in predicted.items()}
     rows = []
     for a, b in pairs:
         null = _exchange(predicted[a], predicted[b], exchanged)
         for metric in PAIR_METRICS:
-            observed, draws, jackknife = (x[metric] - y[metric] for x, y in zip(drawn[a], drawn[b], strict=True))
-            low, high = bca_interval(observed[0], draws, jackknife)
-            p = (1 + np.sum(np.abs(null[metric]) >= abs(observed[0]) * (1 - 1e-9))) / (1 + resampling.n)
-            rows.append((" ".join(a), " ".join(b), metric, observed[0], low, high, p, np.nan, n))
+            difference, *without = scored[a][metric] - scored[b][metric]
+            low, high = jackknife_interval(difference, np.array(without))
+            # Exchanging everybody gives the observed difference again, but for rounding.
+            p = (1 + np.sum(np.abs(null[metric]) >= abs(difference) * (1 - 1e-9))) / (1 + resampling.n)
+            rows.append((" ".join(a), " ".join(b), metric, difference, low, high, p, np.nan, n))
     table = pd.DataFrame(rows, columns=list(PAIR_COLUMNS))
     for metric in PAIR_METRICS:
         of_metric = table["metric"] == metric

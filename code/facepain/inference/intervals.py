@@ -183,13 +183,19 @@ def participant_intervals(predictions, level=LEVEL):
     every, without = score_draws(predictions, np.ones((1, n))), score_draws(predictions, 1 - np.eye(n))
     intervals = {}
     for name, (estimate,) in every.items():
-        error = np.sqrt((n - 1) * np.var(without[name])) if n > 2 else np.nan
-        half = t.ppf((1 + level) / 2, n - 1) * error if n > 2 else np.nan
-        low, high = estimate - half, estimate + half
+        low, high = jackknife_interval(estimate, without[name], level)
         if name.startswith(("r2", "skill")) or name.endswith("_r"):
             low, high = max(low, -1) if name.endswith("_r") else low, min(high, 1)
         intervals[name] = float(estimate), float(low), float(high)
     return intervals
+
+
+def jackknife_interval(estimate, without, level=LEVEL):
+    """Return the t interval from the estimates (n_participants,) without each participant, NaN for fewer than 3."""
+    n = len(without)
+    error = np.sqrt((n - 1) * np.var(without)) if n > 2 else np.nan
+    half = t.ppf((1 + level) / 2, max(n - 1, 1)) * error
+    return estimate - half, estimate + half
 
 
 def fold_mean_interval(scores, n_train, n_test, level=LEVEL):

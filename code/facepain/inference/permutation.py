@@ -194,7 +194,7 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
     """
     y = np.asarray(y, float)
     permuter = TrialPermuter(groups, scheme, strata)
-    score = {"published": _mean_scores, "lopo": _pooled_scores}[estimate_of]
+    score = SCORERS[estimate_of]
 
     def score_batch(indices):
         return score(folds, permuter.draw_scores(y, resampling.seed, indices), model)
@@ -307,6 +307,8 @@ def _pooled_scores(folds, Y, model):
     return np.array([metric(Y[tested], y_pred, baseline) for metric in METRICS.values()])
 
 
+# How the predictions of all folds become one score.
+SCORERS = {"published": _mean_scores, "lopo": _pooled_scores}
 TEST_COLUMNS = {
     "estimate_of": "published: mean over the folds of the published scheme; lopo: all predictions of "
     "leave-one-participant-out scored together, whose correlation has a null below 0",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facepain.models.components import Components, fit_components
-from facepain.models.pca_regression import fit_coefficients
+from facepain.models.pca_regression import fit_coefficients, shrinkage
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,8 @@ class Fit:
         Weight of every trial of the study, 0 for those outside the training set.
     intercept : float
         Goes with ``dual``: a prediction is ``K[test, :] @ dual + intercept``.
+    shrinkage : float
+        See `facepain.models.pca_regression.shrinkage`.
     """
 
     train_idx: np.ndarray
@@ -57,6 +59,7 @@ class Fit:
     n_components: int
     dual: np.ndarray
     intercept: float
+    shrinkage: float
 
 
 def prepare_folds(images, folds, model, n_jobs=1):
@@ -173,6 +176,7 @@ def _fit(fold, y, model):
         n_components=fold.components.n_components,
         dual=all_dual,
         intercept=intercept[0],
+        shrinkage=shrinkage(fold.components, y_train, coef[:, 0]),
     )
 
 

@@ -34,6 +34,16 @@ PART_COLUMNS = {
     "pearson_r": "Pearson correlation of observed and predicted scores",
     "n_test": "trials scored",
 }
+PART_PREDICTION_COLUMNS = {
+    "fold": "fold of the cross-validation from 1, or lopo: leave-one-participant-out",
+    "row": "row of signals.npy and of outputs/prep/trials.tsv, from 0",
+    "participant_id": "participant",
+    "y_true": "observed score",
+    "decision": "value of the classifier: above 0 an expression is predicted",
+    "intensity": "predicted score if there is an expression",
+    "product": "probability of an expression times its intensity",
+    "plain": "score predicted by one regression of all scores",
+}
 
 
 @dataclass(frozen=True)
@@ -208,3 +218,29 @@ def parts_table(folds, lopo, y):
 def _count(part, parts, y):
     tested = np.concatenate([each.test_idx for each in parts])
     return float(np.sum(y[tested] > 0)) if part == "intensity" else float(len(tested))
+
+
+def part_predictions_table(parts, train_rows, y, groups):
+    """List every prediction.
+
+    Parameters
+    ----------
+    parts : dict of str to list of Parts
+        ``published`` and ``lopo``, for one target.
+    train_rows : (n_trials,) ndarray of int
+        Row of every trial.
+    y, groups : (n_trials,) ndarray
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `PART_PREDICTION_COLUMNS`.
+    """
+    named = [*((str(number), each) for number, each in enumerate(parts["published"], 1))]
+    named += [("lopo", each) for each in parts["lopo"]]
+    frames = []
+    for fold, each in named:
+        tested = {"row": train_rows[each.test_idx], "participant_id": groups[each.test_idx], "y_true": y[each.test_idx]}
+        predicted = {name: getattr(each, name)[:, 0] for name in ("decision", "intensity", "product", "plain")}
+        frames.append(pd.DataFrame({"fold": fold, **tested, **predicted}))
+    return pd.concat(frames, ignore_index=True)

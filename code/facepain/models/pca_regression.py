@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from facepain.models.algorithms import ALGORITHMS
+from facepain.models.algorithms import ALGORITHMS, products_with_targets
 
 
 class PCARegression:
@@ -48,3 +48,24 @@ def fit_coefficients(components, Y, model):
     intercept : (n_targets,) ndarray
     """
     return ALGORITHMS[model.algorithm].fit(components, np.asarray(Y, float), **model.parameters)
+
+
+def shrinkage(components, y, coef):
+    """Return how much smaller than those of least squares the fitted predictions are.
+
+    Parameters
+    ----------
+    components : Components
+    y : (n_trials,) ndarray
+        Training scores.
+    coef : (k,) ndarray
+
+    Returns
+    -------
+    shrinkage : float
+        1 - SD of the fitted predictions / SD of those of least squares on the same components: 0 is no shrinkage, 1
+        predicts the mean.
+    """
+    products = products_with_targets(components, y[:, None])[0][:, 0]
+    least_squares = np.linalg.norm(products / components.singular_values)
+    return 1 - np.linalg.norm(coef * components.singular_values) / least_squares if least_squares else 0.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from facepain.models.scores import score_predictions
+from facepain.models.scores import Predictions, score_predictions
 
 METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
@@ -26,6 +26,8 @@ METRIC_COLUMNS = {
     "skill": "share of the squared error of predicting the mean of the training scores that the model saves: 0 is no "
     "better than that mean, 1 is perfect; pooled: errors summed over folds",
     "spearman_r": "Spearman rank correlation of observed and predicted scores, 0 where one of them is constant",
+    "shrinkage": "1 - SD of the fitted training scores / SD of those of least squares on the same components: 0 is no "
+    "shrinkage, 1 predicts the mean",
 }
 PREDICTION_COLUMNS = {
     "fold": "fold of the cross-validation from 1, or test: the final model on another dataset",
@@ -68,7 +70,7 @@ def fold_metrics(fits, y, groups):
     scores = folds.drop(columns="fold")
     mean = {"fold": "mean", **scores.mean()}
     sd = {"fold": "sd", **scores.std(ddof=0)}
-    pooled = _metrics_row("pooled", fits, y, groups) | {"n_components": np.nan, "n_train": np.nan}
+    pooled = _metrics_row("pooled", fits, y, groups) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan)
     return pd.concat([folds.astype({"n_components": float, "n_train": float}), pd.DataFrame([mean, sd, pooled])])
 
 
@@ -77,13 +79,19 @@ def _metrics_row(label, fits, y, groups):
     y_pred = np.concatenate([fit.y_pred for fit in fits])
     baseline = np.concatenate([np.full(len(fit.test_idx), fit.y_train_mean) for fit in fits])
     scores = score_predictions(y[rows], y_pred, groups[rows], baseline)
-    return {"fold": label, **_in_order(scores, fits[0].n_components, len(fits[0].train_idx), rows)}
+    return {"fold": label, **_in_order(scores, fits[0], rows)}
 
 
-def _in_order(scores, n_components, n_train, rows):
-    counts = {"n_components": n_components, "n_train": n_train, "n_test": len(rows), "n_distinct": len(np.unique(rows))}
+def _in_order(scores, fit, rows):
+    counts = {"n_components": fit.n_components, "n_train": len(fit.train_idx)}
+    counts |= {"n_test": len(rows), "n_distinct": len(np.unique(rows))}
     first = ("r2", "pearson_r", "mae", "mse", "rmse")
-    return {name: scores[name] for name in first} | counts | {k: v for k, v in scores.items() if k not in first}
+    return (
+        {name: scores[name] for name in first}
+        | counts
+        | {k: v for k, v in scores.items() if k not in first}
+        | {"shrinkage": fit.shrinkage}
+    )
 
 
 def metrics_on_other_datasets(predicted, final, y, groups):
@@ -104,7 +112,7 @@ def metrics_on_other_datasets(predicted, final, y, groups):
     table = []
     for dataset, (rows, y_pred) in predicted.items():
         scores = score_predictions(y[rows], y_pred, groups[rows], final.y_train_mean)
-        table.append({"dataset": dataset, **_in_order(scores, final.n_components, len(final.train_idx), rows)})
+        table.append({"dataset": dataset, **_in_order(scores, final, rows)})
     columns = [name for name in METRIC_COLUMNS if name != "fold"]
     return pd.DataFrame(table, columns=columns)
 
@@ -154,6 +162,12 @@ def out_of_fold_table(fits, train_rows, y, groups):
         for rows, y_pred, mean in parts
     ]
     return pd.concat(frames).sort_values("row", ignore_index=True)
+
+
+def as_predictions(out_of_fold):
+    """Return the `Predictions` of a table of `OUT_OF_FOLD_COLUMNS`."""
+    columns = ("y_true", "y_pred", "participant_id", "y_train_mean")
+    return Predictions(*(out_of_fold[name].to_numpy() for name in columns))
 
 
 def calibration_table(predicted, min_participants):

@@ -10,11 +10,13 @@ number of components are a cumulative sum.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from facepain.models.algorithms import ALGORITHMS, products_with_targets
 from facepain.models.cross_validation import Fold, cross_validate, prepare_folds
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
+from facepain.models.score_tables import METRIC_COLUMNS
 
 # Components beyond this share of the variance are not offered: what they hold is noise of single images.
 MAX_VARIANCE = 0.99
@@ -22,6 +24,15 @@ MAX_VARIANCE = 0.99
 RELATIVE_PENALTIES = (1e-4, 10.0)
 # Errors this close, relative to the smallest, are equal: the simpler setting is taken on every machine.
 TIE = 1e-9
+TUNING_COLUMNS = {
+    "fold": "fold of the cross-validation from 1, or final: all training participants",
+    "n_components": "number of components chosen inside the training fold",
+    "penalty": "penalty chosen (alpha, or C of the SVR)",
+    "at_edge": "ends of the grid that the choice lies at: a better setting may lie beyond",
+    "inner_score": "skill of the chosen setting on the participants held out inside the training fold; optimistic, as "
+    "the best of many",
+    "shrinkage": METRIC_COLUMNS["shrinkage"],
+}
 
 
 @dataclass(frozen=True)
@@ -156,11 +167,15 @@ def fit_tuned(nested, y, tuning):
     Returns
     -------
     fit : Fit
-    choice : Choice
+    row : dict
+        What was chosen, with the columns of `TUNING_COLUMNS` but for the fold.
     """
     choice = choose_settings(nested, y[:, None], tuning)
-    fold = keep_components(nested.outer, choice.n_components[0])
-    return cross_validate([fold], y, tuning.model(choice.penalty[0]))[0], choice
+    k, penalty = int(choice.n_components[0]), float(choice.penalty[0])
+    fold, model = keep_components(nested.outer, k), tuning.model(penalty)
+    fit = cross_validate([fold], y, model)[0]
+    settings = {"n_components": k, "penalty": penalty, "at_edge": choice.at_edge[0]}
+    return fit, settings | {"inner_score": choice.inner_score[0], "shrinkage": fit.shrinkage}
 
 
 def keep_components(fold, k):
@@ -170,25 +185,21 @@ def keep_components(fold, k):
     return replace(fold, components=kept, test_scores=fold.test_scores[:, :k])
 
 
-def shrinkage(components, y, coef):
-    """Return how much smaller than those of least squares the fitted predictions are.
+def tuning_table(rows):
+    """List what was chosen in every fold; the last row is the final model's.
 
     Parameters
     ----------
-    components : Components
-    y : (n_trials,) ndarray
-        Training scores.
-    coef : (k,) ndarray
+    rows : list of dict
+        As from `fit_tuned`.
 
     Returns
     -------
-    shrinkage : float
-        1 - SD of the fitted predictions / SD of those of least squares on the same components: 0 is no shrinkage, 1
-        predicts the mean.
+    table : DataFrame
+        With the columns of `TUNING_COLUMNS`.
     """
-    products = products_with_targets(components, y[:, None])[0][:, 0]
-    least_squares = np.linalg.norm(products / components.singular_values)
-    return 1 - np.linalg.norm(coef * components.singular_values) / least_squares if least_squares else 0.0
+    names = [*map(str, range(1, len(rows))), "final"]
+    return pd.DataFrame([{"fold": name, **row} for name, row in zip(names, rows, strict=True)])
 
 
 def _penalties(fold, Y, tuning):

@@ -1,0 +1,81 @@
+"""Compare masks and algorithms, and say which effects they would have found."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from facepain.data.trials import rows_of_training
+from facepain.inference.comparison import CELL_COLUMNS, PAIR_COLUMNS, familywise_table, pairs_table
+from facepain.inference.detectable import DETECTABLE_COLUMNS, critical_score, detectable_table
+from facepain.models.folds import make_folds
+from facepain.models.pca_regression import PCARegression
+from facepain.models.score_tables import as_predictions
+from facepain.models.standardize import StandardizedImages
+from facepain.models.target import transform_target
+from facepain.parallel import Resampling
+from files.tables import read_table
+from provenance.run.progress import Progress
+from provenance.run.stage import n_workers, run_stage
+from stages import STUDY
+
+
+def main(cell, outputs):
+    settings, seed = cell.settings, cell.settings["seed"]
+    models = {
+        name: PCARegression(name, settings["variance"], **parameters)
+        for name, parameters in settings["algorithms"].items()
+    }
+    predicted, tests = {}, []
+    for mask in settings["masks"]:
+        for algorithm in models:
+            folder = f"outputs/regress/{mask}/{algorithm}"
+            predicted[mask, algorithm] = as_predictions(read_table(f"{folder}/out_of_fold.tsv"))
+            with open(f"{folder}/permutation.json", encoding="utf-8") as file:
+                tests += [{"mask": mask, "algorithm": algorithm} | entry for entry in json.load(file)["entries"]]
+    pairs = pairs_table(predicted, Resampling(settings["n_exchanges"], seed))
+    outputs.write_table("cells.tsv", familywise_table(tests), CELL_COLUMNS)
+    outputs.write_table("pairs.tsv", pairs, PAIR_COLUMNS)
+
+    trials = read_table("outputs/prep/trials.tsv")
+    train_rows = rows_of_training(trials, settings["train_dataset"])
+    groups = trials["participant_id"].to_numpy()[train_rows]
+    y = transform_target(trials[settings["target"]].to_numpy()[train_rows], settings["transform"])
+    splits = make_folds(groups, **settings["cross_validation"], seed=seed)
+    detectable = []
+    for mask in settings["masks"]:
+        signals = np.load(f"outputs/extract/{mask}/signals.npy", mmap_mode="r")
+        images = StandardizedImages(np.asarray(signals[train_rows]), settings["standardize"])
+        gram = images.gram(np.ones(len(y)), n_jobs=n_workers())
+        limits = {name: limit for name in models if (limit := find_limit(tests, mask, name)) is not None}
+        tested = {name: (models[name], limits[name]) for name in settings["detectable"]["algorithms"] if name in limits}
+        if tested and settings["standardize"] == "image":
+            with Progress(len(settings["detectable"]["effects"]), f"{cell.name}: effects, {mask}") as progress:
+                resampling = Resampling(settings["detectable"]["n"], seed, n_workers(), progress)
+                table = detectable_table(gram, y, groups, splits, tested, settings["detectable"]["effects"], resampling)
+            detectable.append(table.assign(mask=mask))
+    if not detectable:
+        print(f"{cell.name}: smallest effects are known only for images standardised one by one and tested by block")
+    empty = pd.DataFrame(columns=list(DETECTABLE_COLUMNS))
+    outputs.write_table(
+        "detectable.tsv", pd.concat(detectable or [empty])[list(DETECTABLE_COLUMNS)], DETECTABLE_COLUMNS
+    )
+    significant = int(np.sum(pairs["p_corrected"] <= 0.05))
+    print(f"{cell.name}: {significant} of {len(pairs)} differences between models have a corrected p of 0.05 or less")
+
+
+def find_limit(tests, mask, algorithm):
+    """Return the correlation above which the published p under ``block`` is at most 0.05, if tested."""
+    wanted = {
+        "mask": mask,
+        "algorithm": algorithm,
+        "estimate_of": "published",
+        "scheme": "block",
+        "metric": "pearson_r",
+    }
+    found = [test for test in tests if wanted.items() <= test.items()]
+    return critical_score(found[0]["null_scores"]) if found else None
+
+
+if __name__ == "__main__":
+    run_stage(STUDY, "compare", main)

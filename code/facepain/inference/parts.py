@@ -1,0 +1,100 @@
+"""Permutation tests and participant intervals of the occurrence and the intensity of an expression."""
+
+import numpy as np
+import pandas as pd
+
+from facepain.inference.intervals import INTERVAL_COLUMNS, LEVEL, fold_mean_interval, jackknife_interval
+from facepain.inference.permutation import TEST_COLUMNS, TrialPermuter, applicable_schemes, summarize_null, tests_table
+from facepain.models.occurrence import PART_COLUMNS, PART_METRICS, predict_parts, score_parts
+
+PART = {"part": PART_COLUMNS["part"]}
+PART_INTERVAL_COLUMNS = PART | INTERVAL_COLUMNS
+PART_TEST_COLUMNS = PART | TEST_COLUMNS
+BATCH_SIZE = 50
+
+
+def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
+    """Test the scores of all parts by permuting the scores of whole participants, then within them.
+
+    Parameters
+    ----------
+    folds : list of Fold
+    y, groups : (n_trials,) ndarray
+    alpha : float
+        See `facepain.models.occurrence.predict_parts`.
+    resampling : Resampling
+    estimate_of : {"published", "lopo"}
+        Mean over folds, or all predictions scored together.
+
+    Returns
+    -------
+    tests : list of tuple (part, PermutationTest)
+        The scheme is ``block``, or the first that applies where no two participants have equally many trials.
+    """
+    applicable = applicable_schemes(groups, y)
+    scheme = "block" if "block" in applicable else applicable[0]
+    permuter = TrialPermuter(groups, scheme)
+
+    def score(Y):
+        parts = [predict_parts(fold, Y, alpha) for fold in folds]
+        scored = [score_parts(each, Y) for each in ([parts] if estimate_of == "lopo" else [[part] for part in parts])]
+        return {key: _mean_of_known([scores[key] for scores in scored]) for key in scored[0]}
+
+    observed = score(y[:, None])
+    batches = list(resampling.run(lambda indices: score(permuter.draw_scores(y, resampling.seed, indices)), BATCH_SIZE))
+    tests = []
+    for part, metric in observed:
+        null = np.concatenate([batch[part, metric] for batch in batches])
+        if np.isfinite(observed[part, metric][0]) and np.isfinite(null).all():
+            entry = summarize_null(scheme, metric, observed[part, metric][0], null, permuter.n_fixed(y), estimate_of)
+            tests.append((part, entry))
+    return tests
+
+
+def _mean_of_known(scores):
+    """Return the mean over folds (n_targets,) of those that have a score, NaN if none has."""
+    scores = np.array(scores)
+    known = np.isfinite(scores)
+    return np.sum(np.where(known, scores, 0), axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
+
+
+def part_tests_table(tests):
+    """List the tests without their null scores, with the columns of `PART_TEST_COLUMNS`."""
+    table = tests_table([test for _, test in tests])
+    table.insert(0, "part", [part for part, _ in tests])
+    return table
+
+
+def part_intervals_table(parts, y, groups):
+    """List the intervals of all parts: over participants for leave-one-participant-out, and of the mean over folds.
+
+    Parameters
+    ----------
+    parts : dict of str to list of Parts
+        ``published`` and ``lopo``, for one target; the latter one a participant.
+    y, groups : (n_trials,) ndarray
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `PART_INTERVAL_COLUMNS`.
+    """
+    Y, lopo, folds = y[:, None], parts["lopo"], parts["published"]
+    every = score_parts(lopo, Y)
+    without = [score_parts(lopo[:k] + lopo[k + 1 :], Y) for k in range(len(lopo))] if len(lopo) > 2 else []
+    by_fold = [score_parts([fold], Y) for fold in folds]
+    tested = [len(np.unique(groups[fold.test_idx])) for fold in folds]
+    n_tested = len(np.unique(groups[np.concatenate([fold.test_idx for fold in folds])]))
+    rows = []
+    for part, metrics in PART_METRICS.items():
+        for metric in metrics:
+            left_out = np.array([scores[part, metric][0] for scores in without])
+            estimate = every[part, metric][0]
+            interval = jackknife_interval(estimate, left_out)
+            rows.append((part, "lopo", metric, estimate, *interval, LEVEL, "participant-jackknife", len(lopo)))
+            scores = np.array([scores[part, metric][0] for scores in by_fold])
+            scores = scores[np.isfinite(scores)]
+            interval = fold_mean_interval(scores, len(lopo) - np.mean(tested), np.mean(tested))
+            estimate = scores.mean() if len(scores) else np.nan
+            rows.append((part, "published", metric, estimate, *interval, LEVEL, "nadeau-bengio", n_tested))
+    return pd.DataFrame(rows, columns=list(PART_INTERVAL_COLUMNS))

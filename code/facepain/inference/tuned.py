@@ -1,0 +1,97 @@
+"""Permutation tests that repeat the tuning of every permutation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facepain.inference.permutation import METRICS, SCORERS, TrialPermuter, summarize_null
+from facepain.models.tuning import choose_settings, fit_tuned, predict_tuned, prepare_nested
+from facepain.parallel import map_in_order
+
+
+@dataclass(frozen=True)
+class TunedFold:
+    """Hold what an outer fold gives: the fit, what was chosen for it, and the predictions of every target."""
+
+    fit: object
+    chosen: dict
+    y_pred: np.ndarray
+
+    @property
+    def train_idx(self):
+        return self.fit.train_idx
+
+    @property
+    def test_idx(self):
+        return self.fit.test_idx
+
+    def predict(self, _Y, _model):
+        return self.y_pred
+
+
+def tune_folds(images, splits, Y, groups, tuning, resampling):
+    """Choose, fit and predict in every outer fold, for every target.
+
+    Parameters
+    ----------
+    images : StandardizedImages
+    splits : list of (train_idx, test_idx)
+    Y : (n_trials, n_targets) ndarray
+        The first column is the one that is fitted.
+    groups : (n_trials,) array_like
+    tuning : Tuning
+    resampling : Resampling
+        Its number of threads, and its progress, which counts folds.
+
+    Returns
+    -------
+    folds : list of TunedFold
+    """
+
+    def tune(split):
+        # Its decompositions are large: they live as long as the fold.
+        nested = prepare_nested(images, split, groups, tuning)
+        fit, chosen = fit_tuned(nested, Y[:, 0], tuning)
+        y_pred = predict_tuned(nested, Y, choose_settings(nested, Y, tuning), tuning) if Y.shape[1] > 1 else fit.y_pred
+        return TunedFold(fit, chosen, y_pred)
+
+    folds = []
+    for fold in map_in_order(tune, splits, resampling.n_jobs):
+        folds.append(fold)
+        if resampling.progress is not None:
+            resampling.progress(1)
+    return folds
+
+
+def tuned_permutation_test(images, splits, y, groups, tuning, schemes, resampling, estimate_of):
+    """Test the cross-validated scores of tuned models; every permutation is tuned anew.
+
+    Parameters
+    ----------
+    images, splits, groups, tuning
+        As for `tune_folds`.
+    y : (n_trials,) ndarray
+    schemes : list of str
+        See `facepain.inference.permutation.permute_trials`.
+    resampling : Resampling
+    estimate_of : {"published", "lopo"}
+        See `facepain.inference.permutation.permutation_test`.
+
+    Returns
+    -------
+    folds : list of TunedFold
+    tests : list of PermutationTest
+        One for each scheme and metric.
+    """
+    permuters = [TrialPermuter(groups, scheme) for scheme in schemes]
+    drawn = [permuter.draw_scores(y, resampling.seed, range(resampling.n)) for permuter in permuters]
+    Y = np.hstack([y[:, None], *drawn])
+    folds = tune_folds(images, splits, Y, groups, tuning, resampling)
+    scores = SCORERS[estimate_of](folds, Y, None)
+    nulls = np.split(scores[:, 1:], len(schemes), axis=1)
+    tests = [
+        summarize_null(scheme, metric, scores[row, 0], null[row], permuter.n_fixed(y), estimate_of)
+        for scheme, permuter, null in zip(schemes, permuters, nulls, strict=True)
+        for row, metric in enumerate(METRICS)
+    ]
+    return folds, tests
