@@ -108,8 +108,7 @@ def test_results_of_another_cell_an_old_record_and_a_forged_figure_are_named(stu
     shutil.copy(study / other / "metrics.tsv", study / swapped / "metrics.tsv")
     commit_as_run(study, swapped, lambda message: message.replace("M1 svr", "M1 ridge").replace("M1/svr", "M1/ridge"))
     done, _, different = verify(study, "regress M1 svr")
-    assert done.returncode != 0 and different.keys() == {swapped, f"{swapped}/metrics.tsv"}, done.stdout
-    assert "changed it last, which is no run of it" in different[swapped]
+    assert done.returncode != 0 and different.keys() == {f"{swapped}/metrics.tsv"}, done.stdout
 
     # A result that the code of its commit did not make: the code went on, and the record was written again.
     with open(study / "code/classify.py", "a") as file:

@@ -39,7 +39,8 @@ def false_claims(cell, run):
 
     Returns
     -------
-    faults : list of tuple (path, detail)
+    faults : dict of str to str
+        By path: of the folder, or of the description of its inputs.
     """
     faults, record = [], run.whole
     declared = declared_command(cell, run.command)
@@ -56,23 +57,26 @@ def false_claims(cell, run):
     recorded = read_description(cell)
     if not differences(recorded, describe(cell, ids)) and list(run.inputs) != list(cell.reads):
         faults.append(f"its run record names the inputs {list(run.inputs)}, declared are {list(cell.reads)}")
+    named = {cell.folder: "; ".join(faults)} if faults else {}
+    return named | other_code(cell, run, recorded)
+
+
+def changed_since(cell, run):
+    """Name the commit that changed a result after its run, if there is one."""
     last = git("log", "-1", "--format=%H", "--", cell.folder)
-    if last != run.commit:
-        faults.append(f"commit {last[:10]} changed it last, which is no run of it")
-    return [(cell.folder, fault) for fault in faults] + other_code(cell, run, recorded)
+    return "" if last == run.commit else f"commit {last[:10]} changed it last, which is no run of it"
 
 
 def other_code(cell, run, recorded):
     """Say which code a result names that is not the code of the commit of its run."""
     there = object_ids("code", revision=run.commit)
-    return [
-        (
-            f"{cell.folder}/{RECORD}",
-            f"{path} is recorded as {str(id_)[:22]}, its run's commit holds {there.get(path, 'none')[:10]}",
-        )
-        for path, id_ in recorded.get("code", {}).items()
-        if there.get(path) != id_
-    ]
+    other = {path: id_ for path, id_ in recorded.get("code", {}).items() if there.get(path) != id_}
+    if not other:
+        return {}
+    path, id_ = next(iter(other.items()))
+    more = f", and {len(other) - 1} more" if len(other) > 1 else ""
+    found = there.get(path, "nothing")[:10]
+    return {f"{cell.folder}/{RECORD}": f"{path} is recorded as {str(id_)[:22]}, its run's commit holds {found}{more}"}
 
 
 def read_description(cell):

@@ -12,7 +12,7 @@ from provenance.declare import Study, upstream
 from provenance.records.grading import grade_files, grade_outputs
 from provenance.repository import ROOT, git, input_datasets, object_ids
 from provenance.run.supervision import supervise
-from provenance.verify.claims import declared_command, false_claims
+from provenance.verify.claims import changed_since, declared_command, false_claims
 from provenance.verify.surroundings import blob_id, list_files
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
@@ -76,8 +76,10 @@ class Scratch:
         for path, grade in self._grade_work_tree(cell, grades).items():
             if grades.get(path, (IDENTICAL, ""))[0] in (IDENTICAL, WITHIN):
                 grades[path] = grade
-        claims = dict(false_claims(cell, run))
-        grades |= {path: (DIFFERENT, detail) for path, detail in claims.items()}
+        grades |= {path: (DIFFERENT, detail) for path, detail in false_claims(cell, run).items()}
+        # Where a file is named already, that says it.
+        if all(grade != DIFFERENT for grade, _ in grades.values()) and (changed := changed_since(cell, run)):
+            grades[cell.folder] = (DIFFERENT, changed)
         self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
 
     def _private_sources(self, cell):
@@ -103,7 +105,7 @@ class Scratch:
                 found[path] = (DIFFERENT, "its content here does not fit its checksum")
         for name, detail in self.study.contradictions(ROOT / cell.folder):
             found[f"{cell.folder}/{name}"] = (DIFFERENT, detail)
-        found |= {path: (DIFFERENT, detail) for path, detail in false_claims(cell, self.runs[cell.name])}
+        found |= {path: (DIFFERENT, detail) for path, detail in false_claims(cell, self.runs[cell.name]).items()}
         return [(path, *grade) for path, grade in sorted(found.items())]
 
     def _provide_inputs(self, cell, run):
