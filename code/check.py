@@ -243,7 +243,7 @@ def report_costs(usable, masks, params, images_seconds):
         n_tests = len(regress[algorithm]["permutation_schemes"]) * regress["permutation"]["n"]
         tests = TESTS[algorithm] * n_tests * count_folds(regress["cross_validation"], usable)
         seconds += len(masks) * draw(n_train) * (tests + DRAWS[algorithm] * regress["bootstrap"]["n"])
-    if regress["standardize"] == "voxel":  # each draw has products of its own
+    if "voxel" in regress["standardize"]:  # each draw has products of its own
         n_draws = regress["bootstrap"]["n"] * len(regress["algorithms"])
         seconds += sum(n_draws * PER_PRODUCT * n_train**2 * count for count in n_voxels.values())
     if usable["dataset"].nunique() > 1:

@@ -108,7 +108,7 @@ def write_permutation_tests(cell, outputs, folds, train, model, strata):
 def write_bootstrap(cell, outputs, images, train, model, mask_img):
     """Bootstrap the final model's weights and write the z map, and what is derived from it as written."""
     chosen = cell.settings["bootstrap"]
-    slow = ", each with its own scaling of the voxels" if cell.settings["standardize"] == "voxel" else ""
+    slow = ", each with its own scaling of the voxels" if "voxel" in cell.settings["standardize"] else ""
     with Progress(chosen["n"], f"{cell.name}: bootstrap{slow}") as progress:
         resampling = Resampling(chosen["n"], cell.settings["seed"], n_workers(), progress)
         result = bootstrap_weights(images, *train, model, resampling, chosen["unit"])

@@ -116,7 +116,7 @@ def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
         resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
         for draws in refit_resampled(images, y, groups, model, resampling):
             for name, each in products.items():
-                if images.standardize == "image":
+                if not images.by_voxel:
                     found[name].append(each.similarity(draws))
                 else:
                     where = voxels[name]

@@ -169,7 +169,7 @@ def cost_of_images(_settings, n_trials, n_voxels):
 
 
 def cost_of_models(settings, n_trials, n_voxels):
-    by_voxel = settings.get("standardize") == "voxel"
+    by_voxel = "voxel" in settings.get("standardize", "")
     gram = PER_PRODUCT * n_trials**2 * n_voxels
     draw = PER_CUBE * n_trials**3 + (2 * gram if by_voxel else 0)
     tests = settings.get("permutation", {}).get("n", 0) * PER_SVR_CUBE * n_trials**3

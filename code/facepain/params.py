@@ -57,6 +57,15 @@ AlgorithmName = Literal[*ALGORITHMS]
 Schemes = Annotated[list[Literal[*PERMUTATION_SCHEMES]], Field(min_length=1), AfterValidator(_different)]
 
 
+def _images_first(steps):
+    if steps != ["image", "voxel"]:
+        raise ValueError('Input should be "image", "voxel" or the list ["image", "voxel"]')
+    return steps
+
+
+Steps = Annotated[list[str], AfterValidator(_images_first)]
+
+
 class Columns(Table):
     """Names of the table's own columns, by the names used here."""
 
@@ -135,7 +144,7 @@ class RegressBase(Table):
     algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
     train_dataset: Text
     transform: Literal[*TRANSFORMS]
-    standardize: Literal["image", "voxel"]
+    standardize: Literal["image", "voxel"] | Steps
     variance: Share
     min_participants: Count = 5
     cross_validation: CrossValidation

@@ -11,6 +11,7 @@ from validity import (
     bootstrap_share,
     classifier_p,
     distance_from_uniform,
+    interval_hits,
     permutation_p,
     simulate_many,
 )
@@ -75,3 +76,22 @@ def test_classifier_of_equal_datasets_is_rarely_significant():
     assert binomtest(int(np.sum(p <= 0.05)), 60, 0.05, "greater").pvalue > SMALLEST_CHANCE
     # Two null scores can be equal, which counts against the observed one: the mean is a little above one half.
     assert 0.4 < p.mean() < 0.65
+
+
+def test_intervals_cover_what_they_say_on_another_dataset_and_less_by_leaving_participants_out():
+    function = partial(interval_hits, study=Study(effect=0.4), algorithm="ridge")
+    lopo, _, other = simulate_many(function, 60).mean(axis=0)
+    assert np.all(other > 0.85), other
+    # The fit's own variance is left out: docs/validity.md has the shares.
+    assert np.all(lopo > 0.65), lopo
+
+
+def test_trial_order_alone_is_significant_unless_first_trials_are_kept_apart():
+    study = Study(n_trials=16, first_trial=1.5)
+    given = dict(study=study, algorithm="ridge", schemes=("within",), n=N_PERMUTATIONS)
+    mixed, apart = (
+        np.sum(simulate_many(partial(permutation_p, **given, stratified=stratified), 60) <= 0.05, axis=0)[0, 1]
+        for stratified in (False, True)
+    )
+    assert mixed > 15
+    assert binomtest(int(apart), 60, 0.05, "greater").pvalue > SMALLEST_CHANCE

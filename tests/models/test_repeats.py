@@ -55,13 +55,13 @@ def test_fewer_than_four_participants_have_no_learning_curve(data):
     assert learning_curve(images, data[1][:15], GROUPS[:15], PCARegression("ridge"), Resampling(2, 1)).empty
 
 
-@pytest.mark.parametrize("standardize", ["image", "voxel"])
+@pytest.mark.parametrize("standardize", ["image", "voxel", ["image", "voxel"]])
 def test_haufe_pattern_is_the_covariance_with_the_prediction(data, standardize):
     signals, y = data
     images = StandardizedImages(signals, standardize)
     fit = fit_final(images, y, PCARegression("ridge"))
     weights = voxel_weights(images, [fit])[0][:, 0]
     X = signals.astype(float)
-    if standardize == "image":
+    if "image" in standardize:
         X = (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
     np.testing.assert_allclose(haufe_pattern(images, fit), np.cov(X.T, bias=True) @ weights, atol=1e-10)

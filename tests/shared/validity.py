@@ -20,12 +20,15 @@ from threadpoolctl import threadpool_limits
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "code"))
 
 from facepain.inference.bootstrap import bootstrap_weights
+from facepain.inference.intervals import intervals_table, participant_intervals
 from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.permutation import permutation_test
-from facepain.models.cross_validation import prepare_folds
+from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
-from facepain.models.standardize import StandardizedImages
+from facepain.models.score_tables import fold_metrics, out_of_fold_table
+from facepain.models.scores import Predictions
+from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.parallel import Resampling
 
 SEED = 20210607
@@ -53,6 +56,9 @@ class Study:
         Share of the variance of scores (before the floor at 0) and of images that lies between participants.
     effect : float
         Correlation of scores (before the floor) with the first factors; 0 is the null.
+    first_trial : float
+        What the first trial of each of two runs adds to scores (before the floor) and to a factor, in SD: related
+        through the trials' order alone.
     """
 
     n_participants: int = 20
@@ -62,6 +68,7 @@ class Study:
     score_share: float = 0.75
     image_share: float = 0.5
     effect: float = 0.0
+    first_trial: float = 0.0
 
 
 # Trials are exchangeable as they are: nothing is common to those of one participant.
@@ -94,18 +101,32 @@ def simulate(study, rng):
         participants = rng.normal(size=(study.n_participants, n_columns))[groups]
         return np.sqrt(share) * participants + np.sqrt(1 - share) * rng.normal(size=(len(groups), n_columns))
 
+    first = first_trials(study, groups)
     factors = nested(study.image_share, study.n_factors)
+    factors[:, 0] += study.first_trial * first
     loadings = rng.normal(size=(study.n_factors, study.n_voxels))
     loadings *= np.geomspace(1, LAST_FACTOR, study.n_factors)[:, None]
     signals = factors @ loadings + VOXEL_NOISE * rng.normal(size=(len(groups), study.n_voxels))
     signals += 2 * rng.normal(size=study.n_voxels)
     driver = factors[:, :N_RELATED].sum(axis=1) / np.sqrt(N_RELATED)
     drive = study.effect * driver + np.sqrt(1 - study.effect**2) * nested(study.score_share, 1)[:, 0]
+    drive += study.first_trial * first
     return signals.astype(np.float32), np.maximum(0, SCORE_SD * drive), groups
 
 
-def permutation_p(index, study, algorithm, schemes, n):
+def first_trials(study, groups):
+    """Return for every trial whether it is the first of one of the two runs."""
+    position = np.arange(len(groups)) - np.searchsorted(groups, groups)
+    return position % (study.n_trials // 2) == 0
+
+
+def permutation_p(index, study, algorithm, schemes, n, stratified=False):
     """Return the p of r2 and of Pearson's r of one simulated study, for each scheme.
+
+    Parameters
+    ----------
+    stratified : bool
+        Permute the first trials of runs among themselves only.
 
     Returns
     -------
@@ -114,8 +135,58 @@ def permutation_p(index, study, algorithm, schemes, n):
     signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
     model = PCARegression(algorithm)
     folds = prepare_folds(StandardizedImages(signals), make_folds(groups, seed=index), model)
-    tests = [permutation_test(folds, y, groups, model, scheme, Resampling(n, index)) for scheme in schemes]
-    return np.array([[test.p for test in both] for both in tests])
+    strata = first_trials(study, groups) if stratified else None
+    return np.array(
+        [
+            [
+                test.p
+                for test in permutation_test(folds, y, groups, model, scheme, Resampling(n, index), strata=strata)[:2]
+            ]
+            for scheme in schemes
+        ]
+    )
+
+
+COVERED = ("r2", "skill", "pearson_r", "spearman_r")
+
+
+def interval_hits(index, study, algorithm, n_other=18, n_new=150):
+    """Say which intervals of one simulated study hold the score of its final model in new participants.
+
+    Returns
+    -------
+    hits : (3, n_metrics) ndarray
+        Whether the interval holds the truth (0 or 1), for the scores `COVERED`: leave-one-participant-out, the mean
+        over published folds, and a test on another dataset of `n_other` participants. The truth is the score in
+        `n_new` further participants of the same population.
+    """
+    n = study.n_participants
+    everybody = replace(study, n_participants=n + n_other + n_new)
+    signals, y, groups = simulate(everybody, np.random.default_rng([SEED, index]))
+    own, other, new = groups < n, (groups >= n) & (groups < n + n_other), groups >= n + n_other
+    images, model, train = StandardizedImages(signals[own]), PCARegression(algorithm), (y[own], groups[own])
+    fits = {
+        scheme: cross_validate(prepare_folds(images, make_folds(train[1], scheme, seed=index), model), train[0], model)
+        for scheme in ("lopo", "group-shuffle")
+    }
+    final = fit_final(images, train[0], model)
+    y_pred = predict_images(signals, *voxel_weights(images, [final]))[:, 0]
+    tested, unseen = (
+        Predictions(y[rows], y_pred[rows], groups[rows], np.full(rows.sum(), final.y_train_mean))
+        for rows in (other, new)
+    )
+    table = out_of_fold_table(fits["lopo"], np.arange(own.sum()), *train)
+    lopo = Predictions(*(table[name].to_numpy() for name in ("y_true", "y_pred", "participant_id", "y_train_mean")))
+    truth = participant_intervals(unseen)
+    given = {"lopo": lopo, "other": tested}
+    intervals = intervals_table(given, fold_metrics(fits["group-shuffle"], *train), fits["group-shuffle"], train[1])
+    intervals = intervals.set_index(["estimate_of", "metric"])
+    return np.array(
+        [
+            [intervals.low[kind, name] <= truth[name][0] <= intervals.high[kind, name] for name in COVERED]
+            for kind in ("lopo", "published", "other")
+        ]
+    )
 
 
 def classifier_p(index, study, n):
@@ -171,7 +242,10 @@ def main():
     n_studies = parser.parse_args().studies
     started = time.monotonic()
     print(f"{n_studies} studies where a row is cheap, seed {SEED}\n", flush=True)
-    for table in (tabulate_nulls, tabulate_fresh_studies, tabulate_power, tabulate_bootstrap, tabulate_classifier):
+    for table in (
+        *(tabulate_nulls, tabulate_fresh_studies, tabulate_trial_order, tabulate_coverage, tabulate_power),
+        *(tabulate_bootstrap, tabulate_classifier),
+    ):
         table(n_studies)
         print(flush=True)
         print(f"{time.monotonic() - started:.0f} s so far", file=sys.stderr, flush=True)
@@ -207,6 +281,28 @@ def tabulate_fresh_studies(n_studies):
             distance, pvalue = distance_from_uniform(values, n)
             shares = f"{np.mean(values <= 0.05):.3f}", f"{np.mean(values > 0.95):.3f}"
             print_row(scheme, metric, len(p), *shares, f"{distance:.3f}", f"{pvalue:.2g}")
+
+
+def tabulate_trial_order(n_studies):
+    """Count how often trials' order alone makes a test significant, and with the first trials of runs kept apart."""
+    study, schemes = replace(Study(), n_trials=16, first_trial=1.0), ("within", "block")
+    print_head("first trials", "scheme", "studies", "p <= .05, r2", "p <= .05, Pearson's r")
+    for stratified in (False, True):
+        function = partial(permutation_p, study=study, algorithm="ridge", schemes=schemes, n=99, stratified=stratified)
+        shares = np.mean(simulate_many(function, n_studies) <= 0.05, axis=0)
+        for scheme, (r2, pearson_r) in zip(schemes, shares, strict=True):
+            print_row("apart" if stratified else "mixed", scheme, n_studies, f"{r2:.3f}", f"{pearson_r:.3f}")
+
+
+def tabulate_coverage(n_studies):
+    """Count how often a 95 % interval holds the score of the final model in new participants."""
+    n_studies = max(40, n_studies // 3)
+    print_head("participants x trials", "effect", "studies", "interval", *COVERED)
+    for study in (replace(Study(), effect=0.4), Study(), Study(n_participants=34, n_trials=16, effect=0.4)):
+        hits = simulate_many(partial(interval_hits, study=study, algorithm="ridge"), n_studies)
+        size = f"{study.n_participants} x {study.n_trials}"
+        for kind, shares in zip(("lopo", "published", "other dataset"), hits.mean(axis=0), strict=True):
+            print_row(size, study.effect, n_studies, kind, *(f"{share:.2f}" for share in shares))
 
 
 def tabulate_classifier(n_studies):

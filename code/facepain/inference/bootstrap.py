@@ -112,7 +112,7 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
         If there are fewer than two units to draw from.
     """
     y = np.asarray(y, float)
-    if images.standardize == "image":
+    if not images.by_voxel:
         images.gram(n_jobs=resampling.n_jobs)
 
     def draw_batch(indices):
@@ -122,10 +122,10 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
             draws.append(fit_draw(images, y, model, counts))
         columns = np.column_stack([weights for weights, _ in draws])
         outcomes = [outcome for _, outcome in draws]
-        return Moments.of(columns, crossed=images.standardize == "image"), outcomes
+        return Moments.of(columns, crossed=not images.by_voxel), outcomes
 
     moments, outcomes = None, []
-    for batch, batch_outcomes in resampling.run(draw_batch, BATCH_SIZE[images.standardize]):
+    for batch, batch_outcomes in resampling.run(draw_batch, BATCH_SIZE["voxel" if images.by_voxel else "image"]):
         moments = batch if moments is None else moments.merge(batch)
         outcomes += batch_outcomes
     return WeightBootstrap(
@@ -174,7 +174,7 @@ def fit_draw(images, y, model, counts):
     Returns
     -------
     weights : (n_trials,) or (n_voxels,) ndarray
-        Dual weights, for images standardised by image; else voxel weights. 0 in a degenerate draw.
+        Dual weights, for images standardised by image alone; else voxel weights. 0 in a degenerate draw.
     outcome : {"fitted", "constant target", "constant images"}
     """
     rows = np.flatnonzero(counts)
@@ -190,7 +190,7 @@ def fit_draw(images, y, model, counts):
         else:
             coef, intercept = fit_coefficients(components, y[rows, None], model)
             dual[rows] = components.to_dual(coef, intercept)[0][:, 0]
-    if images.standardize == "image":
+    if not images.by_voxel:
         return dual, outcome
     if outcome != "fitted":
         return np.zeros(images.n_voxels), outcome
@@ -255,7 +255,7 @@ def z_thresholds(z, q=0.05):
 
 def _z_map(images, moments, n_jobs):
     """Return mean over SD of the voxel weights from the moments of what the draws gave."""
-    if images.standardize == "voxel":
+    if images.by_voxel:
         return _divide_by_sd(moments.mean, np.sqrt(moments.scatter / moments.n), 0.0)
     covariance = moments.scatter / moments.n
     # The covariance is singular, since every draw's weights sum to 0: no Cholesky factor exists.

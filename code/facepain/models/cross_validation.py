@@ -148,7 +148,7 @@ def voxel_weights(images, fits):
     intercept : (n_fits,) ndarray
         See `StandardizedImages.weights`; `predict_images` applies both.
     """
-    if images.standardize == "image":
+    if not images.by_voxel:
         # One scaling for all: a single pass over the images serves every map.
         return images.weights(np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits])
     maps = [images.weights(fit.dual[:, None], [fit.intercept], _counts(len(fit.dual), fit.train_idx)) for fit in fits]

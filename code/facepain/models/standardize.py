@@ -5,7 +5,7 @@ import numpy as np
 from errors import InputError
 from facepain.parallel import map_in_order
 
-MODES = ("image", "voxel")
+MODES = ("image", "voxel", ["image", "voxel"])
 # Voxels taken at a time: 533 float64 images of this many are 9 MB and stay in the cache.
 BLOCK_SIZE = 2048
 # Blocks that one worker adds up before it hands back a partial sum.
@@ -19,10 +19,10 @@ class StandardizedImages:
     ----------
     signals : (n_trials, n_voxels) array or memmap, float32 or float64
         Contrast images as extracted.
-    standardize : {"image", "voxel"}, default "image"
+    standardize : {"image", "voxel", ["image", "voxel"]}, default "image"
         ``image`` subtracts from each image its mean over voxels and divides by its population SD.
         ``voxel`` z-scores each voxel over the *training* trials, as scikit-learn's StandardScaler
-        does (voxels constant there get a scale of 1); nothing is done to the images.
+        does (voxels constant there get a scale of 1). With both, images come first.
 
     Raises
     ------
@@ -37,11 +37,17 @@ class StandardizedImages:
         self.standardize = standardize
         self.n_trials, self.n_voxels = signals.shape
         self._image_gram = None
-        if standardize == "image":
+        self._mean, self._sd = np.zeros(self.n_trials), np.ones(self.n_trials)
+        if "image" in standardize:
             self._mean, self._sd = image_mean_and_sd(signals)
         self.columns = [
             slice(start, min(start + BLOCK_SIZE, self.n_voxels)) for start in range(0, self.n_voxels, BLOCK_SIZE)
         ]
+
+    @property
+    def by_voxel(self):
+        """Whether the images depend on the training set."""
+        return "voxel" in self.standardize
 
     def gram(self, counts=None, rows=None, n_jobs=1):
         """Return the inner products of the standardised images.
@@ -50,7 +56,7 @@ class StandardizedImages:
         ----------
         counts : (n_trials,) array_like of int, optional
             How often each trial is in the training set (0: not). Needed for ``voxel``, where it
-            decides the means and scales; without effect for ``image``.
+            decides the means and scales; without effect for ``image`` alone.
         rows : (n_rows,) array_like of int, optional
             Trials wanted, all by default.
         n_jobs : int, default 1
@@ -61,7 +67,7 @@ class StandardizedImages:
         K : (n_rows, n_rows) ndarray
         """
         rows = np.arange(self.n_trials) if rows is None else np.asarray(rows)
-        if self.standardize == "voxel":
+        if self.by_voxel:
             return self._sum_products(np.asarray(counts), rows, n_jobs)
         if self._image_gram is None:
             self._image_gram = self._sum_products(None, np.arange(self.n_trials), n_jobs)
@@ -82,7 +88,7 @@ class StandardizedImages:
         Returns
         -------
         weights : (n_voxels, n_maps) ndarray
-            Change in score per unit of standardised (``image``) or raw (``voxel``) contrast.
+            Change in score per unit of contrast, standardised by image where that is done.
         intercept : (n_maps,) ndarray
             Such that ``images @ weights + intercept`` is what the model predicts.
         """
@@ -124,17 +130,18 @@ class StandardizedImages:
         return block / scale
 
     def _block(self, columns, rows, counts):
-        """Return standardised voxels of some trials, with the voxels' means and scales.
+        """Return standardised voxels of some trials, with the voxels' means and scales before they were z-scored.
 
         For ``voxel``, ``rows`` must hold the whole training set.
         """
         # Taking all rows by index would copy them once more than a slice does.
         taken = slice(None) if len(rows) == self.n_trials else rows
         block = np.array(self.signals[taken, columns], dtype=np.float64)
-        if self.standardize == "voxel":
+        if "image" in self.standardize:
+            block -= self._mean[rows, None]
+            block /= self._sd[rows, None]
+        if self.by_voxel:
             return block, *zscore_voxels(block, counts[rows])
-        block -= self._mean[rows, None]
-        block /= self._sd[rows, None]
         return block, np.zeros(block.shape[1]), np.ones(block.shape[1])
 
     def _sum_products(self, counts, rows, n_jobs):
@@ -226,8 +233,8 @@ def predict_images(signals, weights, intercept, standardize="image"):
         Contrast images as extracted.
     weights : (n_voxels, n_maps) array_like
     intercept : (n_maps,) array_like
-    standardize : {"image", "voxel"}
-        As the weights were made; those of ``voxel`` apply to raw images.
+    standardize : {"image", "voxel", ["image", "voxel"]}
+        As the weights were made; those of ``voxel`` alone apply to raw images.
 
     Returns
     -------
@@ -240,7 +247,7 @@ def predict_images(signals, weights, intercept, standardize="image"):
             "extract the images with the mask of the model"
         )
     mean, sd = np.zeros(len(signals)), np.ones(len(signals))
-    if standardize == "image":
+    if "image" in standardize:
         mean, sd = image_mean_and_sd(signals)
     rows = (((np.asarray(image, float) - mean[row]) / sd[row]) @ weights for row, image in enumerate(signals))
     return np.array(list(rows)).reshape(len(signals), weights.shape[1]) + np.asarray(intercept)

@@ -13,9 +13,9 @@ class VoxelRegression(RegressorMixin, BaseEstimator):
     Parameters
     ----------
     weights : (n_voxels,) ndarray
-        Change in score per unit of standardised (``standardize="image"``) or raw (``"voxel"``) contrast.
+        Change in score per unit of contrast, standardised by image where `standardize` has ``image``.
     intercept : float
-    standardize : {"image", "voxel"}
+    standardize : {"image", "voxel", ["image", "voxel"]}
         ``image`` takes from every image its own mean and SD first; ``voxel`` has its scaling in the weights.
     """
 

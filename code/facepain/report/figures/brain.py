@@ -219,7 +219,7 @@ def draw_chosen_map(cell, percentile, synthetic):
 
 
 def _unit_of_weights(cell):
-    per = {"image": "SD of the image", "voxel": "unit of contrast"}[cell.standardize]
+    per = "SD of the image" if "image" in cell.standardize else "unit of contrast"
     return f"weight: {score_name(cell.target, cell.transform)} per {per}"
 
 

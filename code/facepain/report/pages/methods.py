@@ -71,7 +71,7 @@ def _score_and_images(results, shared):
     first = next(iter(results.regressions.values()))
     return (
         f"The score predicted is the {name}, one for each trial, from the trial's first-level contrast image. "
-        + STANDARDIZED[first.standardize]
+        + " ".join(text for step, text in STANDARDIZED.items() if step in first.standardize)
     )
 
 
