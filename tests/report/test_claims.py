@@ -201,6 +201,11 @@ def test_algorithms_that_predict_the_same_are_called_so(bare):
     both = replace(bare, regressions={("whole-brain", "lasso"): lasso, ("whole-brain", "ridge"): ridge})
     [claim] = claims_of(both, "same")
     assert claim.text.startswith("Lasso and Ridge are nearly the same model in the whole brain")
+    shrinkage = [{"mask": "whole-brain", "algorithm": "lasso", "n_components": 80, "n_zero": 9, "shrinkage": 0.0007}]
+    with_table = replace(both)
+    object.__setattr__(with_table, "table", {"compare/shrinkage": pd.DataFrame(shrinkage)}.get)
+    [claim] = claims_of(with_table, "same")
+    assert "Lasso shrinks the fitted predictions of least squares by 0.07 % and drops 9 of 80 components" in claim.text
     noise = np.random.default_rng(1).normal(0, 9, len(ridge.predictions))
     ridge = replace(ridge, predictions=ridge.predictions.assign(y_pred=noise))
     assert claims_of(replace(both, regressions=both.regressions | {("whole-brain", "ridge"): ridge}), "same") == []
@@ -210,9 +215,9 @@ def test_differences_carry_their_corrected_p(bare):
     about = {"a": "M1 lasso", "b": "whole-brain lasso", "metric": "skill"}
     pairs = [about | {"difference": -0.3, "low": -0.4, "high": -0.1, "p_corrected": 0.004}]
     [claim] = claims_of(planted(bare, compare__pairs=pairs), "difference")
-    assert claim.text.startswith("whole-brain lasso predicts unseen participants better than M1 lasso")
+    assert claim.text.startswith("Lasso in the whole brain predicts unseen participants better than Lasso in M1")
     [claim] = claims_of(planted(bare, compare__pairs=[pairs[0] | {"p_corrected": 0.2}]), "difference")
-    assert claim.text.startswith("No difference between M1 lasso and whole-brain lasso was shown")
+    assert claim.text.startswith("No difference between Lasso in M1 and Lasso in the whole brain was shown")
 
 
 def test_tuned_and_parts_rest_on_their_own_tests(bare):
@@ -222,8 +227,9 @@ def test_tuned_and_parts_rest_on_their_own_tests(bare):
     tables = {f"{folder}intervals": intervals, f"{folder}permutation": block, f"{folder}tuning": tuning}
     [claim] = claims_of(planted(bare, **tables), "tuned")
     assert "block p = 0.001" in claim.text and "50 % of the choices lie at the edge" in claim.text
-    auc = pd.DataFrame([{"part": "occurrence", "metric": "auc", "estimate": 0.7, "low": 0.6, "high": 0.8}])
-    test = [test_row("block", 0.01, metric="auc") | {"part": "occurrence"}]
+    about = {"part": "occurrence", "estimate_of": "lopo"}
+    auc = pd.DataFrame([about | {"metric": "auc", "estimate": 0.7, "low": 0.6, "high": 0.8}])
+    test = [test_row("block", 0.01, metric="auc") | about]
     folder = "occurrence__whole-brain__"
     [claim] = claims_of(planted(bare, **{f"{folder}intervals": auc, f"{folder}permutation": test}), "occurrence")
     assert "predicts whether a trial of an unseen participant has a score above 0 (AUC = 0.70" in claim.text

@@ -19,10 +19,11 @@ from files.rounding import round_significant
 
 ALPHA = 0.05
 POWER = 0.8
-NEARLY_SAME = 0.99  # correlation of two models' predictions from which on they are called nearly the same
+NEARLY_SAME = 0.97  # correlation of two models' predictions from which on they are called nearly the same
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 R2 = "R\N{SUPERSCRIPT TWO}"
 MASK_NAMES = {"whole-brain": "the whole brain", "without-M1": "the brain without M1"}
+SCHEMES = ("block", "within")
 DESCRIPTION = "description"  # what is described, not compared with chance: no p
 EXCHANGE = "paired exchange"
 SYNTHETIC_SUFFIX = " (Synthetic data.)"
@@ -108,7 +109,7 @@ def transfer_claims(results, cell):
         people = row["p_block"] <= ALPHA and row["pearson_r_low"] > 0
         trials = row["p_within"] <= ALPHA and row["within_r_low"] > 0
         n = row["n_permutations"]
-        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], n)}" for scheme in ("block", "within"))
+        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], n)}" for scheme in SCHEMES)
         numbers = f"r = {span(row, 'pearson_r')}, within participants {span(row, 'within_r')}; {tested}"
         where = f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants)"
         if people or trials:
@@ -355,7 +356,7 @@ def same_claims(results):
                 continue
             r = both[["y_pred_x", "y_pred_y"]].corr().iloc[0, 1]
             names = " and ".join(ALGORITHM_NAMES[cell.algorithm] for cell in (one, other))
-            shrink = "; ".join(filter(None, (shrinkage_text(cell) for cell in (one, other))))
+            shrink = "; ".join(filter(None, (shrinkage_text(results, cell) for cell in (one, other))))
             text = (
                 f"{names} are nearly the same model in {mask_name(mask)}: their predictions correlate at "
                 f"r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} over folds)" + (f"; {shrink}." if shrink else ".")
@@ -366,12 +367,15 @@ def same_claims(results):
     return claims
 
 
-def shrinkage_text(cell):
-    """Say how much the penalty shrinks coefficients, where the model records it."""
-    if "shrinkage" not in cell.metrics or not np.isfinite(cell.folds["shrinkage"]).all():
+def shrinkage_text(results, cell):
+    """Say how much the penalty shrinks what is fitted, where that was computed."""
+    table = results.table("compare/shrinkage")
+    row = None if table is None else _row(table, mask=cell.mask, algorithm=cell.algorithm)
+    if row is None or not np.isfinite(row["shrinkage"]):
         return ""
-    largest = 100 * cell.folds["shrinkage"].max()
-    return f"the penalty of {ALGORITHM_NAMES[cell.algorithm]} shrinks fitted predictions by at most {largest:.2g} %"
+    dropped = f" and drops {row['n_zero']:.0f} of {row['n_components']:.0f} components" if row["n_zero"] else ""
+    share = f"{100 * row['shrinkage']:.2g}"
+    return f"{ALGORITHM_NAMES[cell.algorithm]} shrinks the fitted predictions of least squares by {share} %{dropped}"
 
 
 def comparison_claims(results):
@@ -382,11 +386,12 @@ def comparison_claims(results):
         score = {"pearson_r": "r", "spearman_r": "Spearman's r", "r2": R2}.get(row["metric"], row["metric"])
         difference = span(row, "difference", ("low", "high"))
         numbers = f"difference in {score} {difference}; paired exchange, Holm-corrected {p_is(row['p_corrected'])}"
+        a, b = (name_model(*row[side].rsplit(" ", 1)) for side in "ab")
         if row["p_corrected"] <= ALPHA:
-            better, worse = (row["a"], row["b"]) if row["difference"] > 0 else (row["b"], row["a"])
+            better, worse = (a, b) if row["difference"] > 0 else (b, a)
             text = f"{better} predicts unseen participants better than {worse} ({numbers})."
         else:
-            text = f"No difference between {row['a']} and {row['b']} was shown ({numbers})."
+            text = f"No difference between {a} and {b} was shown ({numbers})."
         name = "/".join(("difference", row["metric"], *(str(row[side]).replace(" ", "-") for side in "ab")))
         number = (row["difference"], row["low"], row["high"])
         claims.append(make_claim(name, text, number, (row["p_corrected"], EXCHANGE), ["outputs/compare/pairs.tsv"]))
@@ -437,14 +442,13 @@ def occurrence_claims(results):
         if intervals is None or tests is None:
             continue
         for part, (metric, what, name) in about.items():
-            rows = _of_part(intervals, part)
-            of_part = _of_part(tests, part)
-            found = rows[rows["metric"] == metric]
-            of_part = of_part[of_part["metric"] == metric]
-            test = _row(of_part, scheme="block") or _row(of_part, scheme="within")
-            if not len(found) or test is None:
+            about_part = {"part": part, "metric": metric}
+            estimate = "lopo" if _row(tests, **about_part, estimate_of="lopo") else "published"
+            row = _row(intervals, **about_part, estimate_of=estimate)
+            tested = {scheme: _row(tests, **about_part, estimate_of=estimate, scheme=scheme) for scheme in SCHEMES}
+            test = tested["block"] or tested["within"]
+            if row is None or test is None:
                 continue
-            row = found.iloc[0]
             shown = "predicts" if test["p"] <= ALPHA else "was not shown to predict"
             text = (
                 f"In {mask_name(mask)} a linear model {shown} {what} ({name} = {span(row)}; {test['scheme']} "
@@ -560,7 +564,11 @@ def mask_name(mask):
 
 def model_name(cell):
     """Name a model in a sentence."""
-    return f"{ALGORITHM_NAMES[cell.algorithm]} in {mask_name(cell.mask)}"
+    return name_model(cell.mask, cell.algorithm)
+
+
+def name_model(mask, algorithm):
+    return f"{ALGORITHM_NAMES[algorithm]} in {mask_name(mask)}"
 
 
 def span(row, name="estimate", ends=None):
@@ -591,7 +599,3 @@ def _row(table, **values):
     for column, value in values.items():
         table = table[table[column] == value]
     return table.iloc[0].to_dict() if len(table) else None
-
-
-def _of_part(table, part):
-    return table[table["part"] == part] if "part" in table else table[table["estimate_of"] == part]
