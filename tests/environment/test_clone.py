@@ -8,6 +8,9 @@ import sys
 import pytest
 from repositories import make_repository, run
 
+from errors import InputError
+from provenance.annex.setup import require_annexable
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -66,6 +69,15 @@ def test_an_adjusted_branch_is_explained(repository):
     assert "is an adjusted branch of git-annex, which hides the recorded state; `git checkout main`" in refuse(
         repository, "setup"
     )
+
+
+def test_a_file_system_without_links_is_refused(made, monkeypatch):
+    def fail(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", fail)
+    with pytest.raises(InputError, match="a file system without symbolic links"):
+        require_annexable(made)
 
 
 @pytest.mark.parametrize(

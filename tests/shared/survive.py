@@ -1,6 +1,7 @@
-"""Killed at any moment, twice at once, on a full or read-only disk, with lost or broken content: one command goes on.
+"""Killed at any moment, several at once, on a full or read-only disk, with lost or broken content: one command goes on.
 
-``FACEPAIN_KILLS=n`` kills each stage n times by each signal (1 by default, which is three times a stage).
+Prints what was tried, what survived and what was lost. ``FACEPAIN_KILLS=n`` kills each stage n times by each signal (1
+by default, which is three times a stage).
 """
 
 import os
@@ -21,9 +22,31 @@ N_CELLS = len(small_cells())
 STAGES = ("prep", "extract", "regress", "classify", "plot")
 
 
-def start(target, folder):
+TRIED = {}  # attempts by the name of a test, where there is more than one
+
+
+@pytest.fixture(scope="module")
+def rows(request):
+    """Collect what survived, and print it at the end."""
+    found = []
+    yield found
+    report = request.config.pluginmanager.getplugin("terminalreporter")
+    report.write_line(f"\n{'fault':75} tried survived lost")
+    for name, survived in found:
+        tried = TRIED.get(name, 1)
+        report.write_line(f"{name[5:].replace('_', ' '):75} {tried:5} {tried * survived:8} {tried * (not survived):4}")
+
+
+@pytest.fixture(autouse=True)
+def counted(request, rows):
+    failed = request.session.testsfailed
+    yield
+    rows.append((request.node.name, request.session.testsfailed == failed))
+
+
+def start(target, folder, **variables):
     """Start make as a terminal would, in a process group of its own."""
-    environment = {key: value for key, value in os.environ.items() if key not in OF_AN_OUTER_MAKE} | SMALL
+    environment = {key: value for key, value in os.environ.items() if key not in OF_AN_OUTER_MAKE} | SMALL | variables
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.Popen(
         ["make", target], cwd=folder, env=environment, start_new_session=True, text=True,
@@ -88,7 +111,8 @@ def processes_of_group(group):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_killed_at_random_goes_on_and_commits_nothing_half(study, stage):
+def test_a_stage_killed_at_random_goes_on_and_commits_nothing_half(study, stage, request):
+    TRIED[request.node.name] = 3 * KILLS
     moments = random.Random(f"{stage} {KILLS}")
     place = "figures" if stage == "plot" else f"outputs/{stage}"
     whole = tree(study, place)
@@ -249,3 +273,69 @@ def test_a_lock_of_another_git_is_respected_and_one_of_a_killed_run_removed(stud
     lock.touch()
     assert "classify whole-brain: majority share" in run(["make", "classify"], study, **SMALL).stdout
     assert not lock.exists()
+
+
+def test_own_publish_and_all_at_once_wait_for_each_other(study, tmp_path):
+    make_stale(study, "classify", 0)
+    images = tmp_path / "images"
+    images.mkdir()
+    for image in list((study / "inputs/contrasts").rglob("*_con.*"))[:2]:
+        shutil.copy(image, images)
+    (tmp_path / "scores.csv").write_text("participant_id,contrast,facs\nsub-1,x,1\n")
+    everybody = [
+        start("all", study),
+        start("publish", study, TO=f"ria+file://{tmp_path}/store", YES="1"),
+        start("own", study, CONTRASTS=str(images), BEHAVIOR=str(tmp_path / "scores.csv")),
+        start("publish", study, TO=f"ria+file://{tmp_path}/store", YES="1"),
+    ]
+    said = [process.communicate(timeout=600)[0] for process in everybody]
+    assert not any("Traceback" in text for text in said), said
+    wait_until_nobody_works(study)
+    assert run(["git", "status", "--porcelain"], study).stdout == ""
+    assert "missing" not in run(["git", "fsck", "--connectivity-only"], study).stdout
+    run(["git", "switch", "--quiet", "main"], study, check=False)
+    done = run(["make", "all"], study, check=False, **SMALL)
+    assert done.returncode == 0 and run(["git", "status", "--porcelain"], study).stdout == "", done.stdout
+
+
+@pytest.mark.parametrize("years", [-1, 1])
+def test_a_clock_that_is_a_year_off_changes_nothing(study, years):
+    """Times of files and of commits, which is all that a clock leaves behind."""
+    then = time.time() + years * 365 * 86400
+    for parent, _, names in os.walk(study):
+        for name in names:
+            os.utime(os.path.join(parent, name), (then, then), follow_symlinks=False)
+    dates = dict.fromkeys(("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE"), f"@{int(then)} +0000")
+    assert "0 of " in run(["make", "all"], study, **SMALL, **dates).stdout
+    make_stale(study, "classify", 0)
+    whole = tree(study, "outputs/classify")
+    said = run(["make", "classify"], study, **SMALL, **dates).stdout
+    assert "classify whole-brain" in said and tree(study, "outputs/classify") == whole
+    assert "classify: fresh" in run(["make", "classify"], study, **SMALL).stdout
+    assert run(["git", "status", "--porcelain"], study).stdout == ""
+
+
+def test_a_folder_without_write_permission_for_git_is_named(study):
+    if os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    make_stale(study, "classify", 0)
+    (study / ".git/objects").chmod(0o555)
+    done = run(["make", "classify"], study, check=False, **SMALL)
+    (study / ".git/objects").chmod(0o755)
+    assert done.returncode != 0 and "Traceback" not in done.stdout
+
+
+def test_a_file_system_without_links_is_refused(study, tmp_path):
+    image, disk = tmp_path / "image", tmp_path / "disk"
+    disk.mkdir()
+    with open(image, "wb") as file:
+        file.truncate(200_000_000)
+    made = shutil.which("mkfs.vfat") and run(["mkfs.vfat", str(image)], tmp_path, check=False).returncode == 0
+    if not made or run(["mount", "-o", "loop", str(image), str(disk)], tmp_path, check=False).returncode:
+        pytest.skip("making and mounting a FAT file system needs mkfs.vfat and root")
+    try:
+        run(["git", "clone", "--quiet", str(study), str(disk / "clone")], tmp_path)
+        done = run(["make", "setup"], disk / "clone", check=False)
+        assert done.returncode != 0 and "a file system without symbolic links" in done.stdout
+    finally:
+        run(["umount", "--lazy", str(disk)], tmp_path)

@@ -107,7 +107,7 @@ def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
     # One result and what it needs, nothing else.
     said = make(extended, "cell", "CELL=count M1")
     assert "count M1" in said and "regress" not in said
-    assert "never made" not in make(extended, "cell", "CELL=count M1")
+    assert "computing" not in make(extended, "cell", "CELL=count M1")
     said = make(extended, "all")
     assert "regress M1 ols" in said and "NOT REPRODUCED" not in said
     assert "every result is fresh" in make(extended, "all")

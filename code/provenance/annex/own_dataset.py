@@ -14,7 +14,12 @@ from errors import InputError
 from provenance.repository import git
 
 IMAGES = ("hdr", "img", "nii", "nii.gz", "mat")
-WANTED = {"contrasts": IMAGES, "masks": (*IMAGES, "json", "md"), "signatures": (*IMAGES, "tsv", "json", "md"), "behavior": ("tsv", "csv", "json", "txt", "md")}
+WANTED = {
+    "contrasts": IMAGES,
+    "masks": (*IMAGES, "json", "md"),
+    "signatures": (*IMAGES, "tsv", "json", "md"),
+    "behavior": ("tsv", "csv", "json", "txt", "md"),
+}
 OWNER = "owner"  # git-annex's name for the folder
 ANNEX_NAME = "a dataset of one's own files"
 
