@@ -4,6 +4,7 @@ import pytest
 
 from errors import InputError
 from provenance.declare import Options
+from provenance.records.inputs import flatten
 from provenance.repository import ROOT
 from stages import STUDY
 
@@ -97,3 +98,18 @@ def test_options_stand_in_the_command_and_the_settings_of_the_cells_they_concern
 def test_an_unknown_mask_is_named():
     with pytest.raises(InputError, match='regress M2 lasso: the mask "M2" is unknown; expected one of whole-brain'):
         STUDY.cell(Options(), "regress", "M2", "lasso")
+
+
+def test_the_preset_of_the_later_paper_is_valid_and_differs_only_where_the_paper_does():
+    """Its keys are those of the project's own params, so that neither is forgotten when one changes."""
+    own, preset = (flatten(STUDY.load_params(ROOT / "code" / name)) for name in ("params.toml", "params-2023.toml"))
+    differing = {key for key in own.keys() | preset.keys() if own.get(key) != preset.get(key)}
+    assert differing == {
+        *("regress.algorithms", "regress.transform", "regress.standardize", "regress.cross_validation.n_folds"),
+        *("regress.lasso.permutation_schemes", "extract.mask_files.M1", "extract.mask_files.without-M1"),
+        *("tune.algorithms", "compare.detectable.algorithms"),
+    }
+    assert preset["regress.transform"] == "log1p" and preset["regress.standardize"] == ["image", "voxel"]
+    assert preset["regress.permutation.n"] == preset["regress.bootstrap.n"] == 5000
+    names = [cell.name for cell in STUDY.cells(Options(str(ROOT / "code/params-2023.toml")))]
+    assert "regress M1 lasso" in names and not [name for name in names if "ridge" in name or "svr" in name]
