@@ -28,7 +28,7 @@ PER_PRODUCT = 3e-11
 PER_SQUARE, PER_CUBE = 3.2e-8, 3.3e-11
 # In draws: a draw of each algorithm; a permutation of a fold of each, and of the classifier.
 DRAWS = {"lasso": 1.0, "ridge": 1.0, "svr": 2.6}
-TESTS = {"lasso": 0.02, "ridge": 0.02, "svr": 0.3, "classify": 0.4}
+TESTS = {"lasso": 0.0025, "ridge": 0.0025, "svr": 0.3, "classify": 0.4}
 SECONDS_A_CELL = 6  # to start Python and record the run
 SECONDS_OF_FIGURES = 60
 
@@ -240,9 +240,9 @@ def report_costs(usable, masks, params, images_seconds):
     shared = 4 * PER_PRODUCT * n_trials**2
     seconds = sum(len(regress["algorithms"]) * shared * count for count in n_voxels.values())
     for algorithm in regress["algorithms"]:
-        n_tests = len(regress[algorithm]["permutation_schemes"]) * regress["permutation"]["n"]
-        tests = TESTS[algorithm] * n_tests * count_folds(regress["cross_validation"], usable)
-        seconds += len(masks) * draw(n_train) * (tests + DRAWS[algorithm] * regress["bootstrap"]["n"])
+        tests = TESTS[algorithm] * count_tests(regress, algorithm, usable)
+        draws = DRAWS[algorithm] * regress["bootstrap"]["n"] + regress["repeats"]["n"] * regress["repeats"]["n_folds"]
+        seconds += len(masks) * draw(n_train) * (tests + draws)
     if "voxel" in regress["standardize"]:  # each draw has products of its own
         n_draws = regress["bootstrap"]["n"] * len(regress["algorithms"])
         seconds += sum(n_draws * PER_PRODUCT * n_train**2 * count for count in n_voxels.values())
@@ -256,6 +256,16 @@ def report_costs(usable, masks, params, images_seconds):
         f"costs     about {disk / 1e9:.2g} GB of disk for the signals, {memory / 1e9:.2g} GB of memory, "
         f"{minutes:.2g} min for signals, models and figures on {n_workers()} core(s)"
     )
+
+
+def count_tests(regress, algorithm, usable):
+    """Return how many fits the permutation tests of both estimates take."""
+    chosen, lopo = regress[algorithm], {"scheme": "lopo"}
+    n_fits = 0
+    for limit, folds in (("max_permutations", regress["cross_validation"]), ("max_permutations_lopo", lopo)):
+        n = min(filter(None, (regress["permutation"]["n"], chosen.get(limit))))
+        n_fits += len(chosen["permutation_schemes"]) * n * count_folds(folds, usable)
+    return n_fits
 
 
 def count_folds(settings, usable):

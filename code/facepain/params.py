@@ -57,13 +57,13 @@ AlgorithmName = Literal[*ALGORITHMS]
 Schemes = Annotated[list[Literal[*PERMUTATION_SCHEMES]], Field(min_length=1), AfterValidator(_different)]
 
 
-def _images_first(steps):
-    if steps != ["image", "voxel"]:
+def _steps(standardize):
+    if standardize not in ("image", "voxel", ["image", "voxel"]):
         raise ValueError('Input should be "image", "voxel" or the list ["image", "voxel"]')
-    return steps
+    return standardize
 
 
-Steps = Annotated[list[str], AfterValidator(_images_first)]
+Steps = Annotated[str | list[str], AfterValidator(_steps)]
 
 
 class Columns(Table):
@@ -144,7 +144,7 @@ class RegressBase(Table):
     algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
     train_dataset: Text
     transform: Literal[*TRANSFORMS]
-    standardize: Literal["image", "voxel"] | Steps
+    standardize: Steps
     variance: Share
     min_participants: Count = 5
     cross_validation: CrossValidation

@@ -95,3 +95,9 @@ def test_interval_of_a_mean_over_folds_by_hand():
     # Variance 7/3, times 1/3 + 1/4.
     half = t.ppf(0.975, 2) * np.sqrt(7 / 3 * (1 / 3 + 1 / 4))
     assert (low, high) == pytest.approx((7 / 3 - half, 7 / 3 + half))
+
+
+def test_scores_without_variance_within_participants_have_no_correlation_within(rng):
+    ages = np.repeat(rng.normal(size=5), 3)
+    predictions = Predictions(ages, ages + rng.normal(size=15), np.repeat(np.arange(5), 3), np.zeros(15))
+    assert np.isnan(participant_intervals(predictions)["within_r"]).all()

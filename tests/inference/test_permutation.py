@@ -2,6 +2,7 @@ from collections import Counter
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 from sklearn.decomposition import PCA
@@ -9,6 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import r2_score
 from sklearn.pipeline import make_pipeline
 
+from facepain.data.trials import first_of_run
 from facepain.inference.permutation import (
     applicable_schemes,
     permutation_test,
@@ -230,3 +232,8 @@ def test_scores_constant_within_participants_are_not_permuted_within(study):
     assert applicable_schemes(groups, ages) == ["within", "block", "free"]
     tests = run_test(study, "within", y=ages, n=5, seed=1)
     assert tests[0].n_fixed == 9
+
+
+def test_first_of_run_is_the_smallest_number_of_a_run_in_its_dataset():
+    trials = pd.DataFrame({"dataset": ["a"] * 5 + ["b"], "run": [1, 1, 2, 1, 2, 1], "trial": [1, 2, 9, 3, 10, 2]})
+    assert first_of_run(trials).tolist() == [True, False, True, False, False, True]

@@ -93,7 +93,7 @@ class _DrawScorer:
             "skill": 1 - _ratio(error, of_baseline),
             "pearson_r": _correlation(counts @ self._sums[:, :6]),
             "spearman_r": self._spearman(counts),
-            "within_r": _correlation(counts @ self._within),
+            "within_r": np.where(counts @ self._within[:, 0] > 0, _correlation(counts @ self._within), np.nan),
             "between_r": _correlation(counts @ self._between),
             "mae": absolute / n,
             "offset": offset,
@@ -183,11 +183,15 @@ def participant_intervals(predictions, level=LEVEL):
     every, without = score_draws(predictions, np.ones((1, n))), score_draws(predictions, 1 - np.eye(n))
     intervals = {}
     for name, (estimate,) in every.items():
-        low, high = jackknife_interval(estimate, without[name], level)
-        if name.startswith(("r2", "skill")) or name.endswith("_r"):
-            low, high = max(low, -1) if name.endswith("_r") else low, min(high, 1)
-        intervals[name] = float(estimate), float(low), float(high)
+        intervals[name] = float(estimate), *_possible(name, *jackknife_interval(estimate, without[name], level))
     return intervals
+
+
+def _possible(metric, low, high):
+    """Cut an interval at the limits of its score."""
+    lowest = -1.0 if metric.endswith("_r") else -np.inf
+    highest = 1.0 if metric.endswith("_r") or metric.startswith(("r2", "skill")) else np.inf
+    return float(np.clip(low, lowest, highest)), float(np.clip(high, lowest, highest))
 
 
 def jackknife_interval(estimate, without, level=LEVEL):
@@ -271,6 +275,6 @@ def intervals_table(predicted, metrics, fits, groups):
     n_tested = len(np.unique(groups[np.concatenate([fit.test_idx for fit in fits])]))
     for metric in ("r2", "skill", "pearson_r", "spearman_r", "mae"):
         scores = metrics[metric].to_numpy(float)[: len(fits)]
-        interval = fold_mean_interval(scores, n_train, n_test)
+        interval = _possible(metric, *fold_mean_interval(scores, n_train, n_test))
         rows.append(("published", metric, scores.mean(), *interval, LEVEL, "nadeau-bengio", n_tested))
     return pd.DataFrame(rows, columns=list(INTERVAL_COLUMNS))

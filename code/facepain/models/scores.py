@@ -96,8 +96,9 @@ def skill(y_true, y_pred, baseline):
     """
     y_true = np.asarray(y_true, float)
     error, of_baseline = np.sum((y_true - y_pred) ** 2, axis=0), np.sum((y_true - baseline) ** 2, axis=0)
-    exact = of_baseline == 0
-    return np.where(exact, error == 0, 1 - error / np.where(exact, 1, of_baseline))[()]
+    rounding = len(y_true) * (CONSTANT_SPREAD * np.abs(y_true).max(axis=0, initial=0)) ** 2
+    exact = of_baseline <= rounding
+    return np.where(exact, error <= rounding, 1 - error / np.where(exact, 1, of_baseline))[()]
 
 
 def score_predictions(y_true, y_pred, groups, baseline):
