@@ -21,7 +21,7 @@ import webbrowser
 from pathlib import Path
 
 from errors import InputError, suggest
-from provenance.annex.setup import ensure_identity, neutralise
+from provenance.annex.setup import configure_inputs, ensure_identity, neutralise
 from provenance.environment import doctor, python
 from provenance.repository import ROOT, require_clone, require_history
 from provenance.run.interruption import stop_cleanly, stop_with_caller
@@ -142,6 +142,7 @@ def install_inputs(_arguments):
     with only_one():
         own_study.put_in_place()
         make_inputs(Path("inputs"))
+        configure_inputs()
 
 
 def install_own(_arguments):
@@ -152,6 +153,7 @@ def install_own(_arguments):
     with only_one():
         if any(sources.values()):
             own_study.start(sources, os.environ.get("ONLY"))
+            configure_inputs()
         else:
             own_study.refresh()
 
@@ -164,6 +166,7 @@ def return_to_synthetic(_arguments):
     with only_one():
         own_study.go_back()
         make_inputs(Path("inputs"))
+        configure_inputs()
 
 
 def take_up_newer_code(_arguments):

@@ -72,6 +72,11 @@ def ensure_annex(root=ROOT):
         print("initialised git-annex in this clone")
     write_launcher(root)
     configure(root, MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
+    configure_inputs(root)
+
+
+def configure_inputs(root=ROOT):
+    """Neutralise the user's settings in the installed input datasets too, which `git status` looks into."""
     for path in input_datasets(root=root):
         if (root / path / ".git").is_dir():
             configure(root / path, NEUTRAL | launch("../../.git/facepain/git-annex"))
