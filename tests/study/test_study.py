@@ -9,6 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 from repositories import SMALL, make_repository, run, small_cells
+from sklearn.metrics import r2_score
 
 from facepain.models.standardize import StandardizedImages
 from facepain.results.model import load_model
@@ -116,7 +117,7 @@ def test_splits_hold_each_participant_on_one_side_and_agree_with_the_predictions
 
 def test_p_follows_from_the_null_scores_as_written(finished_study):
     folder, _ = finished_study
-    for cell, n_entries in (("regress/M1/lasso", 6), ("regress/whole-brain/svr", 2), ("classify/whole-brain", 1)):
+    for cell, n_entries in (("regress/M1/lasso", 18), ("regress/whole-brain/svr", 12), ("classify/whole-brain", 1)):
         tests = json.loads((folder / "outputs" / cell / "permutation.json").read_text())["entries"]
         table = read_table(folder / "outputs" / cell / "permutation.tsv")
         assert len(tests) == len(table) == n_entries
@@ -125,6 +126,36 @@ def test_p_follows_from_the_null_scores_as_written(finished_study):
             above = sum(score >= test["score"] for score in test["null_scores"])
             assert test["p"] == row.p == pytest.approx((1 + above) / 21, rel=1e-5)
             assert (test["scheme"], test["metric"], test["score"]) == (row.scheme, row.metric, row.score)
+
+
+def test_every_p_tests_the_estimate_beside_it(finished_study):
+    cell = finished_study[0] / "outputs/regress/whole-brain/ridge"
+    tests = read_table(cell / "permutation.tsv").set_index(["estimate_of", "scheme", "metric"])["score"]
+    published = read_table(cell / "metrics.tsv").set_index("fold").loc["mean"]
+    out_of_fold = read_table(cell / "out_of_fold.tsv")
+    intervals = read_table(cell / "intervals.tsv").set_index(["estimate_of", "metric"])["estimate"]
+    assert tests["lopo", "block", "r2"] == pytest.approx(
+        r2_score(out_of_fold["y_true"], out_of_fold["y_pred"]), rel=1e-4
+    )
+    for metric in ("r2", "pearson_r", "skill"):
+        near = {"rel": 1e-5}  # each has 6 digits
+        assert tests["published", "block", metric] == pytest.approx(published[metric], **near)
+        assert intervals["published", metric] == pytest.approx(published[metric], **near)
+        assert intervals["lopo", metric] == pytest.approx(tests["lopo", "within", metric], **near)
+    repeats = read_table(cell / "repeats.tsv").set_index("repeat")
+    assert len(repeats) == 101
+    assert repeats.loc[0, "skill"] == pytest.approx(published["skill"], rel=1e-5)
+    # The model of a participant's predictions has not seen them.
+    assert out_of_fold.groupby("participant_id")["y_train_mean"].nunique().eq(1).all()
+
+
+def test_ten_draws_give_no_map_or_table_of_significant_voxels(finished_study):
+    cell = finished_study[0] / "outputs/regress/M1/svr"
+    bootstrap = json.loads((cell / "bootstrap.json").read_text())
+    assert bootstrap["reason_no_thresholds"] == "10 draws are fewer than the 1000 that a threshold needs"
+    assert not bootstrap["thresholds"]
+    assert not (cell / "bootstrap_z_fdr.nii.gz").is_symlink() and not (cell / "clusters.tsv").exists()
+    assert "no map or table of significant voxels is written" in finished_study[1]
 
 
 def test_one_setting_makes_stale_only_the_cells_that_use_it(study):
