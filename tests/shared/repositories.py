@@ -43,11 +43,13 @@ OF_AN_OUTER_MAKE = (
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 # What the small study does once and not for every mask and algorithm: each result costs its start-up.
 FEWER = {
+    "regress.repeats": {"n": 3},
+    "regress.learning": {"n": 2},
     "similarity": {"masks": ["M1"], "algorithms": ["lasso"]},
     "relate": {"mask": "M1"},
     "tune": {"masks": ["M1"], "algorithms": ["ridge"], "repeats": 2},
     "occurrence": {"masks": ["M1"]},
-    "compare.detectable": {"n": 10},
+    "compare.detectable": {"n": 10, "effects": [0.4, 0.8]},
 }
 
 
