@@ -8,7 +8,7 @@ import sys
 import nibabel
 import numpy as np
 import pytest
-from repositories import SMALL, make_repository, run, small_cells
+from repositories import FEWER, SMALL, make_repository, run, small_cells
 from sklearn.metrics import r2_score
 
 from facepain.models.standardize import StandardizedImages
@@ -143,7 +143,7 @@ def test_every_p_tests_the_estimate_beside_it(finished_study):
         assert intervals["published", metric] == pytest.approx(published[metric], **near)
         assert intervals["lopo", metric] == pytest.approx(tests["lopo", "within", metric], **near)
     repeats = read_table(cell / "repeats.tsv").set_index("repeat")
-    assert len(repeats) == 101
+    assert len(repeats) == 1 + FEWER["regress.repeats"]["n"]
     assert repeats.loc[0, "skill"] == pytest.approx(published["skill"], rel=1e-5)
     # The model of a participant's predictions has not seen them.
     assert out_of_fold.groupby("participant_id")["y_train_mean"].nunique().eq(1).all()
