@@ -21,7 +21,7 @@ from provenance.repository import (
 from provenance.run.locks import only_one
 from provenance.run.outcomes import log_outcome
 from provenance.run.plan import Plan
-from provenance.run.recovery import DISK_LOW, MARKER, restore, restore_interrupted
+from provenance.run.recovery import DISK_LOW, MARKER, make_plain, restore, restore_interrupted
 from provenance.run.supervision import supervise
 
 
@@ -126,7 +126,8 @@ def run_cell(cell, reproduces, root=ROOT):
         # DataLad does not always say so.
         cause = f"{free / 1e6:.0f} MB of disk are free: make room" if free < DISK_LOW else "see above"
         raise InputError(f"{cell.name} failed, {cause}; nothing of it was kept")
-    made = commit_of_run(cell, before, root)
+    make_plain(cell.name, root)
+    made = git("rev-list", "-1", f"{before}..HEAD", "--", cell.folder, root=root)
     require_recorded(cell, made, root)
     grades = grade_outputs(cell.folder, before, root=root, recorded_root=root)
     put_back = reproduces and is_equal(grades) and take_back(cell, made, root)
@@ -167,26 +168,6 @@ def quarantine_corrupt_files(cell, root):
                 )
     for path in broken_files(read, root):
         raise InputError(f"{path}: its content does not fit its checksum; `make {path.split('/')[1]}` makes it again")
-
-
-def commit_of_run(cell, before, root):
-    """Return the commit that a run made since a commit; None if all came out identical.
-
-    Where somebody else committed during the run, DataLad saves the outputs on top and then writes the run record into
-    a merge, which holds their changes too. That merge is made anew as one commit on top of theirs, with the cell's
-    folder and nothing else.
-    """
-    head, *parents = git("rev-list", "--parents", "-1", "HEAD", root=root).split()
-    if len(parents) == 2 and git("log", "-1", "--format=%s", head, root=root) == f"[DATALAD RUNCMD] {cell.name}":
-        theirs = parents[1]
-        if git("log", "-1", "--format=%s", theirs, root=root) == "Remaining changes after command execution":
-            theirs = git("rev-parse", f"{theirs}^", root=root)
-        plain = theirs
-        if git("diff", "--name-only", theirs, head, root=root):
-            message = git("log", "-1", "--format=%B", head, root=root)
-            plain = git("commit-tree", f"{head}^{{tree}}", "-p", theirs, "-m", message, root=root)
-        git("update-ref", "HEAD", plain, head, root=root)
-    return git("rev-list", "-1", f"{before}..HEAD", "--", cell.folder, root=root) or None
 
 
 def require_recorded(cell, made, root):
