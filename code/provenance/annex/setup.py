@@ -173,7 +173,7 @@ def neutralise():
     """Let no setting of the user change what this process and its children record, in any repository."""
     set_for_children(NEUTRAL)
     os.environ |= {"GIT_ATTR_NOSYSTEM": "1", "GIT_TEMPLATE_DIR": "", "GIT_NO_REPLACE_OBJECTS": "1"}
-    os.environ["GIT_GRAFT_FILE"] = os.devnull
+    os.environ["GIT_GRAFT_FILE"] = os.path.join(os.devnull, "none")  # an empty one would be warned of
 
 
 def set_for_children(settings):
