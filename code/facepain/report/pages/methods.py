@@ -20,6 +20,7 @@ SCHEMES = {
     "group-kfold": "{n_folds} folds of whole participants; every participant is tested once",
     "lopo": "leave one participant out; every participant is tested once",
 }
+ESTIMATES = {"published": "the published folds", "lopo": "leave-one-participant-out"}
 UNITS = {"participant": "whole participants", "trial": "trials"}
 
 
@@ -38,14 +39,16 @@ def describe_methods(results, records):
     """
     regress = of_stage(records, "regress")
     if not regress:
-        return [Text("No result here records the settings that made it, so that the methods cannot be told.")]
+        return [Text("No result here records the settings that made it, so that the methods cannot be described.")]
     shared, different = shared_settings(regress)
     blocks = [
         Text(_score_and_images(results, shared)),
         *_masks(results, records),
         Text(_model(results, regress, shared)),
         Text(_validation(results, shared)),
+        *_estimates(results, shared),
         *_permutations(results, regress),
+        *_further(records),
         Text(_bootstrap(results, shared)),
         *_classifier(results, records),
         Text(
@@ -95,7 +98,9 @@ def _model(results, regress, shared):
     for algorithm in results.algorithms:
         record = next((record for name, record in regress.items() if name.split()[-1] == algorithm), None)
         kinds.append(
-            ALGORITHMS[algorithm].sentence.format(**record["settings"]["algorithm"]) if record else ALGORITHM_NAMES[algorithm]
+            ALGORITHMS[algorithm].sentence.format(**record["settings"]["algorithm"])
+            if record
+            else ALGORITHM_NAMES[algorithm]
         )
     kept = [int(n) for cell in results.regressions.values() for n in cell.folds["n_components"]]
     return (
@@ -133,31 +138,77 @@ def _validation(results, shared):
     )
 
 
+def _estimates(results, shared):
+    """Say how scores that do not depend on one division of the participants were estimated, and their intervals."""
+    cell = next(iter(results.regressions.values()))
+    texts = []
+    if cell.table("out_of_fold") is not None:
+        texts.append(
+            "The scheme above is called published. Since its scores depend on which participants are held out, every "
+            "model was also fitted without each participant in turn (leave one participant out), and all of these "
+            f"predictions were scored together; the grouped {shared.get('repeats.n_folds', 5)}-fold cross-validation "
+            f"was repeated {shared.get('repeats.n', 100)} times with participants divided anew. Skill is 1 minus the "
+            "squared error of the model divided by that of the mean training score."
+        )
+    if cell.table("intervals") is not None:
+        texts.append(
+            "95 % intervals of leave-one-participant-out scores and of scores on another dataset leave participants "
+            "out of the scoring, one by one, with the models as fitted (jackknife, Student's t). Intervals of means "
+            "over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. How often "
+            "they cover is measured in `docs/validity.md`."
+        )
+    if cell.table("transfer") is not None and len(cell.table("transfer")):
+        texts.append(
+            "On another dataset the association of predicted and observed scores is reported apart from the offset "
+            "(mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
+            "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored."
+        )
+    return [Text(text) for text in texts]
+
+
 def _permutations(results, regress):
     tests = {}
     for cell in results.regressions.values():
         for row in cell.tests.to_dict("records"):
             about = tests.setdefault(
-                row["scheme"], {"hypothesis": row["null_hypothesis"], "n": set(), "fixed": set(), "for": {}}
+                row["scheme"], {"hypothesis": row["null_hypothesis"], "n": {}, "fixed": set(), "for": {}}
             )
-            about["n"].add(int(row["n"]))
+            about["n"].setdefault(ESTIMATES[row["estimate_of"]], set()).add(int(row["n"]))
             about["fixed"].add(int(row["n_fixed"]))
             about["for"][ALGORITHM_NAMES[cell.algorithm]] = True
     if not tests:
         return [Text("No permutation test was run.")]
     lead = (
-        "Permutation tests of the mean score over folds: p = (1 + null scores at or above the observed one) / (1 + "
-        "permutations), "
-        "so that the smallest p possible is 1 / (1 + permutations). The mean of the null is told beside every p: it "
-        "is what a score is "
-        "worth without the effect tested."
+        "Permutation tests: p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
+        "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
+        "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on "
+        "block, sentences about single trials on within."
     )
-    items = [
-        f"**{scheme}** ({_span(about['n'])} permutations; {', '.join(about['for'])}): {about['hypothesis']}"
-        + (f" Participants whose scores stay theirs: {_span(about['fixed'])}." if max(about["fixed"]) else "")
-        for scheme, about in tests.items()
-    ]
+    items = []
+    for scheme, about in tests.items():
+        counts = ", ".join(f"{_span(n)} of {name}" for name, n in about["n"].items())
+        fixed = (
+            f" Participants whose scores no permutation moves: {_span(about['fixed'])}." if max(about["fixed"]) else ""
+        )
+        items.append(f"**{scheme}** (permutations: {counts}; {', '.join(about['for'])}): {about['hypothesis']}{fixed}")
     return [Text(lead), Items(tuple(items))]
+
+
+def _further(records):
+    """Say what was done by stages that not every study runs."""
+    kinds = {name.split()[0] for name in records}
+    texts = {
+        "tune": "Penalty and number of components were also chosen by nested cross-validation: inside each training "
+        "set, by the squared error over participants held out there. Every permutation of the scores repeats the "
+        "choice.",
+        "occurrence": "Whether there is an expression (a score above 0) and how strong it is where there is one were "
+        "predicted apart, by linear models on the same components; their product is set beside the plain regression.",
+        "compare": "p values corrected for all models compare each score with the largest null score over the models "
+        "(Westfall and Young), permutation by permutation. Masks and algorithms were compared in pairs by exchanging "
+        "the predictions of whole participants, with Holm's correction. What would have been found was measured by "
+        "adding patterns of known strength to each mask's images, in proportion to permuted scores.",
+    }
+    return [Text(text) for kind, text in texts.items() if kind in kinds]
 
 
 def _bootstrap(results, shared):
