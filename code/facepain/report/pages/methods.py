@@ -21,11 +21,15 @@ SCHEMES = {
     "lopo": "leave one participant out; every participant is tested once",
 }
 ESTIMATES = {"published": "the published folds", "lopo": "leave-one-participant-out"}
+FIXED = {
+    "within": "Participants with one trial or equal scores, which no permutation changes: {}.",
+    "block": "Participants with a number of trials of their own, whose scores are only permuted within: {}.",
+}
 UNITS = {"participant": "whole participants", "trial": "trials"}
 
 
 def describe_methods(results, records):
-    """Tell what was done.
+    """Describe what was done.
 
     Parameters
     ----------
@@ -59,11 +63,11 @@ def describe_methods(results, records):
             "significant digits), and p values, thresholds and figures are computed from the numbers as written."
         ),
     ]
-    told = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
-    if told:
+    other = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
+    if other:
         lines = [
             f"`{key}`: " + ", ".join(f"{cell} {value}" for cell, value in values.items())
-            for key, values in told.items()
+            for key, values in other.items()
         ]
         blocks += [Text("**The results do not all rest on the same settings:**"), Items(tuple(lines))]
     return blocks
@@ -187,10 +191,8 @@ def _permutations(results, regress):
     items = []
     for scheme, about in tests.items():
         counts = ", ".join(f"{_span(n)} of {name}" for name, n in about["n"].items())
-        fixed = (
-            f" Participants whose scores no permutation moves: {_span(about['fixed'])}." if max(about["fixed"]) else ""
-        )
-        items.append(f"**{scheme}** (permutations: {counts}; {', '.join(about['for'])}): {about['hypothesis']}{fixed}")
+        text = f"**{scheme}** (permutations: {counts}; {', '.join(about['for'])}): {about['hypothesis']}"
+        items.append(text + (f" {FIXED[scheme].format(_span(about['fixed']))}" if max(about["fixed"]) else ""))
     return [Text(lead), Items(tuple(items))]
 
 
