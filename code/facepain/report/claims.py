@@ -356,7 +356,7 @@ def same_claims(results):
                 continue
             r = both[["y_pred_x", "y_pred_y"]].corr().iloc[0, 1]
             names = " and ".join(ALGORITHM_NAMES[cell.algorithm] for cell in (one, other))
-            shrink = "; ".join(filter(None, (shrinkage_text(results, cell) for cell in (one, other))))
+            shrink = "; ".join(filter(None, (shrinkage_text(cell) for cell in (one, other))))
             text = (
                 f"{names} are nearly the same model in {mask_name(mask)}: their predictions correlate at "
                 f"r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} over folds)" + (f"; {shrink}." if shrink else ".")
@@ -367,15 +367,12 @@ def same_claims(results):
     return claims
 
 
-def shrinkage_text(results, cell):
+def shrinkage_text(cell):
     """Say how much the penalty shrinks what is fitted, where that was computed."""
-    table = results.table("compare/shrinkage")
-    row = None if table is None else _row(table, mask=cell.mask, algorithm=cell.algorithm)
-    if row is None or not np.isfinite(row["shrinkage"]):
+    if "shrinkage" not in cell.metrics or not np.isfinite(cell.folds["shrinkage"]).all():
         return ""
-    dropped = f" and drops {row['n_zero']:.0f} of {row['n_components']:.0f} components" if row["n_zero"] else ""
-    share = f"{100 * row['shrinkage']:.2g}"
-    return f"{ALGORITHM_NAMES[cell.algorithm]} shrinks the fitted predictions of least squares by {share} %{dropped}"
+    largest = 100 * cell.folds["shrinkage"].max()
+    return f"{ALGORITHM_NAMES[cell.algorithm]} shrinks the fitted scores of least squares by at most {largest:.2g} %"
 
 
 def comparison_claims(results):
