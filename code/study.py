@@ -147,6 +147,7 @@ def install_inputs(_arguments):
 
 def install_own(_arguments):
     import own_study
+    from propose import propose_params
     from provenance.run.locks import only_one
 
     sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
@@ -154,6 +155,7 @@ def install_own(_arguments):
         if any(sources.values()):
             own_study.start(sources, os.environ.get("ONLY"))
             configure_inputs()
+            propose_params()
         else:
             own_study.refresh()
 

@@ -61,8 +61,12 @@ def dataset(made, tmp_path):
 IDENTITY = {f"GIT_{role}_{part}": "x@y" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
 
 
-def own(folder, check=True, **variables):
-    return run(["make", "own", *(f"{key}={value}" for key, value in variables.items())], folder, check)
+def own(folder, check=True, confirm=True, **variables):
+    done = run(["make", "own", *(f"{key}={value}" for key, value in variables.items())], folder, check)
+    if confirm and done.returncode == 0:
+        # What was read from the data waits for somebody to look at it.
+        run(["git", "commit", "--quiet", "--all", "--allow-empty", "--message", "Describe my study"], folder)
+    return done
 
 
 def describe(folder):
@@ -78,7 +82,7 @@ def describe(folder):
 def set_table(folder, name):
     path = folder / "code/params.toml"
     path.write_text(path.read_text().replace("inputs/behavior/trials.tsv", f"inputs/behavior/{name}", 1))
-    run(["git", "commit", "--quiet", "--all", "--message", "Name my table"], folder)
+    run(["git", "commit", "--quiet", "--all", "--allow-empty", "--message", "Name my table"], folder)
 
 
 def recorded(folder, name, key):
@@ -89,8 +93,9 @@ def test_a_plain_folder_is_used_where_it_lies_and_going_back_restores_the_rest(r
     _, images, table = made
     synthetic = describe(repository)
     files = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in images.iterdir()}
-    own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*")
-    assert run(["git", "status", "--porcelain"], repository).stdout == ""
+    said = own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*", confirm=False).stdout
+    assert 'prep.table = "inputs/behavior/scores.csv"' in said and "confirm by `git commit" in said
+    assert run(["git", "status", "--porcelain"], repository).stdout == " M code/params.toml\n"
     assert run(["git", "branch", "--show-current"], repository).stdout.strip() == "own-study"
     found = sorted((repository / "inputs/contrasts").glob("[!.]*"))
     assert [path.name for path in found] == sorted(path.name for path in images.glob("con*"))

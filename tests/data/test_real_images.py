@@ -49,13 +49,22 @@ def walk(tmp_path_factory):
     assert {name: (stat.st_mtime_ns, stat.st_mode, stat.st_size) for name, stat in before.items()} == {
         name: (stat.st_mtime_ns, stat.st_mode, stat.st_size) for name, stat in after.items()
     }
-    assert not any(states)
+    assert states[0] == " M code/params.toml\n" and not any(states[1:])
     return folder, place / "outputs", said
 
 
 def test_every_step_says_what_it_did(walk):
     _, _, (own, _, check, first, back) = walk
     assert "none is moved or copied" in own
+    for line in (
+        'prep.table = "inputs/behavior/scores.csv"',
+        'prep.columns.participant_id = "subject"',
+        'prep.target = "X_RVLPFC"',
+        'prep.images = "con_{participant_id}.hdr"',
+        'extract.analyze_orientation = "radiological"',
+        "one of which may be the score: Y_Reappraisal_Success",
+    ):
+        assert line in own
     assert "30 of 30 usable, 30 of 30 participants; X_RVLPFC" in check
     assert "one dataset only: no test set and no classifier" in check
     assert "47 x 56 x 31 voxels of 3.438 x 3.438 x 4.5 mm" in check
@@ -100,12 +109,20 @@ def test_what_dropping_leaves_is_finite_and_is_nearly_all(walk):
         run(["make", "synthetic"], folder)
 
 
+def choose(folder, proposed, chosen):
+    path = folder / "code/params.toml"
+    text = path.read_text()
+    assert proposed in text
+    path.write_text(text.replace(proposed, chosen))
+
+
 def test_a_hard_target_is_not_predicted_and_the_order_of_lines_does_not_matter(tmp_path):
     write_table(tmp_path / "scores.csv", shuffled=True)
     folder = make_repository(tmp_path / "repository")
     settings = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)[1]
     run(["make", "own", f"CONTRASTS={FOLDER}", f"BEHAVIOR={tmp_path / 'scores.csv'}"], folder)
-    run(["bash", "-ec", settings.replace("X_RVLPFC", "Y_Reappraisal_Success")], folder)
+    choose(folder, '"X_RVLPFC"', '"Y_Reappraisal_Success"')
+    run(["bash", "-ec", settings], folder)
     said = run(["make", "extract"], folder).stdout
     run(["python", "code/regress.py", "whole-brain", "ridge", "--n-permutations", "20", "--n-bootstraps", "10"], folder)
     r2 = read_table(folder / "outputs/regress/whole-brain/ridge/metrics.tsv").set_index("fold").loc["mean", "r2"]
@@ -119,8 +136,8 @@ def test_without_the_choice_of_orientation_the_run_stops_and_says_what_it_is(tmp
     write_table(tmp_path / "scores.csv")
     folder = make_repository(tmp_path / "repository")
     settings = re.findall(r"```sh\n(.*?)```", PAGE, flags=re.DOTALL)[1]
-    settings = "\n".join(line for line in settings.splitlines() if "analyze_orientation" not in line)
     run(["make", "own", f"CONTRASTS={FOLDER}", f"BEHAVIOR={tmp_path / 'scores.csv'}"], folder)
+    choose(folder, 'analyze_orientation = "radiological"', 'analyze_orientation = "unknown"')
     run(["bash", "-ec", settings], folder)
     for target in ("check", "extract"):
         done = run(["make", target], folder, check=False)

@@ -1,0 +1,130 @@
+"""Propose settings for a study from its table and the names of its images; a person confirms them."""
+
+import itertools
+import re
+
+import pandas as pd
+
+from errors import InputError
+from facepain.data.image_names import match_images, name_images
+from facepain.data.trials import LOGICAL, blank_missing
+
+# How tables of other studies call the columns, without case and signs.
+KNOWN_AS = {
+    "participant_id": (
+        "participantid",
+        "participant",
+        "subject",
+        "subjectid",
+        "subj",
+        "sub",
+        "id",
+        "subid",
+        "ppt",
+        "pid",
+    ),
+    "dataset": ("dataset", "study", "site", "cohort", "sample"),
+    "run": ("run", "runid", "runnumber", "block"),
+    "trial": ("trial", "trialid", "trialnumber", "trialno", "trialnr"),
+    "contrast": ("contrast", "image", "imagefile", "file", "filename", "path", "nifti", "conimage"),
+    "volume": ("volume", "vol"),
+    "excluded": ("excluded", "exclude", "exclusion", "exclusionreason", "reason"),
+}
+SCORE = re.compile(r"facs|score|rating|pain|target", re.IGNORECASE)
+MOST_PATTERNS = 20_000
+MOST_WILDCARDS = 1000
+N_TRIED = 3  # trials by which patterns are tried before all are
+
+
+def propose_columns(table):
+    """Say which of a table's columns are those of a study.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As from `files.tables.read_text_table`.
+
+    Returns
+    -------
+    columns : dict of str to str
+        The table's own name by the name used here; none for a column that says nothing of exclusions.
+    """
+    plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
+    columns = {}
+    for name, known in KNOWN_AS.items():
+        own = name if name in table else next((plain[key] for key in known if key in plain), None)
+        if own is not None and own not in columns.values():
+            columns[name] = own
+    return columns
+
+
+def propose_targets(table, columns):
+    """List the columns that hold a score of every usable trial, the likeliest first."""
+    table = blank_missing(table)
+    if "excluded" in columns and not table[columns["excluded"]].str.lower().str.fullmatch(LOGICAL).all():
+        table = table[table[columns["excluded"]] == ""]
+    left = [name for name in table.columns if name and name not in columns.values()]
+    scores = [name for name in left if pd.to_numeric(table[name], errors="coerce").nunique() > 1]
+    whole = [name for name in scores if pd.to_numeric(table[name], errors="coerce").notna().all()]
+    return sorted(whole, key=lambda name: not SCORE.search(name))
+
+
+def propose_pattern(trials, image_paths):
+    """Find the pattern by which images are called after their trials.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        As from `facepain.data.trials.read_trials`.
+    image_paths : list of str
+
+    Returns
+    -------
+    pattern : str or None
+        For `facepain.data.image_names.name_images`; None if no pattern gives each usable trial an image of its own.
+    """
+    usable = trials[trials["excluded"] == ""]
+    rows, there = usable.to_dict("records"), set(image_paths)
+    # The longest id and the last trial are least likely to be in a name by chance.
+    example = max(rows, key=lambda row: (len(row["participant_id"]), row["participant_id"], row["trial"]))
+    some = itertools.chain.from_iterable(_patterns(path, example) for path in sorted(image_paths))
+    candidates = set(itertools.islice(some, MOST_PATTERNS))
+    for pattern in sorted(candidates, key=lambda each: (each.count("*"), each.count("{"), len(each), each)):
+        if "*" not in pattern:
+            named = {pattern.format_map(row) for row in rows}
+            if len(named) == len(rows) and named <= there:
+                return pattern
+    wild = sorted(
+        (each for each in candidates if "*" in each), key=lambda each: (each.count("*"), each.count("{"), each)
+    )
+    for pattern in wild[:MOST_WILDCARDS]:
+        try:
+            for part in (usable.iloc[-N_TRIED:], usable):
+                match_images(name_images(part, image_paths, pattern)[0], image_paths, "ignore")
+        except InputError:
+            continue
+        return pattern
+    return None
+
+
+def _patterns(path, trial):
+    """Yield patterns that a trial's image may follow: each number in a path is fixed, of the trial, or anything."""
+    id_ = trial["participant_id"]
+    numbers = "([0-9]+)" if id_.isdigit() else rf"({re.escape(id_)}(?![0-9])|[0-9]+)"
+    choices = []
+    for piece in re.split(numbers, path):
+        literal = piece.replace("{", "{{").replace("}", "}}")
+        options = ["{participant_id}"] if piece == id_ else []
+        if piece.isdigit():
+            if id_.isdigit() and int(id_) == int(piece) and len(piece) >= len(id_):
+                options.append(f"{{participant_id:0>{len(piece)}}}")
+            options += [f"{{{name}{_width(piece)}}}" for name in ("trial", "run") if int(piece) == trial[name]]
+            options.append("*")
+        choices.append([*options, literal] if len(options) != 1 or piece.isdigit() else options)
+    for pattern in itertools.product(*choices):
+        if any("{participant_id" in piece for piece in pattern):
+            yield "".join(pattern)
+
+
+def _width(digits):
+    return f":0{len(digits)}d" if digits.startswith("0") and len(digits) > 1 else ""
