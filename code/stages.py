@@ -260,6 +260,7 @@ STAGES = (
         settings=see_similarity,
         options=PERMUTATIONS | BOOTSTRAPS,
         sources=("similarity.tsv",),
+        cost=cost_of_models,
         colour="#56B4E9",
     ),
     Stage(
@@ -273,6 +274,7 @@ STAGES = (
             "regress": see_model(params, mask, algorithm),
         },
         private=("*",),
+        cost=cost_of_models,
         colour="#E69F00",
     ),
     Stage(

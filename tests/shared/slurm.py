@@ -96,7 +96,7 @@ class Slurm:
     def jobs(self, form="%i %T"):
         return [line.split() for line in self.ask("squeue", "-h", "-o", form).splitlines()]
 
-    def wait_for(self, condition, seconds=120):
+    def wait_for(self, condition, seconds=300):
         deadline = time.monotonic() + seconds
         while not condition():
             if time.monotonic() > deadline:

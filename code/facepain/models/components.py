@@ -9,7 +9,11 @@ each.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
+# From this many trials on the leading eigenvectors are looked for alone, these many at first: docs/cluster.md. Below,
+# all of them take no longer.
+MANY_TRIALS, FIRST_COMPONENTS = 1500, 96
 # A cumulative share is known to about 1e-14: closer than this to the limit, it equals the limit.
 SHARE_TOLERANCE = 1e-10
 # Variance of the centred images below this share of their squared length is rounding.
@@ -107,13 +111,31 @@ def fit_components(K, explained_variance=0.8, counts=None):
     mean_products = share @ K
     centred = K - mean_products - mean_products[:, None] + share @ mean_products
     root = np.sqrt(counts)
-    # NumPy's eigh (LAPACK's divide and conquer) outran SciPy's drivers and lets threads run.
-    variances, vectors = np.linalg.eigh(centred * root * root[:, None])
-    variances, vectors = np.maximum(variances[::-1], 0.0), vectors[:, ::-1]
-    total = variances.sum()
-    k = 0
-    if total > VARIANCE_TOLERANCE * (counts @ np.diag(K)):
-        cumulative = np.cumsum(variances / total)
-        limit = explained_variance + SHARE_TOLERANCE
-        k = min(np.sum(cumulative <= limit) + 1, len(cumulative))
+    centred *= root * root[:, None]
+    total = np.trace(centred)
+    if total <= VARIANCE_TOLERANCE * (counts @ np.diag(K)):
+        return Components(np.empty((len(K), 0)), np.empty(0), counts, mean_products)
+    limit = explained_variance + SHARE_TOLERANCE
+    variances, vectors = _leading_eigenvectors(centred, limit * total)
+    cumulative = np.cumsum(variances / total)
+    k = min(np.sum(cumulative <= limit) + 1, len(cumulative))
     return Components(vectors[:, :k], np.sqrt(variances[:k]), counts, mean_products)
+
+
+def _leading_eigenvectors(matrix, wanted):
+    """Return eigenvalues in falling order and their vectors: all, or so many that they sum to more than `wanted`."""
+    n_trials, n_found = len(matrix), FIRST_COMPONENTS
+    # A fixed start, so that the same matrix gives the same bytes; not of ones, which centred images know nothing of.
+    start = np.random.default_rng(0).normal(size=n_trials)
+    while n_trials >= MANY_TRIALS and n_found <= n_trials // 15:
+        try:
+            values, vectors = eigsh(matrix, n_found, v0=start, ncv=n_found * 3 // 2)
+        except ArpackNoConvergence:
+            break
+        if values.sum() > wanted:
+            falling = np.argsort(values)[::-1]
+            return values[falling], vectors[:, falling]
+        n_found *= 2
+    # NumPy's eigh (LAPACK's divide and conquer) outran SciPy's drivers and lets threads run.
+    values, vectors = np.linalg.eigh(matrix)
+    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]

@@ -104,7 +104,7 @@ def _clone(cell, branch, clone, root):
     _clone_dataset(root, clone, branch)
     git("fetch", "--quiet", "origin", "+refs/facepain/cells/*:refs/facepain/cells/*", root=clone)
     land(branch, clone)
-    for path in (read for read in cell.reads if read.startswith("inputs/")):
+    for path in sorted({"/".join(read.split("/")[:2]) for read in cell.reads if read.startswith("inputs/")}):
         _clone_dataset(root / path, clone / path)
         git("checkout", "--quiet", object_ids(path, root=clone)[path], root=clone / path)
     # Recorded content of the cell itself, where it is stored: to compare with.
