@@ -185,7 +185,9 @@ def take_up_newer_code(_arguments):
 
 def check_inputs(_arguments):
     from check import check
+    from provenance.run.stage import silence_libraries
 
+    silence_libraries()
     options = requested_options()
     check(load_study().load_params(Path(options.params)))
 

@@ -41,6 +41,12 @@ def _not_blank(text):
     return text
 
 
+def _one_target(value):
+    if isinstance(value, list):
+        raise ValueError("Input should be one column: a run predicts one target; make a params file for each (PARAMS=)")
+    return value
+
+
 def _as_float(value):
     # TOML tells 1 from 1.0, a reader does not.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
@@ -80,7 +86,7 @@ class Columns(Table):
 
 class Prep(Table):
     table: Text | Annotated[list[Text], Field(min_length=1)]
-    target: Text
+    target: Annotated[Text, BeforeValidator(_one_target)]
     target_min: Number | None = None
     target_max: Number | None = None
     images: Text | None = None

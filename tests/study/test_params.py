@@ -50,6 +50,11 @@ def test_the_projects_own_params_are_valid_and_give_one_cell_for_each_combinatio
         ),
         ("n_folds = 5", "n_folds = 1", "n_folds = 1 is not allowed; it should be greater than or equal to 2"),
         (
+            'target = "facs"',
+            'target = ["facs", "rating"]',
+            "prep.target = .* it should be one column: a run predicts one target",
+        ),
+        (
             '["lasso", "ridge", "svr"]',
             '["lasso", "lasso"]',
             "regress.algorithms = .* should be a list of different names",

@@ -1,11 +1,13 @@
 """What the stage scripts share: their command line, the check of what they read, one-line errors, the record."""
 
 import argparse
+import logging
 import os
 import shutil
 import sys
 import threading
 import time
+import warnings
 from dataclasses import replace
 
 from threadpoolctl import threadpool_limits
@@ -31,6 +33,7 @@ def run_stage(study, stage, compute):
     compute : callable
         Takes the `Cell` and an `OutputFolder`; writes into the latter.
     """
+    silence_libraries()
     cell = None
     os.chdir(ROOT)  # so that messages and records name paths from the root
     try:
@@ -50,6 +53,15 @@ def run_stage(study, stage, compute):
     except OSError as error:
         name = f" {os.path.relpath(error.filename, ROOT)}" if error.filename else ""
         sys.exit(f"{cell.name if cell else stage}: {error.strerror or error}{name}; fix that and try again")
+
+
+def silence_libraries():
+    """Keep warnings of libraries from users, who cannot act on them; `python -W default` shows them."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of workers
+    for name in ("matplotlib", "nibabel.global", "nilearn", "asyncio"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def parse_cell(study, stage_name, arguments):
