@@ -1,11 +1,13 @@
-"""Draw the figures and write the tables, pages, notebook and report of the study, from outputs/ alone."""
+"""Draw the group-level figures and write the tables, pages, notebook and report, from outputs/ alone."""
 
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from multiprocessing import get_context
+from pathlib import Path
 
 from facepain.report.claims import make_claims, write_claims
-from facepain.report.figures.catalogue import draw_figure, list_figures
+from facepain.report.figures.catalogue import list_figures
+from facepain.report.figures.page import draw_figure
 from facepain.report.pages.site import write_site
 from facepain.report.recovered import RECOVERED_COLUMNS, recovered_table
 from facepain.results.load import ShownCell, load_results
@@ -48,12 +50,12 @@ def describe_cells(cell):
         print(f"plot: {name} is {state}; `make all` makes it")
     return [
         ShownCell(
-            other.name,
-            other.folder,
-            other.command,
-            other.declared.colour,
-            other.declared.sources,
-            outdated.get(other.name, "fresh"),
+            name=other.name,
+            folder=other.folder,
+            form=" ".join(("python", other.script, *(name.upper() for name in other.declared.arguments))),
+            about=other.declared.about,
+            sources=other.declared.sources,
+            state=outdated.get(other.name, "fresh"),
         )
         for other in cell.shown
     ]
@@ -61,17 +63,18 @@ def describe_cells(cell):
 
 def read_results(settings):
     """Read what the settings name."""
-    return load_results("outputs", settings["masks"], settings["algorithms"], settings["target"])
+    return load_results("outputs", settings["masks"], settings["algorithms"], settings["target"], settings["score"])
 
 
 def write_tables(results, outputs):
     """Write Table 1, Table 2 where there is another dataset, how planted patterns were recovered, and the claims."""
-    table = cross_validation_table(results)
-    outputs.write_table("table-1.tsv", table, cross_validation_columns(table))
+    if results.regressions:
+        table = cross_validation_table(results)
+        outputs.write_table("table-1.tsv", table, cross_validation_columns(table))
     outputs.write_text("table-1.md", cross_validation_markdown(results))
     tests = other_datasets_table(results)
     if tests is None:
-        print("plot: table-2.tsv is not written: one dataset only")
+        print("plot: table-2.tsv is not written: no model was tested on another dataset")
     else:
         outputs.write_table("table-2.tsv", tests, OTHER_DATASETS_COLUMNS)
     outputs.write_text("table-2.md", other_datasets_markdown(results))
@@ -102,7 +105,7 @@ def prepare(cells, settings):
 
 def draw(name, folder):
     """Draw and save one figure in this process; return its words."""
-    return draw_figure(_figures, name, folder)
+    return draw_figure(_figures[name], Path(folder, name))
 
 
 if __name__ == "__main__":

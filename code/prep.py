@@ -5,7 +5,7 @@ from pathlib import Path
 from errors import InputError
 from facepain.data.exclusions import check_range, check_varies, is_usable, usable_trials
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
-from facepain.data.summary import summarize
+from facepain.data.summary import SCORE_COLUMNS, bin_scores, summarize
 from facepain.data.trials import read_participants, read_trials
 from files.tables import read_json
 from provenance.run.stage import run_stage
@@ -42,8 +42,9 @@ def main(cell, outputs):
     described = TRIAL_COLUMNS | {target: "score to predict"}
     outputs.write_table("trials.tsv", usable[columns], described, exact=True)
 
-    summary = summarize(trials, read_people(trials), target, cell.settings["min_participants"])
-    outputs.write_table("summary.tsv", summary, SUMMARY_COLUMNS)
+    enough = cell.settings["min_participants"]
+    outputs.write_table("summary.tsv", summarize(trials, read_people(trials), target, enough), SUMMARY_COLUMNS)
+    outputs.write_table("scores.tsv", bin_scores(usable, target, enough), SCORE_COLUMNS)
     outputs.write_json("study.json", {"synthetic": is_synthetic(BEHAVIOR), "target": target})
     for dataset, count in usable["dataset"].value_counts(sort=False).items():
         print(f"prep: {dataset}: {count} of {(trials['dataset'] == dataset).sum()} trials are usable")

@@ -66,6 +66,12 @@ def read_results(params):
     return tuple(paths)
 
 
+def read_participants(params):
+    """Return what shows participants: the trials, and every model's predictions."""
+    models = ["/".join(("outputs/regress", *names)) for names in list_models(params)]
+    return ("outputs/prep/trials.tsv", "outputs/prep/study.json", *(f"{folder}/predictions.tsv" for folder in models))
+
+
 def see_extract(params, mask):
     settings = {key: value for key, value in params["extract"].items() if key != "masks"}
     return settings | {"mask_files": definitions_used(mask, settings["mask_files"])}
@@ -73,7 +79,7 @@ def see_extract(params, mask):
 
 def see_regress(params, _mask, algorithm):
     own = {key: value for key, value in params["regress"].items() if key not in (*ALGORITHMS, "algorithms")}
-    target = {"seed": params["seed"], "target": params["prep"]["target"]}
+    target = {name: params[name] for name in ("seed", "min_participants")} | {"target": params["prep"]["target"]}
     return own | {"algorithm": params["regress"][algorithm]} | target
 
 
@@ -151,8 +157,16 @@ def read_signatures(params):
 
 
 def see_plot(params):
+    names = {"title": f"Predicting {params['prep']['target']} from the brain", "score": params["prep"]["target"]}
     shown = {"masks": params["extract"]["masks"], "algorithms": params["regress"]["algorithms"]}
-    return params["plot"] | {"target": params["prep"]["target"]} | shown
+    return names | params["plot"] | {"target": params["prep"]["target"]} | shown
+
+
+def see_participants(params):
+    seen = see_plot(params)
+    return {key: seen[key] for key in ("masks", "algorithms", "target", "score")} | {
+        "transform": params["regress"]["transform"]
+    }
 
 
 def measure_study():
@@ -188,8 +202,8 @@ STAGES = (
         table=tables.Prep,
         reads=lambda params: ("inputs/behavior", "inputs/contrasts"),
         settings=lambda params: params["prep"] | {"min_participants": params["min_participants"]},
-        private=("*",),
-        sources=("summary.tsv", "trials.tsv"),
+        private=("trials.*", "dataset-*"),
+        sources=("summary.tsv", "scores.tsv"),
         cost=cost_of_images,
         colour="#009E73",
     ),
@@ -328,6 +342,16 @@ STAGES = (
         colour="#F0E442",
     ),
     Stage(
+        name="participants",
+        about="draw figures and pages that show participants and single trials",
+        reads=read_participants,
+        settings=see_participants,
+        private=("*",),
+        cost=cost_of_figures,
+        colour="#56B4E9",
+        shows=True,
+    ),
+    Stage(
         name="plot",
         about="draw figures, tables and pages of the results that there are",
         table=tables.Plot,
@@ -336,7 +360,6 @@ STAGES = (
         folder="figures",
         options=dict.fromkeys(PERMUTATIONS | BOOTSTRAPS, ""),
         cost=cost_of_figures,
-        private=("participants/*",),
         shows=True,
     ),
 )

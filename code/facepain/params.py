@@ -244,6 +244,9 @@ class Compare(Table):
 
 
 class Plot(Table):
+    title: Text | None = None
+    score: Text | None = None
+    brain_mm: Annotated[Number, Field(ge=1)] = 1.0
     mask: Text
     algorithm: AlgorithmName
     percentile: Annotated[Number, Field(ge=0, lt=100)]

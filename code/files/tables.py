@@ -11,7 +11,7 @@ from errors import InputError
 # Left to guess, a reader takes 001 for 1 and 1.10 for 1.1. Columns that are not named here hold measurements.
 COLUMN_TYPES = {
     **dict.fromkeys(("participant_id", "dataset", "observed", "predicted", "contrast", "mask"), str),
-    **dict.fromkeys(("fold", "signature", "network", "array", "shape"), str),
+    **dict.fromkeys(("fold", "signature", "network", "array", "shape", "bin"), str),
     **dict.fromkeys(("run", "trial", "volume", "row"), int),
 }
 SEPARATORS = "\t;,"

@@ -124,7 +124,7 @@ class Cell:
     machinery : tuple of str
         As of `Study`.
     shown : tuple of Cell
-        All other cells, of one that shows results.
+        All cells that compute, of one that shows results.
     outdated : dict of str to str
         Of these, by name, the state of those that are not fresh; known when the cell runs.
     """
@@ -176,11 +176,14 @@ class Cell:
         """Tell whether the cell reads a path: it is named, lies in a named folder or fits a named pattern.
 
         The record of an upstream cell is not read, what matters of it are its results; but what shows results shows
-        their settings and commands too.
+        their settings and commands too. Of a folder that it shows, it reads the group-level files.
         """
         if path.endswith("/" + RECORD) and not self.declared.shows:
             return False
-        return any(path == read or path.startswith(read + "/") or fnmatch(path, read) for read in self.reads)
+        if any(path == read or fnmatch(path, read) for read in self.reads):
+            return True
+        in_folder = any(path.startswith(read + "/") for read in self.reads)
+        return in_folder and not any(other.owns(path) and other.is_private(path) for other in self.shown)
 
     def is_private(self, path):
         """Tell whether one of the cell's files is participant level; records never are."""
@@ -280,7 +283,7 @@ class Study:
         for option, value in options.values.items():
             if stage.options.get(option):
                 settings = replace_setting(settings, stage.options[option].split("."), value)
-        shown = tuple(others) if stage.shows else ()
+        shown = tuple(other for other in others if not other.declared.shows) if stage.shows else ()
         reads = tuple(stage.reads(params, *names))
         return Cell(stage, tuple(names), reads, settings, options, self.machinery, shown)
 

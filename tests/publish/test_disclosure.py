@@ -36,7 +36,7 @@ def reason(content, names=NAMES, **keywords):
         ("outputs/regress/M1/lasso/influence.json", True),
         ("outputs/regress/M1/lasso/calibration.tsv", False),
         ("outputs/classify/whole-brain/predictions.json", True),
-        ("figures/participants/scores.png", True),
+        ("outputs/participants/scores.png", True),
         ("outputs/prep/inputs.json", False),
         ("outputs/regress/M1/lasso/metrics.tsv", False),
         ("figures/scores.html", False),

@@ -189,7 +189,7 @@ def test_group_level_goes_and_no_participant_does_whatever_comes_first(planted, 
 
     stranger = clone_as_stranger(public, tmp_path / "stranger")
     assert get(stranger, MAP) and (stranger / MAP).read_bytes() == (planted / MAP).read_bytes()
-    kept = (*hidden, "outputs/prep/trials.tsv", "figures/participants/scores.svg")
+    kept = (*hidden, "outputs/prep/trials.tsv", "outputs/participants/scores.svg")
     assert not any(get(stranger, path) for path in kept)
 
     # What an ordinary push would send does not go, even where git-annex knows the store by now.

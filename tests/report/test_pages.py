@@ -13,25 +13,30 @@ import nbformat
 import numpy as np
 import plotly.graph_objects
 import pytest
+from markupsafe import Markup
 from PIL import Image
 from planted_results import ALGORITHMS, MASKS, draw_trials, list_shown, write_results
+from plotly.offline import get_plotlyjs
 from repositories import ROOT
 
 from facepain.report.claims import make_claims, write_claims
 from facepain.report.pages.charts import prediction_charts, score_charts
-from facepain.report.pages.document import Grid, Heading, Items, Picture, Text, parse_grid, to_html, to_markdown
 from facepain.report.pages.findings import describe_limits
+from facepain.report.pages.markdown import contents, picture, plain, table, to_html
 from facepain.report.pages.methods import describe_methods
 from facepain.report.pages.notebook import execute
+from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.records import shared_settings
-from facepain.report.pages.report import describe_sources
+from facepain.report.pages.report import describe_sources, outdated
 from facepain.report.pages.shell import embed_json
 from facepain.report.pages.site import write_site
 from facepain.results.load import load_results
 from facepain.results.tables import cross_validation_markdown, other_datasets_markdown
 from files.outputs import OutputFolder
+from files.tables import read_table
 
-SHOWN = {"mask": "whole-brain", "algorithm": "lasso", "percentile": 99.0}
+TITLE = "A study of <script>alert(1)</script>"
+SHOWN = {"mask": "whole-brain", "algorithm": "lasso", "percentile": 99.0, "title": TITLE}
 SETTINGS = {
     "algorithm": {"alpha": 1.0, "C": 1.0, "epsilon": 0.1},
     "bootstrap": {"fdr": 0.05, "n": 10, "unit": "participant"},
@@ -50,8 +55,8 @@ PAGES = (
     "scores.html",
     "weights-slices.html",
     "weights-surface.html",
-    "participants/predictions.html",
-    "participants/index.html",
+    "../outputs/participants/predictions.html",
+    "../outputs/participants/index.html",
 )
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = (
@@ -83,7 +88,7 @@ def write_all(folder, n_participants=(12, 5), **choices):
     write_claims(make_claims(results), outputs)
     outputs.write_text("table-2.md", other_datasets_markdown(results))
     words = {"figures": {}, "skipped": {"datasets": "one dataset only"}}
-    for name in ("r2", "paradigm", "provenance", "participants/scores"):
+    for name in ("models", "paradigm", "provenance"):
         Image.linear_gradient("L").resize((1600, 800)).save(outputs.path(f"{name}.png"))
         outputs.write_text(f"{name}.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
         words["figures"][name] = {
@@ -98,7 +103,28 @@ def write_all(folder, n_participants=(12, 5), **choices):
     finally:
         os.chdir(before)
     outputs.publish(folder / "figures")
+    write_participants(results, folder)
     return folder
+
+
+def read_predictions(folder):
+    """Read what participants.py reads: predictions by mask and algorithm."""
+    path = folder / "outputs/regress"
+    return {mask: {name: read_table(path / mask / name / "predictions.tsv") for name in ALGORITHMS} for mask in MASKS}
+
+
+def write_participants(results, folder):
+    """Write the pages of participants, as their stage does."""
+    outputs = OutputFolder(folder / "partial")
+    trials = read_table(folder / "outputs/prep/trials.tsv")
+    for ending in ("png", "svg"):
+        shutil.copy(folder / f"figures/paradigm.{ending}", outputs.path(f"scores.{ending}"))
+    words = {"scores": {"title": "Scores", "caption": "A caption.", "alt": "Dots"}, "other": {"skipped": "not known"}}
+    outputs.write_text("index.html", overview_page(words, results.synthetic))
+    page = predictions_page(trials, read_predictions(folder), "FACS score", results.synthetic)
+    outputs.write_text("predictions.html", page)
+    outputs.write_text("plotly.min.js", get_plotlyjs())
+    outputs.publish(folder / "outputs/participants")
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +191,7 @@ def test_scores_can_be_chosen_and_hidden(visit):
 
 @pytest.mark.slow
 def test_a_trial_is_named_under_the_pointer(visit):
-    page = visit("participants/predictions.html")
+    page = visit("../outputs/participants/predictions.html")
     page.select_option("#choose-2", "cross-validation")
     page.locator("#chart .scatterlayer .point").first.wait_for()
     page.evaluate("Plotly.Fx.hover('chart', [{curveNumber: 0, pointNumber: 1}])")
@@ -207,14 +233,18 @@ def test_pages_refer_to_files_that_exist_and_to_nothing_outside(finished, name):
 def test_the_report_holds_its_pictures_with_alternative_texts(finished):
     html = (finished / "figures/report.html").read_text()
     assert html.count('src="data:image/png;base64,') == 3
-    assert 'alt="Alternative of r2"' in html
+    assert 'alt="Alternative of models"' in html
     assert "p &lt; 0.05" in html
-    assert "participants/scores.png" not in html
+    assert "<script>alert" not in html
     markdown = (finished / "figures/report.md").read_text()
-    assert "![Alternative of r2](r2.png)" in markdown
+    assert "![Alternative of models](models.png)" in markdown
     links = re.findall(r"\]\(([^)]+)\)", markdown)
-    assert [link for link in links if not (finished / "figures" / link).is_file()] == []
-    assert markdown.index("Synthetic data") < markdown.index("What was asked")
+    assert [link for link in links if not (finished / "figures" / link).is_file() and link[0] != "#"] == []
+    assert "<script>" not in markdown
+    body = markdown[markdown.index("\n## What was found") :]
+    order = ("## What was found", "models.png", "## Methods", "## Results", "### whole-brain", "### M1", "Table 1")
+    places = [body.index(each) for each in (*order, "Table 2", "## Limits")]
+    assert places == sorted(places)
     assert markdown.count("provenance.png") == 1
     assert markdown.index("## Where every number comes from") < markdown.index("provenance.png")
 
@@ -235,6 +265,7 @@ def test_the_notebook_was_executed_and_executes_again(finished):
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     images = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
     assert len(images) == 2
+    assert sum("attachments" in cell for cell in written.cells) == 3
     assert (
         nbformat.writes(execute(nbformat.from_dict(written), finished), indent=1) + "\n"
         == (finished / "figures/notebook.ipynb").read_text()
@@ -272,7 +303,7 @@ def test_one_dataset_of_three_participants_gets_its_pages_and_a_line_why_not(tmp
     assert "No model could be tested on another dataset: the study has one." in report
     assert "The study has one dataset: no classifier of datasets was run." in report
     assert "`datasets`: one dataset only." in report
-    assert '"whole-brain|lasso|test"' not in (tmp_path / "figures/participants/predictions.html").read_text()
+    assert '"whole-brain|lasso|test"' not in (tmp_path / "outputs/participants/predictions.html").read_text()
     assert (tmp_path / "figures/notebook.ipynb").exists()
 
 
@@ -286,7 +317,8 @@ def test_a_constant_target_and_weights_of_zero_are_told(tmp_path):
 
 def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
     results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
-    for charts in (score_charts(results), prediction_charts(results)):
+    trials, predictions = read_table(finished / "outputs/prep/trials.tsv"), read_predictions(finished)
+    for charts in (score_charts(results), prediction_charts(trials, predictions, "FACS score")):
         for chart in charts.values():
             plotly.graph_objects.Figure(chart)  # raises at a property that plotly does not know
     chart = score_charts(results)["r2", "within"]
@@ -298,24 +330,24 @@ def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
     folds = [y for trace in dots for y in trace["y"]]
     written = [y for cell in results.regressions.values() for y in cell.folds["r2"]]
     assert sorted(folds) == sorted(written)
-    charts = prediction_charts(results)
+    charts = prediction_charts(trials, predictions, "FACS score")
     assert set(charts) == {
         (mask, algorithm, kind) for mask in MASKS for algorithm in ALGORITHMS for kind in ("cross-validation", "test")
     }
     points = [y for trace in charts["M1", "svr", "test"]["data"] if trace["mode"] == "markers" for y in trace["y"]]
-    assert sorted(points) == sorted(results.trials.query("dataset == 'dataset-2'")["facs"])
+    assert sorted(points) == sorted(trials.query("dataset == 'dataset-2'")["facs"])
 
 
 def test_methods_follow_the_settings_that_were_used(finished):
     results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
     records = {f"regress {mask} {algorithm}": {"settings": SETTINGS} for mask in MASKS for algorithm in ALGORITHMS}
-    told = to_markdown("", describe_methods(results, records))
+    told = "\n\n".join(describe_methods(results, records))
     assert "more than 80 % of the variance" in told
     assert "2 random splits in which 30 % of the participants were held out" in told
     assert "not all rest on the same settings" not in told
     other = json.loads(json.dumps(SETTINGS)) | {"variance": 0.9}
     records["regress M1 svr"] = {"settings": other}
-    assert "`variance`: " in to_markdown("", describe_methods(results, records))
+    assert "`variance`: " in "\n\n".join(describe_methods(results, records))
     shared, different = shared_settings(records)
     assert different == {"variance": {name: 0.9 if name == "regress M1 svr" else 0.8 for name in records}}
     assert shared["cross_validation.n_folds"] == 2
@@ -332,38 +364,48 @@ def test_every_committed_file_is_named_with_its_object(finished):
         replace(cell, folder=cell.folder.removeprefix(f"{finished}/")) for cell in list_shown(finished / "outputs")
     ]
     objects = {"outputs/regress/M1/svr/metrics.tsv": "f00d" * 10}
-    grid = next(block for block in describe_sources(cells, {}, objects) if isinstance(block, Grid))
-    objects = {row[0]: row[1] for row in grid.rows}
-    assert objects["`outputs/regress/M1/svr/metrics.tsv`"] == "`f00df00df00d`"
-    assert "`outputs/regress/M1/lasso/metrics.tsv`" not in objects
+    told = "\n".join(describe_sources(cells, {}, objects))
+    assert "| `outputs/regress/M1/svr/metrics.tsv` | `f00df00df00d` |" in told
+    assert "`outputs/regress/M1/lasso/metrics.tsv`" not in told
 
 
-def test_a_document_says_the_same_in_both_forms():
-    picture = Picture("r2", "R2", "It is <low>.", 'a "b"')
-    blocks = [
-        Heading("A & B"),
-        Text("see [c](d.html), `e` and **f**"),
-        Items(("g", "h")),
-        Grid(("i",), (("1 | 2",),)),
-        picture,
-    ]
-    assert to_html(blocks, lambda name: f"{name}.x") == (
-        '<h2 id="a-b">A &amp; B</h2>\n<p>see <a href="d.html">c</a>, <code>e</code> and <strong>f</strong></p>\n'
-        '<ul><li>g</li><li>h</li></ul>\n<div class="scroll" tabindex="0"><table><thead><tr>'
-        '<th scope="col">i</th></tr></thead>'
-        "<tbody><tr><td>1 | 2</td></tr></tbody></table></div>\n"
-        '<figure id="r2"><div class="card"><img src="r2.x" alt="a &#34;b&#34;"></div><figcaption>'
-        "<strong>R2.</strong> It is &lt;low&gt;. "
-        '<a href="r2.png">PNG, 300 dpi</a>, <a href="r2.svg">SVG</a></figcaption></figure>'
-    )
-    markdown = to_markdown("T", blocks)
-    assert "| i |\n| --- |\n| 1 \\| 2 |" in markdown
-    assert '![a "b"](r2.png)' in markdown
+def test_a_result_that_is_not_up_to_date_is_named_at_its_place(finished):
+    cells = list_shown(finished / "outputs")
+    assert outdated(cells) == outdated(cells, "regress", "M1") == ""
+    cells = [replace(cell, state="stale") if cell.name == "regress M1 svr" else cell for cell in cells]
+    assert "regress M1 svr (stale)" in outdated(cells, "regress", "M1")
+    assert outdated(cells, "regress", "whole-brain") == outdated(cells, "classify") == ""
 
 
-def test_tables_are_read_back_from_markdown():
-    blocks = parse_grid("### Table 9\n\n| a | b |\n| --- | --- |\n| 1 | n/a |\n\nA note.\n")
-    assert blocks == [Heading("Table 9", 3), Grid(("a", "b"), (("1", "n/a"),)), Text("A note.")]
+HOSTILE = ("<script>alert(1)</script>", "a | b", "`x` *y* [z](http://z)", "=1+1", "+x", "-x", "@x", "# none")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_what_comes_from_data_is_text(text):
+    html = to_html(table(("h",), [(plain(text),)]), str)
+    assert Markup(html).striptags() == f"h {text}"
+    assert not re.search("<(script|a|em|code)", html)
+    assert plain("=1+1").startswith("\\=")
+
+
+def test_a_picture_becomes_a_figure_and_headings_are_linked():
+    said = {"title": "R2", "caption": "It is low.", "alt": 'a "b" [c]'}
+    html = to_html("## A & B\n\n" + picture("models", said), lambda name: f"data:{name}")
+    assert '<h2 id="a--b">A &amp; B</h2>' in html
+    assert '<figure><img src="data:models.png" alt="a &quot;b&quot; c" /><figcaption><strong>R2.</strong>' in html
+    assert contents("## One\n\n### Two three") == "- [One](#one)\n  - [Two three](#two-three)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", (794 - 76, 816 - 76), ids=("A4", "Letter"))
+def test_printed_nothing_is_cut(visit, width):
+    page = visit("report.html", width)  # pixels between margins of 1 cm
+    page.emulate_media(media="print")
+    cut = """[...document.querySelectorAll("main *")].filter(each => each.scrollWidth > each.clientWidth + 1 &&
+      each.clientWidth > 0 && getComputedStyle(each).display !== "inline")
+      .map(each => each.outerHTML.slice(0, 60))"""
+    assert page.evaluate(cut) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_embedded_json_cannot_end_its_script():

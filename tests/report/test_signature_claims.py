@@ -13,7 +13,7 @@ SIMILARITY = pd.DataFrame(
         ("planted", "network-1", "cosine", 0.5, 0.4, 0.6, "block", 0.001, 0.002, 100),
         ("unrelated", "all", "cosine", 0.02, -0.1, 0.1, "block", 0.6, 0.9, 1000),
     ],
-    columns="signature network metric score low high scheme p p_familywise n_voxels".split(),
+    columns=["signature", "network", "metric", "score", "low", "high", "scheme", "p", "p_familywise", "n_voxels"],
 )
 EFFECTS = pd.DataFrame(
     [
@@ -22,7 +22,7 @@ EFFECTS = pd.DataFrame(
         ("own-model", "expression", 0.3, 0.05, 0.2, 0.4, 0.001, 0.002, 500, 34),
         ("unrelated", "expression", 0.0, 0.05, -0.1, 0.1, 0.9, 0.8, 500, 34),
     ],
-    columns="model term estimate se low high p p_permutation n_trials n_participants".split(),
+    columns=["model", "term", "estimate", "se", "low", "high", "p", "p_permutation", "n_trials", "n_participants"],
 )
 
 

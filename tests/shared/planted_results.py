@@ -9,19 +9,28 @@ import nibabel
 import numpy as np
 import pandas as pd
 
-from facepain.data.summary import summarize
+from facepain.data.summary import SCORE_COLUMNS, bin_scores, summarize
 from facepain.inference.permutation import applicable_schemes, summarize_null, tests_table
 from facepain.models.classification import METRIC_COLUMNS as CLASSIFIER_COLUMNS
 from facepain.models.classification import FoldPrediction, confusion_table
 from facepain.models.classification import fold_metrics as classifier_metrics
 from facepain.models.folds import make_folds
-from facepain.models.score_tables import METRIC_COLUMNS, fold_metrics, metrics_on_other_datasets, predictions_table
+from facepain.models.score_tables import (
+    CALIBRATION_COLUMNS,
+    METRIC_COLUMNS,
+    calibration_table,
+    fold_metrics,
+    metrics_on_other_datasets,
+    predictions_table,
+)
+from facepain.models.scores import Predictions
 from facepain.results.load import ShownCell, load_results
 from files.outputs import OutputFolder, unmask
 from stages import STAGES
 
 MASKS, ALGORITHMS = ["whole-brain", "M1"], ["lasso", "ridge", "svr"]
 GRID_MM = 12
+MIN_PARTICIPANTS = 3
 
 
 def draw_trials(rng, n_participants=(12, 5), n_trials=4, constant=None):
@@ -54,6 +63,7 @@ def write_results(root, trials, rng, **choices):
     people = people.assign(age=rng.integers(18, 54, len(people)), sex="F")
     summary = summarize(trials.assign(excluded=""), people, "facs")
     prep.write_table("summary.tsv", summary, dict.fromkeys(summary, ""))
+    prep.write_table("scores.tsv", bin_scores(trials, "facs", MIN_PARTICIPANTS), SCORE_COLUMNS)
     prep.write_json("study.json", {"synthetic": choices.get("synthetic", True), "target": "facs"})
     prep.publish(outputs / "prep")
     for mask in MASKS:
@@ -94,8 +104,8 @@ def list_shown(outputs, state="fresh"):
                     ShownCell(
                         name=name,
                         folder=str(record.parent),
-                        command=f"python code/{name.replace(' ', '.py ', 1) if ' ' in name else name + '.py'}",
-                        colour=stage.colour,
+                        form=" ".join(("python", stage.script, *(each.upper() for each in stage.arguments))),
+                        about=stage.about,
                         sources=stage.sources,
                         state=state,
                     )
@@ -133,11 +143,17 @@ def write_regression(folder, trials, rng, choices):
     table = tests_table(tests)
     out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
     out.write_json("permutation.json", {"entries": [asdict(test) for test in tests]})
+    told = {"lopo": train_rows, **others}
+    told = {
+        name: Predictions(y[rows], guess[rows], groups[rows], np.full(len(rows), 4.0)) for name, rows in told.items()
+    }
+    out.write_table("calibration.tsv", calibration_table(told, MIN_PARTICIPANTS), CALIBRATION_COLUMNS)
     mask_img = brain_mask()
     n_voxels = int(np.asarray(mask_img.dataobj).sum())
     weights = choices.get("weights", 1) * rng.normal(0, 0.01, n_voxels)
     z = choices.get("z", 1) * rng.normal(0, 3, n_voxels)
-    out.write_map("weights_average.nii.gz", weights, mask_img)
+    for name in ("weights_average", "weights_final", *(f"weights_fold-{number}" for number in (1, 2, 3))):
+        out.write_map(f"{name}.nii.gz", weights, mask_img)
     out.write_map("bootstrap_z.nii.gz", z, mask_img)
     out.write_arrays("model.npz", weights=weights.astype(np.float32))
     out.write_json("model.json", {"transform": "raw", "standardize": "image"})

@@ -19,7 +19,7 @@ from files.rounding import round_significant
 
 ALPHA = 0.05
 POWER = 0.8
-NEARLY_SAME = 0.97  # correlation of two models' predictions from which on they are called nearly the same
+NEARLY_SAME = 0.97  # correlation of two models' weights from which on they are called nearly the same
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 R2 = "R\N{SUPERSCRIPT TWO}"
 MASK_NAMES = {"whole-brain": "the whole brain", "without-M1": "the brain without M1"}
@@ -350,21 +350,29 @@ def same_claims(results):
     for mask in results.masks:
         cells = [cell for cell in results.regressions.values() if cell.mask == mask]
         for one, other in combinations(cells, 2):
-            both = one.predictions.merge(other.predictions, on=["fold", "row"])
-            folds = [group[["y_pred_x", "y_pred_y"]].corr().iloc[0, 1] for _, group in both.groupby("fold")]
-            if not folds or not min(folds) >= NEARLY_SAME:
+            # Predictions are participant level; models with nearly equal weights predict nearly the same.
+            folds = [correlate_maps(one, other, f"weights_fold-{number}") for number in one.folds.index]
+            if not min(folds, default=0) >= NEARLY_SAME:
                 continue
-            r = both[["y_pred_x", "y_pred_y"]].corr().iloc[0, 1]
+            r = correlate_maps(one, other, "weights_final")
             names = " and ".join(ALGORITHM_NAMES[cell.algorithm] for cell in (one, other))
             shrink = "; ".join(filter(None, (shrinkage_text(cell) for cell in (one, other))))
             text = (
-                f"{names} are nearly the same model in {mask_name(mask)}: their predictions correlate at "
+                f"{names} are nearly the same model in {mask_name(mask)}: their weights correlate at "
                 f"r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} over folds)" + (f"; {shrink}." if shrink else ".")
             )
             name = f"same/{mask}/{one.algorithm}-{other.algorithm}"
-            files = [f"{folder_of(cell)}/predictions.tsv" for cell in (one, other)]
+            files = [f"{folder_of(cell)}/weights_final.nii.gz" for cell in (one, other)]
             claims.append(make_claim(name, text, (r, min(folds), max(folds)), (None, DESCRIPTION), files))
     return claims
+
+
+def correlate_maps(one, other, name):
+    """Return the correlation of a map of two models over voxels, NaN where one is constant."""
+    values = [np.asarray(cell.map_img(name).dataobj, float).ravel() for cell in (one, other)]
+    if any(np.ptp(each) == 0 for each in values):
+        return np.nan
+    return float(np.corrcoef(*values)[0, 1])
 
 
 def shrinkage_text(cell):

@@ -11,6 +11,12 @@ import pandas as pd
 from errors import InputError
 from files.tables import read_table
 
+# A model of which one is missing, such as annexed content that is not in this clone, is not shown.
+REGRESSION_FILES = (
+    *("metrics.tsv", "test_metrics.tsv", "calibration.tsv", "permutation.tsv", "permutation.json"),
+    *("bootstrap.json", "model.json", "model.npz", "weights_average.nii.gz", "bootstrap_z.nii.gz"),
+)
+
 
 @dataclass(frozen=True)
 class ShownCell:
@@ -20,9 +26,11 @@ class ShownCell:
     ----------
     name : str
         Such as ``regress M1 lasso``.
-    folder, command : str
-    colour : str
-        Of its stage.
+    folder : str
+    form : str
+        Of the commands of its stage, such as ``python code/regress.py MASK ALGORITHM``.
+    about : str
+        What its stage does.
     sources : tuple of str
         Files that numbers come from, below the folder.
     state : str
@@ -31,14 +39,17 @@ class ShownCell:
 
     name: str
     folder: str
-    command: str
-    colour: str
+    form: str
+    about: str
     sources: tuple
     state: str = "fresh"
 
     @property
     def stage(self):
         return self.name.split()[0]
+
+    def path(self, file):
+        return Path(self.folder, file)
 
 
 @dataclass(frozen=True)
@@ -49,7 +60,7 @@ class RegressionResults:
     ----------
     mask, algorithm : str
     folder : Path
-    metrics, test_metrics, predictions : DataFrame
+    metrics, test_metrics : DataFrame
         As written by the stage; column ``fold`` is text.
     tests : DataFrame
         permutation.tsv.
@@ -57,8 +68,8 @@ class RegressionResults:
         Of the published scheme.
     bootstrap : dict
         bootstrap.json.
-    target, transform, standardize : str
-        What was predicted, and how it and the images were prepared.
+    score, transform, standardize : str
+        Name of what was predicted, and how it and the images were prepared.
     n_voxels : int
         Of the mask, those with weight 0 included.
     """
@@ -68,11 +79,10 @@ class RegressionResults:
     folder: Path
     metrics: pd.DataFrame
     test_metrics: pd.DataFrame
-    predictions: pd.DataFrame
     tests: pd.DataFrame
     null_scores: dict
     bootstrap: dict
-    target: str
+    score: str
     transform: str
     standardize: str
     n_voxels: int
@@ -123,36 +133,38 @@ class StudyResults:
     ----------
     folder : Path
         The folder ``outputs`` that they were read from.
-    target : str
-        Column of `trials` that was predicted.
+    target, score : str
+        Column of the trials that was predicted, and its name in figures and text.
     synthetic : bool
         True where the data are a simulation.
-    trials, summary : DataFrame
-        Of ``prep``.
+    summary, scores : DataFrame
+        Of ``prep``: facts of each dataset, and its scores in bins.
+    masks, algorithms : list of str
+        To be shown, in this order.
     regressions : dict of (mask, algorithm) to RegressionResults
+        Those that there are; any may be missing.
     classifiers : dict of mask to ClassifierResults
         Empty for a study with one dataset.
     """
 
     folder: Path
     target: str
+    score: str
     synthetic: bool
-    trials: pd.DataFrame
     summary: pd.DataFrame
+    scores: pd.DataFrame
+    masks: list
+    algorithms: list
     regressions: dict
     classifiers: dict
 
     @property
-    def masks(self):
-        return list(dict.fromkeys(mask for mask, _ in self.regressions))
-
-    @property
-    def algorithms(self):
-        return list(dict.fromkeys(algorithm for _, algorithm in self.regressions))
-
-    @property
     def datasets(self):
-        return sorted(set(self.trials["dataset"]))
+        return sorted(set(self.summary["dataset"]))
+
+    def models(self, mask):
+        """Return the models of a mask that there are."""
+        return [self.regressions[mask, name] for name in self.algorithms if (mask, name) in self.regressions]
 
     def table(self, name):
         """Read a table by its path below ``outputs``, such as ``compare/pairs``; None where no stage wrote it."""
@@ -164,7 +176,7 @@ class StudyResults:
         return float(found.iloc[0]) if len(found) else np.nan
 
 
-def load_results(outputs, masks, algorithms, target):
+def load_results(outputs, masks, algorithms, target, score=""):
     """Read every result that figures and tables are made from.
 
     Parameters
@@ -175,6 +187,8 @@ def load_results(outputs, masks, algorithms, target):
         Cells of ``regress`` to read, in the order to show them in.
     target : str
         Score that was predicted.
+    score : str
+        Its name in figures and text; the target by default.
 
     Returns
     -------
@@ -183,29 +197,36 @@ def load_results(outputs, masks, algorithms, target):
     Raises
     ------
     InputError
-        If a result is missing, naming the command that makes it.
+        If there is nothing to show at all, naming the command that makes it.
     """
     outputs = Path(outputs)
-    study_path = outputs / "prep/study.json"
-    study = json.loads(study_path.read_text(encoding="utf-8")) if study_path.exists() else {}
     classified = [mask for mask in masks if (outputs / "classify" / mask / "metrics.tsv").exists()]
     return StudyResults(
         folder=outputs,
         target=target,
-        synthetic=bool(study.get("synthetic", False)),
-        trials=read_table(present(outputs / "prep/trials.tsv")),
+        score=score or target,
+        synthetic=is_synthetic(outputs),
         summary=read_table(present(outputs / "prep/summary.tsv")),
+        scores=read_table(present(outputs / "prep/scores.tsv")),
+        masks=masks,
+        algorithms=algorithms,
         regressions={
-            (mask, algorithm): load_regression(outputs / "regress" / mask / algorithm, target)
+            (mask, algorithm): load_regression(outputs / "regress" / mask / algorithm, score or target)
             for mask in masks
             for algorithm in algorithms
-            if (outputs / "regress" / mask / algorithm / "metrics.tsv").exists()
+            if all((outputs / "regress" / mask / algorithm / file).exists() for file in REGRESSION_FILES)
         },
         classifiers={mask: load_classifier(outputs / "classify" / mask) for mask in classified},
     )
 
 
-def load_regression(folder, target):
+def is_synthetic(outputs):
+    """Tell whether the data say of themselves that they are a simulation."""
+    path = Path(outputs, "prep/study.json")
+    return path.exists() and bool(_read_json(path).get("synthetic", False))
+
+
+def load_regression(folder, score):
     """Read the tables of one ``regress`` cell; maps are left to `RegressionResults.map_img`."""
     about = _read_json(folder / "model.json")
     entries = _read_json(folder / "permutation.json")["entries"]
@@ -217,7 +238,6 @@ def load_regression(folder, target):
         folder=folder,
         metrics=read_table(present(folder / "metrics.tsv")),
         test_metrics=read_table(present(folder / "test_metrics.tsv")),
-        predictions=read_table(present(folder / "predictions.tsv")),
         tests=read_table(present(folder / "permutation.tsv")),
         null_scores={
             (entry["scheme"], entry["metric"]): np.array(entry["null_scores"])
@@ -225,7 +245,7 @@ def load_regression(folder, target):
             if entry["estimate_of"] == "published"
         },
         bootstrap=_read_json(folder / "bootstrap.json"),
-        target=target,
+        score=score,
         transform=about["transform"],
         standardize=about["standardize"],
         n_voxels=n_voxels,

@@ -113,6 +113,8 @@ OTHER_DATASETS_COLUMNS = {
 
 def cross_validation_markdown(results):
     """Write Table 1 as Markdown: scores as mean ± SD over folds, p (null mean) for each permutation scheme."""
+    if not results.regressions:
+        return "### Table 1. Cross-validation\n\nNo model is here; `make all` makes them.\n"
     schemes = _schemes(results)
     header = ["mask", "algorithm"]
     for score in TESTED:
@@ -125,6 +127,8 @@ def cross_validation_markdown(results):
             line.append(_mean_sd(cell, score))
             line += [_p_and_null(tests.loc[scheme]) if scheme in tests.index else "not run" for scheme in schemes]
         lines.append(line + [_mean_sd(cell, score) for score in UNTESTED])
+    missing = [key for key in _models(results) if key not in results.regressions]
+    lines += [[*key, *["no result"] * (len(header) + len(UNTESTED) - 2)] for key in missing]
     header += [SCORE_NAMES[score] for score in UNTESTED]
     example = next(iter(results.regressions.values()))
     n = ", ".join(f"{scheme} {int(test.n)}" for scheme, test in example.tests_of("r2").iterrows())
@@ -142,7 +146,8 @@ def other_datasets_markdown(results):
     table = other_datasets_table(results)
     title = "Table 2. Test on the other dataset"
     if table is None:
-        return f"### {title}\n\nThe study has one dataset: no model could be tested on another.\n"
+        why = "The study has one dataset: no model could be tested on another."
+        return f"### {title}\n\n{why if len(results.datasets) < 2 else 'No model is here; `make all` makes them.'}\n"
     header = ["dataset", "mask", "algorithm", *SCORE_NAMES.values(), "trials"]
     lines = [
         [
@@ -164,6 +169,10 @@ def _markdown(title, header, lines, note, synthetic):
     return f"### {title}\n\n{SYNTHETIC_NOTE if synthetic else ''}{body}\n\n{note}"
 
 
+def _models(results):
+    return [(mask, algorithm) for mask in results.masks for algorithm in results.algorithms]
+
+
 def _schemes(results):
     return list(dict.fromkeys(scheme for cell in results.regressions.values() for scheme in cell.tests_of("r2").index))
 
@@ -173,7 +182,11 @@ def _mean_sd(cell, score):
 
 
 def _p_and_null(test):
-    return f"{test.p:.2g} ({_number(test.null_mean)})" if test.p == test.p else "n/a"
+    if test.p != test.p:
+        return "n/a"
+    # At its floor p is a bound: more permutations might have given less.
+    bound = "\N{LESS-THAN OR EQUAL TO} " if test.p * (1 + test.n) < 1.001 else ""
+    return f"{bound}{test.p:.2g} ({_number(test.null_mean)})"
 
 
 def _number(value):

@@ -142,7 +142,9 @@ def run_command(cell):
     settings = ["-c", "datalad.run.dirty-committed=ignore"]
     command = ["datalad", "-l", "error", "-f", "disabled", *settings, "run", "--explicit", "-m", cell.name]
     for read in cell.reads:
-        command += ["--input", read]
+        # What shows results makes do without stages of which there is none yet.
+        if not cell.declared.shows or (ROOT / read).exists():
+            command += ["--input", read]
     return [*command, "--output", cell.folder, cell.command]
 
 

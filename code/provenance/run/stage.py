@@ -107,10 +107,11 @@ def require_inputs(cell, outdated=(), root=ROOT):
                 )
             continue
         stage = read.split("/")[1]
-        tracked = object_ids(read, root=root) or {read: None}
+        # What shows results makes do without stages of which there is none yet.
+        tracked = object_ids(read, root=root) or ({} if cell.declared.shows else {read: None})
         excused = [other for other in cell.shown if other.name in outdated]
         for path in tracked:
-            if is_absent(path, root) and not any(other.owns(path) for other in excused):
+            if cell.is_read(path) and is_absent(path, root) and not any(other.owns(path) for other in excused):
                 raise InputError(
                     f"{path} is not in this clone; `make {stage}` makes it, "
                     f"`datalad get {path}` fetches it from a clone that has it"

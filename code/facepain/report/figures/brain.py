@@ -1,44 +1,33 @@
-"""Maps on the brain: slices, glass brain and inflated surface, with one colour scale for what is compared."""
+"""Maps on the brain: axial slices and maximum projections, or, for a small mask, a crop with every voxel."""
 
 from dataclasses import dataclass
 from functools import cache
 
 import nibabel
 import numpy as np
-from matplotlib import pyplot as plt
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
-from nilearn.datasets import load_fsaverage, load_fsaverage_data, load_mni152_template
-from nilearn.plotting import plot_glass_brain, plot_stat_map, plot_surf_stat_map
-from nilearn.surface import SurfaceImage
+from matplotlib import colormaps
+from nilearn.datasets import load_mni152_template
 
 from facepain.report.figures.page import (
     ALGORITHM_NAMES,
-    GREY,
-    MM_PER_INCH,
-    PAGE_WIDTH_MM,
-    PNG_DPI,
     Drawing,
     NothingToDraw,
     new_page,
     place,
     score_name,
+    signed,
 )
 
 COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
-N_CUTS = 7
-MARGIN = 3  # mm
-SLICES_MM, GLASS_MM = 28, 21  # height of a line of slices, of a line of glass brains or surfaces
-TITLE_MM, BAR_MM = 6, 13
-SURFACE_VIEWS = (("left", "lateral"), ("left", "medial"), ("right", "medial"), ("right", "lateral"))
-SHADES = 8  # step of grey and colour in brain pictures, out of 256: a page stays under 1 MB
-FINE = 1.7  # brains are drawn on a larger sheet and shrunk, so that nilearn's lines and letters become thinner
-SHOWN = 1e-12  # nilearn hides what is below: maps come with their hidden voxels set to 0
-SLICE_TEMPLATE = "Background: MNI152 template, as packaged with nilearn."
-TEMPLATES = (
-    "Backgrounds: MNI152 template, fsaverage5 inflated surfaces (mid-cortical values), as packaged with nilearn."
-)
+SHOWN = 1e-12  # views of nilearn hide what is below: maps come with their hidden voxels set to 0
+ALIKE = 0.95  # correlation from which two algorithms' maps are drawn as one
+N_CUTS, CROP_CUTS, CROP_COLUMNS = 7, 8, 4
+SMALL = 0.3  # of the brain's width: a mask that spans less in one direction is drawn as a crop
+AROUND_MM = 6  # of a crop
+LEFT, WIDTH, TITLE_MM, GLASS_MM = 3, 145, 6, 25
+# What is looked at, in mm of MNI space.
+SPACE = {"x": (-76, 76), "y": (-110, 78), "z": (-54, 82)}
+TEMPLATE = "Background: MNI152 template, as packaged with nilearn."
 
 
 @dataclass(frozen=True)
@@ -52,23 +41,28 @@ class Map:
         0 outside the mask.
     threshold : float
         Voxels whose absolute value is below are not drawn.
+    unit : str
+        Of its colour bar.
     """
 
     title: str
     img: nibabel.Nifti1Image
     threshold: float
+    unit: str = ""
+
+    @property
+    def values(self):
+        return np.asarray(self.img.dataobj, dtype=np.float32)
 
     def thresholded(self):
         """Return the map with hidden voxels set to 0."""
-        values = np.asarray(self.img.dataobj, dtype=np.float32)
-        return nibabel.Nifti1Image(np.where(np.abs(values) >= self.threshold, values, 0), self.img.affine)
+        return nibabel.Nifti1Image(np.where(np.abs(self.values) >= self.threshold, self.values, 0), self.img.affine)
 
     def n_shown(self):
-        values = np.abs(np.asarray(self.img.dataobj))
-        return int(np.sum((values >= self.threshold) & (values > 0)))
+        return int(np.sum((np.abs(self.values) >= self.threshold) & (self.values != 0)))
 
     def largest(self):
-        return float(np.abs(np.asarray(self.img.dataobj)).max())
+        return float(np.abs(self.values).max())
 
 
 def percentile_threshold(values, n_voxels, percentile):
@@ -95,27 +89,15 @@ def percentile_threshold(values, n_voxels, percentile):
     return float(np.percentile(inside, percentile))
 
 
-def axial_cuts(imgs):
-    """Return the heights (z in mm) of the slices to draw: evenly spaced inside where the maps are not 0."""
-    lows, highs = [], []
-    for img in imgs:
-        rows = np.argwhere(np.asarray(img.dataobj) != 0)
-        if len(rows):
-            z = nibabel.affines.apply_affine(img.affine, rows)[:, 2]
-            lows.append(z.min())
-            highs.append(z.max())
-    return _evenly(min(lows), max(highs)) if lows else _evenly(-60, 75)
-
-
-def draw_weight_maps(cells, percentile, synthetic):
-    """Draw the average weight maps of one mask, an algorithm under the other.
+def draw_weights(cells, settings, synthetic):
+    """Draw the average weight maps of one mask; those of algorithms that are nearly equal as one.
 
     Parameters
     ----------
     cells : list of RegressionResults
         Of one mask.
-    percentile : float
-        Of the absolute weights in the mask; weaker ones are not drawn.
+    settings : dict
+        ``percentile`` of the absolute weights in the mask, ``brain_mm``.
     synthetic : bool
 
     Returns
@@ -127,115 +109,104 @@ def draw_weight_maps(cells, percentile, synthetic):
     NothingToDraw
         If all weights are 0.
     """
-    maps = [_weight_map(cell, percentile) for cell in cells]
-    unit = _unit_of_weights(cells[0])
+    maps = []
+    for title, cell in merge_alike(cells, "weights_average"):
+        maps.append(weight_map(cell, "weights_average", settings["percentile"], title))
     _require_voxels(maps, f"all weights of {cells[0].mask} are 0")
-    figure = _page_of_maps(maps, axial_cuts([each.img for each in maps]), unit, synthetic)
-    kept = "; ".join(f"{each.title}: {each.n_shown()} voxels of at least {each.threshold:.2g}" for each in maps)
+    figure, cropped = page_of_maps(maps, settings["brain_mm"], synthetic)
     caption = (
-        f"Weights of {len(maps)} regressions on the {cells[0].mask} mask, averaged over the folds of the "
-        "cross-validation. "
-        f"Drawn are the voxels at or above the {percentile:g}th percentile of the absolute weight ({kept}); one colour "
-        f"scale for all, white at zero. Red: a stronger contrast predicts a higher score. {TEMPLATES}"
+        f"Weights averaged over the folds of the cross-validation; drawn: {drawn_voxels(cropped, settings)}. Red: "
+        "a stronger contrast predicts a "
+        "higher score, blue a lower one. Maps of algorithms that correlate "
+        f"at {ALIKE:g} or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
     )
-    alt = (
-        f"Axial slices, glass brains and inflated surfaces with the strongest weights of {_names(cells)}, "
-        f"{cells[0].mask} mask."
-    )
+    alt = f"Weight maps on slices of the brain, {cells[0].mask} mask: {'; '.join(each.title for each in maps)}."
     return Drawing(figure, f"Weight maps, {cells[0].mask}", caption, alt)
 
 
-def draw_z_maps(cells, limit, synthetic):
+def draw_z_maps(cells, settings, synthetic):
     """Draw the bootstrap z maps of one mask, thresholded by the false discovery rate.
-
-    Parameters
-    ----------
-    cells : list of RegressionResults
-        Of one mask.
-    limit : float
-        Largest absolute z of all masks: the end of the colour scale.
-    synthetic : bool
 
     Raises
     ------
     NothingToDraw
         If no voxel of any algorithm survives.
     """
-    maps = [Map(ALGORITHM_NAMES[cell.algorithm], cell.map_img("bootstrap_z"), _z_threshold(cell)) for cell in cells]
-    first = cells[0].bootstrap
-    mask, fdr = cells[0].mask, f"a false discovery rate of {first['fdr']:g}"
+    maps = []
+    for cell in cells:
+        threshold = cell.bootstrap["thresholds"].get("fdr", {"z": None})["z"]
+        img = cell.map_img("bootstrap_z")
+        maps.append(Map(ALGORITHM_NAMES[cell.algorithm], img, np.inf if threshold is None else threshold, "z"))
+    mask, fdr = cells[0].mask, f"a false discovery rate of {cells[0].bootstrap['fdr']:g}"
+    maps = [each for each in maps if each.n_shown()]
     _require_voxels(maps, f"no voxel of {mask} survives {fdr} in any algorithm")
-    figure = _page_of_maps(maps, axial_cuts([each.img for each in maps]), "bootstrap z of the weight", synthetic, limit)
-    kept = "; ".join(
-        f"{each.title}: {each.n_shown()} of {cell.n_voxels}" for each, cell in zip(maps, cells, strict=True)
-    )
+    figure, _ = page_of_maps(maps, settings["brain_mm"], synthetic, crop=False)
     caption = (
-        f"Bootstrap z of the weights (mean over SD of {first['n']} draws of the {first['unit']}s), {mask} mask. "
-        "Drawn are "
-        f"the voxels that survive {fdr} ({kept}); all masks and algorithms share one colour scale, white at zero. "
-        f"{TEMPLATES}"
+        f"Bootstrap z of the weights (mean over SD of draws of {cells[0].bootstrap['unit']}s), where they survive "
+        f"{fdr}. "
+        f"Algorithms without such a voxel are not drawn. {TEMPLATE}"
     )
-    alt = f"Axial slices, glass brains and inflated surfaces with the voxels of {_names(cells)} that survive {fdr}."
+    alt = f"Slices of the brain with the voxels of {', '.join(each.title for each in maps)} that survive {fdr}."
     return Drawing(figure, f"Bootstrap z, {mask}", caption, alt)
 
 
-def draw_chosen_map(cell, percentile, synthetic):
-    """Draw one average weight map large: glass brain, then axial and coronal slices.
-
-    Parameters
-    ----------
-    cell : RegressionResults
-    percentile : float
-    synthetic : bool
+def draw_pattern(cell, settings, synthetic):
+    """Draw the final model's weights above its pattern.
 
     Raises
     ------
     NothingToDraw
-        If all weights are 0.
+        If no pattern was computed, or all weights are 0.
     """
-    chosen = _weight_map(cell, percentile)
-    _require_voxels([chosen], f"all weights of {cell.mask} {cell.algorithm} are 0")
-    width, limit = PAGE_WIDTH_MM - 2 * MARGIN, chosen.largest()
-    figure = new_page(TITLE_MM + 50 + 2 * SLICES_MM + BAR_MM + 14, synthetic, layout=None)
-    shown = chosen.thresholded()
-    _write(figure, TITLE_MM / 2, f"{chosen.title}, {cell.mask}: average over {len(cell.folds)} folds", weight="bold")
-    _show(figure, _glass(shown, limit, (width, 50)), (MARGIN, TITLE_MM, width, 50))
-    top = TITLE_MM + 52
-    _slices(figure, shown, limit, axial_cuts([chosen.img]), top)
-    _slices(figure, shown, limit, _coronal_cuts(chosen.img), top + SLICES_MM + 4, "y")
-    _colour_bar(figure, top + 2 * SLICES_MM + 9, limit, _unit_of_weights(cell), chosen.threshold)
-    total = np.asarray(chosen.img.dataobj)
-    positive = int(np.sum(total >= max(chosen.threshold, SHOWN)))
+    if not (cell.folder / "pattern_final.nii.gz").exists():
+        raise NothingToDraw(f"no pattern of {cell.mask} {cell.algorithm} is here")
+    maps = [weight_map(cell, "weights_final", settings["percentile"], "Weights")]
+    pattern = weight_map(cell, "pattern_final", settings["percentile"], "Pattern (Haufe et al. 2014)")
+    maps.append(Map(pattern.title, pattern.img, pattern.threshold, "covariance with the\npredicted score"))
+    _require_voxels(maps, f"all weights of {cell.mask} {cell.algorithm} are 0")
+    figure, cropped = page_of_maps(maps, settings["brain_mm"], synthetic)
     caption = (
-        f"Average {chosen.title} weight map of the {cell.mask} mask over {len(cell.folds)} folds, thresholded at the "
-        f"{percentile:g}th percentile of the absolute weight ({chosen.threshold:.3g}): {chosen.n_shown()} of "
-        f"{cell.n_voxels} voxels, {positive} of them positive. White is zero. {SLICE_TEMPLATE}"
+        "Above: weights of the final model, which say how the prediction is computed. Below: its pattern, the "
+        "covariance "
+        "of each voxel with the prediction, which says where the brain varies with it. The two may differ "
+        "widely. Drawn: "
+        f"{drawn_voxels(cropped, settings)}. {TEMPLATE}"
     )
-    alt = (
-        f"Glass brain and slices with the strongest {chosen.title} weights: {positive} positive voxels of "
-        f"{chosen.n_shown()}."
-    )
-    return Drawing(figure, f"Average {chosen.title} weight map, {cell.mask}", caption, alt)
+    name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
+    return Drawing(figure, f"Weights and pattern, {name}", caption, f"Weights and pattern on slices, {name}.")
 
 
-def _unit_of_weights(cell):
-    per = "SD of the image" if "image" in cell.standardize else "unit of contrast"
-    return f"weight: {score_name(cell.target, cell.transform)} per {per}"
+def drawn_voxels(cropped, settings):
+    return "every voxel of the mask" if cropped else f"the voxels above the {settings['percentile']:g}th percentile"
 
 
-def _names(cells):
-    return ", ".join(ALGORITHM_NAMES[cell.algorithm] for cell in cells)
-
-
-def _weight_map(cell, percentile):
-    img = cell.map_img("weights_average")
+def weight_map(cell, file, percentile, title):
+    """Read one of a cell's maps, with the percentile of its absolute values as the threshold."""
+    img = cell.map_img(file)
     threshold = percentile_threshold(img.dataobj, cell.n_voxels, percentile)
-    return Map(ALGORITHM_NAMES[cell.algorithm], img, threshold)
+    per = "SD of the image" if "image" in cell.standardize else "unit of contrast"
+    return Map(title, img, threshold, f"{score_name(cell.score, cell.transform)}\nper {per}")
 
 
-def _z_threshold(cell):
-    z = cell.bootstrap["thresholds"].get("fdr", {"z": None})["z"]
-    return np.inf if z is None else z
+def merge_alike(cells, file):
+    """Group cells whose maps nearly agree with the first of the group.
+
+    Returns
+    -------
+    groups : list of tuple (title, RegressionResults)
+        The title names all algorithms of the group and how they correlate with the first.
+    """
+    groups = []
+    for cell in cells:
+        values = np.asarray(cell.map_img(file).dataobj, dtype=float).ravel()
+        for group in groups:
+            r = float(np.corrcoef(group["values"], values)[0, 1]) if values.any() and group["values"].any() else np.nan
+            if r >= ALIKE:
+                group["title"] += f", {ALGORITHM_NAMES[cell.algorithm]} (r = {signed(r, 3)})"
+                break
+        else:
+            groups.append({"title": ALGORITHM_NAMES[cell.algorithm], "cell": cell, "values": values})
+    return [(group["title"], group["cell"]) for group in groups]
 
 
 def _require_voxels(maps, why):
@@ -243,159 +214,183 @@ def _require_voxels(maps, why):
         raise NothingToDraw(why)
 
 
-def _page_of_maps(maps, cuts, unit, synthetic, limit=None):
-    """Lay out title, slices, glass brains and surfaces of every map, and one colour bar below all."""
-    row = TITLE_MM + SLICES_MM + 4 + GLASS_MM + 2
-    figure = new_page(len(maps) * row + BAR_MM, synthetic, layout=None)
-    limit = limit or max(each.largest() for each in maps)
-    half = (PAGE_WIDTH_MM - 3 * MARGIN) / 2
-    for number, each in enumerate(maps):
-        top = number * row
-        shown = each.thresholded()
-        note = f"{each.n_shown()} voxels drawn, absolute value at least {each.threshold:.2g}"
-        if not each.n_shown():
-            note = "no voxel above the threshold"
-        _write(figure, top + TITLE_MM / 2, each.title, weight="bold")
-        _write(figure, top + TITLE_MM / 2, note, left=22)
-        _slices(figure, shown, limit, cuts, top + TITLE_MM)
-        below = top + TITLE_MM + SLICES_MM + 4
-        _show(figure, _glass(shown, limit, (half, GLASS_MM)), (MARGIN, below, half, GLASS_MM))
-        _surfaces(figure, each, limit, (2 * MARGIN + half, below, half, GLASS_MM))
-    thresholds = {each.threshold for each in maps}
-    _colour_bar(figure, len(maps) * row + 1, limit, unit, thresholds.pop() if len(thresholds) == 1 else None)
-    return figure
-
-
-def _write(figure, top, text, left=MARGIN, **style):
-    axes = place(figure, left, top, 1, 0.1)
-    axes.axis("off")
-    axes.text(0, 0, text, va="center", ha="left", **style)
-
-
-def _slices(figure, img, limit, cuts, top, direction="z"):
-    """Draw a line of slices with their places in mm and the sides of the brain."""
-    width = PAGE_WIDTH_MM - 2 * MARGIN
-    each = width / len(cuts)
-    size = (width, SLICES_MM)
-    panel = _render(
-        lambda axes: plot_stat_map(
-            img, _template(), cut_coords=cuts, display_mode=direction, axes=axes, figure=axes.figure, annotate=False,
-            black_bg=False, resampling_interpolation="nearest", **_scale(limit),
-        ),
-        size,
-    )  # fmt: skip
-    axes = _show(figure, panel, (MARGIN, top, *size))
-    for number, cut in enumerate(cuts):
-        label = f"{direction} = {cut:.0f} mm".replace("-", "\N{MINUS SIGN}")
-        axes.text((number + 0.5) / len(cuts), -0.02, label, transform=axes.transAxes, ha="center", va="top", fontsize=7)
-    for side, x in (("L", 0.1), ("R", 0.9)):
-        axes.text(x * each / width, 0.9, side, transform=axes.transAxes, ha="center", fontsize=7)
-
-
-def _coronal_cuts(img):
-    rows = np.argwhere(np.asarray(img.dataobj) != 0)
-    y = nibabel.affines.apply_affine(img.affine, rows)[:, 1]
-    return _evenly(y.min(), y.max())
-
-
-def _evenly(low, high):
-    # The outermost slices of a brain hold little of it.
-    return [float(round(cut)) for cut in np.linspace(low, high, 2 * N_CUTS + 5)[3:-2:2]]
-
-
-def _glass(img, limit, size):
-    return _render(
-        lambda axes: plot_glass_brain(
-            img, display_mode="lyrz", axes=axes, figure=axes.figure, plot_abs=False, resampling_interpolation="nearest",
-            **_scale(limit),
-        ),
-        size,
-    )  # fmt: skip
-
-
-def _surfaces(figure, each, limit, box):
-    """Draw the four views of the inflated surface side by side."""
-    left, top, width, height = box
-    surface = SurfaceImage.from_volume(_meshes()["pial"], each.img, inner_mesh=_meshes()["white_matter"], depth=[0.5])
-    for part in surface.data.parts.values():
-        part[~(np.abs(part) >= each.threshold)] = 0
-    for number, (side, view) in enumerate(SURFACE_VIEWS):
-        panel = _crop(_render_surface(surface, side, view, limit))
-        axes = _show(figure, panel, (left + number * width / 4, top, width / 4 - 1, height))
-        axes.set_title(f"{side} {view}", fontsize=7, pad=1)
-
-
-def _render_surface(surface, side, view, limit):
-    return _render(
-        lambda axes: plot_surf_stat_map(
-            _meshes()["inflated"], surface, _meshes()["sulcal"], hemi=side, view=view, axes=axes, figure=axes.figure,
-            **_scale(limit),
-        ),
-        (43, 32),
-        projection="3d",
-    )  # fmt: skip
-
-
-def _scale(limit):
-    return {"vmin": -limit, "vmax": limit, "cmap": COLOURS, "threshold": SHOWN, "colorbar": False}
-
-
-def _render(draw, size, **axes_options):
-    """Draw on axes of their own and return the pixels, so that PNG and SVG need not draw twice.
+def page_of_maps(maps, step, synthetic, crop=True):
+    """Lay out title, pictures and colour bar of every map, one below the other.
 
     Parameters
     ----------
-    draw : callable
-        Takes axes.
-    size : tuple of float
-        Width and height in mm.
+    maps : list of Map
+    step : float
+        Resolution of the pictures in mm.
+    synthetic : bool
+    crop : bool
+        Whether a map that spans little of the brain is drawn as a crop, with every voxel.
 
     Returns
     -------
-    pixels : (height, width, 3) ndarray of uint8
+    figure : Figure
+    cropped : bool
     """
-    figure = Figure(figsize=[FINE * mm / MM_PER_INCH for mm in size], dpi=PNG_DPI / FINE)
-    canvas = FigureCanvasAgg(figure)
-    draw(figure.add_axes((0, 0, 1, 1), **axes_options))
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3].astype(int)
-    return np.minimum((pixels + SHADES // 2) // SHADES * SHADES, 255).astype(np.uint8)
+    ends = bounding_box([each.img for each in maps])
+    crop = crop and any(high - low < SMALL * np.ptp(SPACE[axis]) for axis, (low, high) in ends.items())
+    space = {axis: (low - AROUND_MM, high + AROUND_MM) for axis, (low, high) in ends.items()} if crop else SPACE
+    columns, n_cuts = (CROP_COLUMNS, CROP_CUTS) if crop else (N_CUTS, N_CUTS)
+    cuts = np.linspace(*ends["z"], n_cuts + (2 if crop else 4))[1:-1] if crop else axial_cuts(ends["z"])
+    n_rows = -(-len(cuts) // columns)
+    tile = WIDTH / columns, WIDTH / columns * np.ptp(space["y"]) / np.ptp(space["x"])
+    height = TITLE_MM + n_rows * (tile[1] + 4) + (0 if crop else GLASS_MM + 3)
+    figure = new_page(len(maps) * height + 2, synthetic, layout=None)
+    for number, each in enumerate(maps):
+        top = number * height
+        note = f"{each.n_shown()} voxels of at least {each.threshold:.2g} (absolute)" if not crop else "every voxel"
+        axes = place(figure, LEFT, top, WIDTH, TITLE_MM)
+        axes.axis("off")
+        axes.text(0, 0.45, each.title, va="center", fontweight="bold", transform=axes.transAxes)
+        axes.text(1, 0.45, note, va="center", ha="right", fontsize=7, transform=axes.transAxes)
+        threshold = 0 if crop else each.threshold
+        painter = Painter(each.img, threshold, each.largest(), step / 2 if crop else step)
+        for k, cut in enumerate(cuts):
+            row, column = divmod(k, columns)
+            box = (LEFT + column * tile[0], top + TITLE_MM + row * (tile[1] + 4), tile[0] - 0.5, tile[1])
+            axes = painter.show(figure, box, painter.slice(space, cut), space, outline=crop)
+            axes.set_title(f"z = {cut:.0f} mm".replace("-", "\N{MINUS SIGN}"), fontsize=7, y=-0.02, va="top", pad=0)
+            if not k:
+                for side, x in (("L", 0.04), ("R", 0.96)):
+                    axes.text(x, 0.93, side, transform=axes.transAxes, ha="center", va="center", fontsize=7)
+        if not crop:
+            painter.show_glass(figure, top + TITLE_MM + tile[1] + 5)
+        draw_colour_bar(figure, top + TITLE_MM + 2, height - TITLE_MM - 12, each, threshold)
+    return figure, crop
 
 
-def _crop(pixels):
-    """Cut off the white around a drawing."""
-    inked = (pixels < 250).any(axis=2)
-    rows, columns = np.flatnonzero(inked.any(axis=1)), np.flatnonzero(inked.any(axis=0))
-    return pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] if rows.size else pixels
+def bounding_box(imgs):
+    """Return the least and greatest place, in mm along each axis, where the maps are not 0."""
+    places = [nibabel.affines.apply_affine(img.affine, np.argwhere(np.asarray(img.dataobj) != 0)) for img in imgs]
+    places = np.concatenate([place for place in places if len(place)])
+    return {axis: (places[:, k].min(), places[:, k].max()) for k, axis in enumerate("xyz")}
 
 
-def _show(figure, pixels, box):
-    axes = place(figure, *box)
-    axes.imshow(pixels, interpolation="nearest")
-    axes.axis("off")
-    return axes
+def axial_cuts(ends):
+    """Return heights of slices, evenly spaced; the outermost slices of a brain hold little of it."""
+    return [float(round(cut)) for cut in np.linspace(*ends, 2 * N_CUTS + 5)[3:-2:2]]
 
 
-def _colour_bar(figure, top, limit, unit, threshold):
-    """Draw the colour scale with zero marked and, where all maps share it, the threshold."""
-    axes = place(figure, 50, top, 80, 3)
-    bar = figure.colorbar(plt.cm.ScalarMappable(Normalize(-limit, limit), COLOURS), cax=axes, orientation="horizontal")
-    ticks = [-limit, 0, limit]
-    if threshold is not None and 0.15 * limit < threshold < 0.85 * limit:
-        ticks = [-limit, -threshold, 0, threshold, limit]
-    bar.set_ticks(ticks, labels=[f"{tick:.2g}".replace("-", "\N{MINUS SIGN}") for tick in ticks])
-    bar.set_label(unit, labelpad=1)
-    bar.ax.axvline(0, color="black", linewidth=0.8)
-    bar.outline.set_linewidth(0.5)
-    bar.outline.set_edgecolor(GREY)
+@dataclass
+class Painter:
+    """Turns one map into pictures: colours above the threshold, the template in grey behind.
+
+    Attributes
+    ----------
+    img : Nifti1Image
+    threshold, limit : float
+        Absolute values below the first are not drawn, the second is the end of the colour scale.
+    step : float
+        Size of a pixel in mm; a voxel is drawn as it is, not interpolated.
+    """
+
+    img: nibabel.Nifti1Image
+    threshold: float
+    limit: float
+    step: float
+
+    def slice(self, space, height):
+        """Return the values and the template of an axial slice, y upwards and x to the right."""
+        x, y = (np.arange(low, high + self.step / 2, self.step) for low, high in (space["x"], space["y"]))
+        places = np.stack(np.broadcast_arrays(x[None, :], y[:, None], np.float64(height)), axis=-1)
+        return sample(self.img, places), sample(template(self.step), places)
+
+    def colour(self, values, behind):
+        """Return pixels: the map's colours where it is shown, else the template, white outside the head."""
+        grey = np.where(behind > 0.02, 0.35 + 0.6 * behind, 1.0)[..., None] * np.ones(3)
+        shown = (np.abs(values) >= max(self.threshold, SHOWN))[..., None]
+        colours = colormaps[COLOURS](0.5 + 0.5 * values / (self.limit or 1))[..., :3]
+        return np.where(shown, colours, grey)
+
+    def show(self, figure, box, picture, space, outline=False):
+        """Place a slice on the page, with the outline of the mask if wanted."""
+        values, behind = picture
+        axes = place(figure, *box)
+        extent = (*space["x"], *space["y"])
+        axes.imshow(self.colour(values, behind), origin="lower", extent=extent, interpolation="nearest", aspect="auto")
+        axes.axis("off")
+        if outline and (values != 0).any():
+            axes.contour(values != 0, [0.5], extent=extent, colors="black", linewidths=0.5)
+        return axes
+
+    def show_glass(self, figure, top):
+        """Place four maximum projections: left and right hemisphere, from the front, from above."""
+        step = max(self.step, 2.0)
+        x, y, z = (np.arange(low, high + step / 2, step) for low, high in SPACE.values())
+        places = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
+        values, inside = sample(self.img, places), sample(template(step), places) > 0.2
+        left = x < 0
+        views = [
+            ("left hemisphere", np.where(left[:, None, None], values, 0), inside, 0, ("y", "z")),
+            ("right hemisphere", np.where(left[:, None, None], 0, values), inside, 0, ("y", "z")),
+            ("from behind", values, inside, 1, ("x", "z")),
+            ("from above", values, inside, 2, ("x", "y")),
+        ]
+        at = LEFT
+        for title, volume, brain, axis, (across, up) in views:
+            width = GLASS_MM * np.ptp(SPACE[across]) / np.ptp(SPACE[up])
+            axes = place(figure, at, top + 3, width, GLASS_MM - 3)
+            at += width + 4
+            highest = np.take_along_axis(volume, np.abs(volume).argmax(axis)[(slice(None),) * axis + (None,)], axis)
+            projected, outline = highest.squeeze(axis).T, brain.any(axis).T
+            extent = (*SPACE[across], *SPACE[up])
+            picture = self.colour(projected, np.zeros_like(projected))
+            axes.imshow(picture, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
+            axes.contour(outline, [0.5], extent=extent, colors="#505050", linewidths=0.6)
+            axes.axis("off")
+            axes.set_title(title, fontsize=7, pad=1)
+
+
+def sample(img, places):
+    """Return the values of the voxels that places in mm lie in, 0 outside the image."""
+    data = np.asarray(img.dataobj)
+    indices = np.rint(nibabel.affines.apply_affine(np.linalg.inv(img.affine), places)).astype(int)
+    inside = np.all((indices >= 0) & (indices < data.shape), axis=-1)
+    indices = np.where(inside[..., None], indices, 0)
+    return np.where(inside, data[tuple(np.moveaxis(indices, -1, 0))], 0)
 
 
 @cache
-def _template():
-    return load_mni152_template(resolution=1)
+def template(step):
+    """Return the MNI152 template with values from 0 to 1, at 1 mm for fine pictures and 2 mm for others."""
+    img = load_mni152_template(resolution=1 if step < 2 else 2)
+    values = np.asarray(img.dataobj, dtype=np.float32)
+    return nibabel.Nifti1Image(np.clip(values / np.percentile(values[values > 0], 99), 0, 1), img.affine)
 
 
-@cache
-def _meshes():
-    meshes = {name: load_fsaverage("fsaverage5")[name] for name in ("pial", "white_matter", "inflated")}
-    return meshes | {"sulcal": load_fsaverage_data(mesh="fsaverage5", data_type="sulcal")}
+def draw_colour_bar(figure, top, height, shown, threshold):
+    """Draw the colours that occur in a map, none between minus and plus its threshold."""
+    height = min(height, 40)
+    values = shown.values[np.abs(shown.values) >= max(threshold, SHOWN)]
+    if not values.size:
+        return
+    limit = shown.largest()
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
+    steps = np.linspace(low, high, 200)
+    painter = Painter(shown.img, threshold, limit, 2)
+    axes = place(figure, LEFT + WIDTH + 2, top, 3, height)
+    pixels = painter.colour(steps[:, None], np.zeros((200, 1)))
+    axes.imshow(pixels, origin="lower", extent=(0, 1, low, high), aspect="auto", interpolation="nearest")
+    ends = [low, *([-threshold, threshold] if threshold else [0.0]), high]
+    ticks = sorted({tick for tick in ends if low <= tick <= high})
+    # Ticks closer than a line of type would lie on each other; the ends say more.
+    kept = [ticks[0]]
+    for tick in ticks[1:]:
+        if (tick - kept[-1]) / (high - low) * height > 3.5:
+            kept.append(tick)
+    axes.set_yticks(kept, [signed_short(tick) for tick in kept])
+    axes.yaxis.tick_right()
+    axes.set_xticks([])
+    axes.set_xlabel(shown.unit, loc="left", fontsize=7, labelpad=3)
+    axes.xaxis.set_label_coords(0, -0.06)
+    for spine in axes.spines.values():
+        spine.set(visible=True, linewidth=0.5)
+
+
+def signed_short(value):
+    """Write a number to two significant digits with a true minus sign."""
+    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")

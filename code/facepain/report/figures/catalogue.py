@@ -1,21 +1,21 @@
-"""Every figure of the study by name, in the order in which they are drawn."""
+"""Every group-level figure of the study by name, in the order in which they are shown."""
 
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-
-from facepain.report.figures.behavior import draw_scores_by_dataset, draw_scores_by_participant
-from facepain.report.figures.brain import draw_chosen_map, draw_weight_maps, draw_z_maps
-from facepain.report.figures.classifier import draw_confusion, draw_dataset_differences
+from facepain.report.figures.behavior import draw_scores
+from facepain.report.figures.brain import draw_pattern, draw_weights, draw_z_maps
+from facepain.report.figures.classifier import draw_datasets
 from facepain.report.figures.nulls import draw_nulls
-from facepain.report.figures.page import NothingToDraw, page_style, save_figure
+from facepain.report.figures.page import NothingToDraw
 from facepain.report.figures.paradigm import draw_paradigm
-from facepain.report.figures.prediction import draw_calibration, draw_predictions, draw_r2
+from facepain.report.figures.prediction import draw_calibration, draw_models, draw_repeats
 from facepain.report.figures.provenance import draw_provenance
+from facepain.report.figures.recovery import draw_recovery
 from facepain.report.figures.signatures import draw_fixed_effects, draw_similarity
 
-PARTICIPANTS = "participants/"  # the folder of figures that name participants or show single trials
+# Sections of the report by the beginnings of figures' names; those of a mask end in its name.
+SECTIONS = {"models": "found", "paradigm": "data", "scores": "data", "datasets": "datasets", "provenance": "sources"}
+OF_MASK = ("weights", "pattern", "planted", "bootstrap-z")
 
 
 def list_figures(results, cells, settings):
@@ -26,74 +26,51 @@ def list_figures(results, cells, settings):
     results : StudyResults
     cells : list of ShownCell
     settings : dict
-        ``mask`` and ``algorithm`` of the map shown large, ``percentile`` of all weight maps, ``command`` that draws.
+        ``mask`` and ``algorithm`` of the model shown closely, ``percentile`` of weight maps, ``brain_mm``, ``command``.
 
     Returns
     -------
     figures : dict of str to callable
-        Names below the folder of figures, without an ending; each callable returns a `Drawing` or raises
-        `NothingToDraw`. The slowest come first, so that workers end together.
+        Names without an ending; each callable returns a `Drawing` or raises `NothingToDraw`.
     """
-    percentile, synthetic = settings["percentile"], results.synthetic
-    figures = {}
-    for mask in results.masks:
-        models = [results.regressions[mask, algorithm] for algorithm in results.algorithms]
-        figures[f"weights_{mask}"] = partial(draw_weight_maps, models, percentile, synthetic)
-        figures[f"bootstrap-z_{mask}"] = partial(draw_z_maps, models, largest_z(results), synthetic)
-    chosen = results.regressions[settings["mask"], settings["algorithm"]]
-    figures["weight-map"] = partial(draw_chosen_map, chosen, percentile, synthetic)
-    for mask in results.masks:
-        figures[f"{PARTICIPANTS}predictions_{mask}"] = partial(draw_predictions, results, mask)
-    figures["r2"] = partial(draw_r2, results)
-    figures["calibration"] = partial(draw_calibration, results)
+    synthetic = results.synthetic
+    others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
+    figures = {
+        "models": partial(draw_models, results),
+        "paradigm": partial(draw_paradigm, results),
+        "scores": partial(draw_scores, results),
+        "calibration": partial(draw_calibration, results, "lopo"),
+    }
+    for name in others:
+        figures[f"calibration_{name}"] = partial(draw_calibration, results, name)
+    figures["repeats"] = partial(draw_repeats, results)
     figures["permutation_r2"] = partial(draw_nulls, results, "r2")
     figures["permutation_pearson-r"] = partial(draw_nulls, results, "pearson_r")
-    figures["paradigm"] = partial(draw_paradigm, results)
-    figures["scores"] = partial(draw_scores_by_dataset, results)
-    figures[f"{PARTICIPANTS}scores"] = partial(draw_scores_by_participant, results)
+    for mask in results.masks:
+        models = results.models(mask)
+        if not models:
+            figures[f"weights_{mask}"] = partial(_skip, f"no model of {mask} is here; `make all` makes them")
+            continue
+        figures[f"weights_{mask}"] = partial(draw_weights, models, settings, synthetic)
+        chosen = next((cell for cell in models if cell.algorithm == settings["algorithm"]), models[0])
+        figures[f"pattern_{mask}"] = partial(draw_pattern, chosen, settings, synthetic)
+        if synthetic:
+            figures[f"planted_{mask}"] = partial(draw_recovery, results, chosen, settings)
+        figures[f"bootstrap-z_{mask}"] = partial(draw_z_maps, models, settings, synthetic)
+    for mask in results.classifiers:
+        figures[f"datasets_{mask}"] = partial(draw_datasets, results, mask)
+    if len(results.datasets) < 2:
+        figures["datasets"] = partial(_skip, "one dataset only: nothing was told apart")
     figures["provenance"] = partial(draw_provenance, results, cells, settings["command"])
     figures["similarity"] = partial(draw_similarity, results)
     figures["expression_effects"] = partial(draw_fixed_effects, results)
-    for mask, classifier in results.classifiers.items():
-        figures[f"confusion_{mask}"] = partial(draw_confusion, classifier, synthetic)
-        figures[f"datasets_{mask}"] = partial(draw_dataset_differences, results, mask)
-    if not results.classifiers:
-        for name in ("confusion", "datasets"):
-            figures[name] = partial(_skip, "one dataset only: nothing was told apart")
     return figures
 
 
-def largest_z(results):
-    """Return the largest absolute bootstrap z of all cells: the end of the colour scale that all share."""
-    maps = (cell.map_img("bootstrap_z") for cell in results.regressions.values())
-    return max(float(np.abs(np.asarray(img.dataobj)).max()) for img in maps)
-
-
-def draw_figure(figures, name, folder):
-    """Draw one figure and save it.
-
-    Parameters
-    ----------
-    figures : dict
-        From `list_figures`.
-    name : str
-    folder : path_like
-        Of all figures.
-
-    Returns
-    -------
-    words : dict of str
-        ``title``, ``caption`` and ``alt`` of a figure that was drawn; ``skipped``, a reason, of one that was not.
-    """
-    path = Path(folder) / name
-    with page_style():
-        try:
-            drawing = figures[name]()
-        except NothingToDraw as reason:
-            return {"skipped": str(reason)}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_figure(drawing.figure, path)
-    return {"title": drawing.title, "caption": drawing.caption, "alt": drawing.alt}
+def in_section(name, section):
+    """Tell whether a figure is shown in a section of the report: those above, ``mask <name>``, or ``models``."""
+    start, _, mask = name.partition("_")
+    return section == (f"mask {mask}" if start in OF_MASK else SECTIONS.get(start, "models"))
 
 
 def _skip(reason):

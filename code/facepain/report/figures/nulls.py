@@ -1,23 +1,18 @@
-"""What chance does: null scores of the permutation tests with the observed score."""
+"""Null distributions: null scores of the permutation tests with the observed score."""
 
 import numpy as np
 from matplotlib.lines import Line2D
 
 from facepain.report.figures.page import (
+    ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    VERMILION,
+    GREY,
     Drawing,
     NothingToDraw,
     new_page,
-    p_text,
-    signed,
+    p_of,
 )
 
-SCHEME_COLOURS = {"within": BLUE, "block": ORANGE, "free": GREEN, "participant": PURPLE}
 METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson's r"}
 N_BINS = 60
 TAIL = 0.4  # how far an axis reaches below the observed score and the first scheme's median
@@ -40,7 +35,7 @@ def draw_nulls(results, metric):
     NothingToDraw
         If no cell has finite null scores of this metric.
     """
-    cells = results.regressions.values()
+    cells = list(results.regressions.values())
     if not any(np.isfinite(_finite_nulls(cell, metric)).any() for cell in cells):
         raise NothingToDraw(f"no cell has finite null scores of {METRIC_NAMES[metric]}")
     schemes = list(dict.fromkeys(name for cell in cells for name in cell.tests_of(metric).index))
@@ -52,22 +47,20 @@ def draw_nulls(results, metric):
         plot_nulls(axes, cell, metric, schemes, limits[mask])
         axes.set_title(f"{mask}, {ALGORITHM_NAMES[algorithm]}", loc="left", fontsize=7)
         axes.set_yticks(np.arange(len(schemes)) + 0.35, schemes[::-1] if algorithm == results.algorithms[0] else [])
+    for mask in results.masks:
+        for algorithm in set(results.algorithms) - {cell.algorithm for cell in results.models(mask)}:
+            axes = grid[results.masks.index(mask), results.algorithms.index(algorithm)]
+            axes.set(xticks=[], yticks=[], title=f"{mask}, {ALGORITHM_NAMES[algorithm]}: no result")
     for axes in grid[-1]:
         axes.set_xlabel(f"mean {METRIC_NAMES[metric]} over folds")
-    figure.legend(handles=[Line2D([], [], color=VERMILION, label="observed")], loc="outside upper right")
-    told = "; ".join(_describe(cell, metric) for cell in cells)
+    figure.legend(handles=[Line2D([], [], color="black", label="observed")], loc="outside upper right")
     caption = (
-        f"Null distributions of the mean cross-validated {METRIC_NAMES[metric]} with scores permuted within "
-        "participants, "
-        "between whole participants (block), or freely; the line is the observed score. p = (1 + null scores at or "
-        "above the observed) / "
-        f"(1 + permutations). Scores beyond the left edge are counted beside an arrow. {told}."
+        f"Grey: mean {METRIC_NAMES[metric]} over folds when scores are permuted, a line for each scheme; the vertical "
+        "line is the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). Arrows count "
+        "null scores beyond the left edge."
     )
-    alt = (
-        f"Histograms of permuted {METRIC_NAMES[metric]} for {len(cells)} cells with the observed value as a line. "
-        f"{told}."
-    )
-    return Drawing(figure, f"Permutation tests of {METRIC_NAMES[metric]}", caption, alt)
+    alt = f"Histograms of permuted {METRIC_NAMES[metric]} for {len(cells)} models with the observed value as a line."
+    return Drawing(figure, f"Null distributions of {METRIC_NAMES[metric]}", caption, alt)
 
 
 def plot_nulls(axes, cell, metric, schemes, limits):
@@ -89,17 +82,17 @@ def plot_nulls(axes, cell, metric, schemes, limits):
         base = len(schemes) - 1 - schemes.index(scheme)
         counts = np.histogram(null[null >= low], edges)[0]
         axes.stairs(base + 0.62 * counts / max(counts.max(), 1), edges, baseline=base, fill=True, alpha=0.8,
-                    color=SCHEME_COLOURS[scheme])  # fmt: skip
+                    color=GREY)  # fmt: skip
         beyond = np.mean(null < low)
         arrow = f"\N{LEFTWARDS ARROW} {100 * beyond:.0f} %  " if beyond >= 0.005 else ""
-        axes.text(0.02, (base + 0.82) / len(schemes), f"{arrow}p = {p_text(tests.loc[scheme, 'p'])}", fontsize=7,
+        axes.text(0.02, (base + 0.82) / len(schemes), f"{arrow}{p_of(tests.loc[scheme])}", fontsize=7,
                   transform=axes.transAxes, va="center", zorder=6, bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.6,
                   "edgecolor": "none"})  # fmt: skip
     for scheme in (name for name in schemes if name not in nulls):
         height = (len(schemes) - 0.4 - schemes.index(scheme)) / len(schemes)
         axes.text(0.02, height, "not run", fontsize=7, color="#505050", transform=axes.transAxes, va="center")
     if np.isfinite(observed):
-        axes.axvline(observed, color=VERMILION, linewidth=1.4, zorder=5)
+        axes.axvline(observed, color=ALGORITHM_COLOURS[cell.algorithm], linewidth=1.8, zorder=5)
     axes.set_xlim(low, high)
 
 
@@ -129,12 +122,3 @@ def null_limits(cells, metric):
 def _finite_nulls(cell, metric):
     found = [null for (_, name), null in cell.null_scores.items() if name == metric]
     return np.concatenate(found).astype(float) if found else np.array([np.nan])
-
-
-def _describe(cell, metric):
-    tests = ", ".join(
-        f"{scheme} p {p_text(test.p)}, null mean {signed(test.null_mean)}"
-        for scheme, test in cell.tests_of(metric).iterrows()
-    )
-    score = cell.tests_of(metric)["score"].iloc[0]
-    return f"{cell.mask} {ALGORITHM_NAMES[cell.algorithm]}: {signed(score)} ({tests})"

@@ -18,9 +18,10 @@ MM_PER_INCH = 25.4
 # Okabe & Ito 2008, told apart by readers with any common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
+NULL_GREY = "#D2D2D2"  # of null distributions; no algorithm is grey
 ALGORITHM_COLOURS = {name: algorithm.colour for name, algorithm in ALGORITHMS.items()}
 ALGORITHM_NAMES = {name: algorithm.label for name, algorithm in ALGORITHMS.items()}
-DATASET_COLOURS = (BLUE, VERMILION, GREEN, PURPLE)
+DATASET_COLOURS = (SKY, VERMILION, PURPLE, BLACK)  # none of them an algorithm's
 
 SYNTHETIC_LABEL = "Synthetic data: a simulation, not a measurement"
 
@@ -122,6 +123,35 @@ def save_figure(figure, path):
     figure.savefig(f"{path}.svg", dpi=SVG_DPI, metadata={"Date": None, "Creator": None})
 
 
+def draw_figure(draw, path):
+    """Draw one figure and save it.
+
+    Parameters
+    ----------
+    draw : callable
+        Returns a `Drawing` or raises `NothingToDraw`.
+    path : Path
+        Without an ending.
+
+    Returns
+    -------
+    words : dict of str
+        ``title``, ``caption`` and ``alt`` of a figure that was drawn; ``skipped``, a reason, of one that was not.
+    """
+    with page_style():
+        try:
+            drawing = draw()
+        except NothingToDraw as reason:
+            return {"skipped": str(reason)}
+        save_figure(drawing.figure, path)
+    return {"title": drawing.title, "caption": drawing.caption, "alt": drawing.alt}
+
+
+def draw_figures(figures, folder):
+    """Draw figures into a folder, by name; return the words of each."""
+    return {name: draw_figure(draw, folder / name) for name, draw in figures.items()}
+
+
 def settle(figure):
     """Arrange the axes for good, at rounded places."""
     if figure.get_layout_engine() is None:
@@ -138,11 +168,10 @@ def dataset_colours(datasets):
     return dict(zip(sorted(datasets), cycle(DATASET_COLOURS), strict=False))
 
 
-def score_name(target, transform="raw"):
-    """Name a score and its unit for an axis."""
-    name = "FACS score" if target == "facs" else target
-    unit = " (points)" if target == "facs" else ""
-    return {"raw": f"{name}{unit}", "log1p": f"log(1 + {name})", "sqrt": f"square root of {name}"}[transform]
+def score_name(score, transform="raw"):
+    """Name a score for an axis, with its unit in brackets if it has one and was not transformed."""
+    bare = score.split(" (")[0]
+    return {"raw": score, "log1p": f"log(1 + {bare})", "sqrt": f"square root of {bare}"}[transform]
 
 
 def percent(share, digits=0):
@@ -156,6 +185,13 @@ def signed(value, digits=2):
         return "n/a"
     text = f"{value:.{digits}f}"
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+
+
+def p_of(test):
+    """Write the p of a permutation test; at the least that its number of permutations allows as a bound."""
+    least = 1 / (1 + test["n"])
+    sign = "\N{LESS-THAN OR EQUAL TO}" if test["p"] <= least * 1.001 else "="
+    return f"p {sign} {p_text(test['p'])}"
 
 
 def p_text(p):

@@ -8,9 +8,6 @@ from matplotlib.patches import FancyArrowPatch, Rectangle
 from facepain.report.figures.page import (
     BLACK,
     GREY,
-    ORANGE,
-    PURPLE,
-    VERMILION,
     Drawing,
     NothingToDraw,
     dataset_colours,
@@ -41,8 +38,9 @@ def draw_paradigm(results):
     if results.target != "facs":
         raise NothingToDraw(f"the paradigm behind {results.target} is not known")
     counts = {name: _count(results, name) for name in results.datasets}
-    n_runs = int(results.trials["run"].nunique())
-    n_trials = int(results.trials.groupby(["participant_id", "run"]).size().max())
+    n_runs, n_trials = (
+        int(np.nanmax([results.fact(name, fact) for name in counts])) for fact in ("runs", "trials_per_run")
+    )
     people_mm = sum(_people_height(each) for each in counts.values())
     figure = new_page(people_mm + 68, results.synthetic, layout=None)
     axes = place(figure, 2, 2, 176, people_mm + 64)
@@ -56,15 +54,10 @@ def draw_paradigm(results):
     plot_runs(axes, top + 2, n_runs, n_trials)
     plot_trial(axes, top + 22)
 
-    told = "; ".join(
-        f"{name}: {each.usable} of {each.enrolled} participants and {each.trials_usable} of {each.trials} trials "
-        "are usable"
-        for name, each in counts.items()
-    )
     design = f"{n_runs} run{'s' * (n_runs > 1)} of {n_trials} painful trial{'s' * (n_trials > 1)}"
     caption = (
-        f"The experiment, not to scale. Each participant has up to {design}. A trial yields one contrast image "
-        f"and one score. {told}. Filled: participants with usable trials."
+        f"The experiment, not to scale. Each participant has up to {design}. A trial yields one contrast image and one "
+        "score. Filled dots: participants with usable trials."
     )
     alt = (
         f"Diagram: rows of participants, {design} in the scanner, and in each trial a stimulus, the face and the scan."
@@ -98,7 +91,7 @@ def plot_runs(axes, top, n_runs, n_trials):
             number += 1
             axes.add_patch(
                 Rectangle(
-                    (left + trial * step + 0.15 * step, top + 6), 0.7 * step, 6, facecolor=ORANGE, edgecolor="none"
+                    (left + trial * step + 0.15 * step, top + 6), 0.7 * step, 6, facecolor="#C9C9C9", edgecolor="none"
                 )
             )
             if step >= 4:
@@ -113,8 +106,8 @@ def plot_trial(axes, top):
     axes.text(0, top + 11, "(schematic)", va="center", fontsize=7)
     time = np.linspace(0, 1, 200)
     rows = (
-        ("stimulus", np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1), VERMILION),
-        ("face", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, PURPLE),
+        ("stimulus", np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1), BLACK),
+        ("face", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, BLACK),
         ("scan", np.exp(-(((time - 0.62) / 0.14) ** 2)) * 0.9, BLACK),
     )
     for number, (label, curve, colour) in enumerate(rows):
@@ -124,7 +117,7 @@ def plot_trial(axes, top):
     ticks = np.linspace(54, 114, 25)
     axes.vlines(ticks, top + 36.5, top + 38.5, color=GREY, linewidth=0.6)
     axes.text(84, top + 41, "time; volumes of the scan", ha="center", va="center", fontsize=7)
-    for y, text in ((top + 19, "FACS score:\none number a trial"), (top + 31, "contrast image:\none volume a trial")):
+    for y, text in ((top + 19, "score:\none number a trial"), (top + 31, "contrast image:\none volume a trial")):
         axes.add_patch(
             FancyArrowPatch((117, y), (128, y), arrowstyle="-|>", mutation_scale=8, color=GREY, linewidth=0.8)
         )

@@ -1,4 +1,4 @@
-"""How well the score is predicted: R2 over folds, and predicted against observed scores."""
+"""How well the score is predicted: every model beside its null and baseline, and observed against predicted scores."""
 
 import numpy as np
 from matplotlib.lines import Line2D
@@ -8,31 +8,25 @@ from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
     BLACK,
-    BLUE,
-    GREEN,
     GREY,
-    ORANGE,
-    PURPLE,
-    SKY,
-    VERMILION,
+    NULL_GREY,
     Drawing,
     NothingToDraw,
     new_page,
-    p_text,
     place,
     score_name,
     signed,
 )
 
-MARKERS = "os^Dv"
-PERSON_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
-MOST_NAMES = len(MARKERS) * len(PERSON_COLOURS) * 2
-N_BINS = 8
-FEWEST_PARTICIPANTS = 3  # in a bin that a figure of groups shows
+METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson r"}
+ALL_NAMES = METRIC_NAMES | {"skill": "skill"}
+WHERE = {"published": "over folds", "lopo": "unseen participants"}
+ROW_MM, LABEL_MM = 5, 38
+LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
 
 
-def draw_r2(results):
-    """Draw the R2 of every fold, mask and algorithm with what it is to be compared with.
+def draw_models(results):
+    """Draw every model's scores, cross-validated and on the other dataset, with intervals, null and baseline.
 
     Parameters
     ----------
@@ -42,117 +36,195 @@ def draw_r2(results):
     -------
     drawing : Drawing
     """
-    schemes = list(dict.fromkeys(name for cell in results.regressions.values() for name in cell.tests_of("r2").index))
-    figure = new_page(86, results.synthetic)
-    panels = figure.subplots(1, len(results.masks), sharey=True, squeeze=False)[0]
-    for axes, mask in zip(panels, results.masks, strict=True):
-        cells = [results.regressions[mask, algorithm] for algorithm in results.algorithms]
-        for x, cell in enumerate(cells):
-            plot_r2(axes, x, cell)
-        axes.set_xticks(range(len(cells)), [_tick_label(cell, schemes) for cell in cells])
-        axes.set_xlim(-0.6, len(cells) - 0.4)
-        axes.axhline(0, color="black", linewidth=0.6, zorder=0)
-        axes.set_title(mask, fontweight="bold")
-        axes.tick_params(axis="x", length=0)
-    panels[0].set_ylabel("R²")
-    names = "\n".join(["", *(f"p {scheme}" for scheme in schemes)])
-    at = {"xycoords": "axes fraction", "xytext": (-3, -3.5), "textcoords": "offset points"}
-    panels[0].annotate(names, (0, 0), **at, ha="right", va="top", fontsize=7)
-    tested = any(len(cell.test_metrics) for cell in results.regressions.values())
-    figure.legend(handles=_r2_legend(_first_scheme(results), tested), loc="outside upper center", ncols=3)
-    told = "; ".join(_describe_r2(cell) for cell in results.regressions.values())
-    scheme = _first_scheme(results)
-    caption = (
-        f"R² of predicting the {score_name(results.target).removesuffix(' (points)')}. Diamonds: the final model on "
-        "the other "
-        "dataset, which no model was trained on. Dots: folds of the cross-validation. Grey band: middle 95 % of "
-        "the mean R² when scores "
-        f"are permuted ({scheme}); compare it with the mean over folds. Dotted: predicting the mean of the training "
-        "scores. "
-        f"A violin of so few folds shows their spread, not a distribution. {told}."
-    )
-    alt = f"R² of {len(results.algorithms)} algorithms on {len(results.masks)} masks as violins over folds. {told}."
-    return Drawing(figure, "R² by mask and algorithm", caption, alt)
-
-
-def plot_r2(axes, x, cell):
-    """Draw one cell: folds, their mean, the null's band, the baseline, and the test on other datasets."""
-    colour = ALGORITHM_COLOURS[cell.algorithm]
-    folds = cell.folds["r2"].dropna().to_numpy()
-    tests = cell.tests_of("r2")
-    if len(tests):
-        first = tests.iloc[0]
-        low, high = first["null_quantile_0.025"], first["null_quantile_0.975"]
-        axes.fill_between([x - 0.42, x + 0.42], low, high, color="#CFCFCF", linewidth=0, zorder=1)
-    if len(np.unique(folds)) > 1:
-        violin = axes.violinplot(folds, [x], widths=0.6, showextrema=False)
-        for body in violin["bodies"]:
-            body.set(facecolor=colour, alpha=0.35, edgecolor="none", zorder=2)
-    spread = np.linspace(-0.12, 0.12, len(folds)) if len(folds) > 1 else [0]
-    axes.plot(x + np.asarray(spread[: len(folds)]), folds, "o", color=colour, markersize=3.5, markeredgecolor="white",
-              markeredgewidth=0.4, zorder=4)  # fmt: skip
-    mean, baseline = cell.summary("mean", "r2"), cell.summary("mean", "r2_baseline")
-    if np.isnan(mean):  # such as one trial a fold
-        mean, baseline = cell.summary("pooled", "r2"), cell.summary("pooled", "r2_baseline")
-    axes.plot([x - 0.3, x + 0.3], [mean, mean], color="black", linewidth=1.6, zorder=5)
-    axes.plot([x - 0.42, x + 0.42], [baseline, baseline], ":", color="black", linewidth=1.2, zorder=3)
-    axes.plot(np.full(len(cell.test_metrics), x + 0.28), cell.test_metrics["r2"], "D", color=VERMILION, markersize=5,
-              markeredgecolor="white", markeredgewidth=0.5, zorder=6)  # fmt: skip
-
-
-def draw_predictions(results, mask):
-    """Draw observed against predicted scores of every trial on one mask, participants told apart.
-
-    Parameters
-    ----------
-    results : StudyResults
-    mask : str
-
-    Returns
-    -------
-    drawing : Drawing
-        Shows single trials.
-    """
-    cells = [results.regressions[mask, algorithm] for algorithm in results.algorithms]
-    people = sorted(set(results.trials["participant_id"]))
-    looks = {name: _look(number) for number, name in enumerate(people)}
-    kinds = [kind for kind in ("cross-validation", "test") if len(_rows(cells[0], kind))]
-    legend_mm = 4 * -(-len(people) // 9) + 4 if len(people) <= MOST_NAMES else 0
-    figure = new_page(58 * len(kinds) + legend_mm + 4, results.synthetic, layout=None)
-    for row, kind in enumerate(kinds):
-        panels = [place(figure, 14 + 56 * column, 58 * row + 7, 46, 40) for column in range(len(cells))]
-        for column, (axes, cell) in enumerate(zip(panels, cells, strict=True)):
-            rows = _rows(cell, kind)
-            for name, of_person in rows.groupby("participant_id"):
-                axes.plot(
-                    of_person["y_pred"], of_person["y_true"], linestyle="none", alpha=0.7, markersize=3, **looks[name]
+    rows = [(mask, algorithm) for mask in results.masks for algorithm in results.algorithms]
+    others = list(dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"]))
+    kinds = [("published", "r2"), ("lopo", "pearson_r")] + [
+        (name, metric) for name in others for metric in METRIC_NAMES
+    ]
+    height = ROW_MM * (len(rows) + 0.7 * len(results.masks))
+    figure = new_page(height + 26, results.synthetic, layout=None)
+    width = (176 - LABEL_MM) / len(kinds)
+    places = row_places(results)
+    for number, (kind, metric) in enumerate(kinds):
+        axes = place(figure, LABEL_MM + number * width, 12, width - 4, height)
+        for (mask, algorithm), y in places.items():
+            cell = results.regressions.get((mask, algorithm))
+            if cell is None:
+                axes.text(
+                    0.5, y, "no result", transform=axes.get_yaxis_transform(), ha="center", va="center", fontsize=7
                 )
-            slope = plot_calibration(axes, rows["y_true"].to_numpy(), rows["y_pred"].to_numpy())
-            title = f"{ALGORITHM_NAMES[cell.algorithm]}, {_kind_name(kind, rows, cell)}: slope {signed(slope)}"
-            axes.set_title(title, loc="left", fontsize=7)
-            axes.sharex(panels[0])
-            axes.sharey(panels[0])
-            axes.set_xlabel("predicted", labelpad=1)
-            axes.set_ylabel(f"observed {score_name(cell.target, cell.transform)}" if not column else "")
-    if legend_mm:
-        handles = [Line2D([], [], linestyle="none", markersize=3.5, label=name, **looks[name]) for name in people]
-        figure.legend(handles=handles, loc="lower left", ncols=9, columnspacing=0.8, handletextpad=0.1,
-                      bbox_to_anchor=(0.02, 6 / (figure.get_figheight() * 25.4)))  # fmt: skip
+            else:
+                plot_model(axes, y, cell, kind, metric)
+        finish_axes(axes, height / ROW_MM, kind, metric)
+        if number:
+            axes.set_yticks([])
+            continue
+        axes.set_yticks(list(places.values()), [ALGORITHM_NAMES[algorithm] for _, algorithm in places])
+        axes.tick_params(axis="y", length=0)
+        for mask in results.masks:
+            top = min(y for (name, _), y in places.items() if name == mask)
+            axes.annotate(mask, (0, top - 0.75), (-LABEL_MM * 72 / 25.4 + 6, 0), xycoords=axes.get_yaxis_transform(),
+                          textcoords="offset points", fontweight="bold", va="center",
+                          annotation_clip=False)  # fmt: skip
+    figure.legend(handles=_legend(first_scheme(results)), loc="upper center", ncols=5, bbox_to_anchor=(0.55, 1))
     caption = (
-        f"Observed against predicted scores of every trial, {mask} mask, a mark and colour for each participant. In "
-        "the "
-        "cross-validation a trial stands once for every fold that tested it. Dashed: perfect prediction; black: "
-        "calibration line, the least-squares fit of observed on predicted scores."
+        "A line for each model: large dots are its scores (means over folds; leaving one participant out; on the other "
+        "dataset), lines their 95 % intervals, small dots single folds. Compare with the grey band, the middle 95 % of "
+        "the null, and with the tick, predicting the mean training score. Arrows: beyond the axis."
     )
-    alt = (
-        f"Scatter plots of observed against predicted scores for {len(cells)} algorithms and {len(people)} "
-        "participants."
-    )
-    return Drawing(figure, f"Predicted against observed, {mask}", caption, alt)
+    missing = sum(key not in results.regressions for key in rows)
+    alt = f"Forest plot of {len(rows) - missing} models on {len(results.masks)} masks: R² and Pearson r."
+    return Drawing(figure, "Scores of every model", caption, alt + (f" {missing} have no result." if missing else ""))
 
 
-def draw_calibration(results):
+def row_places(results):
+    """Return the height of each model's line, in lines from the top, a gap above each mask."""
+    places, y = {}, 0.0
+    for mask in results.masks:
+        y += 0.7
+        for algorithm in results.algorithms:
+            places[mask, algorithm] = y + 0.5
+            y += 1
+    return places
+
+
+def finish_axes(axes, n_lines, kind, metric):
+    axes.set_ylim(n_lines, 0)
+    low, high = axes.get_xlim()
+    axes.set_xlim(max(low, LOWEST), high)
+    axes.axvline(0, color=BLACK, linewidth=0.6, zorder=0)
+    axes.set_xlabel(ALL_NAMES[metric], labelpad=1)
+    axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
+
+
+def plot_model(axes, y, cell, kind, metric):
+    """Draw one model's line: its score with interval, folds, null and baseline, as far as they are known.
+
+    Parameters
+    ----------
+    axes : Axes
+    y : float
+    cell : RegressionResults
+    kind : str
+        ``published`` (the folds), ``lopo`` (leave one participant out), or the name of another dataset.
+    metric : {"r2", "pearson_r"}
+    """
+    colour = ALGORITHM_COLOURS[cell.algorithm]
+    score, low, high = estimate(cell, kind, metric)
+    tests = cell.tests_of(metric, kind)
+    if len(tests):
+        ends = (tests.iloc[0][f"null_quantile_{q}"] for q in ("0.025", "0.975"))
+        left, right = (max(float(end), LOWEST) for end in ends)
+        axes.barh(y, right - left, height=0.8, left=left, color=NULL_GREY, zorder=1)
+    if kind == "published":
+        folds = cell.folds[metric].dropna()
+        axes.plot(
+            folds, np.full(len(folds), y), "o", color=colour, markersize=2, alpha=0.6, markeredgewidth=0, zorder=3
+        )
+    axes.plot([low, high], [y, y], color=colour, linewidth=1.4, zorder=4)
+    axes.plot(score, y, "o", color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=5)
+    if metric == "r2" and kind != "lopo":
+        rows = cell.metrics.set_index("fold") if kind == "published" else cell.test_metrics.set_index("dataset")
+        row = "mean" if kind == "published" else kind
+        axes.plot(
+            rows["r2_baseline"].get(row, np.nan), y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6
+        )
+    if score < LOWEST:
+        axes.text(0, y, "\N{LEFTWARDS ARROW}", transform=axes.get_yaxis_transform(), color=colour, va="center")
+
+
+def estimate(cell, kind, metric):
+    """Return a model's score and the ends of its interval, from intervals.tsv or, without one, from the scores."""
+    table = cell.table("intervals")
+    if table is not None:
+        found = table[(table["estimate_of"] == kind) & (table["metric"] == metric)]
+        if len(found):
+            return tuple(found.iloc[0][["estimate", "low", "high"]])
+    if kind == "published":
+        means = cell.metrics.set_index("fold")[metric]
+        return means["mean"] if means["mean"] == means["mean"] else means["pooled"], np.nan, np.nan
+    tested = cell.test_metrics.set_index("dataset")
+    return tested[metric].get(kind, np.nan) if metric in tested else np.nan, np.nan, np.nan
+
+
+def first_scheme(results):
+    schemes = [cell.tests_of("r2").index[0] for cell in results.regressions.values() if len(cell.tests)]
+    return " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
+
+
+def _legend(scheme):
+    mark = {"linestyle": "none", "color": GREY}
+    return [
+        Line2D([], [], marker="o", markersize=5, label="score", **mark),
+        Line2D([], [], color=GREY, linewidth=1.4, label="its interval"),
+        Line2D([], [], marker="o", markersize=2, label="fold", **mark),
+        Line2D([], [], linestyle="none", color=BLACK, marker="|", markersize=8, label="baseline: training mean"),
+        Patch(color=NULL_GREY, label=f"95 % of the null ({scheme})"),
+    ]
+
+
+def draw_calibration(results, kind):
     """Draw mean observed against mean predicted scores in bins of the prediction: no single trial is seen.
+
+    Parameters
+    ----------
+    results : StudyResults
+    kind : str
+        ``lopo`` (leave one participant out), or the name of another dataset.
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If no model's predictions can be binned.
+    """
+    tables = {key: cell.table("calibration") for key, cell in results.regressions.items()}
+    tables = {key: table[table["estimate_of"] == kind] for key, table in tables.items()}
+    tables = {key: table for key, table in tables.items() if len(table) > 1}
+    if not tables:
+        raise NothingToDraw(f"no two bins of predictions ({kind}) hold enough participants in any model")
+    masks = [mask for mask in results.masks if any(key[0] == mask for key in tables)]
+    figure = new_page(70, results.synthetic)
+    panels = figure.subplots(1, max(len(masks), 3), squeeze=False, sharex=True, sharey=True)[0]
+    for axes in panels[len(masks) :]:
+        axes.axis("off")
+    for axes, mask in zip(panels, masks, strict=False):
+        for cell in results.models(mask):
+            if (mask, cell.algorithm) in tables:
+                plot_calibration(axes, tables[mask, cell.algorithm], cell, kind)
+        low, high = axes.get_xlim()
+        axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=0.8, zorder=1)
+        axes.set_title(mask, fontweight="bold")
+        axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
+        axes.set_xlabel(f"predicted {score_name(results.score, cell.transform)}")
+    panels[0].set_ylabel(f"observed {score_name(results.score, cell.transform)}")
+    where = "of unseen participants" if kind == "lopo" else f"on {kind}, which no model was trained on"
+    caption = (
+        f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: "
+        "standard error "
+        "over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
+        "perfect and 0 "
+        "no association. Offset: mean predicted minus mean observed score."
+    )
+    alt = f"Observed against predicted scores in bins, a panel for each of {len(masks)} masks."
+    return Drawing(figure, f"Observed against predicted, {WHERE.get(kind, kind)}", caption, alt)
+
+
+def plot_calibration(axes, bins, cell, kind):
+    """Draw one model's bins."""
+    slope, offset = (signed(estimate(cell, kind, metric)[0]) for metric in ("slope", "offset"))
+    axes.errorbar(
+        bins["y_pred"], bins["y_true"], bins["y_true_se"], fmt="o-", color=ALGORITHM_COLOURS[cell.algorithm],
+        markersize=3.5, linewidth=0.8, elinewidth=0.8, label=f"{ALGORITHM_NAMES[cell.algorithm]}: {slope}; {offset}",
+        zorder=4,
+    )  # fmt: skip
+
+
+def draw_repeats(results):
+    """Draw how much the mean scores over folds vary when the participants are split anew.
 
     Parameters
     ----------
@@ -165,124 +237,45 @@ def draw_calibration(results):
     Raises
     ------
     NothingToDraw
-        If no bin of any cell holds enough participants.
+        If no model was cross-validated repeatedly.
     """
-    binned = {key: bin_predictions(_rows(cell, "cross-validation")) for key, cell in results.regressions.items()}
-    if not any(len(x) > 1 for x, *_ in binned.values()):
-        raise NothingToDraw(f"no two bins of predictions with {FEWEST_PARTICIPANTS} participants in any cell")
-    figure = new_page(50 * len(results.masks), results.synthetic)
-    grid = figure.subplots(len(results.masks), len(results.algorithms), squeeze=False, sharex=True, sharey=True)
-    slopes = []
-    for (mask, algorithm), cell in results.regressions.items():
-        axes = grid[results.masks.index(mask), results.algorithms.index(algorithm)]
-        x, y, error = binned[mask, algorithm]
-        axes.errorbar(x, y, error, fmt="o", color=ALGORITHM_COLOURS[algorithm], markersize=4, elinewidth=0.8, zorder=4)
-        rows = _rows(cell, "cross-validation")
-        slope = plot_calibration(axes, rows["y_true"].to_numpy(), rows["y_pred"].to_numpy(), x)
-        axes.set_title(f"{mask}, {ALGORITHM_NAMES[algorithm]}: slope {signed(slope)}", loc="left", fontsize=7)
-        slopes.append(f"{mask} {ALGORITHM_NAMES[algorithm]} {signed(slope)}")
-    name = score_name(results.target, cell.transform)
-    for axes in grid[-1]:
-        axes.set_xlabel(f"predicted {name}")
-    for axes in grid[:, 0]:
-        axes.set_ylabel(f"observed {name}")
+    tables = {key: cell.table("repeats") for key, cell in results.regressions.items()}
+    tables = {key: table for key, table in tables.items() if table is not None and len(table) > 2}
+    if not tables:
+        raise NothingToDraw("no model was cross-validated repeatedly")
+    places = row_places(results)
+    height = ROW_MM * (len(places) + 0.7 * len(results.masks))
+    figure = new_page(height + 24, results.synthetic, layout=None)
+    metrics = [name for name in ("pearson_r", "skill", "r2") if all(name in table for table in tables.values())]
+    width = (176 - LABEL_MM) / len(metrics)
+    for number, metric in enumerate(metrics):
+        axes = place(figure, LABEL_MM + number * width, 10, width - 4, height)
+        for (mask, algorithm), table in tables.items():
+            plot_repeats(axes, places[mask, algorithm], table.set_index("repeat")[metric], ALGORITHM_COLOURS[algorithm])
+        finish_axes(axes, height / ROW_MM, "published", metric)
+        axes.set_title("")
+        axes.set_yticks(
+            list(places.values()),
+            [f"{mask}, {ALGORITHM_NAMES[name]}" for mask, name in places] if not number else [""] * len(places),
+        )
+        axes.tick_params(axis="y", length=0)
     caption = (
-        f"Mean observed against mean predicted scores of the cross-validation in up to {N_BINS} bins of equal size by "
-        f"prediction; error bars: standard error over participants' means; bins of fewer than {FEWEST_PARTICIPANTS} "
-        "participants are left out. Dashed: perfect prediction; black: least-squares line over all predictions. Slope "
-        f"(1 is perfect, 0 no skill): {', '.join(slopes)}."
+        "Violins: mean scores over the folds of splits into folds that were drawn anew; bar: their median. "
+        "Diamonds: the "
+        "split that is reported. Where a violin is wide, one split alone says little. Values below the axis are "
+        "drawn at its edge."
     )
-    alt = f"Calibration plots of {len(binned)} cells. Slopes: {', '.join(slopes)}."
-    return Drawing(figure, "Calibration: predicted against observed, in bins", caption, alt)
+    alt = f"Distributions over repeated splits for {len(tables)} models."
+    return Drawing(figure, "Repeated splits", caption, alt)
 
 
-def bin_predictions(rows):
-    """Return mean prediction, mean observation and its standard error over participants in bins of equal size.
-
-    Parameters
-    ----------
-    rows : DataFrame
-        ``participant_id``, ``y_true``, ``y_pred``.
-
-    Returns
-    -------
-    x, y, error : ndarrays
-        Without bins of fewer than `FEWEST_PARTICIPANTS` participants.
-    """
-    kept = []
-    ordered = rows.sort_values(["y_pred", "participant_id"], kind="stable")
-    for positions in np.array_split(np.arange(len(ordered)), N_BINS):
-        in_bin = ordered.iloc[positions]
-        means = in_bin.groupby("participant_id")["y_true"].mean()
-        if len(means) >= FEWEST_PARTICIPANTS:
-            kept.append((in_bin["y_pred"].mean(), in_bin["y_true"].mean(), means.std(ddof=1) / np.sqrt(len(means))))
-    return tuple(np.array(kept).reshape(-1, 3).T)
-
-
-def plot_calibration(axes, observed, predicted, x_range=None):
-    """Draw the line of perfect prediction and the least-squares fit of observed on predicted scores.
-
-    Returns
-    -------
-    slope : float
-        NaN where all predictions are the same.
-    """
-    shown = predicted if x_range is None or len(x_range) < 2 else np.asarray(x_range)
-    ends = np.array([shown.min(), shown.max()])
-    axes.plot(ends, ends, color=GREY, linestyle="--", linewidth=0.8, zorder=3)
-    if np.ptp(predicted) == 0:
-        axes.text(0.97, 0.03, "constant prediction", transform=axes.transAxes, ha="right", fontsize=7)
-        return np.nan
-    slope, intercept = np.polyfit(predicted, observed, 1)
-    axes.plot(ends, intercept + slope * ends, color="black", linewidth=1.4, zorder=5)
-    return float(slope)
-
-
-def _rows(cell, kind):
-    is_test = cell.predictions["fold"] == "test"
-    return cell.predictions[is_test if kind == "test" else ~is_test]
-
-
-def _kind_name(kind, rows, cell):
-    if kind == "test":
-        return f"test on {', '.join(cell.test_metrics['dataset'])}"
-    return f"{rows['fold'].nunique()} folds"
-
-
-def _look(number):
-    colour = PERSON_COLOURS[number % len(PERSON_COLOURS)]
-    turn = number // len(PERSON_COLOURS)
-    filled = colour if turn < len(MARKERS) else "none"
-    return {"marker": MARKERS[turn % len(MARKERS)], "color": colour, "markerfacecolor": filled, "markeredgewidth": 0.5}
-
-
-def _first_scheme(results):
-    schemes = [cell.tests_of("r2").index[0] for cell in results.regressions.values() if len(cell.tests)]
-    return " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
-
-
-def _tick_label(cell, schemes):
-    p = cell.tests_of("r2")["p"]
-    values = [p_text(p[scheme]) if scheme in p.index else "not run" for scheme in schemes]
-    return "\n".join([ALGORITHM_NAMES[cell.algorithm], *values])
-
-
-def _r2_legend(scheme, tested):
-    handles = [
-        Line2D([], [], linestyle="none", marker="o", color=GREY, markersize=3.5, label="fold"),
-        Line2D([], [], color="black", linewidth=1.6, label="mean over folds"),
-        Line2D([], [], color="black", linestyle=":", label="training-mean baseline"),
-        Patch(color="#CFCFCF", label=f"null's 95 % band ({scheme})"),
-    ]
-    test = Line2D(
-        [], [], linestyle="none", marker="D", color=VERMILION, markersize=5, label="test on the other dataset"
-    )
-    return [test, *handles] if tested else handles
-
-
-def _describe_r2(cell):
-    tested = ", ".join(f"{row.dataset} {signed(row.r2)}" for row in cell.test_metrics.itertuples())
-    p = ", ".join(f"{scheme} {p_text(test.p)}" for scheme, test in cell.tests_of("r2").iterrows())
-    mean, sd = cell.summary("mean", "r2"), cell.summary("sd", "r2")
-    test = f"test {tested}, " if tested else ""
-    return f"{cell.mask} {ALGORITHM_NAMES[cell.algorithm]}: {test}CV {signed(mean)} ± {signed(sd)} (p: {p})"
+def plot_repeats(axes, y, scores, colour):
+    """Draw one model's repeats; repeat 0 is the split that is reported."""
+    repeats = np.clip(scores.drop(index=0, errors="ignore").dropna(), LOWEST, None)
+    if repeats.nunique() > 1:
+        violin = axes.violinplot(repeats, [y], widths=0.8, orientation="horizontal", showextrema=False)
+        for body in violin["bodies"]:
+            body.set(facecolor=colour, alpha=0.5, edgecolor="none")
+    axes.plot([np.median(repeats)] * 2, [y - 0.3, y + 0.3], color=BLACK, linewidth=1.2)
+    if 0 in scores.index and scores[0] == scores[0]:
+        axes.plot(max(scores[0], LOWEST), y, "D", color=BLACK, markersize=3.5)

@@ -1,22 +1,77 @@
-"""How the results came to be: what went in, which commands were run, and which read what of which."""
+"""How the results came to be: which datasets went in, and which stage read what of which."""
 
-from matplotlib.markers import CARETRIGHT
+from dataclasses import dataclass, field
+from pathlib import Path
+
 from matplotlib.patches import Rectangle
 
-from facepain.report.figures.page import (
-    BLACK,
-    GREY,
-    ORANGE,
-    SKY,
-    Drawing,
-    NothingToDraw,
-    new_page,
-    place,
-)
-from facepain.report.figures.record_graph import AROUND_MM, LINE_MM, MARGIN_MM, Router, build_graph, place_boxes
+from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, new_page, place
 from facepain.report.pages.records import read_records
 
-INPUT_COLOURS = (ORANGE, SKY, GREY)
+BOX_MM, ROW_MM = 9, 12.5
+LEFT_MM, BOX_WIDTH_MM, PAGE_MM = 2, 104, 176
+
+
+@dataclass
+class Node:
+    """An input dataset, or a stage with all its results.
+
+    Attributes
+    ----------
+    title : str
+        Path, or form of the command.
+    commits : set of str
+        Of an input dataset.
+    n_results, n_files : int
+        Of a stage.
+    reads : dict of str to bool
+        Names of other nodes; False where only the record of a result is read.
+    """
+
+    title: str
+    commits: set = field(default_factory=set)
+    n_results: int = 0
+    n_files: int = 0
+    reads: dict = field(default_factory=dict)
+
+    @property
+    def detail(self):
+        if self.n_results:
+            return f"{self.n_results} result{'s' * (self.n_results > 1)}, {self.n_files} files"
+        return ", ".join(f"commit {commit[:10]}" for commit in sorted(self.commits)) or "figures, tables and pages"
+
+
+def build_graph(cells, command):
+    """Gather what the records of the results say: a node for each input dataset and each stage.
+
+    Parameters
+    ----------
+    cells : list of ShownCell
+        In an order in which each finds what it reads.
+    command : str
+        The command that draws, whose own record is not yet written.
+
+    Returns
+    -------
+    nodes : dict of str to Node
+        Inputs first, then stages in the order of the cells, ``plot`` last.
+    """
+    records = read_records(cells)
+    inputs, stages = {}, {}
+    for cell in cells:
+        if cell.name not in records:
+            continue
+        node = stages.setdefault(cell.stage, Node(cell.form))
+        node.n_results += 1
+        node.n_files += len(list(Path(cell.folder).iterdir()))
+        for path, id_ in records[cell.name]["data"].items():
+            stage = path.split("/")[1] if path.startswith("outputs/") else None
+            if stage is None:
+                inputs.setdefault(path, Node(path)).commits.add(id_)
+            node.reads[stage or path] = True
+    shown = {cell.stage: bool(cell.sources) for cell in cells if cell.stage in stages}
+    nodes = dict(sorted(inputs.items())) | stages
+    return nodes | {"plot": Node(command, reads=shown)} if nodes else {}
 
 
 def draw_provenance(results, cells, command):
@@ -36,57 +91,57 @@ def draw_provenance(results, cells, command):
     Raises
     ------
     NothingToDraw
-        If a result has no record.
+        If no result has a record.
     """
-    records = read_records(cells)
-    if not records:
+    nodes = build_graph(cells, command)
+    if not nodes:
         raise NothingToDraw("no result records what it was made from")
-    graph = build_graph(records, results.folder, command)
-    colours = {cell.stage: cell.colour for cell in cells} | {"plot": BLACK}
-    boxes, height = place_boxes(graph)
-    figure = new_page(height + 2 * AROUND_MM, results.synthetic, layout=None)
-    axes = place(figure, 2, 0, 176, height + 2 * AROUND_MM)
-    axes.set(xlim=(0, 176), ylim=(height + AROUND_MM, -AROUND_MM))
+    height = ROW_MM * len(nodes)
+    figure = new_page(height + 2, results.synthetic, layout=None)
+    axes = place(figure, 2, 0, PAGE_MM, height)
+    axes.set(xlim=(0, PAGE_MM), ylim=(height, 0))
     axes.axis("off")
-    plot_graph(axes, graph, boxes, height, colours)
-    n_inputs = sum(node.kind == "input" for node in graph.nodes.values())
+    plot_graph(axes, nodes)
+    n_stages = sum(bool(node.n_results) for node in nodes.values())
     caption = (
-        f"How the results came to be: {n_inputs} inputs, each by its commit, and {len(boxes) - n_inputs} commands, "
-        "each run and recorded by `datalad run`, with the number of files that it wrote. An arrow leads to a command "
-        "from what it read; dashed: its record alone, for the methods of the report. Drawn from the `inputs.json` "
-        "beside every result."
+        f"{len(nodes) - n_stages - 1} inputs, each by its commit, and {n_stages} stages; every result is one "
+        "command, run "
+        "and recorded by `datalad run`. Follow a line from a box down to the arrowheads of the stages that read it; "
+        "dashed: only settings and commands are read. Drawn from the `inputs.json` beside every result."
     )
-    told = (describe_node(graph, node) for node in graph.nodes.values() if node.kind != "input")
-    alt = f"Diagram: {'; '.join(told)}."
-    return Drawing(figure, "Provenance of the results", caption, alt)
+    told = (f"{name} reads {', '.join(node.reads)}" for name, node in nodes.items() if node.reads)
+    return Drawing(figure, "Provenance of the results", caption, f"Diagram: {'; '.join(told)}.")
 
 
-def plot_graph(axes, graph, boxes, height, stage_colours):
-    """Draw arrows, then boxes over them; artists are labelled by what they stand for."""
-    inputs = [box.node.name for box in sorted(boxes.values(), key=lambda box: box.top) if box.node.kind == "input"]
-    colours = {name: INPUT_COLOURS[number % len(INPUT_COLOURS)] for number, name in enumerate(inputs)}
-    colours |= {name: stage_colours[box.node.kind] for name, box in boxes.items() if box.node.kind != "input"}
-    router = Router(boxes, height, graph.edges)
-    # From the top down, so that lanes lie in the order of their sources.
-    for source, target in sorted(graph.edges, key=lambda edge: router.order(router.bundle(*edge))):
-        # Drawn from the head back, so that the dashes of arrows that run together fall on each other.
-        x, y = zip(*router.route(source, target)[::-1], strict=True)
-        style = {"linewidth": 0.8, "linestyle": "-" if graph.edges[source, target] else (0, (3, 2))}
-        axes.plot(
-            x, y, color=colours[source], solid_joinstyle="miter", solid_capstyle="butt", snap=True,
-            marker=CARETRIGHT, markersize=4.5, markeredgewidth=0, markevery=[0], label=f"{source} > {target}", **style,
-        )  # fmt: skip
-    for name, box in boxes.items():
-        face = {"facecolor": "white", "edgecolor": colours[name], "linewidth": 1, "label": name}
-        axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, **face))
-        for number, line in enumerate(box.lines):
-            colour = "#505050" if number == len(box.lines) - 1 else BLACK
-            y = box.top + MARGIN_MM + LINE_MM * (number + 0.5)
-            axes.text(box.left + MARGIN_MM, y, line, fontsize=7, va="center", color=colour)
-
-
-def describe_node(graph, node):
-    """Tell in words what a command read; of figures, which read everything, only that."""
-    read = [graph.nodes[source] for source, target in graph.edges if target == node.name]
-    told = (source.title if source.kind == "input" else source.name for source in read)
-    return f"{node.name} reads " + ("all results" if node.kind == "plot" else ", ".join(told))
+def plot_graph(axes, nodes):
+    """Draw a box on each line, and to the right of them a lane for each node that is read."""
+    rows = {name: ROW_MM * number + ROW_MM / 2 for number, name in enumerate(nodes)}
+    read = [name for name in nodes if any(name in node.reads for node in nodes.values())]
+    right = LEFT_MM + BOX_WIDTH_MM
+    step = min(6.0, (PAGE_MM - right - 4) / max(len(read), 1))
+    # The nearest lane belongs to the last node, so that lines cross less.
+    lanes = {name: right + 5 + step * number for number, name in enumerate(reversed(read))}
+    for number, name in enumerate(read):
+        colour = (BLACK, GREY)[number % 2]
+        for target, node in nodes.items():
+            if name not in node.reads:
+                continue
+            # Each line enters a box at a height of its own.
+            sources = [each for each in reversed(read) if each in node.reads]
+            y = rows[target] - BOX_MM / 2 + BOX_MM * (sources.index(name) + 1) / (len(sources) + 1)
+            style = {"color": colour, "linewidth": 0.8, "linestyle": "-" if node.reads[name] else (0, (3, 2))}
+            x = [right, lanes[name], lanes[name], right + 1]
+            axes.plot(x, [rows[name], rows[name], y, y], label=f"{name} > {target}", **style)
+            axes.plot(right + 1, y, "<", color=colour, markersize=3.5, markeredgewidth=0)
+    for name, node in nodes.items():
+        y = rows[name] - BOX_MM / 2
+        is_input = bool(node.commits)
+        face = "#EFEFEF" if is_input else "white"
+        axes.add_patch(
+            Rectangle((LEFT_MM, y), BOX_WIDTH_MM, BOX_MM, facecolor=face, edgecolor=BLACK, linewidth=0.8, label=name)
+        )
+        title = node.title if len(node.title) <= 66 else node.title[:65] + "\N{HORIZONTAL ELLIPSIS}"
+        axes.text(
+            LEFT_MM + 1.5, rows[name] - 2, title, fontsize=7, va="center", fontweight="normal" if is_input else "bold"
+        )
+        axes.text(LEFT_MM + 1.5, rows[name] + 2.2, node.detail, fontsize=7, va="center", color="#505050")

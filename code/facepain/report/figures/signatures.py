@@ -111,9 +111,10 @@ def draw_fixed_effects(results):
         axes.set_xlabel("standardised effect")
     panels[0].set_yticks(range(len(models)), models)
     panels[0].set_ylim(len(models) - 0.5, -0.5)
-    name = score_name(results.target).removesuffix(" (points)")
+    name = score_name(results.score).split(" (")[0]
     caption = (
-        f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own intercepts "
+        f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
+        "intercepts "
         "and slopes; one model for each signature. Lines: 95 % intervals. Filled: p at most .05, for expression by "
         "permutation within participants, else by the normal approximation."
     )

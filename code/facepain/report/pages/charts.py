@@ -62,7 +62,7 @@ def _score_chart(results, score, scheme):
         dotted = {"color": BLACK, "width": 2, "dash": "dot"}
         traces.append(_lines(cells, "r2_baseline", "baseline: training mean", 0.42, dotted))
     traces += _tests(cells, score)
-    unit = "" if score in ("r2", "pearson_r") else f" ({score_name(results.target, cells[0].transform)})"
+    unit = "" if score in ("r2", "pearson_r") else f" ({score_name(results.score, cells[0].transform)})"
     layout = _layout("", f"{SCORES[score]}{unit}")
     labels = [f"{ALGORITHM_NAMES[cell.algorithm]}<br>{cell.mask}" for cell in cells]
     layout["xaxis"] |= {"tickvals": list(range(len(cells))), "ticktext": labels, "range": [-0.6, len(cells) - 0.4]}
@@ -172,19 +172,24 @@ def _tests(cells, score):
     ]
 
 
-def prediction_charts(results):
-    """Chart every prediction of every cell, a trace for each participant.
+def prediction_charts(trials, predictions, score):
+    """Chart every prediction of every model, a trace for each participant.
 
     Parameters
     ----------
-    results : StudyResults
+    trials : DataFrame
+        Usable trials.
+    predictions : dict of mask to dict of algorithm to DataFrame
+        predictions.tsv of each model.
+    score : str
+        Its name on axes.
 
     Returns
     -------
     charts : dict of (mask, algorithm, kind) to dict
         ``data`` and ``layout``; kind is ``cross-validation`` or ``test``. They show single trials.
     """
-    people = sorted(set(results.trials["participant_id"]))
+    people = sorted(set(trials["participant_id"]))
     looks = {
         name: {
             "color": PERSON_COLOURS[number % len(PERSON_COLOURS)],
@@ -193,16 +198,17 @@ def prediction_charts(results):
         for number, name in enumerate(people)
     }
     charts = {}
-    for (mask, algorithm), cell in results.regressions.items():
-        tested = cell.predictions["fold"] == "test"
-        for kind, rows in (("cross-validation", cell.predictions[~tested]), ("test", cell.predictions[tested])):
-            if len(rows):
-                charts[mask, algorithm, kind] = _prediction_chart(results, cell, rows, looks)
+    for mask, of_mask in predictions.items():
+        for algorithm, rows in of_mask.items():
+            tested = rows["fold"] == "test"
+            for kind, chosen in (("cross-validation", rows[~tested]), ("test", rows[tested])):
+                if len(chosen):
+                    charts[mask, algorithm, kind] = _prediction_chart(trials, score, chosen, looks)
     return charts
 
 
-def _prediction_chart(results, cell, predictions, looks):
-    places = results.trials[["dataset", "run", "trial"]].iloc[predictions["row"]].reset_index(drop=True)
+def _prediction_chart(trials, score, predictions, looks):
+    places = trials[["dataset", "run", "trial"]].iloc[predictions["row"]].reset_index(drop=True)
     rows = predictions.reset_index(drop=True).join(places)
     limits = _padded(rows[["y_true", "y_pred"]].to_numpy())
     x, y = rows["y_pred"].to_numpy(), rows["y_true"].to_numpy()
@@ -229,8 +235,7 @@ def _prediction_chart(results, cell, predictions, looks):
         ends = np.array([x.min(), x.max()])
         line = (y.mean() + slope * (ends - x.mean())).round(4).tolist()
         traces.append(_line(f"calibration, slope {signed(slope)}", ends.tolist(), line, "solid"))
-    name = score_name(cell.target, cell.transform)
-    layout = _layout(f"predicted {name}", f"observed {name}")
+    layout = _layout(f"predicted {score}", f"observed {score}")
     layout["xaxis"] |= {"range": _padded(x)}
     layout["yaxis"] |= {"range": _padded(y)}
     layout["legend"] |= {

@@ -46,7 +46,7 @@ def describe_findings(claims, results):
             if about[0] != kind or other_model:
                 continue
             # Differences that were not shown are in claims.json.
-            if kind != "difference" or claim.p <= ALPHA:
+            if kind != "difference" or (claim.p is not None and claim.p <= ALPHA):
                 texts.append(claim.text.removesuffix(SYNTHETIC_SUFFIX))
     rest = ", ".join(ALGORITHM_NAMES[name] for name in results.algorithms[1:])
     others = f" The same sentences for {rest} are in" if rest else " They are also in"
@@ -92,20 +92,16 @@ def describe_limits(claims, results):
 
 
 def _untested(cell):
-    """Say how many participants the published folds never test, from the predictions."""
-    folds = cell.predictions[cell.predictions["fold"] != "test"]
-    tested = folds["participant_id"].nunique()
-    table = cell.table("intervals")
-    rows = None if table is None else table[table["estimate_of"] == "lopo"]
-    enrolled = int(rows["n_participants"].max()) if rows is not None and len(rows) else tested
-    never = (
-        f"{enrolled - tested} of {enrolled} participants are in no test set of the published folds"
-        if enrolled > tested
-        else "Every participant is in a test set of the published folds"
-    )
+    """Say how many trials the published folds never test."""
+    pooled = cell.metrics.set_index("fold").loc["pooled"]
+    first = cell.folds.iloc[0]
+    n_trials = int(first["n_train"] + first["n_test"])
+    never = n_trials - int(pooled["n_distinct"])
+    told = f"{never} of {n_trials} trials are" if never else "Every trial is"
     return (
-        f"{never}; the {len(cell.folds)} folds share most of their training trials, so that their standard deviation "
-        "is no standard error."
+        f"{told} in {'no' if never else 'a'} test set of the published folds; the {len(cell.folds)} folds share "
+        "most of "
+        "their training trials, so that their standard deviation is no standard error."
     )
 
 

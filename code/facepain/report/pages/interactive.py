@@ -1,4 +1,4 @@
-"""Interactive pages: scores, weight map on slices and on the surface, predicted against observed."""
+"""Interactive pages: scores, and the weight map on slices and on the surface."""
 
 import warnings
 
@@ -8,11 +8,10 @@ from plotly.offline import get_plotlyjs
 from facepain.report.figures.brain import Map, percentile_threshold
 from facepain.report.figures.page import ALGORITHM_NAMES
 from facepain.report.pages.brain_views import slices_view, surface_view
-from facepain.report.pages.charts import SCORES, prediction_charts, score_charts
+from facepain.report.pages.charts import SCORES, score_charts
 from facepain.report.pages.shell import embed_json, fill, render_page
 
 PLOTLY = "plotly.min.js"  # one file that all pages share
-PARTICIPANTS = "participants/"
 
 CHART = """<p>{{ lead }}</p>
 <div class="controls">
@@ -59,21 +58,14 @@ def write_pages(results, settings, outputs):
     settings : dict
         ``mask``, ``algorithm`` and ``percentile`` of the map that is shown.
     outputs : files.outputs.OutputFolder
-
-    Returns
-    -------
-    pages : dict of str to str
-        Title of each page by its file name.
     """
     outputs.write_text(PLOTLY, get_plotlyjs())
     pages = {
         "scores.html": scores_page(results),
         **dict(zip(("weights-slices.html", "weights-surface.html"), weight_pages(results, settings), strict=True)),
-        f"{PARTICIPANTS}predictions.html": predictions_page(results),
     }
     for name, (title, body, scripts) in pages.items():
         outputs.write_text(name, render_page(title, body, results.synthetic, scripts))
-    return {name: title for name, (title, _, _) in pages.items()}
 
 
 def scores_page(results):
@@ -103,48 +95,17 @@ def scores_page(results):
     return "Scores by mask and algorithm", body, (PLOTLY,)
 
 
-def predictions_page(results):
-    """Return title, body and scripts of the page of single predictions."""
-    charts = prediction_charts(results)
-    kinds = {
-        "test": "final model on the other dataset(s)",
-        "cross-validation": "cross-validation",
-    }
-    present = {kind for _, _, kind in charts}
-    body = fill(
-        CHART,
-        lead="Every prediction beside the score that was observed. Point at a mark for its participant and trial; "
-        "click a "
-        "participant in the legend to hide them, twice to see them alone.",
-        choices={
-            "Mask": {mask: mask for mask in results.masks},
-            "Algorithm": {algorithm: ALGORITHM_NAMES[algorithm] for algorithm in results.algorithms},
-            "Predictions of": {kind: text for kind, text in kinds.items() if kind in present},
-        },
-        alt="Scatter plot of observed against predicted scores of single trials with the calibration line.",
-        charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
-        note="Dashed: perfect prediction. Solid: calibration, the least-squares line of observed on predicted scores; "
-        "a slope below "
-        "1 means predictions that are too far apart. In the cross-validation a trial stands once for every fold "
-        "that tested it. "
-        "The names are the repository's own.",
-        back="index.html",
-        back_name="All figures of participants",
-    )
-    return "Predicted against observed, trial by trial", body, (f"../{PLOTLY}",)
-
-
 def weight_pages(results, settings):
     """Return title, body and scripts of the two pages of the chosen weight map."""
-    cell = results.regressions[settings["mask"], settings["algorithm"]]
-    img, percentile = cell.map_img("weights_average"), settings["percentile"]
-    shown = Map(ALGORITHM_NAMES[cell.algorithm], img, percentile_threshold(img.dataobj, cell.n_voxels, percentile))
-    title = f"Average {shown.title} weight map, {cell.mask}"
-    if not np.any(np.asarray(img.dataobj)):
-        why = fill(
-            '<p>All weights of this map are 0: there is nothing to show.</p><p><a href="report.html">Report</a></p>'
-        )
-        return (f"{title}, on slices", why, ()), (f"{title}, on the surface", why, ())
+    cell = results.regressions.get((settings["mask"], settings["algorithm"]))
+    title = f"Average weight map, {settings['mask']}, {ALGORITHM_NAMES[settings['algorithm']]}"
+    img = None if cell is None else cell.map_img("weights_average")
+    if img is None or not np.any(np.asarray(img.dataobj)):
+        why = "This model is not here: `make all` makes it." if img is None else "All weights of this map are 0."
+        body = fill('<p>{{ why }}</p><p><a href="report.html">Report</a></p>', why=why)
+        return (f"{title}, on slices", body, ()), (f"{title}, on the surface", body, ())
+    percentile = settings["percentile"]
+    shown = Map(title, img, percentile_threshold(img.dataobj, cell.n_voxels, percentile))
     note = (
         f"Average over {len(cell.folds)} folds; drawn are the {shown.n_shown()} of {cell.n_voxels} voxels whose "
         "absolute weight is at "

@@ -2,7 +2,7 @@
 
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name
-from facepain.report.pages.document import Grid, Items, Text
+from facepain.report.pages.markdown import bullets, plain, table
 from facepain.report.pages.records import of_stage, shared_settings
 
 STANDARDIZED = {
@@ -39,45 +39,47 @@ def describe_methods(results, records):
 
     Returns
     -------
-    blocks : list
+    parts : list of str
+        Paragraphs and tables, as Markdown.
     """
     regress = of_stage(records, "regress")
-    if not regress:
-        return [Text("No result here records the settings that made it, so that the methods cannot be described.")]
+    if not regress or not results.regressions:
+        return ["No result here records the settings that made it, so that the methods cannot be described."]
     shared, different = shared_settings(regress)
-    blocks = [
-        Text(_score_and_images(results, shared)),
+    parts = [
+        _score_and_images(results, shared),
         *_masks(results, records),
-        Text(_model(results, regress, shared)),
-        Text(_validation(results, shared)),
+        _model(results, regress, shared),
+        _validation(results, shared),
         *_estimates(results, shared),
-        *_permutations(results, regress),
+        *_permutations(results),
         *_further(records),
-        Text(_bootstrap(results, shared)),
+        _bootstrap(results),
         *_classifier(results, records),
-        Text(
-            "Splits, permutations and draws spring from one seed "
-            f"({shared.get('seed', 'not the same everywhere')}). What depends on "
-            "linear algebra is rounded before it is written (maps to steps of "
-            "2\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 "
-            "significant digits), and p values, thresholds and figures are computed from the numbers as written."
-        ),
     ]
+    parts.append(
+        f"Splits, permutations and draws use one seed ({shared.get('seed', 'not the same everywhere')}). What "
+        "depends on "
+        "linear algebra is rounded before it is written (maps to steps of 2\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}"
+        "\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 significant digits); p values, thresholds and "
+        "figures "
+        "are computed from the numbers as written."
+    )
     other = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
     if other:
         lines = [
-            f"`{key}`: " + ", ".join(f"{cell} {value}" for cell, value in values.items())
+            f"`{key}`: " + ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items())
             for key, values in other.items()
         ]
-        blocks += [Text("**The results do not all rest on the same settings:**"), Items(tuple(lines))]
-    return blocks
+        parts += ["**The results do not all rest on the same settings:**", bullets(lines)]
+    return parts
 
 
 def _score_and_images(results, shared):
-    name = score_name(results.target, shared.get("transform", "raw"))
+    name = score_name(results.score, shared.get("transform", "raw"))
     first = next(iter(results.regressions.values()))
     return (
-        f"The score predicted is the {name}, one for each trial, from the trial's first-level contrast image. "
+        f"The score predicted is the {plain(name)}, one for each trial, from the trial's first-level contrast image. "
         + " ".join(text for step, text in STANDARDIZED.items() if step in first.standardize)
     )
 
@@ -89,12 +91,23 @@ def _masks(results, records):
         source = settings.get("mask_files", settings.get("mask_file", "not recorded here"))
         if isinstance(source, dict):
             source = "; ".join(f"{name} = {value}" if len(source) > 1 else str(value) for name, value in source.items())
-        n_voxels = next(cell.n_voxels for (name, _), cell in results.regressions.items() if name == mask)
+        n_voxels = next((str(cell.n_voxels) for cell in results.models(mask)), "no result")
         handling = {"drop": "left out of the mask", "zero": "set to 0"}.get(
             settings.get("non_finite"), "not recorded here"
         )
-        rows.append((mask, f"{n_voxels}", f"`{source}`", handling))
-    return [Grid(("mask", "voxels", "defined by", "voxels not finite in some image"), tuple(rows))]
+        resampled = _resampling(settings)
+        rows.append((plain(mask), n_voxels, f"`{source}`", handling, resampled))
+    return [
+        table(("mask", "voxels", "defined by", "voxels not finite in some image", "images on different grids"), rows)
+    ]
+
+
+def _resampling(settings):
+    if "target_grid" in settings:
+        return f"resampled to `{settings['target_grid']}`"
+    return {"refuse": "there are none", "continuous": "resampled (continuous)", "nearest": "resampled (nearest)"}.get(
+        settings.get("mixed_grids"), "not recorded here"
+    )
 
 
 def _model(results, regress, shared):
@@ -146,7 +159,7 @@ def _estimates(results, shared):
     """Say how scores that do not depend on one division of the participants were estimated, and their intervals."""
     cell = next(iter(results.regressions.values()))
     texts = []
-    if cell.table("out_of_fold") is not None:
+    if cell.table("repeats") is not None:
         texts.append(
             "The scheme above is called published. Since its scores depend on which participants are held out, every "
             "model was also fitted without each participant in turn (leave one participant out), and all of these "
@@ -167,10 +180,10 @@ def _estimates(results, shared):
             "(mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
             "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored."
         )
-    return [Text(text) for text in texts]
+    return texts
 
 
-def _permutations(results, regress):
+def _permutations(results):
     tests = {}
     for cell in results.regressions.values():
         for row in cell.tests.to_dict("records"):
@@ -181,7 +194,7 @@ def _permutations(results, regress):
             about["fixed"].add(int(row["n_fixed"]))
             about["for"][ALGORITHM_NAMES[cell.algorithm]] = True
     if not tests:
-        return [Text("No permutation test was run.")]
+        return ["No permutation test was run."]
     lead = (
         "Permutation tests: p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
         "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
@@ -193,7 +206,7 @@ def _permutations(results, regress):
         counts = ", ".join(f"{_span(n)} of {name}" for name, n in about["n"].items())
         text = f"**{scheme}** (permutations: {counts}; {', '.join(about['for'])}): {about['hypothesis']}"
         items.append(text + (f" {FIXED[scheme].format(_span(about['fixed']))}" if max(about["fixed"]) else ""))
-    return [Text(lead), Items(tuple(items))]
+    return [lead, bullets(items)]
 
 
 def _further(records):
@@ -210,10 +223,10 @@ def _further(records):
         "the predictions of whole participants, with Holm's correction. What would have been found was measured by "
         "adding patterns of known strength to each mask's images, in proportion to permuted scores.",
     }
-    return [Text(text) for kind, text in texts.items() if kind in kinds]
+    return [text for kind, text in texts.items() if kind in kinds]
 
 
-def _bootstrap(results, shared):
+def _bootstrap(results):
     first = next(iter(results.regressions.values())).bootstrap
     unit = UNITS.get(first["unit"], first["unit"])
     counts = {int(cell.bootstrap["n"]) for cell in results.regressions.values()}
@@ -230,7 +243,7 @@ def _bootstrap(results, shared):
 
 def _classifier(results, records):
     if not results.classifiers:
-        return [Text("The study has one dataset: no classifier of datasets was run.")]
+        return ["The study has one dataset: no classifier of datasets was run."] if len(results.datasets) < 2 else []
     blocks = []
     for mask, classifier in results.classifiers.items():
         settings = records.get(f"classify {mask}", {}).get("settings")
@@ -239,11 +252,9 @@ def _classifier(results, records):
         n = _span({int(n) for n in classifier.tests["n"]})
         hypothesis = " ".join(dict.fromkeys(classifier.tests["null_hypothesis"]))
         blocks.append(
-            Text(
-                f"A linear support vector machine was asked which dataset an image belongs to, {mask} mask{how}. "
-                "Its balanced accuracy "
-                f"was tested with {n} permutations. {hypothesis}"
-            )
+            f"A linear support vector machine was trained to name the dataset of an image, {plain(mask)} "
+            f"mask{how}. Its "
+            f"balanced accuracy was tested with {n} permutations. {hypothesis}"
         )
     return blocks
 

@@ -1,5 +1,6 @@
 """The notebook: a walk through every table and figure, executed, with the same bytes every time."""
 
+import base64
 import os
 import sys
 import tempfile
@@ -12,10 +13,11 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from facepain.report.figures.page import SYNTHETIC_LABEL
-from facepain.report.pages.interactive import PARTICIPANTS
-from facepain.report.pages.report import sorted_figures
+from facepain.report.pages.markdown import plain
+from facepain.report.pages.report import shrink
 
 TIMEOUT = 120  # seconds for one cell
+PICTURE_WIDTH, PICTURE_COLOURS = 1000, 64  # of embedded figures: the notebook stays small
 
 START = '''\
 import json
@@ -44,14 +46,14 @@ def read(*path):
     return read_table(outputs.joinpath(*path))
 
 
-masks = MASKS
-algorithms = ALGORITHMS
-cells = [(mask, algorithm) for mask in masks for algorithm in algorithms]'''
+models = MODELS'''
 
-SUMMARY = 'read("prep", "summary.tsv").pivot(index="fact", columns="dataset", values="value")'
+SUMMARY = """\
+summary = read("prep", "summary.tsv").pivot(index="fact", columns="dataset", values="value")
+summary.map(lambda value: f"{value:.0f}" if value == round(value) else f"{value:.3g}")"""
 
 TABLE_2 = '''\
-tests = [read("regress", *cell, "test_metrics.tsv").assign(mask=cell[0], algorithm=cell[1]) for cell in cells]
+tests = [read("regress", *cell, "test_metrics.tsv").assign(mask=cell[0], algorithm=cell[1]) for cell in models]
 table_2 = pd.concat(tests).set_index(["dataset", "mask", "algorithm"]).sort_values("r2")
 table_2[["r2", "r2_baseline", "pearson_r", "mae", "rmse", "n_test"]] if len(table_2) else "one dataset: no test"'''
 
@@ -66,18 +68,18 @@ def summarize(cell):
     return row | {f"p {scheme}": p for scheme, p in tests["p"].items()}
 
 
-table_1 = pd.DataFrame([summarize(cell) for cell in cells]).set_index(["mask", "algorithm"])
+table_1 = pd.DataFrame([summarize(cell) for cell in models]).set_index(["mask", "algorithm"])
 table_1'''
 
 FOLDS = """\
 figure, axes = plt.subplots(layout="constrained")
-for x, cell in enumerate(cells):
+for x, cell in enumerate(models):
     scores = read("regress", *cell, "metrics.tsv").set_index("fold")["r2"]
     folds = scores[scores.index.str.fullmatch(r"\\d+")]
     axes.plot(np.full(len(folds), x), folds, "o", color="#0072B2", markersize=4)
     axes.plot([x - 0.3, x + 0.3], [scores["mean"]] * 2, color="black")
 axes.axhline(0, color="grey", linewidth=0.8)
-axes.set_xticks(range(len(cells)), ["\\n".join(cell) for cell in cells], fontsize=7)
+axes.set_xticks(range(len(models)), ["\\n".join(cell) for cell in models], fontsize=7)
 axes.set_ylabel("R²")
 axes.set_title("R² of every fold (dots) and their mean (line)LABEL", fontsize=9)
 plt.show()"""
@@ -116,7 +118,7 @@ pd.DataFrame(
         (mask, algorithm): json.loads((outputs / "regress" / mask / algorithm / "bootstrap.json").read_text())[
             "thresholds"
         ].get("fdr", {})
-        for mask, algorithm in cells
+        for mask, algorithm in models
     }
 ).T.rename_axis(["mask", "algorithm"])"""
 
@@ -127,18 +129,25 @@ counts = confusion.pivot(index="observed", columns="predicted", values="n_trials
 shares = counts.div(counts.sum(axis=1), axis=0).round(3)
 print(counts, shares, sep="\\n\\n")"""
 
-PREDICTIONS = """\
+CLOSING = """\
+## Single trials
+
+What names participants or shows single trials is not part of this notebook. In a clone that has the annexed files, this
+shows every prediction:
+
 ```python
 predictions = read("regress", mask, algorithm, "predictions.tsv")
 trials = read("prep", "trials.tsv")
 predictions.join(trials[["dataset", "run", "trial"]], on="row")
-```"""
+```
+
+and `outputs/participants/index.html`, after `make participants`, the figures."""
 
 
 def write_notebook(results, settings, words, outputs):
     """Compose the notebook, execute it and write it as ``notebook.ipynb``.
 
-    It holds results of groups only; how to see single trials is told, not shown.
+    It holds results of groups only; it says how to see single trials.
 
     Parameters
     ----------
@@ -149,29 +158,28 @@ def write_notebook(results, settings, words, outputs):
         ``figures``: title, caption and alt text of each figure by name.
     outputs : files.outputs.OutputFolder
     """
-    notebook = execute(compose_notebook(results, settings, words), Path.cwd())
-    outputs.write_text("notebook.ipynb", nbformat.writes(notebook, indent=1) + "\n")
+    notebook = compose_notebook(results, settings, words["figures"], outputs.path("."))
+    outputs.write_text("notebook.ipynb", nbformat.writes(execute(notebook, Path.cwd()), indent=1) + "\n")
 
 
-def compose_notebook(results, settings, words):
-    """Return the notebook, not executed, with ids that count its cells."""
+def compose_notebook(results, settings, figures, folder):
+    """Return the notebook, not executed, with ids that count its cells; figures are embedded."""
     walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
     cells, shown = [], set()
     for kind, text, families in walk:
-        cells.append((kind, text))
-        for name, said in sorted_figures(words["figures"]):
-            if name.startswith(families) and not name.startswith(PARTICIPANTS) and families:
-                shown.add(name)
-                cells.append(("text", _figure(name, said)))
-    rest = [
-        (name, said)
-        for name, said in sorted_figures(words["figures"])
-        if name not in shown and not name.startswith(PARTICIPANTS)
-    ]
-    cells += [("text", _figure(name, said)) for name, said in rest]
-    cells.append(("text", _closing(words)))
+        cells.append((kind, text, None))
+        new = [name for name in figures if families and name.startswith(families) and name not in shown]
+        cells += [("text", _figure(figures[name]), name) for name in new]
+        shown.update(new)
+    cells += [("text", _figure(said), name) for name, said in figures.items() if name not in shown]
+    cells.append(("text", CLOSING, None))
     make = {"text": new_markdown_cell, "code": new_code_cell}
-    built = [make[kind](text, id=f"cell-{number:02d}") for number, (kind, text) in enumerate(cells, 1)]
+    built = []
+    for number, (kind, text, name) in enumerate(cells, 1):
+        built.append(make[kind](text, id=f"cell-{number:02d}"))
+        if name is not None:
+            image = base64.b64encode(shrink(folder / f"{name}.png", PICTURE_WIDTH, PICTURE_COLOURS)).decode("ascii")
+            built[-1]["attachments"] = {"figure.png": {"image/png": image}}
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     return new_notebook(cells=built, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
 
@@ -198,35 +206,45 @@ def _opening(results):
     """List cells as (kind, text, beginnings of the names of the figures to show below)."""
     label = f"\n\n> **{SYNTHETIC_LABEL}.**" if results.synthetic else ""
     lead = "Every number comes from a file below `outputs/`; run the cells from top to bottom."
-    start = START.replace("MASKS", repr(results.masks)).replace("ALGORITHMS", repr(results.algorithms))
+    start = START.replace("MODELS", repr(list(results.regressions)))
     return [
         ("text", f"# A walk through the results{label}\n\n{lead}", ()),
         ("code", start, ()),
         ("text", STUDY, ()),
-        ("code", SUMMARY, ("paradigm", "scores")),
+        ("code", SUMMARY, ("paradigm", "scores", "models")),
     ]
 
 
+def _chosen(results, settings):
+    """Return mask and algorithm of the model looked at closely: the one in the params, or the first there is."""
+    chosen = settings["mask"], settings["algorithm"]
+    return chosen if chosen in results.regressions else next(iter(results.regressions))
+
+
 def _performance(results, settings):
+    if not results.regressions:
+        return [("text", "## Models\n\nNo model is here; `make all` makes them.", ())]
     label = "; synthetic data" if results.synthetic else ""
-    chosen = repr((settings["mask"], settings["algorithm"]))
+    chosen = repr(_chosen(results, settings))
     return [
         ("text", OTHER, ()),
         ("code", TABLE_2, ()),
         ("text", CROSS, ()),
         ("code", TABLE_1, ()),
-        ("code", FOLDS.replace("LABEL", label), ("r2", "calibration")),
+        ("code", FOLDS.replace("LABEL", label), ("calibration", "repeats")),
         ("text", CHANCE, ()),
         ("code", NULL.replace("CHOSEN", chosen), ("permutation",)),
     ]
 
 
 def _maps(results, settings):
-    title = f"{settings['mask']}, {settings['algorithm']}" + (" (synthetic)" if results.synthetic else "")
+    if not results.regressions:
+        return []
+    title = ", ".join(_chosen(results, settings)) + (" (synthetic)" if results.synthetic else "")
     weights = WEIGHTS.replace("PERCENTILE", f"{settings['percentile']:g}").replace("TITLE", title)
     return [
         ("text", PARTS, ()),
-        ("code", weights, ("weight-map", "weights")),
+        ("code", weights, ("weights", "pattern", "planted")),
         ("text", SURE, ()),
         ("code", BOOTSTRAP, ("bootstrap-z",)),
     ]
@@ -234,32 +252,20 @@ def _maps(results, settings):
 
 def _datasets(results):
     if not results.classifiers:
-        return [("text", "## The datasets\n\nThe study has one dataset: there was nothing to tell apart.", ())]
+        return [("text", "## The datasets\n\nNo classifier of datasets is here.", ())]
     walk = [
         ("text", "## Can the datasets be told apart?\n\nCompare the accuracy with the share of the larger dataset.", ())
     ]
     for mask in results.classifiers:
         walk += [
             ("code", CLASSIFIER.replace("CLASSIFIED", repr(mask)), ()),
-            ("code", CONFUSION.replace("CLASSIFIED", repr(mask)), (f"confusion_{mask}", f"datasets_{mask}")),
+            ("code", CONFUSION.replace("CLASSIFIED", repr(mask)), (f"datasets_{mask}",)),
         ]
     return walk
 
 
-def _figure(name, said):
-    alt = said["alt"].replace("[", "(").replace("]", ")")
-    return f"### {said['title']}\n\n![{alt}]({name}.png)\n\n{said['caption']}"
-
-
-def _closing(words):
-    names = [name for name in words["figures"] if name.startswith(PARTICIPANTS)]
-    figures = "".join(f"\n- `figures/{name}.png`: {words['figures'][name]['title']}" for name in names)
-    return (
-        "## Single trials\n\nWhat names participants or shows single trials is not part of this notebook. "
-        f"In a clone that has the annexed files, this shows every prediction:\n\n{PREDICTIONS}\n\nand these figures "
-        f"do:\n{figures}\n"
-        "- `figures/participants/predictions.html`: the same, with the trial under the pointer"
-    )
+def _figure(said):
+    return f"### {said['title']}\n\n![{plain(said['alt'])}](attachment:figure.png)\n\n{said['caption']}"
 
 
 def execute(notebook, folder):

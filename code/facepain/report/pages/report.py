@@ -1,4 +1,4 @@
-"""The report, one page as self-contained HTML and as Markdown; and the page of figures of participants."""
+"""The report: composed once in Markdown, and the same as one self-contained page."""
 
 import base64
 import io
@@ -7,28 +7,33 @@ from importlib.metadata import version
 from PIL import Image
 
 from facepain.report.claims import read_claims
-from facepain.report.figures.page import SYNTHETIC_LABEL, percent, score_name
-from facepain.report.pages.document import Code, Grid, Heading, Items, Picture, Text, parse_grid, to_html, to_markdown
+from facepain.report.figures.catalogue import in_section
+from facepain.report.figures.page import SYNTHETIC_LABEL, percent
 from facepain.report.pages.findings import describe_findings, describe_limits
-from facepain.report.pages.interactive import PARTICIPANTS
+from facepain.report.pages.markdown import bullets, contents, picture, plain, table, to_html
 from facepain.report.pages.methods import describe_methods
 from facepain.report.pages.records import read_records
 from facepain.report.pages.shell import render_page
+from files.tables import read_table
 
-TITLE = "The face of pain: predicting facial expression from the brain"
 PICTURE_WIDTH = 1400  # pixels, twice what the page shows: sharp on dense screens
 PICTURE_COLOURS = 192
-DRAWN_WITH = ("jinja2", "matplotlib", "nilearn", "plotly")
+DRAWN_WITH = ("jinja2", "markdown-it-py", "matplotlib", "nilearn", "plotly")
+TABLES = ("table-1.md", "table-2.md")
+KNOWN = ("prep", "extract", "regress", "classify")  # stages whose tables have a place of their own
+MOST_ROWS, MOST_COLUMNS = 12, 9  # of a table that is shown as it is
 
 
-def write_report(results, cells, words, sources, outputs):
-    """Write ``report.html``, ``report.md`` and the page of figures of participants.
+def write_report(results, cells, settings, words, sources, outputs):
+    """Write ``report.md`` and ``report.html``.
 
     Parameters
     ----------
     results : StudyResults
     cells : list of ShownCell
         Every result of the study but this page.
+    settings : dict
+        ``title``.
     words : dict
         ``figures``: title, caption and alt text of each figure by name; ``skipped``: why others were not drawn.
     sources : dict of str to str
@@ -36,103 +41,137 @@ def write_report(results, cells, words, sources, outputs):
     outputs : files.outputs.OutputFolder
         Holds the figures and tables.
     """
-    blocks = compose_report(results, cells, words, sources, outputs)
-    label = [Text(f"{SYNTHETIC_LABEL}.", "warning")] if results.synthetic else []
-    outputs.write_text("report.md", to_markdown(TITLE, [*label, *blocks]))
-    body = to_html(blocks, lambda name: embed_picture(outputs.path(f"{name}.png")))
-    outputs.write_text("report.html", render_page(TITLE, body, results.synthetic))
-    title, body = participants_page(words)
-    outputs.write_text(f"{PARTICIPANTS}index.html", render_page(title, body, results.synthetic))
+    label = f"> **{SYNTHETIC_LABEL}.**\n\n" if results.synthetic else ""
+    body = compose_report(results, cells, words, sources, outputs)
+    outputs.write_text("report.md", f"# {plain(settings['title'])}\n\n{label}{body}\n")
+    html = to_html(body, lambda name: embed_picture(outputs.path(name)))
+    outputs.write_text("report.html", render_page(settings["title"], html, results.synthetic))
 
 
 def compose_report(results, cells, words, sources, outputs):
-    """Return the blocks of the report, the same for HTML and Markdown."""
-    records = read_records(cells)
-    claims = read_claims(outputs.path("claims.json"))
-    pictures = [
-        Picture(name, **said) for name, said in sorted_figures(words["figures"]) if not name.startswith(PARTICIPANTS)
-    ]
-    origins = [picture for picture in pictures if picture.name == "provenance"]
-    skipped = [f"`{name}`: {reason}." for name, reason in sorted(words["skipped"].items())]
-    return [
-        Heading("What was asked"),
-        Text(
-            f"Can the {score_name(results.target).removesuffix(' (points)')} of a painful trial be predicted from "
-            "the brain's response to it, "
-            "by which parts of the brain, and does a model that was trained on one dataset hold on another?"
-        ),
-        Heading("What was found"),
-        Items(tuple(describe_findings(claims, results))),
-        Text(
-            "To look closer: [scores](scores.html), [weight map on slices](weights-slices.html) and [on the "
-            "surface](weights-surface.html), "
-            "the [notebook](notebook.ipynb). What names participants or shows single trials is [on a page of its "
-            "own](participants/index.html). "
-            "Pages are annexed: where a link finds nothing, `datalad get figures` or `make plot` brings them."
-        ),
-        Heading("Limits"),
-        Items(tuple(describe_limits(claims, results))),
-        Heading("Data and exclusions"),
+    """Return the report without its title."""
+    records, claims = read_records(cells), read_claims(outputs.path("claims.json"))
+    figures = words["figures"]
+    parts = [
+        "## What was found",
+        outdated(cells),
+        *show(figures, "found"),
+        bullets(describe_findings(claims, results)),
+        "To look closer: [scores](scores.html), the weight map [on slices](weights-slices.html) and [on the surface]"
+        "(weights-surface.html), the [notebook](notebook.ipynb). Single trials are on [pages of their own]"
+        "(../outputs/participants/index.html). Pages are annexed: where a link finds nothing, `make plot` and "
+        "`make participants` make them.",
+        "## Methods",
+        "### Data and exclusions",
         *describe_data(results),
-        Heading("Methods"),
-        Text("This section is generated from the settings that the results record.", "quiet"),
+        *show(figures, "data"),
+        "### Models and tests",
+        "This section is generated from the settings that the results record.",
         *describe_methods(results, records),
-        Heading("Tables"),
-        *(block for name in ("table-2.md", "table-1.md") for block in _table(outputs, name)),
-        Heading("Figures"),
-        *(picture for picture in pictures if picture not in origins),
-        *([Text("Not drawn:"), Items(tuple(skipped))] if skipped else []),
-        Heading("Software"),
-        *describe_software(records),
-        Heading("Where every number comes from"),
-        *origins,
-        *describe_sources(cells, records, sources),
+        "## Results",
+        "### All models",
+        outdated(cells, "regress"),
+        *show(figures, "models"),
     ]
+    for mask in results.masks:
+        parts += [f"### {plain(mask)}", outdated(cells, "regress", mask), *show(figures, f"mask {mask}")]
+        parts += describe_peaks(results, mask)
+    parts += ["### Datasets", outdated(cells, "classify"), *show(figures, "datasets"), *show_not_drawn(words)]
+    parts += ["## Tables", *(outputs.path(name).read_text(encoding="utf-8") for name in TABLES)]
+    parts += show_stages(cells)
+    parts += ["## Limits", bullets(describe_limits(claims, results)), "## Where every number comes from"]
+    parts += [*show(figures, "sources"), *describe_sources(cells, records, sources)]
+    parts += ["### Software", *describe_software(records)]
+    body = "\n\n".join(part.strip() for part in parts if part)
+    return f"{contents(body)}\n\n{body}"
 
 
-def sorted_figures(figures):
-    """List figures in the order of a paper: study, scores, performance, tests, maps, datasets."""
-    order = (
-        "paradigm",
-        "scores",
-        "r2",
-        "calibration",
-        "permutation",
-        "weight-map",
-        "weights",
-        "bootstrap-z",
-        "confusion",
-        "datasets",
+def show(figures, section):
+    """Return the figures of a section, in the order in which they were drawn."""
+    return [picture(name, said) for name, said in figures.items() if in_section(name, section)]
+
+
+def show_not_drawn(words):
+    lines = [f"`{name}`: {plain(reason)}." for name, reason in words["skipped"].items()]
+    return ["### Figures that are not drawn", bullets(lines)] if lines else []
+
+
+def outdated(cells, stage=None, mask=None):
+    """Say which results are missing or stale, of all stages, one stage or one mask of it; empty if none is."""
+    found = [cell for cell in cells if cell.state != "fresh" and stage in (None, cell.stage)]
+    if mask is not None:
+        found = [cell for cell in found if mask in cell.name.split()]
+    if not found:
+        return ""
+    listed = ", ".join(f"{plain(cell.name)} ({cell.state})" for cell in found)
+    what = (
+        "from older inputs, code or settings, if shown at all"
+        if stage is None
+        else "shown from an older run, or missing"
     )
-    rank = {name: next((n for n, start in enumerate(order) if name.startswith(start)), len(order)) for name in figures}
-    # A mask's figures keep the order in which the masks were named.
-    return sorted(figures.items(), key=lambda item: rank[item[0]])
-
-
-def _table(outputs, name):
-    label = SYNTHETIC_LABEL.split(":")[0]
-    blocks = parse_grid(outputs.path(name).read_text(encoding="utf-8"))
-    # The page says so above everything else.
-    return [block for block in blocks if not (isinstance(block, Text) and block.text.startswith(f"**{label}"))]
+    return f"> **Not up to date:** {listed}. These results are {what}; `make all` makes them."
 
 
 def describe_data(results):
-    """Tell who and what was analysed and what was left out and why, dataset by dataset."""
-    facts = list(dict.fromkeys(results.summary["fact"]))
+    """Return the facts of the datasets: who and what was analysed, what was left out and why."""
     rows = []
-    for fact in facts:
+    for fact in dict.fromkeys(results.summary["fact"]):
         name = f"trials {fact}" if fact.startswith("excluded") else fact.replace("_", " ")
         values = [results.fact(dataset, fact) for dataset in results.datasets]
         write = percent if "share" in fact else lambda value: f"{value:.4g}"
-        rows.append((name, *("\N{EN DASH}" if value != value else write(value) for value in values)))
+        rows.append((plain(name), *("\N{EN DASH}" if value != value else write(value) for value in values)))
     return [
-        Grid(("fact", *results.datasets), tuple(rows)),
-        Text(
-            "From `outputs/prep/summary.tsv`. Ages in years; scores in points; standard deviations of scores are of "
-            "the population.",
-            "quiet",
-        ),
+        table(("fact", *map(plain, results.datasets)), rows),
+        "From `outputs/prep/summary.tsv`. Ages in years; standard deviations of scores are of the population.",
     ]
+
+
+def describe_peaks(results, mask):
+    """Return the table of the peaks of a mask's bootstrap z maps, of what survives the false discovery rate."""
+    rows = []
+    for cell in results.models(mask):
+        peaks = cell.table("clusters")
+        if peaks is not None:
+            for peak in peaks[peaks["threshold"] == "fdr"].head(MOST_ROWS).itertuples():
+                size = f"{peak.size_mm3:.0f}" if peak.size_mm3 == peak.size_mm3 else ""
+                rows.append(
+                    (cell.algorithm, f"{peak.x:.0f}", f"{peak.y:.0f}", f"{peak.z:.0f}", f"{peak.peak_z:.2f}", size)
+                )
+    if not rows:
+        return []
+    header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
+    return ["Peaks of the bootstrap z that survive the false discovery rate, in MNI space:", table(header, rows)]
+
+
+def show_stages(cells):
+    """Return the tables of every other stage whose numbers are shown, so that no declared stage is left out."""
+    parts, seen = [], set()
+    for cell in cells:
+        if cell.stage in KNOWN or not cell.sources:
+            continue
+        if cell.stage not in seen:
+            seen.add(cell.stage)
+            parts.append(f"### Stage {cell.stage}: {cell.about}")
+            parts.append(outdated(cells, cell.stage))
+        for path in (cell.path(file) for file in cell.sources if file.endswith(".tsv")):
+            if path.exists():
+                found = read_table(path)
+                shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
+                rows = [[write_value(value) for value in row] for row in shown.itertuples(index=False)]
+                more = (
+                    ""
+                    if shown.shape == found.shape
+                    else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
+                )
+                parts += [f"`{cell.folder}/{path.name}`{more}:", table(shown.columns, rows)]
+    return parts
+
+
+def write_value(value):
+    """Write a value of a table: numbers to three significant digits."""
+    if isinstance(value, float):
+        return "n/a" if value != value else f"{value:.3g}"
+    return plain(value)
 
 
 def describe_software(records):
@@ -140,14 +179,11 @@ def describe_software(records):
     used = {}
     for record in records.values():
         used |= record["packages"]
-    drawn = {name: version(name) for name in DRAWN_WITH}
-    rows = [
-        (name, number, "analysis" if name in used else "figures and pages")
-        for name, number in sorted((drawn | used).items())
-    ]
+    packages = {name: version(name) for name in DRAWN_WITH} | used
+    rows = [(name, packages[name], "analysis" if name in used else "figures and pages") for name in sorted(packages)]
     return [
-        Grid(("package", "version", "used for"), tuple(rows)),
-        Text("`requirements.lock` pins these and all that they need, with hashes."),
+        table(("package", "version", "used for"), rows),
+        "`requirements.lock` pins these and all that they need, with hashes.",
     ]
 
 
@@ -159,68 +195,41 @@ def describe_sources(cells, records, sources):
     Object ids and not commits are written here: a commit's id holds the time of day, and the same analysis run twice
     would make two different reports. Git finds the commit from the object.
     """
-    rows = []
+    rows, inputs = [], {}
     for cell in cells:
-        command = f"`{cell.command}`"
         for path in (f"{cell.folder}/{file}" for file in cell.sources):
-            if path not in sources:
-                continue  # such as a classifier of one dataset
-            rows.append((f"`{path}`", f"`{sources[path][:12]}`", command))
-            command = "the same"
-    inputs = {}
+            if path in sources:
+                rows.append((f"`{path}`", f"`{sources[path][:12]}`"))
     for record in records.values():
         inputs |= {path: commit for path, commit in record["data"].items() if path.startswith("inputs/")}
-    lines = [(f"`{path}`", f"`{commit[:12]}`") for path, commit in sorted(inputs.items())]
     return [
-        Text(
-            "Every number above is read from one of these files, which the command beside it wrote through `datalad "
-            "run`. The object "
-            "is the file's content in git (for an annexed file, of the link that holds its checksum). The commit "
-            "that it comes from, "
-            "with the command, its inputs and the time, is found from the object:"
-        ),
-        Code(
-            "git log -1 --find-object=OBJECT    # the commit that a file comes from\ndatalad rerun COMMIT           "
-            "    # makes it again"
-        ),
-        Grid(("file", "object", "command"), tuple(rows)),
-        Text("The data that went in, by the commit of the subdataset:"),
-        Grid(("subdataset", "commit"), tuple(lines)),
-        Text("`inputs.json` beside every result names in the same way the code, settings and packages that made it."),
+        "Every number above is read from one of these files. Each was written by one command through `datalad "
+        "run`. The "
+        "object is the file's content in git (for an annexed file, of the link that holds its checksum). It "
+        "leads to the "
+        "commit, with the command, its inputs and the time:",
+        "```\ngit log -1 --find-object=OBJECT    # the commit that a file comes from\n"
+        "datalad rerun COMMIT               # makes it again\n```",
+        table(("file", "object"), rows),
+        "The data that went in, by the commit of the subdataset:",
+        table(("subdataset", "commit"), [(f"`{path}`", f"`{commit[:12]}`") for path, commit in sorted(inputs.items())]),
+        "`inputs.json` beside every result names in the same way the code, settings and packages that made it.",
     ]
 
 
 def embed_picture(path):
-    """Return a figure as a data address: smaller than the file, with fewer colours, large enough for the page."""
-    with Image.open(path) as picture:
-        picture = picture.convert("RGB")
-        size = (PICTURE_WIDTH, round(picture.height * PICTURE_WIDTH / picture.width))
-        small = picture.resize(size, Image.Resampling.LANCZOS) if picture.width > PICTURE_WIDTH else picture
-        small = small.quantize(PICTURE_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    held = io.BytesIO()
-    small.save(held, "PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(held.getvalue()).decode("ascii")
+    """Return a figure as a data address."""
+    packed = shrink(path, PICTURE_WIDTH, PICTURE_COLOURS)
+    return "data:image/png;base64," + base64.b64encode(packed).decode("ascii")
 
 
-def participants_page(words):
-    """Return title and body of the page of figures that name participants or show single trials."""
-    pictures = [
-        Picture(name.removeprefix(PARTICIPANTS), **said)
-        for name, said in words["figures"].items()
-        if name.startswith(PARTICIPANTS)
-    ]
-    skipped = [f"`{name}`: {why}." for name, why in words["skipped"].items() if name.startswith(PARTICIPANTS)]
-    blocks = [
-        Text(
-            "These figures name participants, by the repository's own ids, or show single trials. They are annexed "
-            "and part of no "
-            "other page: share them only as the participants' consent allows."
-        ),
-        Text(
-            "[Predicted against observed, trial by trial](predictions.html) \N{EM DASH} [report of the "
-            "groups](../report.html)"
-        ),
-        *pictures,
-        *([Text("Not drawn:"), Items(tuple(skipped))] if skipped else []),
-    ]
-    return "Figures of participants", to_html(blocks, lambda name: f"{name}.png")
+def shrink(path, width, n_colours):
+    """Return a picture as PNG of at most so many pixels across and so many colours."""
+    with Image.open(path) as held:
+        small = held.convert("RGB")
+        size = (width, round(small.height * width / small.width))
+        small = small.resize(size, Image.Resampling.LANCZOS) if small.width > width else small
+        small = small.quantize(n_colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    packed = io.BytesIO()
+    small.save(packed, "PNG", optimize=True)
+    return packed.getvalue()

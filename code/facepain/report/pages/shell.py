@@ -10,9 +10,9 @@ from facepain.report.figures.page import SYNTHETIC_LABEL
 # A template in a module and not in a file beside it: what a result is made from is found by following imports.
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1b; --paper: #fbfbfa; --quiet: #595959; --line: #d4d4d0; --link: #0b5cad;
-  --warn-ink: #7a2e00; --warn-paper: #fdf0e3; --band: #f1f1ee; }
+  --warn-ink: #7a2e00; --warn-paper: #fdf0e3; --band: #f1f1ee; --shade: #0003; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e8e8e6; --paper: #16181a; --quiet: #a9acb0; --line: #3c4045;
-  --link: #85bbf2; --warn-ink: #ffc48f; --warn-paper: #38281a; --band: #212428; } }
+  --link: #85bbf2; --warn-ink: #ffc48f; --warn-paper: #38281a; --band: #212428; --shade: #fff4; } }
 * { box-sizing: border-box; }
 html { -webkit-text-size-adjust: 100%; }
 body { margin: 0 auto; padding: 1rem clamp(0.8rem, 3vw, 2rem) 4rem; max-width: 68rem; color: var(--ink);
@@ -30,19 +30,34 @@ figure { margin: 1.8rem 0; }
 figcaption { max-width: 46rem; overflow-wrap: break-word; }
 .card { background: #fff; color: #1b1b1b; border: 1px solid var(--line); border-radius: 6px; padding: 0.5rem;
   color-scheme: light; }
-.card img { display: block; width: 100%; height: auto; }
-.scroll { overflow-x: auto; max-width: 100%; }
+figure img { display: block; width: 100%; height: auto; background: #fff; border: 1px solid var(--line);
+  border-radius: 6px; padding: 0.5rem; }
+blockquote { margin: 1rem 0; padding: 0.1rem 0.9rem; max-width: 46rem; color: var(--warn-ink);
+  background: var(--warn-paper); border-radius: 4px; }
+main > ul:first-of-type { columns: 18rem 2; font-size: 0.92rem; }
+/* A shadow at the edge beyond which a wide table goes on. */
+.scroll { overflow-x: auto; max-width: 100%; margin: 1rem 0; background:
+  linear-gradient(to right, var(--paper) 30%, transparent) left / 2.5rem 100% no-repeat local,
+  linear-gradient(to left, var(--paper) 30%, transparent) right / 2.5rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / 0.9rem 100% no-repeat scroll,
+  linear-gradient(to left, var(--shade), transparent) right / 0.9rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top;
   white-space: nowrap; }
-th { background: var(--band); }
+th { border-bottom: 2px solid var(--line); white-space: normal; }
 td code { overflow-wrap: normal; }
 td.text { white-space: normal; min-width: 14rem; }
 .controls { display: flex; flex-wrap: wrap; gap: 0.6rem 1.2rem; margin: 1rem 0; }
 .controls label { display: inline-flex; flex-wrap: wrap; gap: 0.4rem; align-items: center; }
 select, input, button { font: inherit; max-width: 100%; }
 .chart { width: 100%; height: min(36rem, 85vh); }
-@media print { body { max-width: none; } figure { break-inside: avoid; } }
+@media print {
+  :root { --ink: #000; --paper: #fff; --quiet: #333; --line: #bbb; --link: #000; color-scheme: light; }
+  body { max-width: none; padding: 0; font-size: 10pt; } figure, tr { break-inside: avoid; }
+  h2, h3 { break-after: avoid; }
+  .scroll { overflow: visible; background: none; } table { width: 100%; font-size: 7pt; }
+  th, td, td code { white-space: normal; overflow-wrap: anywhere; padding: 0.15rem 0.25rem; }
+  td.text { min-width: 0; } pre { white-space: pre-wrap; overflow-wrap: anywhere; } .controls { display: none; } }
 """
 
 PAGE = """<!DOCTYPE html>

@@ -23,4 +23,4 @@ def write_site(results, cells, settings, words, sources, outputs):
     """
     write_pages(results, settings, outputs)
     write_notebook(results, settings, words, outputs)
-    write_report(results, cells, words, sources, outputs)
+    write_report(results, cells, settings, words, sources, outputs)

@@ -1,0 +1,142 @@
+"""Figures that name participants and show single trials; no other figure does."""
+
+import numpy as np
+
+from facepain.report.figures.page import (
+    ALGORITHM_COLOURS,
+    ALGORITHM_NAMES,
+    GREY,
+    Drawing,
+    NothingToDraw,
+    dataset_colours,
+    new_page,
+    place,
+)
+
+MOST_NAMES = 60  # participants whose ids still fit below an axis
+COLUMNS, PANEL_MM = 8, 21
+
+
+def draw_scores_by_participant(trials, target, score, synthetic):
+    """Draw every trial's score, participants side by side in the order of their means.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Usable trials.
+    target, score : str
+        Column of the score, and its name on axes.
+    synthetic : bool
+
+    Returns
+    -------
+    drawing : Drawing
+    """
+    datasets = sorted(set(trials["dataset"]))
+    colours = dataset_colours(datasets)
+    figure = new_page(66 * len(datasets), synthetic, layout=None)
+    for number, (name, rows) in enumerate(trials.groupby("dataset")):
+        top = 66 * number + 6
+        zero_axes, axes = place(figure, 16, top, 160, 10), place(figure, 16, top + 13, 160, 30)
+        plot_participants(zero_axes, axes, rows, target, colours[name])
+        axes.set_ylabel(score)
+        zero_axes.set_ylabel("zeros (%)")
+        zero_axes.set_title(name, loc="left", fontweight="bold", color=colours[name], pad=2)
+    n_people = trials["participant_id"].nunique()
+    caption = (
+        "Every usable trial is a dot; participants are in the order of their means (black bars), and equal scores "
+        "lie side by side. Above, the share of exact zeros among a participant's trials."
+    )
+    alt = f"Dots for the trials of {n_people} participants, sorted by mean, and above the share of zeros of each."
+    return Drawing(figure, "Scores by participant", caption, alt)
+
+
+def plot_participants(zero_axes, axes, rows, target, colour):
+    """Draw one dataset's trials by participant, and the share of zeros of each above."""
+    scores = {name: np.sort(group[target].to_numpy()) for name, group in rows.groupby("participant_id")}
+    order = sorted(scores, key=lambda name: (scores[name].mean(), name))
+    for x, name in enumerate(order):
+        y = scores[name]
+        axes.plot(x + spread_equal(y), y, "o", color=colour, alpha=0.5, markersize=2, markeredgewidth=0)
+        axes.plot([x - 0.4, x + 0.4], [y.mean()] * 2, color="black", linewidth=1)
+        zero_axes.bar(x, 100 * np.mean(y == 0), width=0.7, color=GREY)
+    named = len(order) <= MOST_NAMES
+    axes.set_xticks(range(len(order)), order if named else [""] * len(order), rotation=90)
+    axes.set_xlim(-0.8, len(order) - 0.2)
+    zero_axes.set(xlim=axes.get_xlim(), xticks=[], ylim=(0, 100), yticks=[0, 100])
+
+
+def spread_equal(ordered):
+    """Return sideways shifts, at most 0.4, that put equal neighbours in a sorted array side by side."""
+    shifts = np.zeros(len(ordered))
+    _, starts, counts = np.unique(ordered, return_index=True, return_counts=True)
+    for start, count in zip(starts, counts, strict=True):
+        shifts[start : start + count] = (np.arange(count) - (count - 1) / 2) * min(0.15, 0.8 / max(count, 1))
+    return shifts
+
+
+def draw_predictions(predictions, score, synthetic, mask):
+    """Draw observed against predicted scores, a panel for each participant.
+
+    Parameters
+    ----------
+    predictions : dict of str to DataFrame
+        predictions.tsv of each algorithm on the mask.
+    score : str
+        Its name on axes.
+    synthetic : bool
+    mask : str
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If there is no model of the mask.
+    """
+    if not predictions:
+        raise NothingToDraw(f"no model of {mask} is here")
+    every = next(iter(predictions.values()))
+    people = sorted(set(every["participant_id"]))
+    tested = set(every.loc[every["fold"] == "test", "participant_id"])
+    n_rows = -(-len(people) // COLUMNS)
+    figure = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None)
+    low = min(rows[["y_true", "y_pred"]].min().min() for rows in predictions.values())
+    high = max(rows[["y_true", "y_pred"]].max().max() for rows in predictions.values())
+    margin = 0.05 * (high - low) or 1
+    limits = (low - margin, high + margin)
+    for number, person in enumerate(people):
+        row, column = divmod(number, COLUMNS)
+        axes = place(figure, 12 + PANEL_MM * column, 8 + PANEL_MM * row, PANEL_MM - 3, PANEL_MM - 6)
+        axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=0.6)
+        for algorithm, rows in predictions.items():
+            # A trial that several folds tested is drawn once, at its mean prediction.
+            of_person = rows[rows["participant_id"] == person].groupby("row")[["y_true", "y_pred"]].mean()
+            axes.plot(
+                of_person["y_pred"], of_person["y_true"], "o", color=ALGORITHM_COLOURS[algorithm], markersize=2,
+                markeredgewidth=0, alpha=0.6,
+            )  # fmt: skip
+        axes.set(xlim=limits, ylim=limits)
+        axes.set_title(person + (" (test)" if person in tested else ""), fontsize=7, pad=1)
+        if row < n_rows - 1 and number + COLUMNS < len(people):
+            axes.tick_params(labelbottom=False)
+        if column:
+            axes.tick_params(labelleft=False)
+    handles = [
+        figure.axes[0].plot([], [], "o", color=ALGORITHM_COLOURS[name], markersize=3, label=ALGORITHM_NAMES[name])[0]
+        for name in predictions
+    ]
+    figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
+    height = figure.get_figheight() * 25.4
+    figure.text(0.5, 7 / height, f"predicted {score}", ha="center", va="bottom")
+    figure.text(0.004, 0.5, f"observed {score}", rotation=90, va="center", ha="left")
+    caption = (
+        f"A panel for each participant, a dot for each trial and algorithm ({mask} mask). On the dashed line "
+        "prediction "
+        "and score are equal. In the cross-validation a trial is drawn at its mean prediction over the folds that "
+        "tested it; (test): a dataset that no model was trained on."
+    )
+    alt = f"Small scatter plots of observed against predicted scores for {len(people)} participants."
+    return Drawing(figure, f"Observed and predicted scores, {mask}", caption, alt)

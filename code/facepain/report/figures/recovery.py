@@ -1,0 +1,50 @@
+"""Planted against recovered: of the synthetic stand-in only, where the truth is known."""
+
+import nibabel
+import numpy as np
+
+from facepain.report.figures.brain import TEMPLATE, Map, drawn_voxels, page_of_maps, percentile_threshold, weight_map
+from facepain.report.figures.page import ALGORITHM_NAMES, Drawing, NothingToDraw, signed
+from facepain.report.recovered import planted_pattern
+
+
+def draw_recovery(results, cell, settings):
+    """Draw the pattern that was planted above the weights that a model found.
+
+    Parameters
+    ----------
+    results : StudyResults
+    cell : RegressionResults
+    settings : dict
+        ``percentile`` and ``brain_mm``.
+
+    Returns
+    -------
+    drawing : Drawing
+
+    Raises
+    ------
+    NothingToDraw
+        If the data are not the stand-in's, or nothing was planted or found in the mask.
+    """
+    found = weight_map(cell, "weights_average", settings["percentile"], "Recovered: average weights")
+    truth = planted_pattern(found.img) if results.synthetic else None
+    if truth is None:
+        raise NothingToDraw("nothing is known to have been planted in these data")
+    truth = np.where(found.values != 0, truth, 0)
+    if not truth.any() or not found.n_shown():
+        raise NothingToDraw(f"nothing was planted, or nothing found, in {cell.mask}")
+    img = nibabel.Nifti1Image(truth.astype(np.float32), found.img.affine)
+    threshold = percentile_threshold(truth, cell.n_voxels, settings["percentile"])
+    planted = Map("Planted", img, threshold, "SD of the\npattern")
+    figure, cropped = page_of_maps([planted, found], settings["brain_mm"], results.synthetic)
+    inside = found.values != 0
+    r = signed(float(np.corrcoef(truth[inside], found.values[inside])[0, 1]))
+    caption = (
+        "Above: the pattern that carries the score in the simulation. Below: the average weights. Drawn: "
+        f"{drawn_voxels(cropped, settings)}. Weights also cancel noise, so that they need not equal "
+        f"what was planted. {TEMPLATE}"
+    )
+    name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
+    alt = f"Planted pattern and weights on slices of the brain, {name}; they correlate with r = {r}."
+    return Drawing(figure, f"Planted and recovered, {name}", caption, alt)

@@ -1,0 +1,75 @@
+"""The pages that show participants and single trials."""
+
+from facepain.report.figures.page import ALGORITHM_NAMES
+from facepain.report.pages.charts import prediction_charts
+from facepain.report.pages.interactive import CHART, PLOTLY
+from facepain.report.pages.markdown import bullets, picture, plain, to_html
+from facepain.report.pages.shell import embed_json, fill, render_page
+
+KINDS = {"test": "final model on the other dataset(s)", "cross-validation": "cross-validation"}
+
+
+def overview_page(words, synthetic):
+    """Return the page of all figures of participants.
+
+    Parameters
+    ----------
+    words : dict
+        Title, caption and alt text of each figure by name, or why it was skipped.
+    synthetic : bool
+
+    Returns
+    -------
+    html : str
+    """
+    skipped = [f"`{name}`: {plain(said['skipped'])}." for name, said in words.items() if "skipped" in said]
+    parts = [
+        "These figures name participants, by the repository's own ids, and show single trials: share them only as the "
+        "participants' consent allows.",
+        "[Predicted against observed, trial by trial](predictions.html)",
+        *(picture(name, said) for name, said in words.items() if "skipped" not in said),
+        bullets(skipped),
+    ]
+    body = to_html("\n\n".join(filter(None, parts)), lambda name: name)
+    return render_page("Figures of participants", body, synthetic)
+
+
+def predictions_page(trials, predictions, score, synthetic):
+    """Return the page of single predictions, one participant or all.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Usable trials.
+    predictions : dict of mask to dict of algorithm to DataFrame
+    score : str
+        Its name on axes.
+    synthetic : bool
+
+    Returns
+    -------
+    html : str
+    """
+    charts = prediction_charts(trials, predictions, score)
+    masks, algorithms, kinds = (list(dict.fromkeys(key[place] for key in charts)) for place in range(3))
+    body = fill(
+        CHART,
+        lead="Every prediction beside the score that was observed. Point at a mark for its participant and "
+        "trial; click a "
+        "participant in the legend to hide them, twice to see them alone.",
+        choices={
+            "Mask": {mask: mask for mask in masks},
+            "Algorithm": {name: ALGORITHM_NAMES[name] for name in algorithms},
+            "Predictions of": {kind: text for kind, text in KINDS.items() if kind in kinds},
+        },
+        alt="Scatter plot of observed against predicted scores of single trials with the calibration line.",
+        charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
+        note="Dashed: prediction and score are equal. Solid: least-squares line of observed on predicted scores; "
+        "a slope "
+        "below 1 means that predictions vary too much. In the cross-validation a trial is shown once for every "
+        "fold that "
+        "tested it. The names are the repository's own.",
+        back="index.html",
+        back_name="All figures of participants",
+    )
+    return render_page("Predicted against observed, trial by trial", body, synthetic, (PLOTLY,))

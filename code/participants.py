@@ -1,0 +1,43 @@
+"""Draw the figures and the page that show participants and single trials; `plot` draws those of groups."""
+
+from functools import partial
+from pathlib import Path
+
+from plotly.offline import get_plotlyjs
+
+from facepain.report.figures.page import draw_figures, score_name
+from facepain.report.figures.participants import draw_predictions, draw_scores_by_participant
+from facepain.report.pages.interactive import PLOTLY
+from facepain.report.pages.participants import overview_page, predictions_page
+from facepain.results.load import is_synthetic
+from files.tables import read_table
+from provenance.run.stage import run_stage
+from stages import STUDY
+
+
+def main(cell, outputs):
+    settings = cell.settings
+    masks, synthetic = settings["masks"], is_synthetic("outputs")
+    score = score_name(settings["score"], settings["transform"])
+    trials = read_table(Path("outputs/prep/trials.tsv"))
+    predictions = {mask: read_predictions(mask, settings["algorithms"]) for mask in masks}
+    figures = {"scores": partial(draw_scores_by_participant, trials, settings["target"], settings["score"], synthetic)}
+    for mask in masks:
+        figures[f"predictions_{mask}"] = partial(draw_predictions, predictions[mask], score, synthetic, mask)
+    words = draw_figures(figures, outputs.path("."))
+    outputs.write_text("predictions.html", predictions_page(trials, predictions, score, synthetic))
+    outputs.write_text("index.html", overview_page(words, synthetic))
+    outputs.write_text(PLOTLY, get_plotlyjs())
+    for name, state in cell.outdated.items():
+        print(f"participants: {name} is {state}; `make all` makes it")
+    print(f"participants: {sum('skipped' not in said for said in words.values())} figures")
+
+
+def read_predictions(mask, algorithms):
+    """Read the predictions of every algorithm on a mask, as far as they are here."""
+    paths = {name: Path("outputs/regress", mask, name, "predictions.tsv") for name in algorithms}
+    return {name: read_table(path) for name, path in paths.items() if path.exists()}
+
+
+if __name__ == "__main__":
+    run_stage(STUDY, "participants", main)
