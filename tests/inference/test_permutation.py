@@ -218,6 +218,19 @@ def test_strata_keep_first_trials_apart(rng):
             np.testing.assert_array_equal(np.sort(order), np.arange(len(GROUPS)))
 
 
+def test_stratified_tests_say_what_is_exchanged(study):
+    signals, y, groups = study
+    model = PCARegression("ridge")
+    folds = prepare_folds(StandardizedImages(signals), make_folds(groups), model)
+    for strata, text in (
+        (None, "strains"),
+        (np.zeros(len(y)), "strains"),
+        (np.arange(len(y)) % 4 == 0, "of their kind only"),
+    ):
+        test = permutation_test(folds, y, groups, model, "within", Resampling(3, 1), strata=strata)[0]
+        assert text in test.null_hypothesis
+
+
 def test_block_exchanges_participants_with_equally_many_trials_of_each_kind(rng):
     groups, strata = np.repeat(list("abc"), 3), np.array([1, 0, 0, 0, 1, 0, 1, 1, 0])
     givers = {"".join(groups[permute_trials(groups, "block", rng, strata)][::3]) for _ in range(50)}

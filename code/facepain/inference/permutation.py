@@ -7,7 +7,7 @@ is 1 / (1 + n): Phipson & Smyth 2010, doi 10.2202/1544-6115.1585. Exchangeabilit
 blocks: Winkler et al. 2015, doi 10.1016/j.neuroimage.2015.05.092.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 
 FIRST_TRIAL = "The first trial of each run tends to a higher score, which strains this exchangeability."
+STRATIFIED = "Trials are exchanged with trials of their kind only (first of a run, or not)."
 NULL_HYPOTHESES = {
     "within": (
         "Given the participant, a trial's score has nothing to do with its image: the trials of one "
@@ -202,10 +203,13 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
     observed = score(folds, y[:, None], model)[:, 0]
     null = np.hstack(list(resampling.run(score_batch, BATCH_SIZE)))
     n_fixed = permuter.n_fixed(y)
-    return [
+    tests = [
         summarize_null(scheme, metric, observed[row], null[row], n_fixed, estimate_of)
         for row, metric in enumerate(METRICS)
     ]
+    if strata is None or len(np.unique(strata)) == 1:
+        return tests
+    return [replace(test, null_hypothesis=test.null_hypothesis.replace(FIRST_TRIAL, STRATIFIED)) for test in tests]
 
 
 def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="published"):
