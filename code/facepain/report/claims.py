@@ -19,6 +19,7 @@ from files.rounding import round_significant
 
 ALPHA = 0.05
 POWER = 0.8
+UNKNOWN_POWER = "How small an effect would have been found is not known, so that this is no evidence of absence."
 NEARLY_SAME = 0.97  # correlation of two models' weights from which on they are called nearly the same
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
 R2 = "R\N{SUPERSCRIPT TWO}"
@@ -123,8 +124,9 @@ def transfer_claims(results, cell):
         elif known is not None and known["p"] <= ALPHA:
             text = f"{where}: the association found in the training data was not found there ({numbers})."
         else:
-            text = f"{where}: no association was shown, as in the training data ({numbers})."
-        text += "" if people or trials else f" {_no_absence(results, cell)}"
+            as_before = "" if known is None else ", as in the training data"
+            text = f"{where}: no association was shown{as_before} ({numbers})."
+        text += "" if people or trials else f" {UNKNOWN_POWER}"
         scheme = "within" if trials and not people else "block"
         claims.append(
             make_claim(
@@ -295,7 +297,7 @@ def detectable_claim(results, cell):
 def _no_absence(results, cell):
     found = smallest_effect(results, cell)
     if found is None:
-        return "How small an effect would have been found is not known, so that this is no evidence of absence."
+        return UNKNOWN_POWER
     if found[0] is None:
         return "No planted effect was found often enough either, so that this is no evidence of absence."
     return (
