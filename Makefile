@@ -82,8 +82,11 @@ on-demand: setup ## let `datalad get` recompute results (runs this code)
 crate: setup ## export results with their provenance: TO=folder
 	@$(STUDY) crate
 
-publish: setup ## send group-level results to a public store: TO=
+publish: setup ## send what is declared to a public store: TO= [YES=1]
 	@$(STUDY) publish
+
+manifest: setup ## declare code and documents to be public
+	@$(STUDY) manifest
 
 ##@ The machine
 setup: ## make environment and annex ready (all targets do, as needed)

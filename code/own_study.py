@@ -192,21 +192,6 @@ def install_hook():
     path.chmod(0o755)
 
 
-def require_publishable():
-    """Stop on a branch of one's own.
-
-    Raises
-    ------
-    InputError
-        As long as the branch holds the notice, which only a person can judge.
-    """
-    if object_ids(NOTICE):
-        raise InputError(
-            f"this branch holds {NOTICE}: it was made for data of your own and records where they lie; `make "
-            "synthetic` goes back to the study that may be published; docs/publishing.md says how to publish your own"
-        )
-
-
 def refresh():
     """Record what changed in the folders that the datasets here were made from.
 
@@ -272,6 +257,8 @@ def recorded(name, key):
 
 
 def fetch(name):
+    if not recorded(name, "url"):
+        raise InputError(f"inputs/{name} is private and its address was not published: only its owner has it")
     print(f"inputs/{name}: fetching the dataset from {recorded(name, 'url')}", flush=True)
     done = subprocess.run(
         ["datalad", "-l", "error", "-f", "disabled", "get", "--no-data", f"inputs/{name}"],

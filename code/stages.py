@@ -380,4 +380,6 @@ STUDY = Study(
     rebuild=make_inputs,
     size=measure_study,
     contradictions=find_contradictions,
+    participant_column=lambda params: params.get("prep", {}).get("columns", {}).get("participant_id", "participant_id"),
+    image_pattern=lambda params: params.get("prep", {}).get("images"),
 )

@@ -325,15 +325,20 @@ def write_crate(_arguments):
 
 
 def publish(_arguments):
-    import own_study
-    from provenance.publish import publication
+    from provenance.publish.publication import publish
     from provenance.run.locks import only_one
     from provenance.run.recovery import restore_interrupted
 
     with only_one():
         restore_interrupted()
-        own_study.require_publishable()
-        publication.publish(load_study(), os.environ.get("TO"), os.environ.get("PRIVATE"))
+        agreed = os.environ.get("YES") == "1"
+        publish(load_study(), requested_cells(), os.environ.get("TO"), os.environ.get("PRIVATE"), agreed)
+
+
+def write_manifest(_arguments):
+    from provenance.publish.declared import MANIFEST, write_manifest
+
+    print(f"{MANIFEST}: {write_manifest()} files; commit it, and they are declared to be public")
 
 
 def run_tests(arguments):
@@ -378,6 +383,7 @@ TASKS = {
     "serve": serve_git_annex,
     "crate": write_crate,
     "publish": publish,
+    "manifest": write_manifest,
     "test": run_tests,
     "bench": run_benchmark,
     "validity": run_simulations,

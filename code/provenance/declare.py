@@ -106,6 +106,15 @@ class Stage:
     def script(self):
         return f"code/{self.name}.py"
 
+    def is_private(self, name):
+        """Tell whether a file, below a cell's folder, is participant level.
+
+        Records never are. Fingerprints describe the participant-level files too.
+        """
+        if name == RECORD or not self.private:
+            return False
+        return name.startswith("fingerprints.") or any(fnmatch(name, pattern) for pattern in self.private)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -187,8 +196,7 @@ class Cell:
 
     def is_private(self, path):
         """Tell whether one of the cell's files is participant level; records never are."""
-        name = path.removeprefix(self.folder + "/")
-        return name != RECORD and any(fnmatch(name, pattern) for pattern in self.declared.private)
+        return self.declared.is_private(path.removeprefix(self.folder + "/"))
 
 
 @dataclass(frozen=True)
@@ -212,6 +220,9 @@ class Study:
         Returns how large the study is: trials, and voxels of the largest mask.
     contradictions : callable
         Takes a folder of results; returns what in it contradicts itself, as tuples of a file's name and a sentence.
+    participant_column, image_pattern : callable
+        Take the params as they stand in the file, perhaps incomplete; return the column of participants' ids in the
+        tables, and the pattern of images' names, None if there is none.
     """
 
     stages: tuple
@@ -221,6 +232,8 @@ class Study:
     rebuild: Callable | None = None
     size: Callable = lambda: (0, 0)
     contradictions: Callable = lambda folder: []
+    participant_column: Callable = lambda params: "participant_id"
+    image_pattern: Callable = lambda params: None
 
     def stage(self, name):
         """Return a stage by its name.
@@ -296,7 +309,7 @@ class Study:
             if path.startswith(folder + "/"):
                 parts = path.removeprefix(folder + "/").split("/")
                 name = "/".join(parts[len(stage.arguments) :]) or parts[-1]
-                if any(fnmatch(name, pattern) for pattern in stage.private):
+                if stage.is_private(name):
                     return True
         return False
 

@@ -77,6 +77,21 @@ def require_history(root=ROOT):
         raise InputError("this clone is shallow, so that it holds no run records; `git fetch --unshallow` completes it")
 
 
+def read_blobs(ids, root=ROOT):
+    """Return the contents of git objects by id: of the very objects that are named, not of replacements."""
+    done = subprocess.run(
+        ["git", "--no-replace-objects", "cat-file", "--batch"], cwd=root, env=without_foreign(os.environ),
+        capture_output=True, check=True, input="".join(f"{id_}\n" for id_ in sorted(ids)).encode(),
+    )  # fmt: skip
+    contents, position = {}, 0
+    while position < len(done.stdout):
+        end = done.stdout.index(b"\n", position)
+        id_, _, size = done.stdout[position:end].split()
+        contents[id_.decode()] = done.stdout[end + 1 : end + 1 + int(size)]
+        position = end + 2 + int(size)
+    return contents
+
+
 def without_foreign(environment):
     """Leave out what names another repository, as GIT_DIR does inside of a git hook or of git-annex."""
     return {key: value for key, value in environment.items() if key not in FOREIGN}

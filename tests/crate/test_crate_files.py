@@ -7,12 +7,8 @@ import pytest
 from errors import InputError
 from provenance.crate.citation import read_citation
 from provenance.crate.files import ABSENT, PARTICIPANT_LEVEL, describe_file
-from provenance.publish.decisions import Rule
-from provenance.publish.disclosure import Machine
-from provenance.publish.participant_names import Names
-from stages import STUDY
 
-RULE = Rule(Names({"sub-901"}), Machine([]), {}, STUDY.is_private)
+DECLARED = {"outputs/classify/M1/metrics.tsv", "metrics.tsv"}
 CONTENT = b"fold\tr2\n1\t0.5\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 KEY = f"SHA256E-s{len(CONTENT)}--{SHA256}.tsv"
@@ -37,31 +33,29 @@ def annexed(tmp_path):
 
 def test_a_file_is_described_alike_whether_its_content_is_here_or_not(annexed, tmp_path):
     path = annexed("outputs/classify/M1/metrics.tsv", None)
-    absent = describe_file(path, RULE, tmp_path)
+    absent = describe_file(path, DECLARED, tmp_path)
     assert not absent.is_included
     assert absent.properties == {"name": path, "description": ABSENT} | KNOWN
     (tmp_path / "objects" / KEY).write_bytes(CONTENT)
-    present = describe_file(path, RULE, tmp_path)
+    present = describe_file(path, DECLARED, tmp_path)
     assert present.is_included
     assert present.properties == {"name": path} | KNOWN
 
 
-def test_content_of_participants_is_not_included_though_it_is_here(annexed, tmp_path):
+def test_of_what_is_not_declared_only_the_name_is_given_though_it_is_here(annexed, tmp_path):
     path = annexed("outputs/prep/trials.tsv", CONTENT)
-    facts = describe_file(path, RULE, tmp_path)
+    facts = describe_file(path, DECLARED, tmp_path)
     assert not facts.is_included
-    assert facts.properties == {"name": path, "description": PARTICIPANT_LEVEL} | KNOWN
-
-
-def test_a_result_of_groups_that_names_a_participant_is_not_included(annexed, tmp_path):
-    path = annexed("outputs/classify/M1/metrics.tsv", CONTENT + b"sub-901\t0.1\n")
-    facts = describe_file(path, RULE, tmp_path)
-    assert not facts.is_included and facts.properties["description"] == PARTICIPANT_LEVEL
+    assert facts.properties == {
+        "name": path,
+        "description": PARTICIPANT_LEVEL,
+        "encodingFormat": KNOWN["encodingFormat"],
+    }
 
 
 def test_a_text_that_stands_for_absent_content_is_not_taken_for_it(tmp_path):
     (tmp_path / "metrics.tsv").write_text(f"/annex/objects/{KEY}\n")
-    facts = describe_file("metrics.tsv", RULE, tmp_path)
+    facts = describe_file("metrics.tsv", DECLARED, tmp_path)
     assert not facts.is_included
     assert facts.properties == {"name": "metrics.tsv", "description": ABSENT} | KNOWN
 
@@ -69,7 +63,7 @@ def test_a_text_that_stands_for_absent_content_is_not_taken_for_it(tmp_path):
 def test_content_that_is_not_what_was_recorded_is_refused(annexed, tmp_path):
     path = annexed("outputs/classify/M1/metrics.tsv", CONTENT.replace(b"5", b"6"))
     with pytest.raises(InputError, match=r"metrics\.tsv: its content does not fit its checksum"):
-        describe_file(path, RULE, tmp_path)
+        describe_file(path, DECLARED, tmp_path)
 
 
 CITATION = """\

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,6 +116,39 @@ def test_a_clone_of_a_clone_asks_for_it_anew(clone, tmp_path):
     run(["make", "on-demand"], other)
     status, said = get(other, "outputs/prep/summary.tsv")
     assert status == 0 and "prep: recomputing by" in said, said
+
+
+def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
+    """Any dataset can tell git-annex to start the program: it asks for a mark that only `make on-demand` here sets."""
+    run(["make", "on-demand"], clone)
+    mark = run(["git", "config", "--local", "facepain.on-demand"], clone).stdout
+    run(["git", "annex", "configremote", "on-demand", "autoenable=true"], clone)
+    trace, code = tmp_path / "trace", f"open({str(tmp_path / 'trace')!r}, 'a').write('ran')\n"
+    for path in ("code/study.py", "code/errors.py", "code/sitecustomize.py"):
+        (clone / path).write_text(code + ((clone / path).read_text() if (clone / path).exists() else ""))
+    (clone / ".datalad/config").write_text(
+        (clone / ".datalad/config").read_text() + f"[facepain]\n\ton-demand = {mark}"
+    )
+    run(["git", "add", "--all"], clone)
+    run(["git", "commit", "--quiet", "--message", "Do harm"], clone)
+    trace.unlink(missing_ok=True)  # git-annex asked the opted-in clone
+    said = {}
+    run(["datalad", "clone", str(clone), str(tmp_path / "datalad")], tmp_path)
+    run(["git", "clone", "--quiet", str(clone), str(tmp_path / "git")], tmp_path)
+    run(["git", "annex", "init"], tmp_path / "git")
+    shutil.copytree(clone, tmp_path / "copied", symlinks=True)  # with its mark, which is for another place
+    for name in ("datalad", "git", "copied"):
+        folder = tmp_path / name
+        run(["git", "annex", "enableremote", "on-demand"], folder, check=False)
+        run(["git", "annex", "get", MAP], folder, check=False)
+        said[name] = get(folder, MAP)[1]
+        assert not trace.exists(), name
+        assert not (folder / MAP).exists()
+    for name, text in said.items():
+        assert text.count("only after `make on-demand` in this clone may its code be started") == 1, (name, text)
+    # In the clone that was opted in it does run.
+    get(clone, MAP)
+    assert trace.exists()
 
 
 def test_what_fails_leaves_nothing_behind_and_stops_nothing_else(clone, tmp_path):

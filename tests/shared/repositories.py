@@ -96,6 +96,9 @@ def make_repository(folder, design="small"):
             shutil.copy(source, target)
     if design:
         edit_params(folder / "code/params.toml", FEWER)
+    # Its own declaration of what is public, lest every edit of code ask for a new one before it can be tested.
+    run(["git", "add", "--all"], folder)
+    run([sys.executable, "code/study.py", "manifest"], folder)
     run(["git", "config", "user.name", "A tester"], folder)
     run(["git", "config", "user.email", "tester@example.invalid"], folder)
     run(["git", "add", "--all"], folder)

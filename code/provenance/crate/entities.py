@@ -11,7 +11,6 @@ from rocrate.rocrate import ROCrate
 from provenance.crate.citation import read_citation
 from provenance.crate.files import describe_file
 from provenance.declare import RECORD, Study
-from provenance.publish.decisions import Rule
 from provenance.records.inputs import flatten
 from provenance.repository import ROOT, git, input_datasets, object_ids
 
@@ -34,14 +33,14 @@ class Description:
     study : Study
     ids : dict of str to str
         Object ids at HEAD by path.
-    rule : provenance.publish.decisions.Rule
-        What a copied file must not tell.
+    declared : dict of str to provenance.publish.declared.Item
+        Files that may go.
     entities : dict of str to tuple (dict, Path or None)
     """
 
     study: Study
     ids: dict
-    rule: Rule
+    declared: dict
     entities: dict = field(default_factory=dict)
 
     def add(self, identifier, properties, source=None):
@@ -51,27 +50,28 @@ class Description:
 
     def add_file(self, path, **properties):
         """Add a file; one that is not included gets a local identifier, which promises no content."""
-        facts = describe_file(path, self.rule)
+        facts = describe_file(path, self.declared)
         identifier = quote(path) if facts.is_included else f"#{quote(path)}"
         described = {"@type": "File", **facts.properties, **properties}
         return self.add(identifier, described, ROOT / path if facts.is_included else None)
 
 
-def describe_study(study, runs, rule):
+def describe_study(study, runs, declared):
     """Describe every run with what it read and wrote.
 
     Parameters
     ----------
     study : Study
     runs : list of tuple (Cell, RunRecord)
-    rule : provenance.publish.decisions.Rule
+    declared : dict of str to provenance.publish.declared.Item
+        Files that may go.
 
     Returns
     -------
     crate : ROCrate
         Not yet written.
     """
-    description = Description(study, object_ids(), rule)
+    description = Description(study, object_ids(), declared)
     mentions = [describe_run(description, cell, run) for cell, run in runs]
     for path in ABOUT_THE_STUDY:
         description.add_file(path)

@@ -9,10 +9,8 @@ from errors import InputError
 from provenance.annex.dataset import building_folder, remove_tree
 from provenance.crate.entities import describe_study, study_id
 from provenance.declare import RECORD
-from provenance.publish.decisions import Rule
-from provenance.publish.disclosure import Machine
-from provenance.publish.history import private_past
-from provenance.publish.participant_names import Names, read_ids
+from provenance.publish.declared import find_declared
+from provenance.publish.secrets import gather_secrets
 from provenance.records.freshness import STALE, assess
 from provenance.records.runs import last_run
 from provenance.repository import ROOT, object_ids, require_clean_tree
@@ -41,7 +39,7 @@ def export_crate(study, cells, to):
     with only_one():
         require_clean_tree()
         runs = require_runs(cells)
-        crate = describe_study(study, runs, make_rule(study))
+        crate = describe_study(study, runs, require_declared(study, cells))
         with building_folder(target) as folder:
             crate.write(folder)
             make_writable(folder)
@@ -51,10 +49,21 @@ def export_crate(study, cells, to):
     print(f"{to}: {len(runs)} runs, {len(files)} files described, {included} of them included")
 
 
-def make_rule(study):
-    """Gather what no copied file may tell, as where results are published."""
-    ordinary = (ROOT / "README.md").read_text(encoding="utf-8")
-    return Rule(Names(read_ids(ROOT)), Machine([str(ROOT)], ordinary=ordinary), private_past(study.is_private), study.is_private)
+def require_declared(study, cells):
+    """Return the files that may go, by path, once every result may; where content is missing it is described only.
+
+    Raises
+    ------
+    InputError
+    """
+    declared = find_declared(study, cells, gather_secrets(study), is_stored=lambda _key: True)
+    for cell in cells:
+        if cell.name in declared.stays:
+            raise InputError(
+                f"{cell.name} may not leave this repository: {declared.stays[cell.name]}; docs/publishing.md says how "
+                "to declare a study to be public"
+            )
+    return declared.files
 
 
 def find_target(to):

@@ -26,7 +26,9 @@ MEDIA_TYPES = {
     ".lock": "text/plain",
     "": "text/plain",
 }
-PARTICIPANT_LEVEL = "Not included: it may tell of single participants or of a machine. Known by size and checksum."
+PARTICIPANT_LEVEL = (
+    "Not included, and neither are its size and checksum: participant level, or not declared to be public."
+)
 ABSENT = "Not included: its content was not in the clone that this crate was made in. Known by size and checksum."
 
 
@@ -39,22 +41,22 @@ class FileFacts:
     properties : dict
         In the words of RO-Crate.
     is_included : bool
-        Whether it is copied: its content is here and concerns no single participant.
+        Whether it is copied: it is declared to be public, and its content is here.
     """
 
     properties: dict
     is_included: bool
 
 
-def describe_file(path, rule, root=ROOT):
+def describe_file(path, declared, root=ROOT):
     """Describe a tracked file; an annexed one by its key, so that its content need not be here.
 
     Parameters
     ----------
     path : str
         From the root.
-    rule : provenance.publish.decisions.Rule
-        What a copied file must not tell.
+    declared : container of str
+        Paths that may go; of others only the name is given.
 
     Returns
     -------
@@ -65,24 +67,18 @@ def describe_file(path, rule, root=ROOT):
     InputError
         If the content of a file that is to be copied is not what was recorded.
     """
-    key = find_key(root / path)
-    is_here = (root / path).exists() and not is_pointer(root / path)
-    is_private = rule.is_private(path)
-    if is_here and not is_private:
-        is_private = rule.why_kept(path, (root / path).read_bytes()) is not None
-    is_included = is_here and not is_private
     media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
     properties = {"name": path, "encodingFormat": media_type}
-    if is_included or (key is None and is_here):
-        checksum = file_checksum(root / path)
-        if key is not None and checksum != key.group(2):
-            raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
-        properties |= {"contentSize": str((root / path).stat().st_size), "sha256": checksum}
-    elif key is not None:
-        properties |= {"contentSize": key.group(1), "sha256": key.group(2)}
-    if not is_included:
-        properties["description"] = PARTICIPANT_LEVEL if is_private else ABSENT
-    return FileFacts(properties, is_included)
+    if path not in declared:
+        return FileFacts(properties | {"description": PARTICIPANT_LEVEL}, False)
+    key = find_key(root / path)
+    if not (root / path).exists() or is_pointer(root / path):
+        known = {"contentSize": key.group(1), "sha256": key.group(2)} if key else {}
+        return FileFacts(properties | known | {"description": ABSENT}, False)
+    checksum = file_checksum(root / path)
+    if key is not None and checksum != key.group(2):
+        raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
+    return FileFacts(properties | {"contentSize": str((root / path).stat().st_size), "sha256": checksum}, True)
 
 
 def find_key(path):

@@ -13,22 +13,30 @@ from provenance.repository import ROOT, git, git_folder, write_whole
 
 REMOTE = "on-demand"
 PROGRAM = "git-annex-remote-facepain"  # git-annex looks for this name on PATH
-# git-annex speaks to the remote through its standard streams; what a run prints goes to standard error instead.
-SCRIPT = """#!/bin/sh
-# Recompute a result of the repository in which git-annex asks for one.
+MARK = "facepain.on-demand"  # in this clone's own .git/config, which nothing that is fetched or cloned can write
+# It belongs to the environment and asks for the mark before anything of a clone is run or imported: any clone may tell
+# git-annex to start it. git-annex speaks to it through standard streams; what a run prints goes to standard error.
+SCRIPT = f"""#!/bin/sh
+# Recompute a result of the clone in which git-annex asks for one, if `make on-demand` was run in this very clone.
+here=$(cd "$(git rev-parse --absolute-git-dir)" && pwd -P)
+if [ "$(git config --local --get {MARK})" != "$here $(git config --local --get annex.uuid)" ]; then
+    echo "ERROR not recomputed, nothing was run: only after \\`make on-demand\\` in this clone may its code be started"
+    exit 1
+fi
 exec "$(dirname "$0")/python" "$(git rev-parse --show-toplevel)/code/study.py" serve "$PWD" 3>&1 1>&2
 """
 
 
 def enable(cells):
-    """Add the special remote to this clone.
+    """Opt in: mark this clone, and add the special remote to it.
 
     Parameters
     ----------
     cells : list of Cell
     """
+    put_program()  # git-annex asks it at once
+    git("config", "--local", MARK, mark_here())
     if not is_enabled():
-        put_program()  # git-annex asks it at once
         if f" name={REMOTE} " in git("show", "git-annex:remote.log", check=False):
             git("annex", "enableremote", "--quiet", REMOTE)
             vouch_for()
@@ -38,6 +46,12 @@ def enable(cells):
         git("annex", "untrust", "--quiet", REMOTE)
     n_files = refresh(cells)
     print(f"`datalad get` recomputes what is stored nowhere of {n_files} files; `git remote remove {REMOTE}` ends that")
+
+
+def mark_here():
+    """Return the mark that belongs to this clone: where it lies and git-annex's id of it."""
+    folder = Path(git("rev-parse", "--absolute-git-dir")).resolve()
+    return f"{folder} {git('config', '--local', 'annex.uuid')}"
 
 
 def vouch_for():
@@ -63,8 +77,10 @@ def refresh(cells):
     return claim_results(cells)
 
 
-def is_enabled(root=ROOT):
-    return bool(git("config", f"remote.{REMOTE}.annex-uuid", check=False, root=root))
+def is_enabled():
+    """Tell whether this clone was opted in where it lies, and has the remote."""
+    is_marked = git("config", "--local", MARK, check=False) == mark_here()
+    return is_marked and bool(git("config", f"remote.{REMOTE}.annex-uuid", check=False))
 
 
 def put_program():

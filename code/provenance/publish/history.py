@@ -1,115 +1,264 @@
-"""Read every version of every file that some commits hold: what is published cannot leave its history out."""
+"""Make the history of a public store, and its git-annex branch: of what is declared, by nobody in particular.
 
-import hashlib
+The store's ``main`` begins with code and documents and goes on with one commit for each result, which holds its run
+record. It is the only state: the next publication starts from it, from whichever clone, and only adds to it.
+"""
+
+import json
 import os
 import re
 import subprocess
-from dataclasses import dataclass
+import tempfile
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 
+from errors import InputError
+from provenance.annex.dataset import remove_tree
 from provenance.annex.integrity import KEY_CHECKSUM
-from provenance.records.grading import ANNEX_OBJECT
-from provenance.repository import ROOT, git, without_foreign
+from provenance.annex.setup import NEUTRAL_IDENTITY
+from provenance.declare import RECORD
+from provenance.publish.declared import (
+    GENERATED,
+    MANIFEST,
+    POINTER,
+    Item,
+    find_owner,
+    format_manifest,
+    is_code,
+    read_tree,
+)
+from provenance.records.runs import CLOSING, OPENING, parse_record
+from provenance.repository import ROOT, git, git_folder, without_foreign
 
-PRIVATE_INPUTS = ("inputs/contrasts", "inputs/behavior")  # masks are of no participant
-LINK = "120000"
-SUBDATASET = "160000"
-POINTER = re.compile(rb"/annex/objects/([^/\n]+)")
+AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
+CODE_MESSAGE = "Publish code and documents"
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A version of a file in history: ``key`` is that of annexed content, None where the content lies in git."""
+@contextmanager
+def scratch_repository(store):
+    """Give a bare repository that knows this one's objects and the store's ``main``, and nothing else of either."""
+    place = git_folder() / "publishing"
+    place.mkdir(exist_ok=True)
+    for left in place.iterdir():  # by a publication that was killed
+        remove_tree(left)
+    scratch = Path(tempfile.mkdtemp(dir=place))
+    try:
+        call(scratch, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+        objects = ROOT / git("rev-parse", "--git-path", "objects")
+        (scratch / "objects/info").mkdir(exist_ok=True)
+        (scratch / "objects/info/alternates").write_text(f"{objects.resolve()}\n")
+        if store.tip:
+            call(scratch, "git", "fetch", "--quiet", "--no-tags", str(store.dataset), "+main:refs/heads/main")
+        yield scratch
+    finally:
+        remove_tree(scratch)
 
-    path: str
-    blob: str
-    key: str | None
+
+def require_published(scratch, study, store):
+    """Stop if the store's ``main`` is no history that this package made.
+
+    Raises
+    ------
+    InputError
+    """
+    if not store.tip:
+        return
+    odd = set(call(scratch, "git", "log", "--format=%an <%ae>%n%cn <%ce>", "main").splitlines()) - {AUTHOR}
+    for message in filter(None, call(scratch, "git", "log", "--format=%B%x00", "main").split("\0")):
+        record, message = parse_record(message), message.strip("\n")
+        if message and message != CODE_MESSAGE and (record is None or message != write_message(record, message)):
+            odd.add(message.splitlines()[0])
+    paths = call(scratch, "git", "log", "--format=", "--name-only", "-z", "-m", "--root", "main").split("\0")
+    odd |= {path.strip("\n") for path in paths if study.is_private(path.strip("\n"))}
+    if odd:
+        raise InputError(
+            f"{store.folder} holds a history that `make publish` did not make ({sorted(odd)[0]}); strangers may have "
+            "it already: publish to a new folder, and take this one away if it must not be seen"
+        )
 
 
-def read_history(*revisions, root=ROOT):
-    """List every version of every file that some commits or their ancestors hold.
+def add_commits(scratch, study, cells, declared):
+    """Write what is new to ``main`` of the scratch repository; return the names of the commits' subjects.
 
     Parameters
     ----------
-    *revisions : str
-        As git takes them, such as ``HEAD`` or ``--all``.
-
-    Returns
-    -------
-    entries : list of Entry
-        By path.
-    contents : dict of str to bytes
-        By blob id; of annexed files the link or pointer.
+    scratch : Path
+    study : Study
+    cells : list of Cell
+    declared : provenance.publish.declared.Declared
     """
-    branches_of_annex = ("refs/heads/git-annex", "refs/remotes/*/git-annex", "refs/heads/synced/*")
-    listing = git(
-        "log", "--format=", "--raw", "-z", "--no-abbrev", "--no-renames", "-m", "--root",
-        *(f"--exclude={branch}" for branch in branches_of_annex), *revisions, root=root,
-    )  # fmt: skip
-    fields = iter(listing.split("\0"))
-    versions = set()
-    for meta in (field.strip("\n") for field in fields):
-        if not meta:  # between two commits
-            continue
-        path = next(fields)
-        _, mode, _, blob, status = meta.split()
-        if status != "D" and mode != SUBDATASET:
-            versions.add((path, mode, blob))
-    contents = read_blobs({blob for _, _, blob in versions}, root)
-    return [Entry(path, blob, annexed_key(mode, contents[blob])) for path, mode, blob in sorted(versions)], contents
+    base = read_tree("main", scratch) if _has_main(scratch) else {}
+    head = read_tree()
+    tree = _with_code(scratch, study, cells, declared, base, head)
+    stream = []
+    if tree != base:
+        first = next((run.date for _, run, _ in declared.results), git("log", "-1", "--format=%cI"))
+        stream.append((CODE_MESSAGE, first, dict(tree)))
+    for cell, run, files in declared.results:
+        old = {path for path in tree if (owner := find_owner(path, cells)) and owner.folder == cell.folder}
+        following = {path: item for path, item in tree.items() if path not in old} | files
+        if {path: item.id for path, item in following.items()} != {path: item.id for path, item in tree.items()}:
+            stream.append((_run_message(cell), run.date, following))
+        tree = following
+    _import(scratch, "main", stream, "refs/heads/main^0" if base else None)
+    return [message.splitlines()[0] for message, _, _ in stream]
 
 
-def annexed_key(mode, content):
-    """Return the key that a link or the pointer of an unlocked file stands for, None for content of its own."""
-    found = ANNEX_OBJECT.search(content) if mode == LINK else POINTER.match(content)
-    return found.group(1).decode() if found else None
+def _has_main(scratch):
+    return bool(call(scratch, "git", "for-each-ref", "refs/heads/main"))
 
 
-def read_blobs(blobs, root=ROOT):
-    """Return the contents of git objects by id."""
-    done = subprocess.run(
-        ["git", "cat-file", "--batch"], cwd=root, env=without_foreign(os.environ), capture_output=True, check=True,
-        input="".join(f"{blob}\n" for blob in sorted(blobs)).encode(),
-    )  # fmt: skip
-    contents, position = {}, 0
-    while position < len(done.stdout):
-        end = done.stdout.index(b"\n", position)
-        blob, _, size = done.stdout[position:end].split()
-        contents[blob.decode()] = done.stdout[end + 1 : end + 1 + int(size)]
-        position = end + 2 + int(size)
-    return contents
+def _with_code(scratch, study, cells, declared, base, head):
+    """Return the next tree of the store, still with the results that it has."""
+    tree = {}
+    for path, item in base.items():
+        owner = find_owner(path, cells)
+        stays = path in head if owner is None else f"{owner.folder}/{RECORD}" in head
+        if stays and not study.is_private(path) and path not in GENERATED and item.mode != "160000":
+            tree[path] = item  # the present content may not go; the former did
+    tree |= {path: Item(item.mode, item.id) for path, item in (declared.code | declared.named).items()}
+    links = {path: item for path, item in head.items() if item.mode == "160000" and path.startswith("inputs/")}
+    identity = git("config", "--file", ".datalad/config", "datalad.dataset.id")
+    listed = {path: item.id for path, item in tree.items() if is_code(path) and item.mode != "120000"}
+    written = {
+        ".datalad/config": f'[datalad "dataset"]\n\tid = {identity}\n',
+        ".gitmodules": "".join(_describe_input(study, path) for path in sorted(links)),
+        MANIFEST: format_manifest(listed),
+    }
+    for path, text in written.items():
+        tree[path] = Item("100644", call(scratch, "git", "hash-object", "-w", "--stdin", stdin=text).strip())
+    return tree | links
 
 
-def private_past(is_private, root=ROOT):
-    """Map the content of all files that ever lay at a participant-level path, on any branch, to that path.
+def _describe_input(study, path):
+    """Return the entry of an input dataset without an address, but for one that the study builds itself."""
+    name = path.split("/")[1]
+    known = {
+        key: git("config", "--file", ".gitmodules", f"submodule.{path}.{key}", check=False)
+        for key in ("datalad-id", "facepain-design")
+    }
+    values = {"path": path, "update": "none"}
+    if UUID.fullmatch(known["datalad-id"]):
+        values["datalad-id"] = known["datalad-id"]
+    if study.rebuilt(name):
+        values["url"] = f"./{path}"
+        values |= {"facepain-design": known["facepain-design"]} if known["facepain-design"].isalpha() else {}
+    return f'[submodule "{path}"]\n' + "".join(f"\t{key} = {value}\n" for key, value in values.items())
 
-    So do those of the inputs that are installed here: single participants' images and scores.
 
-    Returns
-    -------
-    paths : dict of str to str
-        By `identity`: a new name or a new ending changes nothing.
+def _run_message(cell):
+    return write_message(
+        {"cmd": cell.command, "inputs": list(cell.reads), "outputs": [cell.folder]}, f"[DATALAD RUNCMD] {cell.name}"
+    )
+
+
+def write_message(record, title):
+    """Return the message of a run as DataLad writes it, of a first run that ended well."""
+    identity = git("config", "--file", ".datalad/config", "datalad.dataset.id")
+    record = {
+        "chain": [], "cmd": record["cmd"], "dsid": identity, "exit": 0, "extra_inputs": [], "inputs": record["inputs"],
+        "outputs": record["outputs"], "pwd": ".",
+    }  # fmt: skip
+    lines = (
+        title.splitlines()[0],
+        "",
+        OPENING,
+        json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False),
+        CLOSING,
+    )
+    return "\n".join(lines)
+
+
+def _import(scratch, branch, commits, parent):
+    """Write commits, each of a whole tree, to a branch."""
+    stream = []
+    for message, date, tree in commits:
+        seconds = int(datetime.fromisoformat(date).timestamp())
+        stream += [
+            f"commit refs/heads/{branch}",
+            f"committer {AUTHOR} {seconds} +0000",
+            f"data {len(message.encode())}",
+            message,
+        ]
+        stream += [f"from {parent}"] if parent else []
+        stream.append("deleteall")
+        for path, item in tree.items():
+            quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+            stream.append(f"M {item.mode} {item.id} {quoted}")
+        parent = None  # the commit before
+    call(scratch, "git", "fast-import", "--quiet", stdin="".join(f"{line}\n" for line in stream))
+
+
+def published_keys(scratch):
+    """Return the keys of all annexed files of ``main``, of any time."""
+    if not _has_main(scratch):
+        return set()
+    listing = call(scratch, "git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main")
+    blobs = sorted({line.split()[3] for line in listing.splitlines() if line.split()[1] in ("120000", "100644")})
+    sizes = call(
+        scratch,
+        "git",
+        "cat-file",
+        "--batch-check=%(objectname) %(objectsize) %(objecttype)",
+        stdin="\n".join(blobs) + "\n",
+    )
+    small = [line.split()[0] for line in sizes.splitlines() if line.endswith(" blob") and int(line.split()[1]) < 1000]
+    texts = call(scratch, "git", "cat-file", "--batch", stdin="\n".join(small) + "\n")
+    found = (POINTER.search(line.encode()) for line in texts.splitlines())
+    return {key for match in found if match and KEY_CHECKSUM.match(key := match.group(1).decode())}
+
+
+def write_annex_branch(scratch, store, keys):
+    """Write a git-annex branch that knows the public storage and what is in it."""
+    folders = call(
+        scratch,
+        "git-annex",
+        "examinekey",
+        "--batch",
+        "--format=${hashdirlower}\\n",
+        stdin="".join(f"{key}\n" for key in keys),
+    )
+    remote = {
+        "archive-id": store.identity, "autoenable": "true", "encryption": "none", "externaltype": "ora",
+        "name": f"{store.storage}", "type": "external", "url": store.address.replace(" ", "&32;"), "timestamp": "1s",
+    }  # fmt: skip
+    files = {
+        "uuid.log": f"{store.uuid} {store.storage} timestamp=1s\n",
+        "remote.log": f"{store.uuid} {' '.join(f'{key}={value}' for key, value in remote.items())}\n",
+    }
+    for key, folder in zip(keys, folders.splitlines(), strict=True):
+        files[f"{folder}{key}.log"] = f"1s 1 {store.uuid}\n"
+    stream = f"commit refs/heads/git-annex\ncommitter {AUTHOR} 0 +0000\ndata 6\nupdate\n"
+    for path, text in files.items():
+        stream += f"M 100644 inline {path}\ndata {len(text.encode())}\n{text}\n"
+    call(scratch, "git", "fast-import", "--quiet", "--force", stdin=stream)
+
+
+def push(scratch, store):
+    """Send both branches, together or not at all, and take away what no branch of the store leads to."""
+    refs = ["refs/heads/main:refs/heads/main", "+refs/heads/git-annex:refs/heads/git-annex"]
+    call(scratch, "git", "push", "--quiet", "--atomic", "--no-verify", "--no-follow-tags", str(store.dataset), *refs)
+    call(store.dataset, "git", "symbolic-ref", "HEAD", "refs/heads/main")
+    call(store.dataset, "git", "gc", "--quiet", "--prune=now")
+
+
+def call(folder, *command, stdin=""):
+    """Run a command without the settings and the name of whoever publishes.
+
+    Raises
+    ------
+    InputError
+        If it fails.
     """
-    entries, contents = read_history("--all", "HEAD", root=root)
-    past = _by_content([entry for entry in entries if is_private(entry.path)], contents)
-    for dataset in PRIVATE_INPUTS:
-        if (root / dataset / ".git").exists():
-            entries, contents = read_history("HEAD", root=root / dataset)
-            data = [entry for entry in entries if not entry.path.startswith(".")]
-            past |= {content: f"{dataset}/{path}" for content, path in _by_content(data, contents).items()}
-    return past
-
-
-def _by_content(entries, contents):
-    """Map what stands for the content of some files to their paths, empty files aside."""
-    filled = [entry for entry in entries if contents[entry.blob]]
-    return {identity(entry.key) if entry.key else checksum(contents[entry.blob]): entry.path for entry in filled}
-
-
-def checksum(content):
-    return hashlib.sha256(content).hexdigest()
-
-
-def identity(key):
-    """Return what stands for a content whatever its name: its SHA-256, or the key where that tells none."""
-    found = KEY_CHECKSUM.match(key)
-    return found.group(2) if found else key
+    environment = {key: value for key, value in without_foreign(os.environ).items() if not key.startswith("GIT_")}
+    settings = {"safe.directory": "*", **NEUTRAL_IDENTITY}
+    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(len(settings))}
+    for number, (key, value) in enumerate(settings.items()):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, input=stdin.encode())
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or b"no message").decode(errors="replace").splitlines()
+        raise InputError(f"`{' '.join(command[:2])}` failed: {said[-1]}; fix that, the same command goes on")
+    return done.stdout.decode(errors="replace")

@@ -1,121 +1,233 @@
-"""Publish results: group level to a public store, on request everything to a private one.
+"""Publish what is declared to a public store, and on request everything to a private one.
 
-What goes and what stays is decided by path, by the path's past and by content, and listed before anything is sent.
-What lies in git travels with the history and cannot be left behind: a breach of the rule there stops everything.
+One list says what goes, with every text in it that is not this project's own, what stays and why; then it asks.
 """
 
-from collections import Counter
-from pathlib import Path
+import json
+import os
+import re
+import subprocess
+import sys
 
 from errors import InputError
-from provenance.publish.breaches import breaches_in_history, breaches_in_store
-from provenance.publish.decisions import GOES, STAYS, Rule, decide
-from provenance.publish.disclosure import Machine
-from provenance.publish.history import private_past, read_history
-from provenance.publish.participant_names import Names, read_ids
-from provenance.publish.ria_store import find_store, require_apart, require_audience
-from provenance.publish.sending import send
-from provenance.publish.siblings import PRIVATE, PUBLIC, known_places
-from provenance.repository import ROOT, git, git_folder, require_clean_tree
+from provenance.declare import RECORD
+from provenance.publish import history
+from provenance.publish.contents import normalise
+from provenance.publish.declared import find_declared
+from provenance.publish.secrets import WORD, gather_secrets
+from provenance.publish.siblings import PRIVATE, PUBLIC, configure_sibling
+from provenance.publish.store import (
+    create,
+    find_store,
+    place_content,
+    require_apart,
+    require_audience,
+    require_nothing_else,
+    set_audience,
+)
+from provenance.repository import ROOT, git, git_folder, read_blobs, require_clean_tree
 
-MORE_SAYS = "docs/publishing.md says what to do"
+SHOWN = 12  # reasons to stay; all are in the table
+TEXTS = 60
+NUMBER = re.compile(r"[-+.\d\s%e]*")
+OBJECT_ID = re.compile(r"`?[0-9a-f]{12,64}`?")
 
 
-def publish(study, to, private=None):
-    """List what goes and what stays, then create or update the stores.
+def publish(study, cells, to, private=None, agreed=False):
+    """List what goes and what stays, ask, then create or update the stores.
 
     Parameters
     ----------
     study : Study
+    cells : list of Cell
+        All of the study, in order.
     to : str
         The public store: ``ria+file://`` and a folder, or the name of a sibling.
     private : str, optional
         The same for the private store.
+    agreed : bool
+        Whether the question after the list is answered already.
 
     Raises
     ------
     InputError
-        If anything in the history or in the store breaks the rule, before anything is sent.
+        If a store is none that this package made and keeps, or nobody agreed; nothing is sent then.
     """
     if not to:
         raise InputError("TO= is missing; name the public store: make publish TO=ria+file:///some/folder")
-    stores = {PUBLIC: find_store("TO", to)}
-    if private:
-        stores[PRIVATE] = find_store("PRIVATE", private)
-        require_apart(stores[PUBLIC], stores[PRIVATE])
-    for audience, store in stores.items():
-        require_audience(store, audience)
+    public, safe = find_store("TO", to), find_store("PRIVATE", private) if private else None
+    if safe:
+        require_apart(public, safe)
+        require_audience(safe, PRIVATE)
+    require_audience(public, PUBLIC)
     require_clean_tree()
-    require_whole_history()
-    for store in stores.values():
-        require_descent(store)
-    rule = make_rule(study, stores)
-    history = read_history("HEAD")
-    decisions = decide(history[0], rule)
-    problems = [*breaches_in_history(*history, rule), *breaches_in_store(stores[PUBLIC], rule, decisions)]
-    show(decisions, problems)
-    if problems:
-        raise InputError(f"{len(problems)} thing(s) break the rule, see above; nothing was sent; {MORE_SAYS}")
-    for audience, store in stores.items():
-        send_to(store, audience, decisions)
-
-
-def require_whole_history():
-    """Stop in a shallow clone."""
     if git("rev-parse", "--is-shallow-repository") == "true":
-        raise InputError("this clone is shallow, so that no file's past can be told; `git fetch --unshallow`")
-
-
-def require_descent(store):
-    """Stop if a store holds commits that this branch does not."""
-    if not store.is_made:
-        return
-    tip = git(f"--git-dir={store.dataset}", "rev-parse", "--quiet", "--verify", "refs/heads/main", check=False)
-    if tip and git("merge-base", tip, "HEAD", check=False) != tip:
-        raise InputError(
-            f"{store.folder} holds commits that this branch does not (its main is at {tip[:10]}); merge them first "
-            f"(`git pull {store.dataset} main`), or publish to a new folder"
-        )
-
-
-def make_rule(study, stores):
-    """Gather what is held against the rule."""
-    ids = read_ids(ROOT)
-    if not ids:
-        print("the participants' ids are not known here, `make inputs` brings them: whatever looks like sub- counts")
-    public = stores[PUBLIC]
-    places = [str(ROOT), *known_places(public)]
-    if PRIVATE in stores:
-        folder = stores[PRIVATE].folder
-        places += [str(folder), str(folder.resolve())]
-    ordinary = (ROOT / "README.md").read_text(encoding="utf-8")
-    machine = Machine(places, str(public.folder), ordinary)
-    if said := Machine(places, ordinary=ordinary).find(str(public.folder).encode(), in_result=True):
-        print(f"note: the public store's own address is published with it, and tells of {said}")
-    return Rule(Names(ids), machine, private_past(study.is_private), study.is_private)
-
-
-def show(decisions, problems):
-    """Print what goes and what stays, by folder; write every file to a table."""
-    print("goes: the history of this branch, with all that lies in git")
-    groups = Counter(
-        (item.verdict, str(Path(item.path).parent), item.reason) for item in decisions if ":" not in item.reason
+        raise InputError("this clone is shallow, which hides what made the results; `git fetch --unshallow`")
+    secrets = gather_secrets(study, public.folder)
+    with history.scratch_repository(public) as scratch:
+        history.require_published(scratch, study, public)
+        stored = public.keys
+        declared = find_declared(study, cells, secrets, stored.__contains__)
+        sources = {
+            item.key: ROOT / path for path, item in declared.files.items() if item.key and item.key not in stored
+        }
+        require_nothing_else(public, {item.key for item in declared.files.values()} | history.published_keys(scratch))
+        commits = history.add_commits(scratch, study, cells, declared)
+        print("\n".join(describe(declared, commits, scratch)), flush=True)
+        write_table(declared)
+        require_agreement(agreed)
+        create(public)
+        set_audience(public, PUBLIC)
+        name = configure_sibling(public, PUBLIC)  # guarded before anything is in it
+        place_content(public, sources)
+        history.write_annex_branch(scratch, public, sorted(public.keys & history.published_keys(scratch)))
+        history.push(scratch, public)
+    print(
+        f"public: {len(commits)} commit(s) and the content of {len(sources)} file(s) sent; "
+        f"sibling {name}, {public.clone_command}"
     )
-    for (verdict, folder, reason), count in sorted(groups.items()):
-        print(f"{verdict}: {folder}, {count} file(s){', ' + reason if reason else ''}")
-    for item in decisions:
-        if ":" in item.reason:
-            print(f"{item.verdict}: {item.path}, {item.reason}")
-    for problem in problems:
-        print(f"BREAKS THE RULE: {problem}")
-    rows = [("path", "verdict", "reason"), *((item.path, item.verdict, item.reason) for item in decisions)]
+    if safe:
+        send_everything(safe)
+
+
+def describe(declared, commits, scratch):
+    """Say what goes and what stays, in a few lines; named files in full."""
+    news = [subject.removeprefix("[DATALAD RUNCMD] ") for subject in commits]
+    lines = ["goes:"]
+    if history.CODE_MESSAGE in news:
+        lines.append(f"  {len(declared.code)} files of code and documents, as code/manifest.tsv lists them")
+    new = [(cell, files) for cell, _, files in declared.results if cell.name in news]
+    lines += [f"  {cell.name}: {len(files)} file(s) of {cell.folder}" for cell, files in new]
+    known = published_files(scratch) if declared.named else {}
+    for path, item in declared.named.items():
+        if known.get(path) != item.id:
+            content = read_blobs([item.id])[item.id]
+            text = content.decode() if _is_text(content) else f"({len(content)} bytes)"
+            lines += [f"  {path}, which code/publish.toml names:", *(f"    | {line}" for line in text.splitlines())]
+    texts = foreign_texts(declared, new)
+    if texts:
+        more = f", and {len(texts) - TEXTS} more" if texts[TEXTS:] else ""
+        lines.append(f"  texts in these results that are not in the code: {', '.join(texts[:TEXTS])}{more}")
+    if not news:
+        lines.append("  nothing new")
+    lines.append("stays:")
+    if declared.private:
+        places = sorted({"/".join(folder.split("/")[:2]) for folder in declared.private})
+        lines.append(f"  participant level: {sum(declared.private.values())} files in {', '.join(places)}")
+    reasons = [f"  {path}: {reason}" for path, reason in declared.stays.items()]
+    return [*lines, *reasons[:SHOWN], *([f"  and {len(reasons) - SHOWN} more"] if reasons[SHOWN:] else [])]
+
+
+def published_files(scratch):
+    """Return the object ids of what strangers have already."""
+    listing = (
+        history.call(scratch, "git", "ls-tree", "-r", "-z", "FETCH_HEAD") if (scratch / "FETCH_HEAD").exists() else ""
+    )
+    entries = (entry.split("\t", 1) for entry in filter(None, listing.split("\0")))
+    return {path: meta.split()[2] for meta, path in entries}
+
+
+def foreign_texts(declared, results):
+    """List the texts of some results that hold a word which code and documents do not."""
+    code = read_blobs({item.id for item in declared.code.values()}).values()
+    known = {word for content in code for word in WORD.findall(normalise(content.decode("utf-8", "ignore")))}
+    contents = read_blobs({item.id for _, files in results for item in files.values()})
+    found = {}
+    for _, files in results:
+        for path, item in files.items():
+            is_annexed = item.key and (ROOT / path).exists()
+            for text in read_strings(path, (ROOT / path).read_bytes() if is_annexed else contents[item.id]):
+                if (
+                    not NUMBER.fullmatch(text)
+                    and not OBJECT_ID.fullmatch(text)
+                    and set(WORD.findall(normalise(text))) - known
+                ):
+                    found[" ".join(text.split())[:100]] = None
+    return list(found)
+
+
+def read_strings(path, content):
+    """Yield the texts of a table, a JSON file, a page or a drawing; not those within scripts and pictures."""
+    if not path.endswith((".tsv", ".json", ".md", ".svg", ".html")):
+        return
+    text = content.decode("utf-8", "ignore")
+    if path.endswith(".json"):
+        tree = json.loads(text)
+        yield from _strings_in(tree["settings"] if path.endswith("/" + RECORD) else tree)
+    elif path.endswith((".svg", ".html")):
+        text = re.sub(r"(?s)<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", "\n", text)
+        yield from filter(None, map(str.strip, text.splitlines()))
+    else:
+        yield from filter(None, (field.strip() for field in re.split(r"[\t\n|]", text)))
+
+
+def _strings_in(tree):
+    if isinstance(tree, str):
+        yield tree
+    elif isinstance(tree, dict):
+        yield from tree
+        tree = list(tree.values())
+    for value in tree if isinstance(tree, list) else ():
+        yield from _strings_in(value)
+
+
+def _is_text(content):
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in content
+
+
+def write_table(declared):
+    """Write every file with what happens to it and why."""
+    rows = [("path", "goes", "reason")]
+    rows += [(path, "yes", "") for path in declared.files]
+    rows += [(folder, "no", f"participant level, {count} files") for folder, count in declared.private.items()]
+    rows += [(path, "no", reason) for path, reason in declared.stays.items()]
     (git_folder() / "publication.tsv").write_text("".join("\t".join(row) + "\n" for row in rows))
 
 
-def send_to(store, audience, decisions):
-    """Send what an audience may have, and make the store a sibling."""
-    verdicts = (GOES,) if audience == PUBLIC else (GOES, STAYS)
-    sources = {item.key: ROOT / item.path for item in decisions if item.verdict in verdicts}
-    print(f"{audience}: sending the history and the content of {len(sources)} file(s)", flush=True)
-    name = send(store, audience, sources)
-    print(f"{audience}: sibling {name}, {store.clone_command}")
+def require_agreement(agreed):
+    """Ask whether the list may go.
+
+    Raises
+    ------
+    InputError
+        If the answer is not yes.
+    """
+    if agreed:
+        return
+    if not sys.stdin.isatty():
+        raise InputError("nothing was sent; YES=1 agrees to the list above, and a terminal asks")
+    if input("Send this? What strangers have cannot be taken back. [y/N] ").strip().lower() not in ("y", "yes"):
+        raise InputError("nothing was sent")
+
+
+def send_everything(store):
+    """Send this branch and all content to a private store, as DataLad does."""
+    print("private: sending the branch and everything", flush=True)
+    name = store.sibling
+    # A branch of one's own refuses to be pushed by accident; this is none.
+    number = int(os.environ.get("GIT_CONFIG_COUNT", 0))
+    environment = os.environ | {
+        "GIT_CONFIG_COUNT": str(number + 1),
+        f"GIT_CONFIG_KEY_{number}": "core.hooksPath",
+        f"GIT_CONFIG_VALUE_{number}": os.devnull,
+    }
+    datalad = ["datalad", "-f", "disabled", "-l", "error"]
+    if name is None:
+        name = PRIVATE
+        known = ["--existing", "reconfigure"] if store.dataset.exists() else ["--new-store-ok"]
+        make = [*datalad, "create-sibling-ria", "-s", name, "--storage-name", f"{name}-storage", *known, store.address]
+        _require_done(make, environment)
+    set_audience(store, PRIVATE)
+    _require_done([*datalad, "push", "--to", name, "--data", "anything"], environment)
+    print(f"private: sibling {name}, {store.clone_command}")
+
+
+def _require_done(command, environment):
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        raise InputError(f"`{' '.join(command[:1] + command[5:6])}` failed: {said}; fix that, the same command goes on")

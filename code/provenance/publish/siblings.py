@@ -1,11 +1,9 @@
-"""The siblings of this clone: which there are, which one a published store becomes, which places they tell of.
+"""The siblings of this clone: which there are, and which one a published store becomes.
 
 A sibling is configured in this clone alone, for looking and fetching. Nothing but `make publish` may send to a public
 one: ``git push`` and ``datalad push`` would send the git-annex branch as it is, and annexed files whoever they concern.
 """
 
-import os
-import re
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +11,7 @@ from provenance.repository import git
 
 PUBLIC, PRIVATE = "public", "private"
 # What git takes for the address of a repository and quotes when it finds none there. No "=", which ends git's settings.
-NO_PUSH = "no push, it may send what concerns participants, but make publish with TO set to {}"
+NO_PUSH = "no push, only make publish with TO set to {}"
 
 
 def list_siblings():
@@ -64,22 +62,3 @@ def _guard(name):
     git("config", f"remote.{name}.pushurl", NO_PUSH.format(name))
     for each in storage:
         git("config", f"remote.{each}.annex-readonly", "true")
-
-
-def _is_guarded(name):
-    return git("config", f"remote.{name}.pushurl", check=False) == NO_PUSH.format(name)
-
-
-def known_places(public):
-    """List the addresses, of siblings and of git-annex's remotes, that this clone knows besides public stores."""
-    place_in_store = str(public.dataset.relative_to(public.folder))
-    log = git("show", "git-annex:remote.log", check=False)
-    found = [*list_siblings().values(), *re.findall(r" (?:url|directory|rsyncurl|location)=(\S+)", log)]
-    local = git("config", "--get-regexp", r"^remote\..*\.(annex-directory|annex-rsyncurl|ora-url)$", check=False)
-    found += [line.split(" ", 1)[1] for line in local.splitlines()]
-    places = {re.sub(r"^(?:ria\+)?file://", "", url).split("#")[0].rstrip("/") for url in found}
-    places |= {way(place) for place in places if place.startswith("/") for way in (os.path.normpath, os.path.realpath)}
-    stores = {str(Path(place).parent.parent) for place in places if place.endswith(place_in_store)}
-    places = {place for place in places | stores if not re.match(r"https?://[^@/]+(/|$)|\.", place)}
-    seen = [public.dataset, *(folder_of(url) for name, url in list_siblings().items() if _is_guarded(name))]
-    return sorted(places - {str(path) for dataset in seen for path in (dataset, dataset.parent.parent)})

@@ -43,14 +43,46 @@ def assess(cells, root=ROOT):
     """
     ids = object_ids(root=root)
     shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
-    return {cell.name: _assess(cell, ids, shallow, root) for cell in cells}
+    hidden = find_hidden(cells, ids, root)
+    return {cell.name: _assess(cell, ids, shallow, root, hidden) for cell in cells}
 
 
-def _assess(cell, ids, shallow, root):
-    by_record = _assess_record(cell, ids, shallow, root)
+def assess_records(cells, root=ROOT):
+    """Assess every cell by what git holds of it, whether or not the content of its files is here."""
+    ids = object_ids(root=root)
+    shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
+    hidden = find_hidden(cells, ids, root)
+    return {cell.name: _assess_record(cell, ids, shallow, root, hidden) for cell in cells}
+
+
+def find_unpublished(cells, ids):
+    """Return the cells of which no participant-level file is recorded: this is a clone of a public store.
+
+    Parameters
+    ----------
+    cells : list of Cell
+    ids : dict of str to str
+        Object ids by path.
+    """
+    made = [cell for cell in cells if cell.declared.private and f"{cell.folder}/{RECORD}" in ids]
+    return [cell for cell in made if not any(cell.owns(path) and cell.is_private(path) for path in ids)]
+
+
+def find_hidden(cells, ids, root=ROOT):
+    """Return the participant-level files that cells read and that this history, of a public store, does not hold."""
+    unpublished = find_unpublished(cells, ids)
+    records = [root / cell.folder / RECORD for cell in cells if f"{cell.folder}/{RECORD}" in ids] if unpublished else []
+    read = {path for record in records for path in json.loads(record.read_text(encoding="utf-8"))["data"]} - ids.keys()
+    return {path for path in read if any(cell.owns(path) and cell.is_private(path) for cell in unpublished)}
+
+
+def _assess(cell, ids, shallow, root, hidden):
+    by_record = _assess_record(cell, ids, shallow, root, hidden)
     if by_record.state != FRESH:
         return by_record
     outputs = [path for path in ids if cell.owns(path)]
+    if any(cell.owns(path) for path in hidden) or (cell.declared.private and outputs == [f"{cell.folder}/{RECORD}"]):
+        return Freshness(ABSENT, ("its participant-level files were not published",))
     missing = [path for path in outputs if is_absent(path, root)]
     if missing:
         return Freshness(ABSENT, (f"the content of {len(missing)} file(s) is not in this clone",))
@@ -60,12 +92,13 @@ def _assess(cell, ids, shallow, root):
     return Freshness(FRESH)
 
 
-def _assess_record(cell, ids, shallow, root):
+def _assess_record(cell, ids, shallow, root, hidden):
     """Assess a cell by what git holds of it, whether or not the content of its files is here."""
     record_path = f"{cell.folder}/{RECORD}"
     if record_path not in ids:
         return Freshness(ABSENT, (NEVER_MADE,))
     recorded = json.loads((root / record_path).read_text(encoding="utf-8"))
+    recorded["data"] = {path: id_ for path, id_ in recorded["data"].items() if path not in hidden}
     description = describe(cell, ids, root)
     reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
     reasons += differences(recorded, description)
@@ -80,7 +113,8 @@ def describe(cell, ids, root=ROOT):
     if not cell.declared.shows:
         return describe_inputs(cell, ids, root)
     shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
-    states = {other.name: _assess_record(other, ids, shallow, root) for other in cell.shown}
+    hidden = find_hidden(cell.shown, ids, root)
+    states = {other.name: _assess_record(other, ids, shallow, root, hidden) for other in cell.shown}
     results = {name: found.state for name, found in states.items() if found.state != FRESH}
     return describe_inputs(cell, ids, root, results)
 

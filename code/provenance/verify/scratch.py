@@ -1,5 +1,6 @@
 """Recompute cells in a clone apart, each from the very code, settings and inputs of its own run."""
 
+import json
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from pathlib import Path
 from errors import InputError
 from provenance.annex.integrity import is_corrupt, is_pointer
 from provenance.annex.setup import ensure_annex
-from provenance.declare import Study, upstream
+from provenance.declare import RECORD, Study, upstream
+from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_files, grade_outputs
 from provenance.repository import ROOT, git, input_datasets, object_ids
 from provenance.run.supervision import supervise
@@ -36,6 +38,8 @@ class Scratch:
         Filled as cells are recomputed.
     stand_ins : dict of str to Path
         Recomputed content of files that came out equal within tolerance.
+    made : dict of str to str
+        By cell name, the commit with the recomputed files.
     """
 
     clone: Path
@@ -44,6 +48,7 @@ class Scratch:
     runs: dict
     graded: dict = field(default_factory=dict)
     stand_ins: dict = field(default_factory=dict)
+    made: dict = field(default_factory=dict)
 
     def __post_init__(self):
         # Not by links, so that git computes the id of every object anew.
@@ -51,6 +56,7 @@ class Scratch:
         ensure_annex(self.clone)
         self.private = _install_inputs(self.clone, self.study)
         self.recorded = git("rev-parse", "HEAD")
+        self.unpublished = {cell.name for cell in find_unpublished(self.cells, object_ids())}
 
     def recompute(self, cell):
         """Recompute a cell, and before it what it reads and nobody stores; grade its outputs."""
@@ -70,7 +76,10 @@ class Scratch:
                 (cell.folder, DIFFERENT, "its command failed at the commit of its run, see above")
             ]
             return
+        self.made[cell.name] = git("rev-parse", "HEAD", root=self.clone)
         grades = grade_outputs(cell.folder, self.recorded, root=self.clone, recorded_root=ROOT, strictly=True)
+        if cell.name in self.unpublished:  # what was published is compared
+            grades = {path: grade for path, grade in grades.items() if not cell.is_private(path)}
         within = [path for path, (grade, _) in grades.items() if grade == WITHIN]
         self.stand_ins |= {path: (self.clone / path).resolve() for path in within}
         for path, grade in self._grade_work_tree(cell, grades).items():
@@ -113,19 +122,41 @@ class Scratch:
         if any(read.startswith(path) for path in self.private for read in cell.reads):
             return "its inputs are private"
         self._check_out(run.commit)
-        missing = self._fetch(cell)
+        hidden = self._unpublished_inputs(cell, run)
+        missing = [*self._fetch(cell), *hidden]
         producers = [other for other in self.cells if any(other.owns(path) for path in missing)]
         for producer in producers:
             if producer.name not in self.graded and self.runs[producer.name]:
                 print(f"    {producer.name}: recomputing what {cell.name} reads", flush=True)
                 self.recompute(producer)
         self._check_out(run.commit)
+        if hidden:
+            for producer in producers:
+                made = [path for path in hidden if producer.owns(path)]
+                if made and producer.name in self.made:
+                    git("checkout", "--quiet", self.made[producer.name], "--", *made, check=False, root=self.clone)
+            git(
+                "commit",
+                "--quiet",
+                "--message",
+                "Put files that were not published in place",
+                check=False,
+                root=self.clone,
+            )
         for path in self._fetch(cell):
             if path not in self.stand_ins:
                 return f"it reads {path}, whose recorded bytes are nowhere and did not come out again"
             self._stand_in(path)
         # Unchanged is the rule; another state of the inputs is checked out only where this machine has it.
         return self._align_inputs()
+
+    def _unpublished_inputs(self, cell, run):
+        """Return what a cell read that is not in this history, since it is participant level."""
+        record = json.loads(git("show", f"{run.commit}:{cell.folder}/{RECORD}", root=self.clone))
+        tracked = object_ids(revision=run.commit, root=self.clone)
+        hidden = [other for other in self.cells if other.name in self.unpublished]
+        absent = [path for path in record["data"] if path not in tracked]
+        return [path for path in absent if any(other.owns(path) and other.is_private(path) for other in hidden)]
 
     def _check_out(self, commit):
         git("reset", "--quiet", "--hard", commit, root=self.clone)

@@ -67,7 +67,7 @@ def verify(study, cells, name=""):
     ]
     table = write_table(graded)
     lines, reproduced = sum_up(graded, f"{len(chosen)} of {len(cells)} cells recomputed")
-    print("\n".join([*stale_notes(chosen), *lines]))
+    print("\n".join([*stale_notes(chosen, cells), *lines]))
     print(f"every output: {table.relative_to(ROOT) if table.is_relative_to(ROOT) else table}")
     if not reproduced:
         return 1
@@ -96,10 +96,11 @@ def write_table(graded):
     return table
 
 
-def stale_notes(chosen):
+def stale_notes(chosen, cells):
     """Say which results were recomputed from an older state than the present one."""
+    states = assess(cells)
     return [
-        f"{name}: stale ({freshness.reasons[0]}); verified as it was run"
-        for name, freshness in assess(chosen).items()
-        if freshness.state == STALE
+        f"{cell.name}: stale ({states[cell.name].reasons[0]}); verified as it was run"
+        for cell in chosen
+        if states[cell.name].state == STALE
     ]

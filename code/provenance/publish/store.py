@@ -2,15 +2,37 @@
 
 import os
 import re
+import shutil
+import uuid
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 from errors import InputError
+from provenance.annex.integrity import KEY_CHECKSUM, file_checksum
+from provenance.publish.history import call
 from provenance.publish.siblings import PUBLIC, folder_of, list_siblings, sibling_at
 from provenance.repository import ROOT, git
 
 BEGUN = {"error_logs", "ria-layout-version"}  # what DataLad makes first of a store
 AUDIENCE = "facepain.audience"  # in the configuration of a store's repository: who may see it
+# What git and DataLad keep in the repository of a store, besides content.
+OWN = {
+    "HEAD",
+    "config",
+    "description",
+    "packed-refs",
+    "ria-layout-version",
+    "objects",
+    "refs",
+    "info",
+    "hooks",
+    "branches",
+    "logs",
+    "gc.pid",
+}
+BRANCHES = {"refs/heads/main", "refs/heads/git-annex"}
+TRANSFER = "annex/facepain-transfer"
 
 
 @dataclass(frozen=True)
@@ -25,20 +47,44 @@ class Store:
         return f"ria+file://{self.folder}"
 
     @property
+    def identity(self):
+        return dataset_id()
+
+    @property
     def dataset(self):
         """The repository of this dataset in the store."""
         return self.folder / _place_in_store()
 
     @property
-    def is_made(self):
-        """Whether the repository is there, whole as git sees it."""
-        return (self.dataset / "HEAD").is_file() and all((self.dataset / name).is_dir() for name in ("objects", "refs"))
+    def tip(self):
+        """The commit of the store's ``main``, "" if it has none."""
+        there = f"--git-dir={self.dataset}"
+        return (
+            git(there, "rev-parse", "--quiet", "--verify", "refs/heads/main", check=False)
+            if self.dataset.exists()
+            else ""
+        )
+
+    @property
+    def storage(self):
+        return "public-storage"
+
+    @cached_property
+    def uuid(self):
+        """The id by which git-annex knows the content of the store."""
+        return git("config", "--file", str(self.dataset / "config"), "datalad.ora-remote.uuid")
+
+    @property
+    def keys(self):
+        """What content is there."""
+        return {path.name for path in self.dataset.glob("annex/objects/*/*/*/*")}
 
     @property
     def clone_command(self):
         return f"datalad clone '{self.address}#{dataset_id()}'"
 
 
+@cache
 def dataset_id():
     return git("config", "--file", ".datalad/config", "datalad.dataset.id")
 
@@ -46,6 +92,85 @@ def dataset_id():
 def _place_in_store():
     name = dataset_id()
     return Path(name[:3], name[3:])
+
+
+def create(store):
+    """Make the store and the repository of this dataset in it, as far as they are not there."""
+    store.folder.mkdir(parents=True, exist_ok=True)
+    (store.folder / "error_logs").mkdir(exist_ok=True)
+    (store.folder / "ria-layout-version").write_text("1\n")
+    config = store.dataset / "config"
+    if not store.dataset.exists():
+        building = store.dataset.parent / f".{store.dataset.name}.building"
+        shutil.rmtree(building, ignore_errors=True)
+        building.mkdir(parents=True)
+        call(building, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+        (building / "ria-layout-version").write_text("2\n")
+        (building / "annex/objects").mkdir(parents=True)
+        os.replace(building, store.dataset)
+    if not git("config", "--file", str(config), "datalad.ora-remote.uuid", check=False):
+        git("config", "--file", str(config), "datalad.ora-remote.uuid", str(uuid.uuid4()))
+
+
+def place_content(store, sources):
+    """Copy content into a store, each file whole or not at all.
+
+    Parameters
+    ----------
+    store : Store
+    sources : dict of str to Path
+        By key.
+    """
+    transfer = store.dataset / TRANSFER
+    shutil.rmtree(transfer, ignore_errors=True)
+    keys = sorted(sources.keys() - store.keys)
+    folders = call(
+        ROOT,
+        "git-annex",
+        "examinekey",
+        "--batch",
+        "--format=${hashdirmixed}\\n",
+        stdin="".join(f"{key}\n" for key in keys),
+    )
+    for key, folder in zip(keys, folders.splitlines(), strict=True):
+        transfer.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(sources[key], transfer / key)
+        if file_checksum(transfer / key) != KEY_CHECKSUM.match(key).group(2):
+            raise InputError(
+                f"{sources[key].relative_to(ROOT)}: its content does not fit its checksum; `make all` makes it again"
+            )
+        target = store.dataset / "annex/objects" / folder / key / key
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(transfer / key, target)
+    shutil.rmtree(transfer, ignore_errors=True)
+
+
+def require_nothing_else(store, keys):
+    """Stop if the store holds what no publication put there.
+
+    Parameters
+    ----------
+    store : Store
+    keys : set of str
+        That may be there.
+
+    Raises
+    ------
+    InputError
+    """
+    if not store.dataset.exists():
+        return
+    refs = git(f"--git-dir={store.dataset}", "for-each-ref", "--format=%(refname)").split()
+    found = [f"{ref}, a branch or tag; remove it there" for ref in refs if ref not in BRANCHES]
+    for path in sorted(store.dataset.rglob("*")):
+        parts = path.relative_to(store.dataset).parts
+        if path.is_dir() or parts[0] in OWN or "/".join(parts).startswith(TRANSFER):
+            continue
+        if not (parts[:2] == ("annex", "objects") and parts[-1] in keys):
+            found.append(f"{path}; remove it")
+    if found:
+        more = f" (and {len(found) - 1} more)" if found[1:] else ""
+        raise InputError(f"the store holds what no publication put there: {found[0]}{more}; nothing was sent")
 
 
 def find_store(option, address):

@@ -1,0 +1,165 @@
+"""Read the texts in the content of a file, however they are packed, encoded or escaped."""
+
+import base64
+import binascii
+import bz2
+import html
+import io
+import lzma
+import quopri
+import re
+import struct
+import sys
+import unicodedata
+import zipfile
+import zlib
+from contextlib import suppress
+
+PACKED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|BZh[1-9]1AY|\xfd7zXZ\0|PK\x03\x04")
+UNPACKERS = {
+    b"\x78": lambda: zlib.decompressobj(),
+    b"\x1f": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
+    b"B": bz2.BZ2Decompressor,
+    b"\xfd": lzma.LZMADecompressor,
+}
+DAMAGED = (
+    OSError,
+    EOFError,
+    zlib.error,
+    lzma.LZMAError,
+    ValueError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    NotImplementedError,
+)
+DEEPEST = 5  # packed in packed
+BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
+HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){6,}")
+# Letters of alphabets in UTF-16, several in a row.
+WIDE = (re.compile(rb"(?:[\0-\xff][\0-\x06\x1e\x20]){3,}"), re.compile(rb"(?:[\0-\x06\x1e\x20][\0-\xff]){3,}"))
+BACKSLASH = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|[uU]([0-9a-fA-F]{8}|[0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-7]{3}))")
+# Accents that stand apart, and characters that are not seen, such as soft hyphens.
+UNSEEN = re.compile(
+    "[\ufeff" + "".join(c for c in map(chr, range(0x3000)) if unicodedata.category(c) in ("Mn", "Cf")) + "]"
+)
+PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
+
+
+def read_texts(content):
+    """Yield the texts that a content may hold, as `normalise` writes them.
+
+    Yields
+    ------
+    text : str
+    is_binary : bool
+        Whether it may be anything, so that short words are there by chance.
+    """
+    for part in unpack(content):
+        is_binary = b"\0" in part
+        for text in _decode(part):
+            for plain in [text] if is_binary else _unescape(text):
+                yield normalise(plain), is_binary
+        for found, decode in ((BASE64, _from_base64), (HEX, binascii.unhexlify)):
+            inner = [decode(match.group()) for match in found.finditer(part)]
+            for inmost in unpack(b"\n".join(inner)) if inner else ():
+                for text in _decode(inmost):
+                    yield normalise(text), True
+
+
+def normalise(text):
+    """Write a text without the differences that are none: capitals, accents, widths, unseen characters."""
+    if text.isascii():
+        return text.lower()
+    return UNSEEN.sub("", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()))
+
+
+def unpack(content, depth=0):
+    """Yield a content, as far as it may hold text, and what is packed anywhere in it."""
+    content = _without_pixels(content)
+    yield content
+    if depth == DEEPEST:
+        return
+    position = 0
+    while found := PACKED.search(content, position):
+        position = found.end()
+        if found.group().startswith(b"PK"):
+            with suppress(*DAMAGED), zipfile.ZipFile(io.BytesIO(content[found.start() :])) as archive:
+                for name in archive.namelist():
+                    yield name.encode()
+                    yield from unpack(archive.read(name), depth + 1)
+            return
+        unpacker = UNPACKERS[found.group()[:1]]()
+        inner = b""
+        with suppress(*DAMAGED):
+            inner = unpacker.decompress(content[found.start() :])
+        if inner:
+            yield from unpack(inner, depth + 1)
+        if unpacker.eof:
+            position = max(position, len(content) - len(unpacker.unused_data))
+
+
+def _without_pixels(content):
+    """Leave out what is no text: the voxels of a NIfTI image, the pixels of a PNG."""
+    if content.startswith(b"\x89PNG\r\n\x1a\n"):
+        kept, position = [], 8
+        while position + 8 <= len(content):
+            size, kind = struct.unpack_from(">I4s", content, position)
+            kept.append(content[position + 8 : position + 8 + size] if kind != b"IDAT" else b"")
+            position += 12 + size
+        return b"\n".join(kept)
+    for order in "<>":
+        if content[344:348] == b"n+1\0" and struct.unpack_from(order + "i", content)[0] == 348:
+            return content[: max(348, int(struct.unpack_from(order + "f", content, 108)[0]))]
+        if content[4:8] == b"n+2\0" and struct.unpack_from(order + "i", content)[0] == 540:
+            return content[: max(540, struct.unpack_from(order + "q", content, 168)[0])]
+    return content
+
+
+def _decode(part):
+    yield part.decode("utf-8", "ignore")
+    if not part.isascii():
+        yield part.decode("latin-1")
+    if b"\0" in part:
+        # Arrays of words hold each letter in four bytes, most of them zero.
+        narrow = part.replace(b"\0\0\0", b"").replace(b"\0", b" ")
+        yield narrow.decode("utf-8", "ignore")
+        yield narrow.decode("latin-1")
+        for wide, encoding in zip(WIDE, ("utf-16-le", "utf-16-be"), strict=True):
+            yield "\n".join(
+                match.group().decode(encoding, "ignore") for shift in (0, 1) for match in wide.finditer(part, shift)
+            )
+
+
+def _unescape(text):
+    """Yield a text as it stands and without its escapes, which may be escaped again."""
+    yield text
+    plain = text
+    for _ in range(3):
+        before, plain = plain, html.unescape(_unquote(BACKSLASH.sub(_character, plain)))
+        if plain == before:
+            break
+        yield plain
+    with suppress(UnicodeError):  # UTF-8 taken for Latin-1, as escapes of single bytes are
+        if not plain.isascii():
+            yield plain.encode("latin-1").decode()
+    if "%" in text:
+        yield _unquote(text, "latin-1")
+    if "=" in text:
+        yield quopri.decodestring(text.encode()).decode("utf-8", "ignore")
+
+
+def _unquote(text, encoding="utf-8"):
+    return PERCENT.sub(
+        lambda match: binascii.unhexlify(match.group().replace("%", "")).decode(encoding, "replace"), text
+    )
+
+
+def _character(match):
+    digits = next(filter(None, match.groups()))
+    code = int(digits, 8 if match.group(4) else 16)
+    return chr(code) if code <= sys.maxunicode else match.group()
+
+
+def _from_base64(text):
+    text = text.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+    return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"=" * (-len(text) % 4))

@@ -1,0 +1,257 @@
+"""Decide what may leave this repository: what is declared, and nothing else.
+
+Code and documents go with the content that ``code/manifest.tsv`` gives them, files that the owner named with the one
+in ``code/publish.toml``, and group-level results as their run left them. All is read as it is committed.
+"""
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field, replace
+
+from errors import InputError
+from provenance.annex.integrity import KEY_CHECKSUM, broken_files, is_pointer
+from provenance.declare import RECORD
+from provenance.records.freshness import FRESH, assess_records
+from provenance.records.runs import last_run
+from provenance.repository import ROOT, git, object_ids, read_blobs
+
+MANIFEST, NAMED, NOTICE = "code/manifest.tsv", "code/publish.toml", "PRIVATE.md"
+# Written anew for whoever they go to.
+GENERATED = (".datalad/config", ".gitmodules", MANIFEST)
+RESULTS = ("outputs/", "figures/")
+POINTER = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
+WRITTEN = (".tsv", ".json", ".npz", ".npy", ".nii.gz", ".png", ".svg", ".html", ".md", ".js", ".ipynb")  # by stages
+
+
+@dataclass(frozen=True)
+class Item:
+    """A file: as git keeps it; its key if it is annexed; why it cannot go, whatever is declared."""
+
+    mode: str
+    id: str
+    key: str | None = None
+    obstacle: str | None = None
+
+
+@dataclass
+class Declared:
+    """What goes and what stays.
+
+    Attributes
+    ----------
+    code, named : dict of str to Item
+        Code and documents of the manifest; files that the owner named.
+    results : list of (Cell, RunRecord, dict of str to Item)
+    private : dict of str to int
+        Participant-level files by folder, which are not described further.
+    stays : dict of str to str
+        What else stays, with the reason.
+    """
+
+    code: dict = field(default_factory=dict)
+    named: dict = field(default_factory=dict)
+    results: list = field(default_factory=list)
+    private: dict = field(default_factory=dict)
+    stays: dict = field(default_factory=dict)
+
+    @property
+    def files(self):
+        """Everything that goes, by path."""
+        return self.code | self.named | {path: item for _, _, files in self.results for path, item in files.items()}
+
+
+def write_manifest(root=ROOT):
+    """Declare the code and documents of this working tree; return how many.
+
+    Raises
+    ------
+    InputError
+        On a branch with one's own data: there files are named one by one.
+    """
+    if (root / NOTICE).exists():
+        raise InputError(f"this branch is your own study: name files in {NAMED}, one by one, see docs/publishing.md")
+    ids = list_code(root)
+    (root / MANIFEST).write_text(format_manifest(ids), encoding="utf-8", newline="\n")
+    return len(ids)
+
+
+def list_code(root=ROOT):
+    """Return the object ids of the tracked files of the working tree that are neither results nor written anew."""
+    tracked = git("ls-files", "-z", "--stage", root=root).split("\0")
+    paths = [entry.split("\t", 1)[1] for entry in filter(None, tracked) if entry.startswith("100")]
+    paths = [path for path in paths if is_code(path) and (root / path).is_file()]
+    return dict(
+        zip(paths, git("hash-object", "--no-filters", "--stdin-paths", root=root, lines=paths).split(), strict=True)
+    )
+
+
+def is_code(path):
+    return not path.startswith((*RESULTS, "inputs/")) and path not in (*GENERATED, NAMED, NOTICE)
+
+
+def format_manifest(ids):
+    return "path\tid\n" + "".join(f"{path}\t{id_}\n" for path, id_ in sorted(ids.items()))
+
+
+def read_declarations():
+    """Return the object ids that the manifest and the owner give to paths, as committed.
+
+    Raises
+    ------
+    InputError
+        If one of the two files is not what it should be.
+    """
+    manifest = git("show", f"HEAD:{MANIFEST}", check=False)
+    listed = dict(line.split("\t") for line in manifest.splitlines()[1:] if line.count("\t") == 1)
+    try:
+        named = tomllib.loads(git("show", f"HEAD:{NAMED}", check=False)).get("files", {})
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(
+            f"{NAMED}: {error}; expected a table [files] with a line such as {name_line('docs/a.md', 'ID')}"
+        ) from None
+    for path, id_ in named.items():
+        if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{40}", id_):
+            raise InputError(
+                f"{NAMED}: {path} = {id_!r}; expected the object id that `git rev-parse HEAD:{path}` prints"
+            )
+    return listed, named
+
+
+def name_line(path, id_):
+    return f'"{path}" = "{id_}"'
+
+
+def read_tree(revision="HEAD", root=ROOT):
+    """Return mode and object id of every file and subdataset at a revision, by path."""
+    listing = git("--no-replace-objects", "ls-tree", "-r", "-z", revision, root=root)
+    entries = (entry.split("\t", 1) for entry in listing.split("\0") if entry)
+    return {path: Item(meta.split()[0], meta.split()[2]) for meta, path in entries}
+
+
+def find_declared(study, cells, secrets, is_stored=lambda key: False):
+    """Sort the files of HEAD into those that go and those that stay.
+
+    Parameters
+    ----------
+    study : Study
+    cells : list of Cell
+        All of the study, in order.
+    secrets : provenance.publish.secrets.Secrets
+    is_stored : callable
+        Takes a key; tells whether its content is at the other end already.
+
+    Returns
+    -------
+    declared : Declared
+    """
+    found = Declared()
+    candidates, owners = {}, {}
+    listed, named = read_declarations()
+    for path, item in read_tree().items():
+        if path in (*GENERATED, NAMED, NOTICE) or item.mode == "160000":
+            continue
+        if study.is_private(path):
+            if path in named:
+                raise InputError(f"{NAMED} names {path}, which is participant level and never goes; remove that line")
+            folder = path.rsplit("/", 1)[0]
+            found.private[folder] = found.private.get(folder, 0) + 1
+            continue
+        owners[path] = find_owner(path, cells)
+        if owners[path] or item.id in (listed.get(path), named.get(path)):
+            candidates[path] = item
+        elif path in named:
+            found.stays[path] = f"another content than the one that {NAMED} names: {name_line(path, item.id)}"
+        elif path in listed:
+            found.stays[path] = f"changed; to let it go, add to {NAMED}: {name_line(path, item.id)}"
+        else:
+            found.stays[path] = "not declared"
+    look = _Look(candidates, secrets, is_stored)
+    for path in (path for path in candidates if not owners[path]):
+        is_project = listed.get(path) == candidates[path].id
+        if reason := look.obstacle(path, is_project):
+            found.stays[path] = reason
+        else:
+            (found.code if is_project else found.named)[path] = look.items[path]
+    states = assess_records(cells)
+    for cell in cells:
+        files = [path for path in candidates if owners[path] is cell]
+        if reason := _why_cell_stays(found, cell, files, states[cell.name], look):
+            found.stays[cell.name] = reason
+        else:
+            found.results.append((cell, last_run(cell), {path: look.items[path] for path in files}))
+    return found
+
+
+def find_owner(path, cells):
+    """Return the cell in whose folder a path lies, the nearest one, None if there is none."""
+    return max((cell for cell in cells if cell.owns(path)), key=lambda cell: len(cell.folder), default=None)
+
+
+def _why_cell_stays(found, cell, files, state, look):
+    record = f"{cell.folder}/{RECORD}"
+    if record not in files:
+        return "never made"
+    if state.state != FRESH:
+        return f"{state.state}: {state.reasons[0]}"
+    run = last_run(cell)
+    if run is None or run.command != cell.command:
+        return "no run record of this command in this history"
+    made = object_ids(cell.folder, revision=run.commit)
+    if changed := [path for path in files if made.get(path) != look.items[path].id]:
+        return f"{changed[0]} is not what its run made"
+    goes = found.code | found.named
+    needed = json.loads(look.contents[record])["code"] | {cell.options.params: look.params_id(cell.options.params)}
+    if withheld := [path for path, id_ in needed.items() if path not in goes or goes[path].id != id_]:
+        return f"{withheld[0]}, which made it, does not go"
+    if foreign := [path for path in files if not path.endswith(WRITTEN)]:
+        return f"{foreign[0]} is of no kind that stages write"
+    reasons = ((path, look.obstacle(path)) for path in files)
+    return next((f"{path}: {reason}" for path, reason in reasons if reason), None)
+
+
+class _Look:
+    """A look into files of HEAD: what they hold, and what of that must not go."""
+
+    def __init__(self, items, secrets, is_stored):
+        self.secrets = secrets
+        git_contents = read_blobs({item.id for item in items.values()})
+        self.contents = {path: git_contents[item.id] for path, item in items.items()}
+        self.items = {path: self._describe(path, item, is_stored) for path, item in items.items()}
+        annexed = [path for path, item in self.items.items() if item.key and not item.obstacle and _is_here(path)]
+        for path in broken_files(annexed):
+            raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
+        self.here = set(annexed)
+
+    def _describe(self, path, item, is_stored):
+        if item.mode not in ("100644", "100755", "120000"):
+            return replace(item, obstacle="no file")
+        content = self.contents[path]
+        link = POINTER.search(content[:4000])
+        if item.mode != "120000" and not (link and content.startswith(b"/annex/objects/")):
+            return item
+        if not link:
+            return replace(item, obstacle="a link")
+        item = replace(item, key=link.group(1).decode())
+        form = re.fullmatch(KEY_CHECKSUM.pattern + r"(\.[\w.]*)?", item.key)
+        if not form or not path.endswith(form.group(3) or ""):
+            return replace(item, obstacle=f"its key {item.key} is not made of a checksum and the ending of this name")
+        if not _is_here(path) and not is_stored(item.key):
+            return replace(item, obstacle="its content is not in this clone")
+        return item
+
+    def obstacle(self, path, is_example=False):
+        """Say why a file cannot go, None if it can."""
+        if self.items[path].obstacle:
+            return self.items[path].obstacle
+        content = self.contents[path]
+        if self.items[path].key:
+            content = (ROOT / path).read_bytes() if path in self.here else b""
+        return self.secrets.find(path, content, is_example)
+
+    def params_id(self, path):
+        return self.items[path].id if path in self.items else None
+
+
+def _is_here(path):
+    return (ROOT / path).exists() and not is_pointer(ROOT / path)

@@ -1,0 +1,273 @@
+"""Know the participants' names and the private places, and find them in what is about to go: the second net.
+
+Names come from every table of every input dataset that is here, also from datasets put aside for another branch, with
+the participants that a study excludes, and from the names of images. A short name or a bare number is in every table;
+it counts only behind a word such as ``participant``.
+"""
+
+import csv
+import json
+import os
+import re
+import socket
+import string
+import tomllib
+from getpass import getuser
+from pathlib import Path
+
+from provenance.publish.contents import normalise, read_texts
+from provenance.repository import ROOT, git, git_folder, is_absent, object_ids
+
+ID = "participant_id"
+PARTICIPANTS = ("behavior", "contrasts")  # the input datasets that concern them
+# Columns of tables whose column of ids no params name.
+ID_COLUMN = re.compile(r"(participant|subject|patient|proband|name)s?(_?(id|name|code))?", re.IGNORECASE)
+TABLES = (".tsv", ".csv", ".txt", ".json")
+IMAGES = (".hdr", ".img", ".nii", ".nii.gz", ".mat")
+EXAMPLE = re.compile(r"sub-[0-9]+")  # the form of the stand-in's ids, which documents and code show
+LIKE_AN_ID = re.compile(r"(?<![a-z0-9])sub-[a-z]*[0-9][a-z0-9]*")  # as BIDS labels participants
+A_TABLE_OF_IDS = re.compile(
+    r'\A(?:[^\n]*[\t,;])?"?participant_id"?(?:[\t,;\r\n]|\Z)|"(?:group|participant_id)"\s*:\s*\['
+)
+SHORTEST, LONG = 3, 6  # characters of a name, and of one that is not in binary content by chance
+WORD = re.compile(r"[^\W\d_]{2,}")
+# Logins and hosts that are many people's.
+COMMON = {"root", "user", "users", "admin", "guest", "home", "nobody", "test", "tester", "runner", "jovyan", "ubuntu",
+          "debian", "docker", "vscode", "data", "localhost"}  # fmt: skip
+
+
+class Secrets:
+    """What is searched for.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Of participants.
+    places : iterable of str
+        Folders, addresses, hosts and logins.
+    open_place : str
+        The public store's folder, which may be named.
+    """
+
+    def __init__(self, names, places=(), open_place=""):
+        names = {normalise(name) for name in names}
+        self.names = {name: _word(name) for name in sorted(names) if is_name(name)}
+        self.telling = {name: word for name, word in self.names.items() if not EXAMPLE.fullmatch(name)}
+        short = "|".join(re.escape(name) for name in sorted(names - self.names.keys() - {""}))
+        labels = r"(?:participant|subject|patient|sub)(?:_?id)?[\s\"':=#_-]{1,4}"
+        self.labelled = re.compile(rf"\b{labels}(?:{short})(?![a-z0-9])") if short else None
+        self.places = {place: _word(place) for place in sorted(map(normalise, places)) if len(place) > SHORTEST}
+        self.open_place = re.compile(re.escape(normalise(open_place)) + r"(?![\w-]|\.\w)") if open_place else None
+
+    def find(self, path, content, is_example=False):
+        """Return what in a file must not go, None if nothing.
+
+        Parameters
+        ----------
+        path : str
+        content : bytes
+        is_example : bool
+            Whether it is code or a document, where ids of the form of the synthetic ones are examples.
+        """
+        for text, is_binary in (*read_texts(os.fsencode(path)), *read_texts(content)):
+            if found := self._find_name(text, is_binary, is_example) or self._find_place(text, is_binary):
+                return found
+        return None
+
+    def _find_name(self, text, is_binary, is_example):
+        names = self.telling if is_example else self.names
+        for name, word in names.items():
+            if name in text and (len(name) >= LONG or not is_binary) and (len(name) >= LONG or word.search(text)):
+                return f"it names {name}"
+        if is_example or is_binary:
+            return None
+        if "sub-" in text and (found := LIKE_AN_ID.search(text)):
+            return f"it names {found.group()}"
+        if self.labelled and (found := self.labelled.search(text)):
+            return f"it names {found.group()}"
+        return "it lists participants" if A_TABLE_OF_IDS.search(text) else None
+
+    def _find_place(self, text, is_binary):
+        text = self.open_place.sub("", text) if self.open_place else text
+        for place, word in self.places.items():
+            if place in text and (len(place) >= LONG or not is_binary) and word.search(text):
+                return f"it names a private place ({place})"
+        return None
+
+
+def is_name(text):
+    """Tell whether an id is long enough, and no bare number, to be looked for wherever it stands."""
+    return len(text) >= SHORTEST and any(letter.isalpha() for letter in text)
+
+
+def _word(name):
+    return re.compile(r"(?<![^\W_])" + re.escape(name) + r"(?![^\W_])")
+
+
+def gather_secrets(study, public=None):
+    """Gather what is searched for in all that goes.
+
+    Parameters
+    ----------
+    study : Study
+    public : Path, optional
+        Folder of the public store.
+    """
+    names, places = gather_names(study), gather_places(public)
+    if not names:
+        print(
+            "the participants' ids are not known here, `make inputs` brings them: only what looks like sub-01 is found"
+        )
+    open_place = str(public or "")
+    if found := Secrets((), places).find(open_place, b""):
+        print(f"note: the public store's own address is published with it, and {found}")
+    return Secrets(names, places, open_place)
+
+
+def gather_names(study):
+    """Return the participants' names, as far as tables and images of them are here."""
+    columns, patterns = {ID}, []
+    branches = git("for-each-ref", "--format=%(refname):code/params.toml", "refs/heads", "refs/remotes").split()
+    for params in (*branches, *(f"HEAD:{path}" for path in object_ids("code") if path.endswith(".toml"))):
+        column, pattern = _declared_names(study, params)
+        columns.add(column)
+        patterns += [pattern] if pattern else []
+    names = set()
+    for path in object_ids("outputs"):
+        if study.is_private(path) and path.endswith(".tsv") and not is_absent(path):
+            names |= _names_in_table(ROOT / path, columns)
+    for dataset in input_folders():
+        paths = list(object_ids(root=dataset))
+        for path in paths:
+            if path.endswith(TABLES) and not is_absent(path, dataset):
+                names |= _names_in_table(dataset / path, columns)
+        names |= _names_in_paths([path for path in paths if path.endswith(IMAGES)], patterns)
+    return names - {"", "n/a"}
+
+
+def input_folders():
+    """List the datasets of participants that are here: in ``inputs``, and put aside for another branch."""
+    found = [ROOT / "inputs" / name for name in PARTICIPANTS]
+    aside = [place for place in (git_folder() / "datasets").glob("*") if place.name not in _others_ids()]
+    return [place for place in (*found, *sorted(aside)) if (place / ".git").exists()]
+
+
+def _others_ids():
+    """Return DataLad's ids of the input datasets of any branch that are no participant's, such as masks."""
+    found = set()
+    for branch in git("for-each-ref", "--format=%(refname)", "refs/heads").split():
+        lines = git(
+            "config", "--blob", f"{branch}:.gitmodules", "--get-regexp", r"datalad-id$", check=False
+        ).splitlines()
+        names = (line.removeprefix("submodule.inputs/").split(".datalad-id ") for line in lines)
+        found |= {pair[1] for pair in names if len(pair) == 2 and pair[0] not in PARTICIPANTS}
+    return found
+
+
+def _declared_names(study, params):
+    """Return the column of ids and the pattern of images that committed params name."""
+    try:
+        params = tomllib.loads(git("show", params, check=False))
+    except tomllib.TOMLDecodeError:
+        params = {}
+    return study.participant_column(params), study.image_pattern(params)
+
+
+def _names_in_table(path, columns):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if path.suffix == ".json":
+        return _names_in_json(text, columns)
+    delimiter = "\t" if "\t" in text.partition("\n")[0] else ";" if ";" in text.partition("\n")[0] else ","
+    header, *rows = [*csv.reader(text.splitlines(), delimiter=delimiter)] or [[]]
+    places = [
+        place for place, name in enumerate(header) if name.strip() in columns or ID_COLUMN.fullmatch(name.strip())
+    ]
+    return {row[place].strip() for row in rows for place in places if len(row) > place}
+
+
+def _names_in_json(text, columns):
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError:
+        return set()
+    found = set()
+    for table in content if isinstance(content, list) else [content]:
+        for key, values in table.items() if isinstance(table, dict) else ():
+            if key == "group" or key in columns:
+                found |= {
+                    str(value)
+                    for value in (values if isinstance(values, list) else [values])
+                    if not isinstance(value, dict)
+                }
+    return found
+
+
+def _names_in_paths(paths, patterns):
+    """Return the participants that patterns find in images' names, and words that are not common to all or ordinary."""
+    found = {
+        match.group(1) for pattern in patterns for path in paths if (match := _id_in_pattern(pattern).fullmatch(path))
+    }
+    parts = [set(re.split(r"[/._\s]", path)) for path in paths]
+    ordinary = {word for path in ("README.md", "docs/own-study.md", "code/params.toml") for word in _words(ROOT / path)}
+    ordinary |= {normalise(word) for pattern in patterns for word in WORD.findall(pattern)}
+    for part in set().union(*parts) - (set.intersection(*parts) if parts[1:] else set()):
+        words = [normalise(word) for word in WORD.findall(part)]
+        if EXAMPLE.fullmatch(part) or any(len(word) > SHORTEST and word not in ordinary for word in words):
+            found.add(part)
+    return found
+
+
+def _id_in_pattern(pattern):
+    """Turn a pattern such as ``{participant_id}/con_{trial:04d}.hdr`` into one that finds the id, of `.img` too."""
+    text = ""
+    for literal, field, _, _ in string.Formatter().parse(re.sub(r"\.(hdr|img)$", "", pattern)):
+        text += re.escape(literal).replace(r"\*\*/", "(?:.*/)?").replace(r"\*", "[^/]*").replace(r"\?", "[^/]")
+        text += "" if field is None else "([^/]+?)" if field == ID and "(" not in text else "[^/]+?"
+    return re.compile(text + r"(?:\.hdr|\.img)?" if ID in pattern else "(?!)()")
+
+
+def _words(path):
+    return {normalise(word) for word in WORD.findall(path.read_text(encoding="utf-8"))} if path.is_file() else set()
+
+
+def gather_places(public=None):
+    """List the places that git, git-annex and `make own` know here, and this machine's names."""
+    found = {str(ROOT)}
+    for repository in (ROOT, *input_folders()):
+        settings = git(
+            "config",
+            "--get-regexp",
+            r"(url|pushurl|directory|rsyncurl|ora-url|insteadof)$",
+            check=False,
+            root=repository,
+        )
+        found |= {line.split(" ", 1)[1] for line in settings.splitlines() if " " in line}
+        log = git("show", "git-annex:remote.log", check=False, root=repository)
+        found |= {
+            field.replace("&32;", " ") for field in re.findall(r" (?:url|directory|rsyncurl|location)=(\S+)", log)
+        }
+    history = git("log", "--all", "-p", "--format=", "--", ".gitmodules", check=False)
+    found |= set(re.findall(r"^\+\s*(?:datalad-)?url\s*=\s*(\S+)", history, flags=re.MULTILINE))
+    places = {re.sub(r"^(?:ria\+)?file://", "", url).split("#")[0].rstrip("/") for url in found}
+    places |= {os.path.realpath(place) for place in places if place.startswith("/")}
+    identity = git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
+    in_store = f"{identity[:3]}/{identity[3:]}"
+    places |= {str(Path(place).parent.parent) for place in places if place.endswith(in_store)}
+    open_places = {str(path) for path in (public, public / in_store)} if public else set()
+    ours = {place for place in places - open_places if not re.match(r"https?://[^@/]+(/|$)|\.|$", place)}
+    return ours | machine_names()
+
+
+def machine_names():
+    """Return the names by which this machine and its user are known, as far as they are no ordinary words."""
+    host, login, home = socket.gethostname(), _login(), str(Path.home())
+    usual = COMMON | set().union(*(_words(ROOT / path) for path in ("README.md", "docs/provenance.md")))
+    found = {name for name in (host, login) if normalise(name) not in usual} | {f"{login or 'user'}@{host}"}
+    return found | ({home} if len(Path(home).parts) > 2 else set())
+
+
+def _login():
+    try:
+        return getuser()
+    except (KeyError, OSError):  # an account without a name, as in containers
+        return ""

@@ -1,0 +1,253 @@
+"""The second net: a participant's name is found however it is written, packed or escaped, and little else is."""
+
+import base64
+import bz2
+import gzip
+import html
+import io
+import json
+import lzma
+import quopri
+import socket
+import struct
+import subprocess
+import unicodedata
+import zipfile
+import zlib
+from urllib.parse import quote
+
+import nibabel
+import numpy as np
+import pytest
+from repositories import ROOT
+
+from provenance.publish import secrets
+from provenance.publish.declared import list_code
+from provenance.publish.secrets import Secrets
+from stages import STUDY
+
+NAME = "Zoë" + "-Jürgens"  # in parts: this file is published too
+PLAIN = "zq" + "janeroe"
+KNOWN = Secrets({NAME, PLAIN, "sub-014", "07", "x1", "Ann"})
+
+
+def chunk(kind, content):
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def png(*chunks):
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+
+
+def nifti(kind, name, where):
+    img = kind(np.zeros((3, 4, 5), np.float32), np.eye(4))
+    if where == "descrip":
+        img.header["descrip"] = name.encode()
+    else:
+        img.header.extensions.append(nibabel.nifti1.Nifti1Extension("comment", name.encode()))
+    return gzip.compress(img.to_bytes())
+
+
+def in_zip(name):
+    with zipfile.ZipFile(held := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/b.txt", f"by {name}")
+    return held.getvalue()
+
+
+def in_array(name):
+    np.savez(held := io.BytesIO(), who=np.array([name, "b" * 12]))
+    return held.getvalue()
+
+
+FORMS = {
+    "text": lambda name: f"fold\tbest\n1\t{name}\n".encode(),
+    "capitals": lambda name: f"<p>{name.upper()}</p>".encode(),
+    "decomposed": lambda name: unicodedata.normalize("NFD", name).encode(),
+    "full width": lambda name: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in name).encode(),
+    "soft hyphens": lambda name: "\u00ad".join(name).encode(),
+    "Latin-1": lambda name: f"by {name}.".encode("latin-1"),
+    "UTF-16": lambda name: f"by {name}.".encode("utf-16"),
+    "UTF-16 big endian": lambda name: f"by {name}.".encode("utf-16-be"),
+    "decomposed UTF-16": lambda name: unicodedata.normalize("NFD", f"by {name}.").encode("utf-16-le"),
+    "percent": lambda name: ("?" + "".join(f"%{byte:02x}" for byte in name.encode())).encode(),
+    "percent twice": lambda name: quote(quote("é" + name)).encode(),
+    "percent of Latin-1": lambda name: quote(name, encoding="latin-1").encode(),
+    "JSON": lambda name: json.dumps({"by": name}).encode(),
+    "JSON, all escaped": lambda name: "".join(f"\\u{ord(c):04X}" for c in name).encode(),
+    "backslashes": lambda name: "".join(f"\\x{byte:02x}" for byte in name.encode()).encode(),
+    "octal": lambda name: "".join(f"\\{byte:03o}" for byte in name.encode()).encode(),
+    "HTML": lambda name: html.escape(name).encode("ascii", "xmlcharrefreplace"),
+    "HTML, hexadecimal": lambda name: "".join(f"&#x{ord(c):x};" for c in name).encode(),
+    "quoted printable": lambda name: quopri.encodestring(name.encode()),
+    "base64": lambda name: b'"' + base64.b64encode(f"by {name}".encode()) + b'"',
+    "hexadecimal": lambda name: f"by {name}".encode().hex().encode(),
+    "gzip": lambda name: gzip.compress(f"by {name}".encode()),
+    "gzip in gzip": lambda name: gzip.compress(gzip.compress(f"by {name}".encode())),
+    "bzip2": lambda name: bz2.compress(f"by {name}".encode()),
+    "xz": lambda name: lzma.compress(f"by {name}".encode()),
+    "zip": in_zip,
+    "PDF stream": lambda name: b"%PDF-1.4\nstream\n" + zlib.compress(f"by {name}".encode()) + b"\nendstream",
+    "PNG text": lambda name: png(chunk(b"tEXt", b"Author\0" + name.encode("latin-1"))),
+    "PNG packed text": lambda name: png(chunk(b"zTXt", b"Author\0\0" + zlib.compress(name.encode("latin-1")))),
+    "PNG international text": lambda name: png(chunk(b"iTXt", b"Author\0\1\0\0\0" + zlib.compress(name.encode()))),
+    "array of words": in_array,
+    "NIfTI-1": lambda name: nifti(nibabel.Nifti1Image, name, "descrip"),
+    "NIfTI-2": lambda name: nifti(nibabel.Nifti2Image, name, "descrip"),
+    "NIfTI-1 extension": lambda name: nifti(nibabel.Nifti1Image, name, "extension"),
+    "NIfTI-2 extension": lambda name: nifti(nibabel.Nifti2Image, name, "extension"),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_name_is_found_in_every_form(form):
+    for name in (NAME, PLAIN):
+        assert KNOWN.find("outputs/a", FORMS[form](name)), name
+        assert KNOWN.find("code/a", FORMS[form](name), is_example=True), name
+        assert Secrets({name}).find("outputs/a", FORMS[form]("nobody-at-all")) is None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "sub-014",
+        "sub-099, whom no table names",
+        "participant 07",
+        '{"participant": "x1"}',
+        "Subject=07 was left out",
+        "participant_id\tscore\n1\t0.4\n",
+        '"score","participant_id"\n0.4,1\n',
+        '{"participant_id": ["1", "2"]}',
+        '{"target": [1], "group": ["1"]}',
+        "the mean of Ann's trials",
+        "ann_01",
+    ],
+)
+def test_what_concerns_a_participant_is_found(content):
+    assert KNOWN.find("outputs/a.tsv", content.encode())
+    assert KNOWN.find("outputs/a.gz", gzip.compress(content.encode()))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "mask\tr2\nM1\t-0.07\nx1\t07\n",  # short ids are values of any table
+        "07 of 30 participants; 1 run",
+        "a sub-cortical region",
+        "Annotated",
+        '{"participant_id": {"Description": "the repository\'s own id"}}',
+        '{"columns": {"participant_id": "subject"}}',
+    ],
+)
+def test_what_concerns_groups_is_not(content):
+    assert KNOWN.find("outputs/a.tsv", content.encode()) is None
+
+
+def test_code_may_show_ids_of_the_synthetic_form_and_no_others():
+    assert KNOWN.find("docs/a.md", b"such as sub-014", is_example=True) is None
+    assert KNOWN.find(f"docs/{PLAIN}.md", b"", is_example=True)
+    assert Secrets({"sub-01" + "x"}).find("docs/a.md", b"such as sub-01x", is_example=True)
+
+
+def test_voxels_and_pixels_are_no_text_and_damaged_archives_are_read_as_they_are():
+    voxels = np.frombuffer(b"\0 Ann \0\0" * 8, np.uint8).reshape(4, 4, 4)
+    assert KNOWN.find("a.nii.gz", gzip.compress(nibabel.Nifti1Image(voxels, np.eye(4)).to_bytes())) is None
+    for content in (
+        b"\x1f\x8b\x08no gzip",
+        b"PK\x03\x04no zip",
+        gzip.compress(b"a" * 99)[:20],
+        b"BZh91AYno",
+        b"\x89PNG",
+    ):
+        assert KNOWN.find("outputs/a", content) is None
+        assert KNOWN.find("outputs/a", content + PLAIN.encode())
+
+
+def test_this_machine_and_private_places_are_found(monkeypatch):
+    monkeypatch.setattr(socket, "gethostname", lambda: "zwnode")
+    monkeypatch.setenv("LOGNAME", "zwlogin")
+    monkeypatch.setenv("HOME", "/home/zwlogin")
+    known = Secrets((), ["/srv/safe", "ssh://lab/safe", *secrets.machine_names()], "/home/zwlogin/public")
+    for text in (
+        "at zwnode.example.org",
+        "/home/zwlogin/x",
+        "ria+file:///srv/safe#~pain",
+        "%2fsrv%2fsafe",
+        "by zwlogin",
+    ):
+        assert "private place" in known.find("a", text.encode()), text
+    for text in ("/srv/safer", "zwnodes", "datalad clone ria+file:///home/zwlogin/public#1"):
+        assert known.find("a", text.encode()) is None, text
+    # A name that is a word of this project says nothing, but for an address.
+    monkeypatch.setattr(socket, "gethostname", lambda: "brain")
+    monkeypatch.setenv("LOGNAME", "root")
+    known = Secrets((), secrets.machine_names())
+    assert known.find("a", b"root mean squared error of the whole-brain model") is None
+    assert known.find("a", b"root@brain:/data")
+
+
+@pytest.fixture
+def lab(tmp_path, monkeypatch):
+    """A repository with one input dataset in place and another put aside."""
+    monkeypatch.setattr(secrets, "ROOT", tmp_path)
+    monkeypatch.setattr(secrets, "git_folder", lambda: tmp_path / ".git/facepain")
+
+    def save(folder, files):
+        for path, text in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+        for command in (["init", "--quiet", "-b", "main"], ["add", "--all"], ["commit", "--quiet", "-m", "x"]):
+            subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x@x", *command], cwd=folder, check=True)
+
+    return tmp_path, save
+
+
+def test_names_come_from_every_table_and_image_that_is_here(lab, monkeypatch):
+    root, save = lab
+    behaviour, images, aside = root / "inputs/behavior", root / "inputs/contrasts", root / ".git/facepain/datasets/1"
+    params = '[prep]\nimages = "{participant_id}_con.hdr"\n[prep.columns]\nparticipant_id = "who"\n'
+    save(root, {"README.md": "con images of a trial", "code/params.toml": params})
+    tables = {
+        "a.csv": "who;excluded;facs\nAda;;1\nEve;motion;2\n",
+        "b.tsv": "subject\tage\nIvy\t30\n",
+        "c.json": '[{"target": [1], "group": ["Una"]}]',
+        "d.tsv": "facs\n4\n",
+    }
+    save(behaviour, tables)
+    save(images, {"Joan_con.hdr": "", "trial/Maud/Maud1_con.img": ""})
+    save(aside, {"t.tsv": "participant_id\nOlga\n"})
+    for name in ("git", "object_ids"):
+        original = getattr(secrets, name)
+        monkeypatch.setattr(secrets, name, lambda *a, _original=original, **k: _original(*a, **{"root": root, **k}))
+    assert secrets.gather_names(STUDY) == {"Ada", "Eve", "Ivy", "Una", "Joan", "Maud", "Maud1", "Olga"}
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("outputs/prep/summary.tsv", False),
+        ("outputs/extract/M1/signals.npy", True),
+        ("outputs/regress/M1/lasso/predictions.tsv", True),
+        ("outputs/regress/M1/lasso/split_fold-3.npz", True),
+        ("outputs/regress/M1/lasso/out_of_fold.tsv", True),
+        ("outputs/regress/M1/lasso/influence.json", True),
+        ("outputs/regress/M1/lasso/calibration.tsv", False),
+        ("outputs/classify/whole-brain/predictions.json", True),
+        ("outputs/participants/scores.png", True),
+        ("outputs/regress/M1/lasso/fingerprints.tsv", True),
+        ("outputs/prep/inputs.json", False),
+        ("outputs/regress/M1/lasso/metrics.tsv", False),
+        ("figures/scores.html", False),
+    ],
+)
+def test_participant_level_files_are_told_by_path(path, expected):
+    assert STUDY.is_private(path) is expected
+
+
+def test_the_manifest_lists_the_code_and_documents_of_this_working_tree():
+    """Changed code is not published before somebody has said that it may be seen."""
+    if (ROOT / "PRIVATE.md").exists():
+        pytest.skip("files of one's own study are named in code/publish.toml")
+    listed = dict(line.split("\t") for line in (ROOT / "code/manifest.tsv").read_text().splitlines()[1:])
+    present = list_code(ROOT)
+    differing = sorted(path for path in listed.keys() | present.keys() if listed.get(path) != present.get(path))
+    assert not differing, "`make manifest` declares these to be public, commit code/manifest.tsv after it"
