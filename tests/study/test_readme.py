@@ -6,6 +6,8 @@ import pytest
 from readme_numbers import MARKED, fill, read_claims
 from repositories import ROOT, SMALL, make_repository, run, small_cells
 
+from stages import STAGES
+
 README = (ROOT / "README.md").read_text()
 
 
@@ -53,6 +55,7 @@ def test_links_and_files_named_exist():
 
 def test_every_target_named_exists():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
+    targets |= {stage.name for stage in STAGES}
     named = set(re.findall(r"`make ([a-z-]+)", README)) | set(
         re.findall(r"^make ([a-z-]+)", README, flags=re.MULTILINE)
     )
