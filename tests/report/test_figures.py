@@ -151,11 +151,11 @@ def read_predictions(results, mask):
 
 def test_every_participant_has_a_place_and_equal_scores_lie_side_by_side(results):
     trials = read_table(results.folder / "prep/trials.tsv")
-    people = set(trials["participant_id"])
-    for drawing in (
-        draw_scores_by_participant(trials, "facs", "FACS score", synthetic=True),
-        draw_predictions(read_predictions(results, "M1"), "FACS score", True, "M1"),
-    ):
+    predictions = read_predictions(results, "M1")
+    scores = draw_scores_by_participant(trials, "facs", "FACS score", synthetic=True)
+    predicted = draw_predictions(predictions, "FACS score", True, "M1")
+    for table, drawing in ((trials, scores), (predictions["lasso"], predicted)):
+        people = set(table["participant_id"])
         check_readable(drawing.title, drawing.figure)
         written = {text.get_text().removesuffix(" (test)") for text in texts(drawing.figure)}
         assert people <= written
@@ -201,7 +201,7 @@ def test_empty_maps_are_left_out_with_a_reason(tmp_path, rng):
 @pytest.mark.parametrize("kept", ([], [("M1", "svr")], [("whole-brain", "ridge"), ("M1", "lasso")]))
 def test_any_models_may_be_missing(results, kept):
     some = replace(results, regressions={key: results.regressions[key] for key in kept})
-    drawings, reasons = draw(some)
+    drawings, reasons = draw(some, brains=not kept)
     written = [text.get_text() for text in texts(drawings["models"].figure)]
     assert written.count("no result") == (6 - len(kept)) * (4 if kept else 2)
     if not kept:

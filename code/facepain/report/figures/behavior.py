@@ -33,7 +33,7 @@ def draw_scores(results):
         n_trials = results.fact(name, "trials_usable")
         bins = results.scores[results.scores["dataset"] == name]
         plot_scores(zeros, axes, bins, n_trials, colours[name])
-        zeros.set(ylabel="trials (%)", ylim=(0, 100))
+        zeros.set(ylabel="trials (%)", ylim=(0, 115), yticks=(0, 50, 100))
         zeros.set_title(name, loc="left", fontweight="bold", color=colours[name], pad=2)
         axes.set(xlabel=f"{results.score}, all but the exact zeros", ylabel="trials (%)\nper unit of the score")
         facts = (results.fact(name, f"{results.target}_{fact}") for fact in ("mean", "sd", "median"))

@@ -50,7 +50,10 @@ def draw_nulls(results, metric):
     for mask in results.masks:
         for algorithm in set(results.algorithms) - {cell.algorithm for cell in results.models(mask)}:
             axes = grid[results.masks.index(mask), results.algorithms.index(algorithm)]
-            axes.set(xticks=[], yticks=[], title=f"{mask}, {ALGORITHM_NAMES[algorithm]}: no result")
+            axes.set(xticks=[], yticks=[])
+            axes.text(
+                0.5, 0.5, f"{ALGORITHM_NAMES[algorithm]}: no result", transform=axes.transAxes, ha="center", fontsize=7
+            )
     for axes in grid[-1]:
         axes.set_xlabel(f"mean {METRIC_NAMES[metric]} over folds")
     figure.legend(handles=[Line2D([], [], color="black", label="observed")], loc="outside upper right")
