@@ -3,10 +3,13 @@
 from pathlib import Path
 
 from errors import InputError
+from facepain.data.confounds import find_confounds
 from facepain.data.exclusions import check_range, check_varies, is_usable, usable_trials
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
+from facepain.data.reliability import RELIABILITY_COLUMNS, reliability_table
 from facepain.data.summary import SCORE_COLUMNS, bin_scores, summarize
 from facepain.data.trials import read_participants, read_trials
+from facepain.parallel import Resampling
 from files.tables import read_json
 from provenance.run.stage import run_stage
 from stages import STUDY
@@ -38,12 +41,18 @@ def main(cell, outputs):
             "data": [name_image(row) for row in of_dataset.to_dict("records")],
         }
         outputs.write_json(f"{dataset}.json", study)
-    columns = [column for column in (*TRIAL_COLUMNS, target) if column in usable]
-    described = TRIAL_COLUMNS | {target: "score to predict"}
+    people = read_people(trials)
+    confounds = find_confounds(usable, people, cell.settings["confounds"])
+    usable = usable.assign(**confounds)
+    columns = [column for column in dict.fromkeys((*TRIAL_COLUMNS, target, *confounds)) if column in usable]
+    described = {name: "confound to remove from images and scores" for name in confounds}
+    described |= TRIAL_COLUMNS | {target: "score to predict"}
     outputs.write_table("trials.tsv", usable[columns], described, exact=True)
+    reliability = reliability_table(usable, target, Resampling(2000, cell.settings["seed"]))
+    outputs.write_table("reliability.tsv", reliability, RELIABILITY_COLUMNS)
 
     enough = cell.settings["min_participants"]
-    outputs.write_table("summary.tsv", summarize(trials, read_people(trials), target, enough), SUMMARY_COLUMNS)
+    outputs.write_table("summary.tsv", summarize(trials, people, target, enough), SUMMARY_COLUMNS)
     outputs.write_table("scores.tsv", bin_scores(usable, target, enough), SCORE_COLUMNS)
     outputs.write_json("study.json", {"synthetic": is_synthetic(BEHAVIOR), "target": target})
     for dataset, count in usable["dataset"].value_counts(sort=False).items():

@@ -7,6 +7,7 @@ from facepain.inference.clusters import CLUSTER_COLUMNS, clusters_table
 from facepain.inference.intervals import INFLUENCE_COLUMNS, influence_table
 from facepain.inference.permutation import TEST_COLUMNS, applicable_schemes, permutation_test, tests_table
 from facepain.inference.transfer import TRANSFER_COLUMNS, transfer_table
+from facepain.models.confounds import fit_confounds
 from facepain.models.repeats import LEARNING_COLUMNS, REPEAT_COLUMNS, learning_curve, score_repeats
 from facepain.models.score_tables import (
     CALIBRATION_COLUMNS,
@@ -48,9 +49,12 @@ def write_folds(outputs, fits, train_rows, y, weights, mask_img):
     outputs.write_map("weights_final.nii.gz", weights[:, -1], mask_img)
 
 
-def write_model(cell, outputs, final, train_rows, weights, intercept):
-    """Write the final model in voxel space as arrays, and what it was fitted with."""
-    outputs.write_arrays("model.npz", weights=round_map(weights), intercept=intercept)
+def write_model(cell, outputs, final, train_rows, weights, intercept, confounds, y):
+    """Write the final model in voxel space as arrays, and what it was fitted with; y still has its confounds."""
+    arrays = {"weights": round_map(weights), "intercept": intercept}
+    if confounds is not None:
+        arrays["confound_coef"] = fit_confounds(confounds[train_rows]) @ y[train_rows] + final.confound_coef
+    outputs.write_arrays("model.npz", **arrays)
     about = {
         "mask": f"outputs/extract/{cell.names[0]}/mask.nii.gz",
         "algorithm": cell.names[1],
@@ -58,6 +62,7 @@ def write_model(cell, outputs, final, train_rows, weights, intercept):
         "transform": cell.settings["transform"],
         "standardize": cell.settings["standardize"],
         "variance": cell.settings["variance"],
+        "confounds": cell.settings["confounds"],
         "n_components": final.n_components,
         "training_rows": train_rows.tolist(),
     }

@@ -72,6 +72,11 @@ def read_participants(params):
     return ("outputs/prep/trials.tsv", "outputs/prep/study.json", *(f"{folder}/predictions.tsv" for folder in models))
 
 
+def see_prep(params):
+    shared = {"min_participants": params["min_participants"], "confounds": params["regress"]["confounds"]}
+    return params["prep"] | shared | {"seed": params["seed"]}
+
+
 def see_extract(params, mask):
     settings = {key: value for key, value in params["extract"].items() if key != "masks"}
     return settings | {"mask_files": definitions_used(mask, settings["mask_files"])}
@@ -85,7 +90,7 @@ def see_regress(params, _mask, algorithm):
 
 def see_fits(params):
     """Return what every stage that fits the score of the training dataset shares with ``regress``."""
-    shared = ("train_dataset", "transform", "standardize", "cross_validation")
+    shared = ("train_dataset", "transform", "standardize", "cross_validation", "confounds")
     own = {key: params["regress"][key] for key in shared}
     return own | {"seed": params["seed"], "target": params["prep"]["target"]}
 
@@ -201,9 +206,9 @@ STAGES = (
         about="join scores and images, apply exclusions",
         table=tables.Prep,
         reads=lambda params: ("inputs/behavior", "inputs/contrasts"),
-        settings=lambda params: params["prep"] | {"min_participants": params["min_participants"]},
+        settings=see_prep,
         private=("trials.*", "dataset-*"),
-        sources=("summary.tsv", "scores.tsv"),
+        sources=("summary.tsv", "scores.tsv", "reliability.tsv"),
         cost=cost_of_images,
         colour="#009E73",
     ),

@@ -10,7 +10,8 @@ from facepain.data.trials import rows_of_training
 from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
 from facepain.inference.permutation import TEST_COLUMNS, applicable_schemes, tests_table
 from facepain.inference.tuned import tune_folds, tuned_permutation_test
-from facepain.models.cross_validation import voxel_weights
+from facepain.models.confounds import confound_matrix, remove_from_scores
+from facepain.models.cross_validation import confound_coefficients, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.repeats import REPEAT_COLUMNS, score_repeat
 from facepain.models.score_tables import OUT_OF_FOLD_COLUMNS, as_predictions, out_of_fold_table
@@ -35,10 +36,13 @@ def main(cell, outputs):
     all_groups = trials["participant_id"].to_numpy()
     all_y = transform_target(trials[settings["target"]], settings["transform"])
     train_rows = rows_of_training(trials, settings["train_dataset"])
+    confounds = confound_matrix(trials[settings["confounds"]])
+    all_y = remove_from_scores(all_y, confounds, train_rows)
     y, groups = all_y[train_rows], all_groups[train_rows]
 
     tuning = Tuning(algorithm, **settings["grid"], parameters=settings["parameters"])
-    images = StandardizedImages(np.asarray(signals[train_rows]), settings["standardize"])
+    of_train = None if confounds is None else confounds[train_rows]
+    images = StandardizedImages(np.asarray(signals[train_rows]), settings["standardize"], of_train)
     images.gram(np.ones(len(y)), n_jobs=n_workers())
     splits = {
         "published": make_folds(groups, **settings["cross_validation"], seed=seed),
@@ -62,7 +66,9 @@ def main(cell, outputs):
     predicted = {}
     for dataset in sorted(set(trials["dataset"]) - {settings["train_dataset"]}):
         rows = np.flatnonzero(trials["dataset"] == dataset)
-        predicted[dataset] = (rows, predict_images(signals[rows], weights, intercepts, settings["standardize"])[:, 0])
+        y_pred = predict_images(signals[rows], weights, intercepts, settings["standardize"])[:, 0]
+        y_pred += 0 if confounds is None else confounds[rows] @ confound_coefficients(images, final[0].fit)
+        predicted[dataset] = (rows, y_pred)
 
     metrics = write_scores(outputs, fits["published"], final[0].fit, train_rows, predicted, all_y, all_groups)
     outputs.write_table(

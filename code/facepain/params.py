@@ -153,6 +153,7 @@ class RegressBase(Table):
     standardize: Steps
     variance: Share
     min_participants: Count = 5
+    confounds: Annotated[list[Text], AfterValidator(_different)] = []
     cross_validation: CrossValidation
     permutation: RegressPermutation
     bootstrap: Bootstrap

@@ -252,6 +252,8 @@ def test_equal_variances_inside_the_kept_ones_leave_ridge_unchanged(rng):
 class _RawImages:
     """Images that stay as they are, so that their variances can be planted."""
 
+    confounds = None
+
     def __init__(self, X):
         self.X, self.n_trials = X, len(X)
 

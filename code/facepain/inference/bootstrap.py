@@ -18,6 +18,7 @@ from scipy.stats import false_discovery_control, norm
 
 from errors import InputError
 from facepain.models.components import fit_components
+from facepain.models.confounds import fit_confounds, remove_from_gram
 from facepain.models.pca_regression import fit_coefficients
 from facepain.parallel import map_in_order, resample_rng
 from files.rounding import round_significant
@@ -183,13 +184,19 @@ def fit_draw(images, y, model, counts):
     if np.ptp(y[rows]) == 0:
         outcome = "constant target"
     else:
-        K = images.gram(counts, rows)
+        K, Z = images.gram(counts, rows), images.confounds
+        if Z is not None:
+            slopes = fit_confounds(Z[rows], counts[rows])
+            K, _ = remove_from_gram(K, K[:0], Z[rows], Z[:0], counts[rows])
+            y = np.where(counts > 0, y - Z @ (slopes @ y[rows]), 0)
         components = fit_components(K, model.explained_variance, counts[rows])
         if components.n_components == 0:
             outcome = "constant images"
         else:
             coef, intercept = fit_coefficients(components, y[rows, None], model)
             dual[rows] = components.to_dual(coef, intercept)[0][:, 0]
+            if Z is not None:
+                dual[rows] -= slopes.T @ (Z[rows].T @ dual[rows])
     if not images.by_voxel:
         return dual, outcome
     if outcome != "fitted":

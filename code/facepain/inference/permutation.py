@@ -296,7 +296,8 @@ def _mean_scores(folds, Y, model):
     scores = []
     for fold in folds:
         if len(fold.test_idx) > 1:
-            given = Y[fold.test_idx], fold.predict(Y, model), Y[fold.train_idx].mean(axis=0)
+            left = fold.residual(Y)
+            given = left[fold.test_idx], fold.predict(Y, model), left[fold.train_idx].mean(axis=0)
             scores.append([metric(*given) for metric in METRICS.values()])
     if not scores:
         raise InputError("no fold tests two trials or more, so that none has a score: use group-kfold with fewer folds")
@@ -305,10 +306,12 @@ def _mean_scores(folds, Y, model):
 
 def _pooled_scores(folds, Y, model):
     """Return the scores of the predictions of all folds together (n_metrics, n_targets)."""
-    tested = np.concatenate([fold.test_idx for fold in folds])
     y_pred = np.concatenate([fold.predict(Y, model) for fold in folds])
-    baseline = np.concatenate([np.tile(Y[fold.train_idx].mean(axis=0), (len(fold.test_idx), 1)) for fold in folds])
-    return np.array([metric(Y[tested], y_pred, baseline) for metric in METRICS.values()])
+    left = [fold.residual(Y) for fold in folds]
+    observed = np.concatenate([each[fold.test_idx] for fold, each in zip(folds, left, strict=True)])
+    means = [each[fold.train_idx].mean(axis=0) for fold, each in zip(folds, left, strict=True)]
+    baseline = np.repeat(means, [len(fold.test_idx) for fold in folds], axis=0)
+    return np.array([metric(observed, y_pred, baseline) for metric in METRICS.values()])
 
 
 # How the predictions of all folds become one score.

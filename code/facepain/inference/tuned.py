@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facepain.inference.permutation import METRICS, SCORERS, TrialPermuter, summarize_null
+from facepain.models.confounds import remove_from_scores
 from facepain.models.tuning import choose_settings, fit_tuned, predict_tuned, prepare_nested
 from facepain.parallel import map_in_order
 
@@ -16,6 +17,7 @@ class TunedFold:
     fit: object
     chosen: dict
     y_pred: np.ndarray
+    confounds: np.ndarray | None = None
 
     @property
     def train_idx(self):
@@ -27,6 +29,9 @@ class TunedFold:
 
     def predict(self, _Y, _model):
         return self.y_pred
+
+    def residual(self, Y):
+        return remove_from_scores(Y, self.confounds, self.train_idx)
 
 
 def tune_folds(images, splits, Y, groups, tuning, resampling):
@@ -53,7 +58,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
         nested = prepare_nested(images, split, groups, tuning)
         fit, chosen = fit_tuned(nested, Y[:, 0], tuning)
         y_pred = predict_tuned(nested, Y, choose_settings(nested, Y, tuning), tuning) if Y.shape[1] > 1 else fit.y_pred
-        return TunedFold(fit, chosen, y_pred)
+        return TunedFold(fit, chosen, y_pred, images.confounds)
 
     folds = []
     for fold in map_in_order(tune, splits, resampling.n_jobs):

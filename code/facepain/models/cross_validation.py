@@ -1,10 +1,11 @@
 """Fit and score PCA regressions fold by fold, every fit from the training trials of its fold alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from facepain.models.components import Components, fit_components
+from facepain.models.confounds import fit_confounds, remove_from_gram, remove_from_scores
 from facepain.models.pca_regression import fit_coefficients, shrinkage
 
 
@@ -19,16 +20,23 @@ class Fold:
         Of the training images.
     test_scores : (n_test, k) ndarray
         Component scores of the test images.
+    confounds : (n_trials, n_confounds) ndarray, optional
+        Of all trials of the study.
     """
 
     train_idx: np.ndarray
     test_idx: np.ndarray
     components: Components
     test_scores: np.ndarray
+    confounds: np.ndarray | None = None
+
+    def residual(self, Y):
+        """Return the scores of all trials without what the training trials' confounds explain."""
+        return remove_from_scores(Y, self.confounds, self.train_idx)
 
     def predict(self, Y, model):
-        """Fit every column of Y (n_trials, n_targets) and predict the test trials."""
-        coef, intercept = fit_coefficients(self.components, Y[self.train_idx], model)
+        """Fit every column of Y (n_trials, n_targets) and predict the test trials, without confounds if these go."""
+        coef, intercept = fit_coefficients(self.components, self.residual(Y)[self.train_idx], model)
         return self.test_scores @ coef + intercept
 
 
@@ -40,7 +48,8 @@ class Fit:
     ----------
     train_idx, test_idx : ndarrays of int
         The test set of a final model is empty.
-    y_pred : (n_test,) ndarray
+    y_test, y_pred : (n_test,) ndarrays
+        Without confounds, where these are removed.
     y_train_mean : float
         What the baseline predicts.
     n_components : int
@@ -50,16 +59,20 @@ class Fit:
         Goes with ``dual``: a prediction is ``K[test, :] @ dual + intercept``.
     shrinkage : float
         See `facepain.models.pca_regression.shrinkage`.
+    confound_coef : (n_confounds,) ndarray, optional
+        Where confounds are removed: times a trial's confounds, to be added to a prediction from raw images.
     """
 
     train_idx: np.ndarray
     test_idx: np.ndarray
+    y_test: np.ndarray
     y_pred: np.ndarray
     y_train_mean: float
     n_components: int
     dual: np.ndarray
     intercept: float
     shrinkage: float
+    confound_coef: np.ndarray | None = None
 
 
 def prepare_folds(images, folds, model, n_jobs=1):
@@ -109,7 +122,17 @@ def fit_final(images, y, model, n_jobs=1):
     """
     y = np.asarray(y, float)
     everything = (np.arange(len(y)), np.arange(0))
-    return _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
+    fit = _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
+    return replace(fit, confound_coef=confound_coefficients(images, fit))
+
+
+def confound_coefficients(images, fit):
+    """Return the `confound_coef` of a fit, None where no confounds are removed."""
+    if images.confounds is None:
+        return None
+    rows = fit.train_idx
+    K = images.gram(_counts(images.n_trials, rows))[np.ix_(rows, rows)]
+    return -fit_confounds(images.confounds[rows]) @ (K @ fit.dual[rows])
 
 
 def haufe_pattern(images, fit):
@@ -128,6 +151,8 @@ def haufe_pattern(images, fit):
     """
     train_idx, counts = fit.train_idx, _counts(len(fit.dual), fit.train_idx)
     predicted = images.gram(counts)[np.ix_(train_idx, train_idx)] @ fit.dual[train_idx]
+    if images.confounds is not None:
+        predicted = remove_from_scores(predicted, images.confounds[train_idx], np.arange(len(train_idx)))
     dual = np.zeros(len(fit.dual))
     # Centring the prediction is enough: then the mean image has no part in the products.
     dual[train_idx] = (predicted - predicted.mean()) / len(train_idx)
@@ -158,19 +183,28 @@ def voxel_weights(images, fits):
 def _prepare_fold(images, fold, model, n_jobs):
     train_idx, test_idx = fold
     K = images.gram(_counts(images.n_trials, train_idx), n_jobs=n_jobs)
-    components = fit_components(K[np.ix_(train_idx, train_idx)], model.explained_variance)
-    return Fold(train_idx, test_idx, components, components.scores(K[np.ix_(test_idx, train_idx)]))
+    K_train, K_test, Z = K[np.ix_(train_idx, train_idx)], K[np.ix_(test_idx, train_idx)], images.confounds
+    if Z is not None:
+        K_train, K_test = remove_from_gram(K_train, K_test, Z[train_idx], Z[test_idx])
+    components = fit_components(K_train, model.explained_variance)
+    return Fold(train_idx, test_idx, components, components.scores(K_test), Z)
 
 
 def _fit(fold, y, model):
+    y = fold.residual(y)
     y_train = y[fold.train_idx]
     coef, score_intercept = fit_coefficients(fold.components, y_train[:, None], model)
     dual, intercept = fold.components.to_dual(coef, score_intercept)
+    if fold.confounds is not None:
+        # From weights of images without confounds to weights of the images as they are.
+        Z = fold.confounds[fold.train_idx]
+        dual = dual - fit_confounds(Z).T @ (Z.T @ dual)
     all_dual = np.zeros(len(y))
     all_dual[fold.train_idx] = dual[:, 0]
     return Fit(
         train_idx=fold.train_idx,
         test_idx=fold.test_idx,
+        y_test=y[fold.test_idx],
         y_pred=(fold.test_scores @ coef + score_intercept)[:, 0],
         y_train_mean=y_train.mean(),
         n_components=fold.components.n_components,

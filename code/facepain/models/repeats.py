@@ -98,7 +98,7 @@ def learning_curve(images, y, groups, model, resampling):
             for size in sizes:
                 train_idx = np.flatnonzero(np.isin(index, order[n_tested : n_tested + size]))
                 fit = cross_validate(prepare_folds(images, [(train_idx, test_idx)], model), y, model)[0]
-                given = y[test_idx], fit.y_pred
+                given = fit.y_test, fit.y_pred
                 rows.append((int(size), repeat + 1, skill(*given, fit.y_train_mean), pearson_r(*given)))
         return rows
 

@@ -33,7 +33,7 @@ PREDICTION_COLUMNS = {
     "fold": "fold of the cross-validation from 1, or test: the final model on another dataset",
     "row": "row of signals.npy and of outputs/prep/trials.tsv, from 0",
     "participant_id": "participant",
-    "y_true": "observed score, transformed as the params say",
+    "y_true": "observed score, transformed as the params say and without confounds, if these are removed",
     "y_pred": "predicted score",
 }
 OUT_OF_FOLD_COLUMNS = {name: PREDICTION_COLUMNS[name] for name in ("row", "participant_id", "y_true", "y_pred")} | {
@@ -65,20 +65,21 @@ def fold_metrics(fits, y, groups):
     metrics : DataFrame
         One row a fold, then ``mean``, ``sd`` and ``pooled``.
     """
-    rows = [_metrics_row(str(number), [fit], y, groups) for number, fit in enumerate(fits, 1)]
+    rows = [_metrics_row(str(number), [fit], groups) for number, fit in enumerate(fits, 1)]
     folds = pd.DataFrame(rows)
     scores = folds.drop(columns="fold")
     mean = {"fold": "mean", **scores.mean()}
     sd = {"fold": "sd", **scores.std(ddof=0)}
-    pooled = _metrics_row("pooled", fits, y, groups) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan)
+    pooled = _metrics_row("pooled", fits, groups) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan)
     return pd.concat([folds.astype({"n_components": float, "n_train": float}), pd.DataFrame([mean, sd, pooled])])
 
 
-def _metrics_row(label, fits, y, groups):
+def _metrics_row(label, fits, groups):
     rows = np.concatenate([fit.test_idx for fit in fits])
+    y_test = np.concatenate([fit.y_test for fit in fits])
     y_pred = np.concatenate([fit.y_pred for fit in fits])
     baseline = np.concatenate([np.full(len(fit.test_idx), fit.y_train_mean) for fit in fits])
-    scores = score_predictions(y[rows], y_pred, groups[rows], baseline)
+    scores = score_predictions(y_test, y_pred, groups[rows], baseline)
     return {"fold": label, **_in_order(scores, fits[0], rows)}
 
 
@@ -135,11 +136,11 @@ def predictions_table(fits, train_rows, predicted, y, groups):
     predictions : DataFrame
         With the columns of `PREDICTION_COLUMNS`.
     """
-    parts = [(str(number), train_rows[fit.test_idx], fit.y_pred) for number, fit in enumerate(fits, 1)]
-    parts += [("test", rows, y_pred) for rows, y_pred in predicted.values()]
+    parts = [(str(number), train_rows[fit.test_idx], fit.y_test, fit.y_pred) for number, fit in enumerate(fits, 1)]
+    parts += [("test", rows, y[rows], y_pred) for rows, y_pred in predicted.values()]
     frames = [
-        pd.DataFrame({"fold": fold, "row": rows, "participant_id": groups[rows], "y_true": y[rows], "y_pred": y_pred})
-        for fold, rows, y_pred in parts
+        pd.DataFrame({"fold": fold, "row": rows, "participant_id": groups[rows], "y_true": y_true, "y_pred": y_pred})
+        for fold, rows, y_true, y_pred in parts
     ]
     return pd.concat(frames, ignore_index=True)
 
@@ -154,12 +155,12 @@ def out_of_fold_table(fits, train_rows, y, groups):
     table : DataFrame
         With the columns of `OUT_OF_FOLD_COLUMNS`, in the order of the rows.
     """
-    parts = [(train_rows[fit.test_idx], fit.y_pred, fit.y_train_mean) for fit in fits]
+    parts = [(train_rows[fit.test_idx], fit.y_test, fit.y_pred, fit.y_train_mean) for fit in fits]
     frames = [
-        pd.DataFrame({"row": rows, "participant_id": groups[rows], "y_true": y[rows], "y_pred": y_pred}).assign(
+        pd.DataFrame({"row": rows, "participant_id": groups[rows], "y_true": y_true, "y_pred": y_pred}).assign(
             y_train_mean=mean
         )
-        for rows, y_pred, mean in parts
+        for rows, y_true, y_pred, mean in parts
     ]
     return pd.concat(frames).sort_values("row", ignore_index=True)
 

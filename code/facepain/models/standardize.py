@@ -23,6 +23,8 @@ class StandardizedImages:
         ``image`` subtracts from each image its mean over voxels and divides by its population SD.
         ``voxel`` z-scores each voxel over the *training* trials, as scikit-learn's StandardScaler
         does (voxels constant there get a scale of 1). With both, images come first.
+    confounds : (n_trials, n_confounds) ndarray, optional
+        Removed from images and scores inside every training set (`facepain.models.confounds`).
 
     Raises
     ------
@@ -30,11 +32,12 @@ class StandardizedImages:
         If the mode is unknown or, for ``image``, an image is constant or has a value that is not finite.
     """
 
-    def __init__(self, signals, standardize="image"):
+    def __init__(self, signals, standardize="image", confounds=None):
         if standardize not in MODES:
             raise InputError(f"standardize is {standardize!r}: use one of {MODES}")
         self.signals = signals
         self.standardize = standardize
+        self.confounds = confounds
         self.n_trials, self.n_voxels = signals.shape
         self._image_gram = None
         self._mean, self._sd = np.zeros(self.n_trials), np.ones(self.n_trials)

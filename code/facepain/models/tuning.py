@@ -18,8 +18,8 @@ from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import METRIC_COLUMNS
 
-# Components beyond this share of the variance are not offered: what they hold is noise of single images.
-MAX_VARIANCE = 0.99
+# All components are offered but those whose variance is rounding.
+MAX_VARIANCE = 0.9999
 # From a penalty that leaves least squares as it is to one that leaves next to nothing, times the algorithm's scale.
 RELATIVE_PENALTIES = (1e-4, 10.0)
 # Errors this close, relative to the smallest, are equal: the simpler setting is taken on every machine.
@@ -136,7 +136,8 @@ def choose_settings(nested, Y, tuning):
     errors, baseline = 0.0, 0.0
     for fold in nested.inner:
         errors = errors + _setting_errors(fold, Y, nested.n_components, penalties, tuning)
-        baseline = baseline + np.sum((Y[fold.test_idx] - Y[fold.train_idx].mean(axis=0)) ** 2, axis=0)
+        left = fold.residual(Y)
+        baseline = baseline + np.sum((left[fold.test_idx] - left[fold.train_idx].mean(axis=0)) ** 2, axis=0)
     flat = errors.reshape(-1, Y.shape[1])
     smallest = flat.min(axis=0)
     size, place = np.unravel_index(np.argmax(flat <= smallest * (1 + TIE), axis=0), errors.shape[:2])
@@ -155,7 +156,7 @@ def predict_tuned(nested, Y, choice, tuning):
         targets = enumerate(zip(choice.n_components, choice.penalty, strict=True))
         return np.hstack([keep_components(fold, k).predict(Y[:, [t]], tuning.model(c)) for t, (k, c) in targets])
     components = fold.components
-    products, intercept = products_with_targets(components, Y[fold.train_idx])
+    products, intercept = products_with_targets(components, fold.residual(Y)[fold.train_idx])
     coef = algorithm.shrink(products, components.singular_values, len(fold.train_idx), choice.penalty)
     coef[np.arange(len(coef))[:, None] >= choice.n_components] = 0.0
     return fold.test_scores @ coef + intercept
@@ -206,7 +207,7 @@ def _penalties(fold, Y, tuning):
     """Return the penalties (n_penalties, n_targets) to choose from, the strongest first."""
     algorithm = ALGORITHMS[tuning.algorithm]
     relative = np.geomspace(*RELATIVE_PENALTIES, tuning.n_penalties)[::-1, None]
-    scale = np.broadcast_to(algorithm.scale(fold.components, Y[fold.train_idx]), Y.shape[1])
+    scale = np.broadcast_to(algorithm.scale(fold.components, fold.residual(Y)[fold.train_idx]), Y.shape[1])
     # C multiplies the errors in place of the weights: a small one is a strong penalty.
     return scale / relative if algorithm.penalty == "C" else scale * relative
 
@@ -214,16 +215,16 @@ def _penalties(fold, Y, tuning):
 def _setting_errors(fold, Y, sizes, penalties, tuning):
     """Return the sums of squared errors (n_sizes, n_penalties, n_targets) over a fold's test trials."""
     algorithm, components = ALGORITHMS[tuning.algorithm], fold.components
-    errors = np.empty((len(sizes), *penalties.shape))
+    errors, left = np.empty((len(sizes), *penalties.shape)), fold.residual(Y)
     if algorithm.shrink is None:
         for i, k in enumerate(sizes):
             kept = keep_components(fold, k)
             for j, penalty in enumerate(penalties):
-                left = Y[fold.test_idx] - kept.predict(Y, tuning.model(penalty[0]))
-                errors[i, j] = np.sum(left**2, axis=0)
+                error = left[fold.test_idx] - kept.predict(Y, tuning.model(penalty[0]))
+                errors[i, j] = np.sum(error**2, axis=0)
         return errors
-    products, intercept = products_with_targets(components, Y[fold.train_idx])
-    centred = Y[fold.test_idx] - intercept
+    products, intercept = products_with_targets(components, left[fold.train_idx])
+    centred = left[fold.test_idx] - intercept
     for j, penalty in enumerate(penalties):
         coef = algorithm.shrink(products, components.singular_values, len(fold.train_idx), penalty)
         left, start = centred.copy(), 0

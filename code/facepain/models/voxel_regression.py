@@ -4,6 +4,7 @@
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
+from errors import InputError
 from facepain.models.standardize import predict_images
 
 
@@ -17,12 +18,15 @@ class VoxelRegression(RegressorMixin, BaseEstimator):
     intercept : float
     standardize : {"image", "voxel", ["image", "voxel"]}
         ``image`` takes from every image its own mean and SD first; ``voxel`` has its scaling in the weights.
+    confound_coef : (1 + n_confounds,) ndarray, optional
+        Of a model whose confounds were removed: a constant and what to add for each confound.
     """
 
-    def __init__(self, weights, intercept, standardize="image"):
+    def __init__(self, weights, intercept, standardize="image", confound_coef=None):
         self.weights = weights
         self.intercept = intercept
         self.standardize = standardize
+        self.confound_coef = confound_coef
 
     def fit(self, X, y=None):
         """Return the model as it is: it was fitted before it was saved."""
@@ -31,19 +35,27 @@ class VoxelRegression(RegressorMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return True
 
-    def predict(self, X):
+    def predict(self, X, confounds=None):
         """Predict the (transformed) score of each image.
 
         Parameters
         ----------
         X : (n_trials, n_voxels) array_like
             Contrast images as extracted with the model's mask, not standardised.
+        confounds : (n_trials, n_confounds) array_like, optional
+            Needed by a model whose confounds were removed, in the order of its ``model.json``.
 
         Returns
         -------
         y_pred : (n_trials,) ndarray
         """
         weights = np.asarray(self.weights, dtype=np.float64)[:, None]
-        return predict_images(np.asarray(X), weights, [self.intercept], self.standardize)[:, 0]
+        y_pred = predict_images(np.asarray(X), weights, [self.intercept], self.standardize)[:, 0]
+        if self.confound_coef is None:
+            return y_pred
+        n = len(self.confound_coef) - 1
+        if confounds is None or np.shape(confounds) != (len(y_pred), n):
+            raise InputError(f"this model needs the {n} confounds of each trial beside the images; see its model.json")
+        return y_pred + np.column_stack([np.ones(len(y_pred)), confounds]) @ self.confound_coef
 
 

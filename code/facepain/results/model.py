@@ -30,6 +30,7 @@ def load_model(folder):
     try:
         about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
         with np.load(folder / "model.npz", allow_pickle=False) as arrays:
-            return VoxelRegression(arrays["weights"], float(arrays["intercept"]), about["standardize"])
+            given = arrays["weights"], float(arrays["intercept"]), about["standardize"]
+            return VoxelRegression(*given, arrays.get("confound_coef"))
     except FileNotFoundError as error:
         raise InputError(f"{error.filename}: not here; `make regress` makes it, `datalad get` fetches it") from None

@@ -1,0 +1,49 @@
+"""Find the confounds that the params name among the columns of trials and participants."""
+
+import pandas as pd
+
+from errors import InputError
+from facepain.data.trials import first_of_run
+
+
+def find_confounds(trials, participants, names):
+    """Return the confounds of every trial as numbers.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Usable trials, with the columns of their table.
+    participants : DataFrame or None
+        With ``participant_id``.
+    names : list of str
+        ``first_trial`` (1 for the first trial of a run), or a column of the trials or of the participants.
+
+    Returns
+    -------
+    confounds : dict of str to (n_trials,) ndarray
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or a usable trial has no number in it.
+    """
+    known = trials.assign(first_trial=first_of_run(trials).astype(float))
+    if participants is not None and "participant_id" in participants:
+        further = participants[["participant_id", *participants.columns.difference(known.columns)]]
+        known = known.merge(further, on="participant_id", how="left")
+    confounds = {}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f'regress.confounds names "{name}"; expected first_trial, or a column of the trials or the '
+                f"participants: {', '.join(known.columns)}"
+            )
+        values = pd.to_numeric(known[name], errors="coerce").to_numpy(float)
+        if not pd.notna(values).all():
+            row = known[~pd.notna(values)].iloc[0]
+            raise InputError(
+                f'confound "{name}" is "{row[name]}" for participant {row["participant_id"]}, trial {row["trial"]}; '
+                "expected a number for every usable trial; fill it in, code it as numbers, or exclude the trial"
+            )
+        confounds[name] = values
+    return confounds

@@ -1,0 +1,29 @@
+"""The intraclass correlation, against an analysis of variance and planted variances."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from statsmodels.stats.anova import anova_lm
+
+from facepain.data.reliability import reliability_table
+from facepain.parallel import Resampling
+
+
+def test_reliability_is_that_of_the_analysis_of_variance_and_covers_the_planted_one(rng):
+    groups = np.repeat(np.arange(40), rng.integers(6, 12, 40))
+    y = 3 * rng.standard_normal(40)[groups] + np.sqrt(3) * rng.standard_normal(len(groups))
+    trials = pd.DataFrame({"dataset": "dataset-1", "participant_id": groups.astype(str), "facs": y})
+    row = reliability_table(trials, "facs", Resampling(500, 1)).iloc[0]
+    mean_squares = anova_lm(smf.ols("facs ~ participant_id", trials).fit())["mean_sq"]
+    sizes = np.bincount(groups)
+    size = (len(y) - np.sum(sizes**2) / len(y)) / 39
+    between, within = mean_squares["participant_id"], mean_squares["Residual"]
+    assert row["icc"] == pytest.approx((between - within) / (between + (size - 1) * within))
+    assert row["low"] < row["icc"] < row["high"] and row["n_participants"] == 40
+    assert row["icc"] == pytest.approx(0.75, abs=0.1)
+
+
+def test_a_dataset_of_two_participants_has_none():
+    trials = pd.DataFrame({"dataset": "d", "participant_id": list("aabb"), "facs": [1.0, 2, 3, 4]})
+    assert reliability_table(trials, "facs", Resampling(10, 1)).iloc[0].isna()["icc"]

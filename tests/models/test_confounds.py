@@ -1,0 +1,124 @@
+"""Confounds are removed exactly as from the voxels, planted motion vanishes, and what is saved predicts the same."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LinearRegression, Ridge
+
+from errors import InputError
+from facepain.data.confounds import find_confounds
+from facepain.inference.bootstrap import fit_draw
+from facepain.inference.permutation import permutation_test
+from facepain.models.confounds import confound_matrix, confounds_alone_table, fit_confounds, remove_from_scores
+from facepain.models.cross_validation import cross_validate, fit_final, haufe_pattern, prepare_folds, voxel_weights
+from facepain.models.folds import make_folds
+from facepain.models.pca_regression import PCARegression
+from facepain.models.scores import skill
+from facepain.models.standardize import StandardizedImages
+from facepain.models.tuning import Tuning, fit_tuned, prepare_nested
+from facepain.models.voxel_regression import VoxelRegression
+from facepain.parallel import Resampling
+
+
+@pytest.fixture
+def moved(rng):
+    """Images and scores that have nothing in common but motion and age."""
+    groups = np.repeat(np.arange(16), 6)
+    motion, age = rng.standard_normal(96), rng.uniform(18, 50, 16)[groups]
+    X = rng.standard_normal((96, 50)) + 2 * np.outer(motion, rng.standard_normal(50))
+    X += 0.1 * np.outer(age - 30, rng.standard_normal(50))
+    y = 2 * motion + 0.2 * age + rng.standard_normal(96)
+    return X, y, groups, confound_matrix(pd.DataFrame({"motion": motion, "age": age}))
+
+
+def standardize(X):
+    return (X - X.mean(axis=1, keepdims=True)) / X.std(axis=1, keepdims=True)
+
+
+def test_folds_equal_residuals_of_voxels_and_scores(moved):
+    X, y, groups, Z = moved
+    model = PCARegression("ridge", alpha=2.0)
+    images, splits = StandardizedImages(X, confounds=Z), make_folds(groups)
+    fits = cross_validate(prepare_folds(images, splits, model), y, model)
+    for (train, test), fit in zip(splits, fits, strict=True):
+        both = np.column_stack([y, standardize(X)])
+        left = both - LinearRegression().fit(Z[train], both[train]).predict(Z)
+        pca = PCA(0.8, svd_solver="full").fit(left[train, 1:])
+        ridge = Ridge(alpha=2.0).fit(pca.transform(left[train, 1:]), left[train, 0])
+        assert fit.y_test == pytest.approx(left[test, 0])
+        assert fit.y_pred == pytest.approx(ridge.predict(pca.transform(left[test, 1:])))
+        assert fit.y_train_mean == pytest.approx(0, abs=1e-10)
+    # Residuals of all trials, as the stage permutes them, give every fold the same.
+    again = cross_validate(prepare_folds(images, splits, model), remove_from_scores(y, Z, np.arange(96)), model)
+    assert again[0].y_pred == pytest.approx(fits[0].y_pred)
+
+
+def test_planted_motion_vanishes(moved):
+    X, y, groups, Z = moved
+    model, splits = PCARegression("ridge"), make_folds(groups)
+    plain, removed = (
+        permutation_test(
+            prepare_folds(StandardizedImages(X, confounds=confounds), splits, model),
+            remove_from_scores(y, confounds, np.arange(96)),
+            *(groups, model, "within", Resampling(99, 1)),
+        )[1]
+        for confounds in (None, Z)
+    )
+    assert plain.score > 0.5 and plain.p == pytest.approx(0.01)
+    assert abs(removed.score) < 0.25 and removed.p > 0.05
+    alone = confounds_alone_table({"published": splits, "lopo": make_folds(groups, "lopo")}, y, Z)
+    assert alone["skill"].min() > 0.6 and list(alone["estimate_of"]) == ["published", "lopo"]
+    tuning = Tuning("ridge", n_components=3, n_penalties=5)
+    tuned = fit_tuned(prepare_nested(StandardizedImages(X, confounds=Z), splits[0], groups, tuning), y, tuning)[0]
+    assert skill(tuned.y_test, tuned.y_pred, 0) < 0.1
+
+
+def test_the_saved_model_needs_the_confounds_and_predicts_the_score(moved):
+    X, y, _, Z = moved
+    model, train, test = PCARegression("ridge"), np.arange(72), np.arange(72, 96)
+    images = StandardizedImages(X[train], confounds=Z[train])
+    final = fit_final(images, y[train], model)
+    weights, intercept = voxel_weights(images, [final])
+    total = fit_confounds(Z[train]) @ y[train] + final.confound_coef
+    saved = VoxelRegression(weights[:, 0], intercept[0], confound_coef=total)
+    fold = prepare_folds(StandardizedImages(X, confounds=Z), [(train, test)], model)
+    fit = cross_validate(fold, y, model)[0]
+    explained = (y - remove_from_scores(y, Z, train))[test]
+    assert saved.predict(X[test], Z[test, 1:]) == pytest.approx(fit.y_pred + explained)
+    with pytest.raises(InputError, match="needs the 2 confounds of each trial"):
+        saved.predict(X[test])
+    left = standardize(X[train]) - LinearRegression().fit(Z[train], standardize(X[train])).predict(Z[train])
+    expected = left.T @ (left @ weights[:, 0]) / len(train)
+    assert haufe_pattern(images, final) == pytest.approx(expected)
+
+
+def test_bootstrap_draws_remove_the_confounds_of_the_trials_drawn(moved, rng):
+    X, y, groups, Z = moved
+    counts = np.bincount(rng.integers(16, size=16), minlength=16)[groups]
+    rows = np.repeat(np.arange(96), counts)
+    model = PCARegression("ridge", alpha=2.0)
+    dual, _ = fit_draw(StandardizedImages(X, confounds=Z), y, model, counts)
+    drawn = fit_final(StandardizedImages(X[rows], confounds=Z[rows]), y[rows], model)
+    weights = voxel_weights(StandardizedImages(X[rows], confounds=Z[rows]), [drawn])[0][:, 0]
+    assert standardize(X).T @ dual == pytest.approx(weights)
+
+
+def test_confounds_are_found_by_name_and_bad_ones_are_named():
+    trials = pd.DataFrame(
+        {
+            "participant_id": ["a", "a", "b"],
+            "dataset": "d",
+            "run": [1, 1, 1],
+            "trial": [1, 2, 1],
+            "motion": ["0.1", "x", "2"],
+        }
+    )
+    people = pd.DataFrame({"participant_id": ["a", "b"], "age": ["20", "30"]})
+    found = find_confounds(trials, people, ["age", "run", "first_trial"])
+    assert [list(values) for values in found.values()] == [[20, 20, 30], [1, 1, 1], [1, 0, 1]]
+    with pytest.raises(InputError, match='confounds names "moton"; expected first_trial, or a column'):
+        find_confounds(trials, people, ["moton"])
+    with pytest.raises(InputError, match='confound "motion" is "x" for participant a, trial 2'):
+        find_confounds(trials, people, ["motion"])
+    assert find_confounds(trials, None, []) == {} and confound_matrix(trials[[]]) is None
