@@ -48,10 +48,10 @@ def main(cell, outputs):
     described = {name: "confound to remove from images and scores" for name in confounds}
     described |= TRIAL_COLUMNS | {target: "score to predict"}
     outputs.write_table("trials.tsv", usable[columns], described, exact=True)
-    reliability = reliability_table(usable, target, Resampling(2000, cell.settings["seed"]))
-    outputs.write_table("reliability.tsv", reliability, RELIABILITY_COLUMNS)
 
     enough = cell.settings["min_participants"]
+    reliability = reliability_table(usable, target, Resampling(2000, cell.settings["seed"]), enough)
+    outputs.write_table("reliability.tsv", reliability, RELIABILITY_COLUMNS)
     outputs.write_table("summary.tsv", summarize(trials, people, target, enough), SUMMARY_COLUMNS)
     outputs.write_table("scores.tsv", bin_scores(usable, target, enough), SCORE_COLUMNS)
     outputs.write_json("study.json", {"synthetic": is_synthetic(BEHAVIOR), "target": target})

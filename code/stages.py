@@ -90,13 +90,14 @@ def see_regress(params, _mask, algorithm):
 
 def see_fits(params):
     """Return what every stage that fits the score of the training dataset shares with ``regress``."""
-    shared = ("train_dataset", "transform", "standardize", "cross_validation", "confounds")
+    shared = ("train_dataset", "transform", "standardize", "cross_validation")
     own = {key: params["regress"][key] for key in shared}
     return own | {"seed": params["seed"], "target": params["prep"]["target"]}
 
 
 def see_tune(params, _mask, algorithm):
     own = {key: value for key, value in params["tune"].items() if key not in ("masks", "algorithms")}
+    own["confounds"] = params["regress"]["confounds"]
     fixed = set(ALGORITHMS[algorithm].parameters) - {ALGORITHMS[algorithm].penalty}
     return own | {"parameters": {name: params["regress"][algorithm][name] for name in sorted(fixed)}} | see_fits(params)
 

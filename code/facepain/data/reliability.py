@@ -40,7 +40,7 @@ def intraclass_correlation(sizes, means, squares):
     return (between - within) / np.where(total > 0, total, np.nan)
 
 
-def reliability_table(trials, target, resampling):
+def reliability_table(trials, target, resampling, min_participants=3):
     """Describe the reliability of the score in every dataset.
 
     Parameters
@@ -50,11 +50,12 @@ def reliability_table(trials, target, resampling):
     target : str
     resampling : Resampling
         Its number of draws of participants, and its seed.
+    min_participants : int, default 3
 
     Returns
     -------
     table : DataFrame
-        With the columns of `RELIABILITY_COLUMNS`; NaN for fewer than three participants.
+        With the columns of `RELIABILITY_COLUMNS`; NaN for fewer participants than asked for, or than three.
     """
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
@@ -62,7 +63,7 @@ def reliability_table(trials, target, resampling):
         sizes, means = scores.size().to_numpy(float), scores.mean().to_numpy()
         squares = scores.var(ddof=0).to_numpy() * sizes
         icc = low = high = np.nan
-        if len(sizes) > 2:
+        if len(sizes) >= max(3, min_participants):
             icc = float(intraclass_correlation(sizes, means, squares))
             drawn = resample_rng(resampling.seed, 0).integers(len(sizes), size=(resampling.n, len(sizes)))
             draws = intraclass_correlation(sizes[drawn], means[drawn], squares[drawn])

@@ -21,7 +21,7 @@ MISSING = ("", "n/a", "na", "nan", "null", "#n/a")  # in any case
 LOGICAL = re.compile(
     r"[+-]?0*[01]?(\.0*)?|[-.]+|f(alse)?|t(rue)?|n(o(ne)?)?|y(es)?|x|ok|keep|kept|included?|excluded?|us(ed|able)"
 )
-FILES_OF_PREP = ("trials", "summary", "study", "inputs")
+FILES_OF_PREP = ("trials", "summary", "scores", "reliability", "study", "inputs")
 
 
 def read_trials(paths, target, columns=None, image_pattern=None):
