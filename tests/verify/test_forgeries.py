@@ -100,7 +100,7 @@ def test_hidden_added_and_ignored_files_replaced_objects_and_inputs_are_named(st
     }, done.stdout  # fmt: skip
     done, _, different = verify(study, "extract M1")
     assert f"inputs/contrasts/{image.relative_to(study / 'inputs/contrasts')}" in different
-    assert not [path for path in different if path.startswith("outputs/")], done.stdout
+    assert not [path for path in different if path.startswith("outputs/extract/")], done.stdout
 
 
 def test_results_of_another_cell_an_old_record_and_a_forged_figure_are_named(study):
@@ -137,10 +137,10 @@ def test_private_inputs_leave_what_can_be_checked(study):
     assert {grade for grade, _ in rows.values()} == {"not verifiable here"}
 
     table = study / CELL / "permutation.tsv"
-    rows_of_table = table.read_text().splitlines()
-    fields = rows_of_table[1].split("\t")
-    fields[3] = "0.047619"
-    table.write_text("\n".join([rows_of_table[0], "\t".join(fields), *rows_of_table[2:]]) + "\n")
+    header, first, *others = table.read_text().splitlines()
+    fields = first.split("\t")
+    fields[header.split("\t").index("p")] = "0.047619"
+    table.write_text("\n".join([header, "\t".join(fields), *others]) + "\n")
     commit_as_run(study, CELL)
     git(study, "annex", "drop", "--force", "--quiet", "outputs/extract/M1/signals.npy")
     done, _, different = verify(study, "regress M1 lasso")

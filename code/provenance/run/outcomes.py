@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from provenance.records.grading import GONE, UPDATED
+from provenance.records.grading import GONE
 from provenance.repository import ROOT, git_folder
 
 KEEP_LOGS = 30 * 86400  # seconds
@@ -66,8 +66,7 @@ def sum_up(graded, opening):
         counts[grade] = counts.get(grade, 0) + 1
     total = [f"{count} {grade}" for grade, count in sorted(counts.items())]
     compared = f"; {len(graded)} outputs: {', '.join(total)}" if graded else "; every result is fresh"
-    updated = counts.get(UPDATED, 0) + counts.get("new", 0)
-    known = len(graded) - updated - len(bad)
+    known = counts.get("identical", 0) + counts.get("equal within tolerance", 0)
     if graded and not bad:
         compared += f" ({known} reproduced the recorded results)" if known else ""
     return [*lines, f"{'NOT REPRODUCED' if bad else 'verdict'}: {opening}{compared}"], not bad
