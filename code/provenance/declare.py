@@ -133,7 +133,7 @@ class Cell:
     machinery : tuple of str
         As of `Study`.
     shown : tuple of Cell
-        All cells that compute, of one that shows results.
+        Of one that shows results: the cells that compute what it reads.
     outdated : dict of str to str
         Of these, by name, the state of those that are not fresh; known when the cell runs.
     """
@@ -296,8 +296,9 @@ class Study:
         for option, value in options.values.items():
             if stage.options.get(option):
                 settings = replace_setting(settings, stage.options[option].split("."), value)
-        shown = tuple(other for other in others if not other.declared.shows) if stage.shows else ()
         reads = tuple(stage.reads(params, *names))
+        computed = (other for other in others if not other.declared.shows and stage.shows)
+        shown = tuple(other for other in computed if any(_touches(read, other) for read in reads))
         return Cell(stage, tuple(names), reads, settings, options, self.machinery, shown)
 
     def is_private(self, path):
