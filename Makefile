@@ -1,5 +1,5 @@
-# The study as a graph of stages: each target needs the one that it names behind the colon.
-# Every stage runs the cells that are stale or absent, each by a `datalad run` of its own (code/provenance/runner.py).
+# A stage makes its results that are stale or absent, and what they need, each by a `datalad run` of its own
+# (code/provenance/run/runner.py). Which stages there are and what each reads is declared in code/stages.py.
 
 PYTHON ?= python3
 STUDY := $(PYTHON) code/study.py
