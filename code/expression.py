@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 
 from facepain.data.signatures import load_signatures
+from facepain.models.algorithms import ALGORITHMS
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.expression import express_map, require_unseen
 from facepain.models.folds import make_folds
@@ -54,7 +55,7 @@ def express_own_model(cell, trials, signals):
     train_rows = np.flatnonzero(trials["dataset"] == settings["train_dataset"])
     other_rows = np.flatnonzero(trials["dataset"] != settings["train_dataset"])
     groups = trials["participant_id"].to_numpy()[train_rows]
-    parameters = {key: value for key, value in settings["algorithm"].items() if key != "permutation_schemes"}
+    parameters = {name: settings["algorithm"][name] for name in ALGORITHMS[cell.names[1]].parameters}
     model = PCARegression(cell.names[1], explained_variance=settings["variance"], **parameters)
     images = StandardizedImages(np.asarray(signals[train_rows]), settings["standardize"])
     folds = prepare_folds(images, make_folds(groups, "lopo"), model, n_workers())

@@ -15,6 +15,7 @@ from facepain.inference.similarity import (
     similarity_of_maps,
     spatial_p,
 )
+from facepain.models.algorithms import ALGORITHMS
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
 from facepain.models.target import transform_target
@@ -78,7 +79,7 @@ def load_training(cell, folder):
     signals = np.load(f"{folder}/signals.npy", mmap_mode="r")
     images = StandardizedImages(np.asarray(signals[rows]), settings["standardize"])
     y = transform_target(trials[settings["target"]], settings["transform"])[rows]
-    parameters = {key: value for key, value in settings["algorithm"].items() if key != "permutation_schemes"}
+    parameters = {name: settings["algorithm"][name] for name in ALGORITHMS[cell.names[1]].parameters}
     model = PCARegression(cell.names[1], explained_variance=settings["variance"], **parameters)
     return images, y, trials["participant_id"].to_numpy()[rows], model
 
