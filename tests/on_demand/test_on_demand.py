@@ -131,10 +131,11 @@ def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
     )
     run(["git", "add", "--all"], clone)
     run(["git", "commit", "--quiet", "--message", "Do harm"], clone)
-    trace.unlink(missing_ok=True)  # git-annex asked the opted-in clone
-    said = {}
-    run(["datalad", "clone", str(clone), str(tmp_path / "datalad")], tmp_path)
-    run(["git", "clone", "--quiet", str(clone), str(tmp_path / "git")], tmp_path)
+    said, hostile = {}, tmp_path / "hostile"
+    run(["git", "clone", "--quiet", "--bare", str(clone), str(hostile)], tmp_path)
+    trace.unlink(missing_ok=True)  # git-annex asked in the clone that was opted in
+    run(["datalad", "clone", str(hostile), str(tmp_path / "datalad")], tmp_path)
+    run(["git", "clone", "--quiet", str(hostile), str(tmp_path / "git")], tmp_path)
     run(["git", "annex", "init"], tmp_path / "git")
     shutil.copytree(clone, tmp_path / "copied", symlinks=True)  # with its mark, which is for another place
     for name in ("datalad", "git", "copied"):

@@ -217,7 +217,7 @@ def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path)
     assert not [
         path
         for path in gone
-        if STUDY.is_private(path) or path.startswith((*(f"outputs/{cell}" for cell in FAKED), "outputs/extra"))
+        if STUDY.is_private(path) or path.startswith((*(f"outputs/{cell}" for cell in FAKED), "outputs/extra/"))
     ]
     assert ".gitattributes" not in gone and "code/publish.toml" not in gone
     assert_silent(public, lab, safe)
