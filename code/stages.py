@@ -211,7 +211,6 @@ STAGES = (
         private=("trials.*", "dataset-*"),
         sources=("summary.tsv", "scores.tsv", "reliability.tsv"),
         cost=cost_of_images,
-        colour="#009E73",
     ),
     Stage(
         name="extract",
@@ -223,7 +222,6 @@ STAGES = (
         settings=see_extract,
         private=("*",),
         cost=cost_of_images,
-        colour="#0072B2",
     ),
     Stage(
         name="regress",
@@ -241,7 +239,6 @@ STAGES = (
             *("weights_average.nii.gz", "bootstrap_z.nii.gz"),
         ),
         cost=cost_of_models,
-        colour="#D55E00",
     ),
     Stage(
         name="classify",
@@ -255,7 +252,6 @@ STAGES = (
         private=("predictions.*",),
         sources=("metrics.tsv", "confusion.tsv", "permutation.tsv"),
         cost=cost_of_models,
-        colour="#CC79A7",
     ),
     Stage(
         name="signatures",
@@ -264,7 +260,6 @@ STAGES = (
         settings=lambda params: {"signatures": params["similarity"]["signatures"], "masks": params["extract"]["masks"]},
         names=lambda params: [()] if has_signatures(params) else [],
         sources=("signatures.tsv",),
-        colour="#009E73",
     ),
     Stage(
         name="similarity",
@@ -281,7 +276,6 @@ STAGES = (
         options=PERMUTATIONS | BOOTSTRAPS,
         sources=("similarity.tsv",),
         cost=cost_of_models,
-        colour="#56B4E9",
     ),
     Stage(
         name="expression",
@@ -295,7 +289,6 @@ STAGES = (
         },
         private=("*",),
         cost=cost_of_models,
-        colour="#E69F00",
     ),
     Stage(
         name="relate",
@@ -310,7 +303,6 @@ STAGES = (
         options=PERMUTATIONS,
         private=("participant_slopes.*",),
         sources=("fixed_effects.tsv",),
-        colour="#CC79A7",
     ),
     Stage(
         name="tune",
@@ -323,7 +315,6 @@ STAGES = (
         options=PERMUTATIONS,
         private=("predictions.*", "out_of_fold.*"),
         sources=("metrics.tsv", "test_metrics.tsv", "tuning.tsv", "intervals.tsv", "permutation.tsv", "repeats.tsv"),
-        colour="#E69F00",
     ),
     Stage(
         name="occurrence",
@@ -336,7 +327,6 @@ STAGES = (
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "intervals.tsv", "permutation.tsv"),
-        colour="#56B4E9",
     ),
     Stage(
         name="compare",
@@ -345,7 +335,6 @@ STAGES = (
         reads=read_regressions,
         settings=see_compare,
         sources=("cells.tsv", "pairs.tsv", "detectable.tsv"),
-        colour="#F0E442",
     ),
     Stage(
         name="participants",
@@ -354,7 +343,6 @@ STAGES = (
         settings=see_participants,
         private=("*",),
         cost=cost_of_figures,
-        colour="#56B4E9",
         shows=True,
     ),
     Stage(

@@ -81,8 +81,6 @@ class Stage:
         Files of a cell that the report's numbers come from; empty where the report shows nothing of it.
     cost : callable
         Takes a cell's settings and the numbers of trials and voxels (`Study.size`), returns a `Cost`.
-    colour : str
-        In the picture of the provenance.
     shows : bool
         Whether it shows other cells' results: it reads their records too, and makes do with the results there are.
     """
@@ -99,7 +97,6 @@ class Stage:
     private: tuple = ()
     sources: tuple = ()
     cost: Callable = lambda settings, n_trials, n_voxels: Cost(60, 1e9)
-    colour: str = "#000000"
     shows: bool = False
 
     @property

@@ -119,8 +119,8 @@ def write_regression(folder, trials, rng, choices):
     train_rows = np.flatnonzero(trials["dataset"] == "dataset-1")
     guess = skill * y + bool(skill) * rng.normal(0, 1, len(y)) + 2
     fits = [
-        SimpleNamespace(train_idx=train, test_idx=test, y_pred=guess[train_rows][test], n_components=3, shrinkage=0.0,
-                        y_train_mean=y[train_rows][train].mean())
+        SimpleNamespace(train_idx=train, test_idx=test, y_test=y[train_rows][test], y_pred=guess[train_rows][test],
+                        y_train_mean=y[train_rows][train].mean(), n_components=3, shrinkage=0.0)
         for train, test in make_folds(groups[train_rows], n_folds=3)
     ]  # fmt: skip
     metrics = fold_metrics(fits, y[train_rows], groups[train_rows])

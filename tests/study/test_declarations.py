@@ -12,7 +12,6 @@ ALGORITHM = """
         Algorithm(
             name="ols",
             label="Least squares",
-            colour="#56B4E9",
             fit=fit_least_squares,
             parameters={"shrink": (Positive, 1.0)},
             permutation_schemes=("within",),
