@@ -25,10 +25,11 @@ def verify(folder, cell):
 
 
 def change_digit(path):
-    """Change the last digit of the first number with a point by more than rounding can."""
+    """Change the last digit but one of the first number with a point: more than rounding can."""
     text = path.read_text()
-    end = text.index("\t", text.index("."))
-    path.write_text(text[: end - 1] + str((int(text[end - 1]) + 5) % 10) + text[end:])
+    at = text.index("\t", text.index(".")) - 2
+    assert text[at].isdigit()
+    path.write_text(text[:at] + str((int(text[at]) + 5) % 10) + text[at + 1 :])
 
 
 def change_voxel(path):
@@ -115,7 +116,9 @@ def test_results_of_another_cell_an_old_record_and_a_forged_figure_are_named(stu
         file.write("# Newer code.\n")
     git(study, "commit", "--quiet", "--all", "--message", "Go on")
     table = study / "outputs/classify/whole-brain/confusion.tsv"
-    table.write_text(table.read_text() + "\n")
+    rows = table.read_text().splitlines()
+    rows[1] = rows[1] + "1"
+    table.write_text("\n".join(rows) + "\n")
     commit_as_run(study, "outputs/classify/whole-brain")
     _, _, different = verify(study, "classify whole-brain")
     assert "code/classify.py is recorded as" in different["outputs/classify/whole-brain/inputs.json"]
