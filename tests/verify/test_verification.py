@@ -113,4 +113,5 @@ def test_one_cell_is_verified_where_nobody_stores_what_it_reads(finished_study, 
 
 def test_a_cell_that_does_not_exist_is_refused(study):
     done = run(["make", "verify", "CELL=regress M9 lasso"], study, check=False)
-    assert done.returncode != 0 and 'no result is called "regress M9 lasso"; expected one of prep, extract' in done.stdout
+    assert done.returncode != 0
+    assert 'no result is called "regress M9 lasso"; expected one of prep, extract' in done.stdout
