@@ -78,7 +78,7 @@ def describe_limits(claims, results):
         texts += [_untested(cells[0]), *_absence(claims, results)]
     texts += [
         "Intervals over participants take the models as fitted. In simulated studies 95 % intervals covered 90 to 95 % "
-        "of the time on another dataset, and 68 to 93 % of the time for leave-one-participant-out scores "
+        "of the time on another dataset, and 68 to 95 % of the time for leave-one-participant-out scores "
         "(`docs/validity.md`).",
         "The correlation of all leave-one-participant-out predictions together is below 0 where there is nothing to "
         "find; it is compared with its permutations, never with 0.",
