@@ -20,7 +20,7 @@ SCRIPT = f"""#!/bin/sh
 # Recompute a result of the clone in which git-annex asks for one, if `make on-demand` was run in this very clone.
 here=$(cd "$(git rev-parse --absolute-git-dir)" && pwd -P)
 if [ "$(git config --local --get {MARK})" != "$here $(git config --local --get annex.uuid)" ]; then
-    echo "ERROR not recomputed, nothing was run: only after \\`make on-demand\\` in this clone may its code be started"
+    echo "on-demand: nothing was run: only after \\`make on-demand\\` in this clone may its code be started" >&2
     exit 1
 fi
 exec "$(dirname "$0")/python" "$(git rev-parse --show-toplevel)/code/study.py" serve "$PWD" 3>&1 1>&2
