@@ -97,6 +97,7 @@ def write_all(folder, n_participants=(12, 5), **choices):
             "alt": f"Alternative of {name}",
         }
     before = os.getcwd()
+    (folder / "code").symlink_to(ROOT / "code")  # the notebook reads tables as the stages do
     os.chdir(folder)
     try:
         write_site(results, list_shown("outputs"), SHOWN, words, {"outputs/prep/summary.tsv": "ab12" * 10}, outputs)
@@ -245,7 +246,7 @@ def test_the_report_holds_its_pictures_with_alternative_texts(finished):
     order = ("## What was found", "models.png", "## Methods", "## Results", "### whole-brain", "### M1", "Table 1")
     places = [body.index(each) for each in (*order, "Table 2", "## Limits")]
     assert places == sorted(places)
-    assert markdown.count("provenance.png") == 1
+    assert markdown.count("](provenance.png)") == 2  # the picture, and the link to it
     assert markdown.index("## Where every number comes from") < markdown.index("provenance.png")
 
 
