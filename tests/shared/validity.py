@@ -1,6 +1,7 @@
-"""Simulate studies of nested trials and count how often each test of the engine is wrong, and right.
+"""Simulate studies of nested trials and count how often each test and interval of the library is right.
 
-``python tests/shared/validity.py`` prints the tables of docs/validity.md; `test_validity` runs fewer studies.
+``make validity`` prints the tables of docs/validity.md, ``make validity TABLES="nulls order"`` some of them; called by
+itself this script takes ``--studies 1000`` for more studies. `test_validity` runs fewer.
 """
 
 import argparse
@@ -14,32 +15,40 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "code"))
 
-from facepain.inference.bootstrap import bootstrap_weights
+from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
+from facepain.inference.comparison import familywise_table
 from facepain.inference.intervals import intervals_table, participant_intervals
 from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.permutation import permutation_test
+from facepain.inference.tuned import tuned_permutation_test
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import fold_metrics, out_of_fold_table
 from facepain.models.scores import Predictions
 from facepain.models.standardize import StandardizedImages, predict_images
-from facepain.parallel import Resampling
+from facepain.models.tuning import Tuning
+from facepain.parallel import Resampling, resample_rng
 
 SEED = 20210607
 # SD of the last factor of the images as a share of the first one's: they fall as in smooth images.
 LAST_FACTOR = 0.15
 VOXEL_NOISE = 0.5
+# Gaussian kernels (SD, in voxels) that make the patterns and the noise of an image smooth.
+SMOOTH_PATTERNS, SMOOTH_NOISE = 2.0, 0.8
 # Factors that scores go with, where they go with any.
 N_RELATED = 5
-# Studies that no other table uses.
-FIRST_FRESH_STUDY = 1_000_000
 SCORE_SD = 8.0
+# Participants that an interval's target is measured in.
+N_FURTHER = 150
+METRICS = ("r2", "pearson_r")
+COVERED = ("r2", "skill", "pearson_r", "spearman_r")
 
 
 @dataclass(frozen=True)
@@ -48,33 +57,40 @@ class Study:
 
     Attributes
     ----------
-    n_participants, n_trials, n_voxels : int
+    n_participants, n_trials : int
         Every fifth participant has a quarter of the ``n_trials`` fewer.
+    side : int
+        Voxels along each side of the square that an image is.
     n_factors : int
-        Patterns that the images are made of; PCA keeps somewhat more than half as many.
+        Smooth patterns that the images are made of; PCA keeps somewhat more than half as many.
     score_share, image_share : float
         Share of the variance of scores (before the floor at 0) and of images that lies between participants.
     effect : float
         Correlation of scores (before the floor) with the first factors; 0 is the null.
-    first_trial : float
-        What the first trial of each of two runs adds to scores (before the floor) and to a factor, in SD: related
-        through the trials' order alone.
+    first_trial : tuple of float
+        What the first trial of each of two runs adds, to the score in SDs within participants and to the images in SDs
+        of the first factor, by a pattern of its own.
     """
 
     n_participants: int = 20
     n_trials: int = 8
-    n_voxels: int = 400
+    side: int = 20
     n_factors: int = 12
     score_share: float = 0.75
     image_share: float = 0.5
     effect: float = 0.0
-    first_trial: float = 0.0
+    first_trial: tuple = (0.0, 0.0)
 
 
 # Trials are exchangeable as they are: nothing is common to those of one participant.
 UNRELATED_TRIALS = Study(score_share=0.0, image_share=0.0)
 # The study's own number of participants and trials, and many components.
-STUDY_SIZE = Study(n_participants=34, n_trials=16, n_voxels=2000, n_factors=120)
+STUDY_SIZE = Study(n_participants=34, n_trials=16, side=45, n_factors=120)
+# First trials as much higher as in the study (5.3 against 4.0 points), with a response of their own; and twice as much.
+HIGHER_FIRST_TRIALS = {
+    "as in the study": Study(n_participants=34, n_trials=16, first_trial=(0.35, 1.0)),
+    "twice that": Study(n_participants=34, n_trials=16, first_trial=(0.7, 2.0)),
+}
 
 
 def simulate(study, rng):
@@ -88,7 +104,7 @@ def simulate(study, rng):
     Returns
     -------
     signals : (n_trials, n_voxels) ndarray of float32
-        Factors with smooth loadings, each with a part of the participant and a part of the trial, and noise.
+        Factors with smooth loadings, each with a part of the participant and a part of the trial, and smooth noise.
     y : (n_trials,) ndarray
         Scores of 0 or more, about half of them 0, as FACS scores are.
     groups : (n_trials,) ndarray of int
@@ -101,32 +117,47 @@ def simulate(study, rng):
         participants = rng.normal(size=(study.n_participants, n_columns))[groups]
         return np.sqrt(share) * participants + np.sqrt(1 - share) * rng.normal(size=(len(groups), n_columns))
 
-    first = first_trials(study, groups)
     factors = nested(study.image_share, study.n_factors)
-    factors[:, 0] += study.first_trial * first
-    loadings = rng.normal(size=(study.n_factors, study.n_voxels))
+    loadings = draw_smooth(study.n_factors, study.side, SMOOTH_PATTERNS, rng)
     loadings *= np.geomspace(1, LAST_FACTOR, study.n_factors)[:, None]
-    signals = factors @ loadings + VOXEL_NOISE * rng.normal(size=(len(groups), study.n_voxels))
-    signals += 2 * rng.normal(size=study.n_voxels)
+    signals = factors @ loadings + VOXEL_NOISE * draw_smooth(len(groups), study.side, SMOOTH_NOISE, rng)
+    signals += 2 * draw_smooth(1, study.side, SMOOTH_PATTERNS, rng)
     driver = factors[:, :N_RELATED].sum(axis=1) / np.sqrt(N_RELATED)
     drive = study.effect * driver + np.sqrt(1 - study.effect**2) * nested(study.score_share, 1)[:, 0]
-    drive += study.first_trial * first
+    of_score, of_images = study.first_trial
+    if of_score or of_images:
+        first = first_of_runs(study, groups)
+        drive += of_score * np.sqrt(1 - study.score_share) * first
+        signals += of_images * first[:, None] * draw_smooth(1, study.side, SMOOTH_PATTERNS, rng)
     return signals.astype(np.float32), np.maximum(0, SCORE_SD * drive), groups
 
 
-def first_trials(study, groups):
-    """Return for every trial whether it is the first of one of the two runs."""
-    position = np.arange(len(groups)) - np.searchsorted(groups, groups)
-    return position % (study.n_trials // 2) == 0
+def draw_smooth(n, side, kernel, rng):
+    """Draw n smooth fields (n, side * side) with an SD of 1."""
+    fields = gaussian_filter(rng.normal(size=(n, side, side)), kernel, axes=(1, 2), mode="wrap")
+    return (fields / fields.std(axis=(1, 2), keepdims=True)).reshape(n, -1)
 
 
-def permutation_p(index, study, algorithm, schemes, n, stratified=False):
+def first_of_runs(study, groups):
+    """Return for every trial whether it is the first of a run."""
+    place = np.arange(len(groups)) - np.searchsorted(groups, groups)
+    return np.isin(place, (0, study.n_trials // 2))
+
+
+def permutation_p(index, study, algorithm, schemes, n, strata=False):
     """Return the p of r2 and of Pearson's r of one simulated study, for each scheme.
 
     Parameters
     ----------
-    stratified : bool
-        Permute the first trials of runs among themselves only.
+    index : int
+        Of the study.
+    study : Study
+    algorithm : str
+    schemes : sequence of str
+    n : int
+        Permutations.
+    strata : bool
+        Permute first trials of runs among themselves.
 
     Returns
     -------
@@ -135,56 +166,72 @@ def permutation_p(index, study, algorithm, schemes, n, stratified=False):
     signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
     model = PCARegression(algorithm)
     folds = prepare_folds(StandardizedImages(signals), make_folds(groups, seed=index), model)
-    strata = first_trials(study, groups) if stratified else None
-    return np.array(
-        [
-            [
-                test.p
-                for test in permutation_test(folds, y, groups, model, scheme, Resampling(n, index), strata=strata)[:2]
-            ]
-            for scheme in schemes
-        ]
-    )
+    given = {"resampling": Resampling(n, index), "strata": first_of_runs(study, groups) if strata else None}
+    tests = [permutation_test(folds, y, groups, model, scheme, **given) for scheme in schemes]
+    return np.array([[test.p for test in of_scheme if test.metric in METRICS] for of_scheme in tests])
 
 
-COVERED = ("r2", "skill", "pearson_r", "spearman_r")
+def tuned_p(index, study, algorithm, n):
+    """Return the p of r2 and Pearson's r under ``within`` and ``block`` where every permutation is tuned anew."""
+    signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
+    splits, schemes = make_folds(groups, seed=index), ("within", "block")
+    given = StandardizedImages(signals), splits, y, groups, Tuning(algorithm, n_components=4, n_penalties=5, n_folds=3)
+    tests = tuned_permutation_test(*given, schemes, Resampling(n, index), "published")[1]
+    return np.array([[t.p for t in tests if t.scheme == scheme and t.metric in METRICS] for scheme in schemes])
 
 
-def interval_hits(index, study, algorithm, n_other=18, n_new=150):
-    """Say which intervals of one simulated study hold the score of its final model in new participants.
+def familywise_p(index, study, n):
+    """Return the smallest p of six models of one study without an effect, as it is and corrected (2, n_schemes).
+
+    The models are Lasso and Ridge in all voxels and in each half of them.
+    """
+    signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
+    half, splits, tests = signals.shape[1] // 2, make_folds(groups, seed=index), []
+    for mask, voxels in (("all", signals), ("one half", signals[:, :half]), ("other half", signals[:, half:])):
+        for algorithm in ("lasso", "ridge"):
+            model = PCARegression(algorithm)
+            folds = prepare_folds(StandardizedImages(np.ascontiguousarray(voxels)), splits, model)
+            for scheme in ("within", "block"):
+                found = permutation_test(folds, y, groups, model, scheme, Resampling(n, index))
+                tests += [vars(test) | {"mask": mask, "algorithm": algorithm} for test in found]
+    smallest = familywise_table(tests).groupby("scheme")[["p", "p_familywise"]].min()
+    return smallest.loc[["within", "block"]].to_numpy().T
+
+
+def coverage(index, study, algorithm, n_other=18):
+    """Return whether each interval of one study covers what its final model reaches in further participants.
 
     Returns
     -------
-    hits : (3, n_metrics) ndarray
-        Whether the interval holds the truth (0 or 1), for the scores `COVERED`: leave-one-participant-out, the mean
-        over published folds, and a test on another dataset of `n_other` participants. The truth is the score in
-        `n_new` further participants of the same population.
+    covers : (3, 4) ndarray of bool
+        Rows: leave-one-participant-out, the mean over the published folds, a test on another dataset of ``n_other``
+        participants of the same population. Columns: `COVERED`.
     """
     n = study.n_participants
-    everybody = replace(study, n_participants=n + n_other + n_new)
-    signals, y, groups = simulate(everybody, np.random.default_rng([SEED, index]))
-    own, other, new = groups < n, (groups >= n) & (groups < n + n_other), groups >= n + n_other
-    images, model, train = StandardizedImages(signals[own]), PCARegression(algorithm), (y[own], groups[own])
-    fits = {
-        scheme: cross_validate(prepare_folds(images, make_folds(train[1], scheme, seed=index), model), train[0], model)
+    whole = replace(study, n_participants=n + n_other + N_FURTHER)
+    signals, y, groups = simulate(whole, np.random.default_rng([SEED, index]))
+    inside, other, further = groups < n, (groups >= n) & (groups < n + n_other), groups >= n + n_other
+    images, model, own = StandardizedImages(signals[inside]), PCARegression(algorithm), (y[inside], groups[inside])
+    lopo, published = (
+        cross_validate(prepare_folds(images, make_folds(own[1], scheme, seed=index), model), own[0], model)
         for scheme in ("lopo", "group-shuffle")
-    }
-    final = fit_final(images, train[0], model)
-    y_pred = predict_images(signals, *voxel_weights(images, [final]))[:, 0]
-    tested, unseen = (
-        Predictions(y[rows], y_pred[rows], groups[rows], np.full(rows.sum(), final.y_train_mean))
-        for rows in (other, new)
     )
-    table = out_of_fold_table(fits["lopo"], np.arange(own.sum()), *train)
-    lopo = Predictions(*(table[name].to_numpy() for name in ("y_true", "y_pred", "participant_id", "y_train_mean")))
-    truth = participant_intervals(unseen)
-    given = {"lopo": lopo, "other": tested}
-    intervals = intervals_table(given, fold_metrics(fits["group-shuffle"], *train), fits["group-shuffle"], train[1])
-    intervals = intervals.set_index(["estimate_of", "metric"])
+    final = fit_final(images, own[0], model)
+    y_pred = predict_images(signals, *voxel_weights(images, [final]), "image")[:, 0]
+    tested, target = (
+        Predictions(y[rows], y_pred[rows], groups[rows], np.full(rows.sum(), final.y_train_mean))
+        for rows in (other, further)
+    )
+    table = out_of_fold_table(lopo, np.arange(inside.sum()), *own)
+    columns = (table[name].to_numpy() for name in ("y_true", "y_pred", "participant_id", "y_train_mean"))
+    given = {"lopo": Predictions(*columns), "other": tested}
+    intervals = intervals_table(given, fold_metrics(published, *own), published, own[1])
+    intervals, reached = intervals.set_index(["estimate_of", "metric"]), participant_intervals(target)
+    rows = [[intervals.loc[(kind, name)] for name in COVERED] for kind in ("lopo", "published", "other")]
     return np.array(
         [
-            [intervals.low[kind, name] <= truth[name][0] <= intervals.high[kind, name] for name in COVERED]
-            for kind in ("lopo", "published", "other")
+            [row.low <= reached[name][0] <= row.high for row, name in zip(of_kind, COVERED, strict=True)]
+            for of_kind in rows
         ]
     )
 
@@ -209,16 +256,35 @@ def bootstrap_share(index, study, algorithm, units, n):
     return np.array([np.mean(np.abs(z) > 1.96) for z in maps])
 
 
+def bootstrap_shrinkage(index, study, algorithm, n):
+    """Return the slope of the draws' mean weight on the fitted weight, and what that does to abs(z) above 1.96.
+
+    Returns
+    -------
+    slope, share, share_fitted : (3,) ndarray
+        ``share_fitted`` is the share of voxels whose fitted weight, in place of the mean over draws, is more than 1.96
+        SDs of the draws from 0.
+    """
+    signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
+    images, model = StandardizedImages(signals), PCARegression(algorithm)
+    draws = [draw_counts(groups, "participant", resample_rng(index, draw)) for draw in range(n)]
+    dual = np.column_stack([fit_draw(images, y, model, counts)[0] for counts in draws])
+    weights = images.block(next(iter(images.columns))).T @ dual
+    fitted = voxel_weights(images, [fit_final(images, y, model)])[0][:, 0]
+    mean, sd = weights.mean(axis=1), weights.std(axis=1)
+    slope = mean @ fitted / (fitted @ fitted)
+    return np.array([slope, np.mean(np.abs(mean) > 1.96 * sd), np.mean(np.abs(fitted) > 1.96 * sd)])
+
+
 @cache
 def processes():
     """Return a pool of one process for each core, with one BLAS thread each."""
     return ProcessPoolExecutor(os.cpu_count(), get_context("spawn"), initializer=threadpool_limits, initargs=(1,))
 
 
-def simulate_many(function, n_studies, first=0):
-    """Return an array of ``function(index)`` for every study from the first; a result depends on its index alone."""
-    indices = range(first, first + n_studies)
-    return np.array(list(processes().map(function, indices, chunksize=max(1, n_studies // 40))))
+def simulate_many(function, n_studies):
+    """Return an array of ``function(index)`` for every study; a result depends on its index alone."""
+    return np.array(list(processes().map(function, range(n_studies), chunksize=max(1, n_studies // 40))))
 
 
 def distance_from_uniform(p, n):
@@ -238,83 +304,87 @@ def distance_from_uniform(p, n):
 
 def main():
     parser = argparse.ArgumentParser(description="Print the tables of docs/validity.md.")
-    parser.add_argument("--studies", type=int, default=300, help="simulated studies of the permutation tests (300)")
-    n_studies = parser.parse_args().studies
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"of {', '.join(TABLES)}; by default all")
+    parser.add_argument("--studies", type=int, default=300, help="simulated studies where one is cheap (300)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.tables) - set(TABLES):
+        parser.error(f"{', '.join(sorted(unknown))}: expected {', '.join(TABLES)}")
     started = time.monotonic()
-    print(f"{n_studies} studies where a row is cheap, seed {SEED}\n", flush=True)
-    for table in (
-        *(tabulate_nulls, tabulate_fresh_studies, tabulate_trial_order, tabulate_coverage, tabulate_power),
-        *(tabulate_bootstrap, tabulate_classifier),
-    ):
-        table(n_studies)
+    for name in arguments.tables or TABLES:
+        print(f"{name}, seed {SEED}\n", flush=True)
+        TABLES[name](arguments.studies)
         print(flush=True)
         print(f"{time.monotonic() - started:.0f} s so far", file=sys.stderr, flush=True)
 
 
 def tabulate_nulls(n_studies):
     what = "participant effects", "algorithm", "studies", "scheme", "metric"
-    print_head(*what, "p <= .05", "p > .95", "KS distance", "KS p")
+    print_row(*what, "p <= .05", "p > .95", "KS distance", "KS p", head=True)
     for name, study in (("yes", Study()), ("none", UNRELATED_TRIALS)):
         schemes = ("within", "block", "free")
         for algorithm in ("lasso", "ridge", "svr"):
             # An SVR costs many times as much.
-            n_drawn, few = (39, int(0.3 * n_studies)) if algorithm == "svr" else (99, n_studies)
+            n_drawn, few = (39, int(0.2 * n_studies)) if algorithm == "svr" else (99, n_studies)
             function = partial(permutation_p, study=study, algorithm=algorithm, schemes=schemes, n=n_drawn)
-            p = simulate_many(function, few)
-            for row, scheme in enumerate(schemes):
-                for column, metric in enumerate(("r2", "pearson_r")):
-                    values = p[:, row, column]
-                    distance, pvalue = distance_from_uniform(values, n_drawn)
-                    shares = f"{np.mean(values <= 0.05):.3f}", f"{np.mean(values > 0.95):.3f}"
-                    print_row(name, algorithm, few, scheme, metric, *shares, f"{distance:.3f}", f"{pvalue:.2g}")
+            print_shares(simulate_many(function, few), (name, algorithm, few), schemes, n_drawn)
 
 
-def tabulate_fresh_studies(n_studies):
-    """Look again, at other and more studies, where a first run of this page came out furthest from uniform."""
-    n, schemes = 99, ("within", "block")
-    function = partial(permutation_p, study=Study(), algorithm="lasso", schemes=schemes, n=n)
-    p = simulate_many(function, 5 * n_studies, first=FIRST_FRESH_STUDY)
-    print_head("scheme", "metric", "studies", "p <= .05", "p > .95", "KS distance", "KS p")
+def tabulate_order(n_studies):
+    what = "first trials", "strata", "studies", "scheme", "metric"
+    print_row(*what, "p <= .05", "p > .95", "KS distance", "KS p", head=True)
+    for name, study in HIGHER_FIRST_TRIALS.items():
+        for strata in (False, True):
+            schemes = ("within", "block")
+            function = partial(permutation_p, study=study, algorithm="ridge", schemes=schemes, n=99, strata=strata)
+            about = name, "first trials of runs" if strata else "none", n_studies
+            print_shares(simulate_many(function, n_studies), about, schemes, 99)
+
+
+def tabulate_tuned(n_studies):
+    print_row("algorithm", "studies", "scheme", "metric", "p <= .05", "p > .95", "KS distance", "KS p", head=True)
+    n_studies //= 3
+    for algorithm in ("lasso", "ridge"):
+        p = simulate_many(partial(tuned_p, study=Study(), algorithm=algorithm, n=39), n_studies)
+        print_shares(p, (algorithm, n_studies), ("within", "block"), 39)
+
+
+def print_shares(p, names, schemes, n):
     for row, scheme in enumerate(schemes):
-        for column, metric in enumerate(("r2", "pearson_r")):
+        for column, metric in enumerate(METRICS):
             values = p[:, row, column]
             distance, pvalue = distance_from_uniform(values, n)
             shares = f"{np.mean(values <= 0.05):.3f}", f"{np.mean(values > 0.95):.3f}"
-            print_row(scheme, metric, len(p), *shares, f"{distance:.3f}", f"{pvalue:.2g}")
+            print_row(*names, scheme, metric, *shares, f"{distance:.3f}", f"{pvalue:.2g}")
 
 
-def tabulate_trial_order(n_studies):
-    """Count how often trials' order alone makes a test significant, and with the first trials of runs kept apart."""
-    study, schemes = replace(Study(), n_trials=16, first_trial=1.0), ("within", "block")
-    print_head("first trials", "scheme", "studies", "p <= .05, r2", "p <= .05, Pearson's r")
-    for stratified in (False, True):
-        function = partial(permutation_p, study=study, algorithm="ridge", schemes=schemes, n=99, stratified=stratified)
-        shares = np.mean(simulate_many(function, n_studies) <= 0.05, axis=0)
-        for scheme, (r2, pearson_r) in zip(schemes, shares, strict=True):
-            print_row("apart" if stratified else "mixed", scheme, n_studies, f"{r2:.3f}", f"{pearson_r:.3f}")
+def tabulate_family(n_studies):
+    p = simulate_many(partial(familywise_p, study=Study(), n=99), n_studies)
+    print_row("scheme", "studies", "some p <= .05", "some corrected p <= .05", head=True)
+    for column, scheme in enumerate(("within", "block")):
+        print_row(scheme, n_studies, *(f"{np.mean(p[:, row, column] <= 0.05):.3f}" for row in (0, 1)))
 
 
 def tabulate_coverage(n_studies):
-    """Count how often a 95 % interval holds the score of the final model in new participants."""
-    n_studies = max(40, n_studies // 3)
-    print_head("participants x trials", "effect", "studies", "interval", *COVERED)
-    for study in (replace(Study(), effect=0.4), Study(), Study(n_participants=34, n_trials=16, effect=0.4)):
-        hits = simulate_many(partial(interval_hits, study=study, algorithm="ridge"), n_studies)
+    print_row("participants x trials", "effect", "studies", "interval", *COVERED, head=True)
+    n_studies = max(20, n_studies // 3)
+    for study in (Study(), Study(effect=0.4), Study(n_participants=34, n_trials=16, effect=0.4)):
+        covers = simulate_many(partial(coverage, study=study, algorithm="ridge"), n_studies)
         size = f"{study.n_participants} x {study.n_trials}"
-        for kind, shares in zip(("lopo", "published", "other dataset"), hits.mean(axis=0), strict=True):
+        kinds = ("leave-one-participant-out", "published folds", "other dataset")
+        for kind, shares in zip(kinds, covers.mean(axis=0), strict=True):
             print_row(size, study.effect, n_studies, kind, *(f"{share:.2f}" for share in shares))
 
 
 def tabulate_classifier(n_studies):
-    n_studies = n_studies // 3
+    n_studies //= 3
     p = simulate_many(partial(classifier_p, study=Study(), n=19), n_studies)
-    print_head("studies", "p <= .05", "p <= .10", "p <= .50", "mean p")
+    print_row("studies", "p <= .05", "p <= .10", "p <= .50", "mean p", head=True)
     print_row(n_studies, *(f"{np.mean(p <= limit):.3f}" for limit in (0.05, 0.1, 0.5)), f"{p.mean():.3f}")
 
 
 def tabulate_bootstrap(n_studies):
     what = "participants x trials", "participant effects", "algorithm", "studies"
-    print_head(*what, "participant draws", "trial draws")
+    print_row(*what, "participant draws", "trial draws", head=True)
     units = ("participant", "trial")
     # Larger studies take longer, and so does the SVR: fewer of them.
     sizes = (STUDY_SIZE, 0.04), (Study(), 0.2), (replace(Study(), n_participants=40), 0.08), (UNRELATED_TRIALS, 0.2)
@@ -329,9 +399,24 @@ def tabulate_bootstrap(n_studies):
             print_row(size, effects, algorithm, few, *results)
 
 
+def tabulate_shrinkage(n_studies):
+    what = "participants x trials", "effect", "algorithm", "studies"
+    print_row(*what, "slope", "mean over draws", "fitted weight", head=True)
+    n_studies = max(10, n_studies // 10)
+    for size in ((20, 8), (34, 16)):
+        for effect in (0.0, 0.7):
+            for algorithm in ("lasso", "ridge"):
+                study = Study(*size, effect=effect)
+                function = partial(bootstrap_shrinkage, study=study, algorithm=algorithm, n=100)
+                mean = simulate_many(function, n_studies).mean(axis=0)
+                row = f"{size[0]} x {size[1]}", effect, algorithm, n_studies
+                print_row(*row, f"{mean[0]:.2f}", f"{mean[1]:.3f}", f"{mean[2]:.3f}")
+
+
 def tabulate_power(n_studies):
     n_studies = max(40, n_studies // 5)
-    print_head("participants", "studies", "within, r2", "block, r2", "within, Pearson's r", "block, Pearson's r")
+    what = "participants", "studies"
+    print_row(*what, "within, r2", "block, r2", "within, Pearson's r", "block, Pearson's r", head=True)
     for n_participants in (10, 20, 40, 80):
         study = Study(n_participants=n_participants, effect=0.4)
         function = partial(permutation_p, study=study, algorithm="ridge", schemes=("within", "block"), n=99)
@@ -339,14 +424,23 @@ def tabulate_power(n_studies):
         print_row(n_participants, n_studies, *(f"{value:.2f}" for value in power.T.ravel()))
 
 
-def print_head(*cells):
-    print_row(*cells)
-    print_row(*["---"] * len(cells))
-
-
-def print_row(*cells):
+def print_row(*cells, head=False):
     print("|", " | ".join(str(cell) for cell in cells), "|", flush=True)
+    if head:
+        print_row(*["---"] * len(cells))
 
+
+TABLES = {
+    "nulls": tabulate_nulls,
+    "order": tabulate_order,
+    "tuned": tabulate_tuned,
+    "family": tabulate_family,
+    "coverage": tabulate_coverage,
+    "power": tabulate_power,
+    "bootstrap": tabulate_bootstrap,
+    "shrinkage": tabulate_shrinkage,
+    "classifier": tabulate_classifier,
+}
 
 if __name__ == "__main__":
     main()

@@ -329,7 +329,7 @@ def smallest_effect(results, cell):
 
 
 def voxels_claim(results, cell):
-    """Say how many voxels survive, and that the bootstrap is conservative."""
+    """Say how many voxels survive, and that the test is weak."""
     thresholds, fdr = cell.bootstrap["thresholds"], cell.bootstrap["fdr"]
     if "uncorrected_0.001" not in thresholds or "bonferroni_0.05" not in thresholds:
         return None
@@ -338,7 +338,7 @@ def voxels_claim(results, cell):
     text = (
         f"{model_name(cell)}: {f'{n:,}' if n else 'none'} of the {cell.n_voxels:,} voxels survive{'s' * (n < 2)} a "
         f"false discovery rate of {percent(fdr)} in the bootstrap over {units} ({strict:,} with Bonferroni's "
-        f"correction, {loose:,} at p < .001 without correction). The bootstrap is conservative: draws repeat {units}, "
+        f"correction, {loose:,} at p < .001 without correction). The test is weak: draws repeat {units}, "
         "which shrinks the mean weight while the standard deviation stays that of the draws. A voxel that does not "
         "survive may still contribute."
     )
