@@ -494,7 +494,8 @@ def classifier_claim(classifier):
         return None
     mean, test = rows.loc["mean"], tests.iloc[0]
     folds = classifier.folds
-    low, high = fold_mean_interval(folds["balanced_accuracy"], folds["n_train"].mean(), folds["n_test"].mean())
+    ends = fold_mean_interval(folds["balanced_accuracy"], folds["n_train"].mean(), folds["n_test"].mean())
+    low, high = np.clip(ends, 0, 1)
     shown = "tell" if test["p"] <= ALPHA else "were not shown to tell"
     text = (
         f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets apart: balanced accuracy "
