@@ -91,7 +91,7 @@ def row_places(results):
 def finish_axes(axes, n_lines, kind, metric):
     axes.set_ylim(n_lines, 0)
     low, high = axes.get_xlim()
-    axes.set_xlim(max(low, LOWEST), high)
+    axes.set_xlim(max(min(low, 0), LOWEST), min(max(high, 0.1), 1))
     axes.axvline(0, color=BLACK, linewidth=0.6, zorder=0)
     axes.set_xlabel(ALL_NAMES[metric], labelpad=1)
     axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
@@ -246,7 +246,7 @@ def draw_repeats(results):
     places = row_places(results)
     height = ROW_MM * (len(places) + 0.7 * len(results.masks))
     figure = new_page(height + 24, results.synthetic, layout=None)
-    metrics = [name for name in ("pearson_r", "skill", "r2") if all(name in table for table in tables.values())]
+    metrics = [name for name in ("pearson_r", "skill") if all(name in table for table in tables.values())]
     width = (176 - LABEL_MM) / len(metrics)
     for number, metric in enumerate(metrics):
         axes = place(figure, LABEL_MM + number * width, 10, width - 4, height)
