@@ -50,9 +50,14 @@ def main(cell, outputs):
     with Progress(len(models), cell.name) as progress:
         for name, of_model in models.items():
             x = standardize(of_model.set_index("row").loc[used, settings["measure"]].to_numpy())
+            if not x.any():
+                print(f"{cell.name}: {name} is left out, its expression is the same in every trial")
+                continue
             effects.append(relate(cell, name, y, x, columns, groups))
             slopes.append(slopes_of_participants(name, y, x, groups))
             progress()
+    if not effects:
+        raise InputError("no signature is expressed differently in different trials; name another mask in relate.mask")
     table = pd.concat(effects)
     outputs.write_table("fixed_effects.tsv", table, COLUMNS)
     outputs.write_table("participant_slopes.tsv", pd.concat(slopes), PARTICIPANT_COLUMNS)
