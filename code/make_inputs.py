@@ -63,7 +63,9 @@ def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
     """
     into.mkdir(parents=True, exist_ok=True)
     pins = find_pins(into)
-    design_name = design_name or recorded(into / "contrasts", "facepain-design") or "full"
+    # Any of them may have made way for data of one's own.
+    recorded_designs = (recorded(into / name, "facepain-design") for name in DATASET_IDS)
+    design_name = design_name or next(filter(None, recorded_designs), "full")
     commits = {name: find_commit(into / name, pins.get(name)) for name in names}
     for name, commit in commits.items():
         if commit is not None and (lost := lost_content(into / name)):
