@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
@@ -92,6 +93,8 @@ def finish_axes(axes, n_lines, kind, metric):
     axes.set_ylim(n_lines, 0)
     low, high = axes.get_xlim()
     axes.set_xlim(max(min(low, 0), LOWEST), min(max(high, 0.1), 1))
+    # A number at the edge would touch that of the panel beside it.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, prune="both"))
     axes.axvline(0, color=BLACK, linewidth=0.6, zorder=0)
     axes.set_xlabel(ALL_NAMES[metric], labelpad=1)
     axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
