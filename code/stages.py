@@ -343,6 +343,7 @@ STAGES = (
         settings=see_participants,
         private=("*",),
         cost=cost_of_figures,
+        options=dict.fromkeys(PERMUTATIONS | BOOTSTRAPS, ""),
         shows=True,
     ),
     Stage(
