@@ -274,6 +274,7 @@ def test_hooks_that_repositories_share_are_left_alone(repository, made, tmp_path
         assert "on the branch own-study" in done.stdout
         assert "a commit that holds PRIVATE.md" in (repository / ".git/hooks/pre-push").read_text()
         assert [path.read_text() for path in shared.iterdir()] == ["#!/bin/sh\nexit 0\n"]
+        run(["git", "commit", "--quiet", "--all", "--message", "Describe my study"], repository)
         run(["make", "synthetic"], repository)
         run(["git", "branch", "--quiet", "-D", "own-study"], repository)
         shutil.rmtree(make_writable(repository / ".git/facepain/datasets"))
@@ -298,7 +299,8 @@ def test_changed_files_of_ones_own_are_noticed_and_taken_up(repository, made, tm
     images, table = write_study(tmp_path / "mine")
     own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*")
     set_table(repository, "scores.csv")
-    changed = next(images.glob("con*"))
+    # The first image has been fetched, for its header.
+    changed = sorted(images.glob("con*"))[-1]
     nibabel.save(nibabel.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE), changed)
     done = run(["make", "check"], repository, check=False)
     assert done.returncode != 0 and "content has changed" in done.stdout and "`make own` records it" in done.stdout
