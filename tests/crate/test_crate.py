@@ -121,7 +121,11 @@ def test_every_output_traces_to_input_commits(crate, finished_study):
         return {(identifier, entity["version"])} if entity["@type"] == "Dataset" else set()
 
     for path, identifier in names.items():
-        expected = {"#inputs/behavior", "#inputs/contrasts"} if path.startswith("outputs/prep/") else commits.keys()
+        expected = {"#inputs/behavior", "#inputs/contrasts"}
+        expected |= set() if path.startswith("outputs/prep/") else {"#inputs/masks"}
+        stages_of_signatures = ("signatures", "similarity", "expression", "relate")
+        if path.startswith(("figures/", *(f"outputs/{stage}/" for stage in stages_of_signatures))):
+            expected.add("#inputs/signatures")
         assert trace(identifier) == {(name, commits[name]) for name in expected}, path
 
 
