@@ -293,7 +293,7 @@ def test_a_repository_without_git_annex_says_so(tmp_path):
     tools.mkdir()
     for name in ("git", "sh", "env"):
         (tools / name).symlink_to(shutil.which(name))
-    code = "import sys; sys.path.insert(0, 'code'); from provenance import annex; annex.ensure_annex()"
+    code = "import sys; sys.path.insert(0, 'code'); from provenance.annex import setup; setup.ensure_annex()"
     done = run([sys.executable, "-c", code], folder, check=False, PATH=str(tools))
     assert "git-annex is missing; `make setup` installs it" in done.stdout
 
