@@ -7,7 +7,7 @@ import pytest
 from repositories import SMALL, make_repository, run
 from slurm import Slurm
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 MINUTES = 30  # that a test waits at most, on a busy machine
 
 

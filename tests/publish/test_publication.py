@@ -18,7 +18,7 @@ from repositories import SMALL, run
 from provenance.publish.contents import read_texts, unpack
 from stages import STUDY
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 DATASET = "3575b42f-3c69-47d6-bbb8-8108063e2ba5"
 NAME, ACCENTED, EXCLUDED = "zq" + "janeroe", "Zoë-" + "Jürgens", "zq" + "olga"  # in parts: this file is published too
 MAP = "outputs/regress/M1/lasso/weights_average.nii.gz"
