@@ -306,7 +306,7 @@ STAGES = (
     ),
     Stage(
         name="tune",
-        about="choose penalty and number of components inside each training fold",
+        about="choose penalty and components inside each training fold",
         arguments=("mask", "algorithm"),
         names=list_tuned,
         table=tables.Tune,
@@ -330,7 +330,7 @@ STAGES = (
     ),
     Stage(
         name="compare",
-        about="compare masks and algorithms, and say which effects they would have found",
+        about="compare models, and say which effects would have been found",
         table=tables.Compare,
         reads=read_regressions,
         settings=see_compare,
@@ -338,7 +338,7 @@ STAGES = (
     ),
     Stage(
         name="participants",
-        about="draw figures and pages that show participants and single trials",
+        about="draw figures and pages of participants and single trials",
         reads=read_participants,
         settings=see_participants,
         private=("*",),
