@@ -79,8 +79,8 @@ def test_a_file_that_no_run_makes_is_refused(clone):
     run(["make", "on-demand"], clone)
     status, said = get(clone, MAP)
     assert status != 0
-    # The fingerprints in git are still those of the map that the run makes; its bytes are not those asked for.
-    assert f"{MAP}: equal within tolerance, by fingerprint; the recorded bytes are not here" in said
+    # What the run makes is not what was asked for, and the result that it belongs to is named.
+    assert MAP.rsplit("/", 1)[0] in said
     assert "`make regress` makes it here and compares" in said
     assert not (clone / MAP).exists()
 
