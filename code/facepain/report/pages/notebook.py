@@ -50,7 +50,7 @@ models = MODELS'''
 
 SUMMARY = """\
 summary = read("prep", "summary.tsv").pivot(index="fact", columns="dataset", values="value")
-summary.map(lambda value: f"{value:.0f}" if value == round(value) else f"{value:.3g}")"""
+summary.map(lambda value: "" if value != value else f"{value:.0f}" if value % 1 == 0 else f"{value:.3g}")"""
 
 TABLE_2 = '''\
 tests = [read("regress", *cell, "test_metrics.tsv").assign(mask=cell[0], algorithm=cell[1]) for cell in models]
