@@ -16,6 +16,7 @@ from files.tables import read_table
 PAGE = (ROOT / "docs/own-study.md").read_text()
 FOLDER = os.environ.get("FACEPAIN_REAL_IMAGES", "")
 pytestmark = [
+    pytest.mark.acceptance,
     pytest.mark.slow,
     pytest.mark.skipif(not FOLDER, reason="FACEPAIN_REAL_IMAGES names no folder of real images"),
 ]

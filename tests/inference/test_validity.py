@@ -23,7 +23,7 @@ from validity import (
     tuned_p,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 N_PERMUTATIONS = 39
 # Of a true null: with fixed seeds a failure means a change of the engine, not bad luck.
 SMALLEST_CHANCE = 0.001

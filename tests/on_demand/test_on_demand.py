@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from repositories import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 
 MAP = "outputs/regress/M1/lasso/weights_average.nii.gz"
 

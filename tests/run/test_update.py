@@ -5,7 +5,7 @@ import sys
 import pytest
 from repositories import make_repository, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 
 
 def git(folder, *arguments):

@@ -99,6 +99,7 @@ def extended(study):
     return study
 
 
+@pytest.mark.acceptance
 @pytest.mark.slow
 def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
     states = make(extended, "status")

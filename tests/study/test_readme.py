@@ -64,6 +64,7 @@ def test_every_target_named_exists():
     assert {"all", "test", "verify"} <= named <= targets
 
 
+@pytest.mark.acceptance
 @pytest.mark.slow
 def test_the_commands_run_as_written(tmp_path):
     """From a plain clone in an empty folder to a verdict, one file fetched, one result computed again."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from repositories import run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 CELL = "outputs/regress/M1/lasso"
 
 

@@ -11,7 +11,7 @@ from repositories import run, small_cells
 
 from files.rounding import map_step
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 
 
 def verify(folder, cell=None):
