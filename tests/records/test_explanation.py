@@ -3,7 +3,7 @@
 import pytest
 from repositories import SMALL, run
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 RESULT = "outputs/regress/M1/lasso/metrics.tsv"
 
 

@@ -158,6 +158,7 @@ def test_ten_draws_give_no_map_or_table_of_significant_voxels(finished_study):
     assert "no map or table of significant voxels is written" in finished_study[1]
 
 
+@pytest.mark.acceptance
 def test_one_setting_makes_stale_only_the_cells_that_use_it(study):
     edit(study, "code/params.toml", "alpha = 1.0\npermutation", "alpha = 2.0\npermutation")
     states, text = status(study)
@@ -169,6 +170,7 @@ def test_one_setting_makes_stale_only_the_cells_that_use_it(study):
     assert "settings algorithm.alpha: 1.0 -> 2.0" in text
 
 
+@pytest.mark.acceptance
 def test_a_comment_reruns_its_cells_once_and_then_rests(study):
     edit(study, "code/classify.py", "images =", "# Said anew.\n    images =")
     states, text = status(study)
