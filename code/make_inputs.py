@@ -33,7 +33,7 @@ def main():
     except (InputError, RuntimeError) as error:
         sys.exit(f"inputs: {error}")
     except OSError as error:
-        sys.exit(f"inputs: {error.strerror or error} {error.filename or ''}; mend that, try again")
+        sys.exit(f"inputs: {error.strerror or error} {error.filename or ''}; fix that and try again")
     except KeyboardInterrupt:
         sys.exit("inputs: interrupted; nothing half-built was left")
 
