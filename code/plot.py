@@ -1,14 +1,15 @@
 """Draw the group-level figures and write the tables, pages, notebook and report, from outputs/ alone."""
 
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
 from multiprocessing import get_context
 from pathlib import Path
 
 from facepain.report.claims import make_claims, write_claims
 from facepain.report.figures.catalogue import list_figures
-from facepain.report.figures.page import draw_figure
-from facepain.report.pages.site import write_site
+from facepain.report.figures.page import draw_figure, shrink
+from facepain.report.pages.interactive import write_pages
+from facepain.report.pages.notebook import run_notebook, write_notebook
+from facepain.report.pages.report import write_report
 from facepain.report.recovered import RECOVERED_COLUMNS, recovered_table
 from facepain.results.load import ShownCell, load_results
 from facepain.results.tables import (
@@ -21,7 +22,7 @@ from facepain.results.tables import (
 )
 from provenance.repository import object_ids
 from provenance.run.progress import Progress
-from provenance.run.stage import n_workers, run_stage
+from provenance.run.stage import n_workers, run_stage, silence_libraries
 from stages import STUDY
 
 _figures = {}  # of this process: results are read once in each, not sent between them
@@ -29,18 +30,21 @@ _figures = {}  # of this process: results are read once in each, not sent betwee
 
 def main(cell, outputs):
     results, cells = read_results(cell.settings), describe_cells(cell)
-    write_tables(results, outputs)
     settings = cell.settings | {"command": cell.command}
     names = list(list_figures(results, cells, settings))
-    words = draw_all(names, cells, settings, outputs.path("."))
-    drawn = {name: said for name, said in words.items() if "skipped" not in said}
-    skipped = {name: said["skipped"] for name, said in words.items() if "skipped" in said}
-    told = {"figures": drawn, "skipped": skipped}
-    outputs.write_json("captions.json", told)
-    write_site(results, cells, cell.settings, told, object_ids("outputs"), outputs)
-    for name, reason in skipped.items():
+    with ProcessPoolExecutor(n_workers(), get_context("forkserver"), prepare, (cells, settings)) as workers:
+        drawing = workers.map(draw, names, [str(outputs.path("."))] * len(names))
+        # What else takes long is done meanwhile.
+        walk = run_notebook(results, cell.settings)
+        write_tables(results, outputs)
+        write_pages(results, cell.settings, outputs)
+        words, pictures = collect(names, drawing)
+    outputs.write_json("captions.json", words)
+    write_notebook(walk, words["figures"], pictures, outputs)
+    write_report(results, cells, cell.settings, words, pictures, object_ids("outputs"), outputs)
+    for name, reason in words["skipped"].items():
         print(f"plot: {name} is not drawn: {reason}")
-    print(f"plot: {len(drawn)} figures" + (", labelled as synthetic" if results.synthetic else ""))
+    print(f"plot: {len(pictures)} figures" + (", labelled as synthetic" if results.synthetic else ""))
 
 
 def describe_cells(cell):
@@ -84,28 +88,29 @@ def write_tables(results, outputs):
     write_claims(make_claims(results, recovered), outputs)
 
 
-def draw_all(names, cells, settings, folder):
-    """Draw every figure, on as many processes as there are workers; their number changes no byte."""
-    jobs = min(n_workers(), len(names))
-    prepare(cells, settings) if jobs == 1 else None
-    pool = ProcessPoolExecutor(jobs, get_context("spawn"), prepare, (cells, settings)) if jobs > 1 else nullcontext()
-    with pool as workers, Progress(len(names), "plot") as progress:
-        words = {}
-        outcomes = (workers.map if jobs > 1 else map)(draw, names, [str(folder)] * len(names))
-        for name, said in zip(names, outcomes, strict=True):
-            words[name] = said
-            progress()
-    return words
-
-
 def prepare(cells, settings):
     """Make this process ready to draw."""
+    silence_libraries()
     _figures.update(list_figures(read_results(settings), cells, settings))
 
 
 def draw(name, folder):
-    """Draw and save one figure in this process; return its words."""
-    return draw_figure(_figures[name], Path(folder, name))
+    """Draw and save one figure in this process; return its words, and a picture to embed if it could be drawn."""
+    words = draw_figure(_figures[name], Path(folder, name))
+    return words, None if "skipped" in words else shrink(Path(folder, f"{name}.png"))
+
+
+def collect(names, drawing):
+    """Wait for the figures; return their words (``figures``, ``skipped``) and pictures by name."""
+    words, pictures = {"figures": {}, "skipped": {}}, {}
+    with Progress(len(names), "plot") as progress:
+        for name, (said, picture) in zip(names, drawing, strict=True):
+            if picture is None:
+                words["skipped"][name] = said["skipped"]
+            else:
+                words["figures"][name], pictures[name] = said, picture
+            progress()
+    return words, pictures
 
 
 if __name__ == "__main__":

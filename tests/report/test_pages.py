@@ -20,16 +20,17 @@ from plotly.offline import get_plotlyjs
 from repositories import ROOT
 
 from facepain.report.claims import make_claims, write_claims
+from facepain.report.figures.page import shrink
 from facepain.report.pages.charts import prediction_charts, score_charts
 from facepain.report.pages.findings import describe_limits
+from facepain.report.pages.interactive import write_pages
 from facepain.report.pages.markdown import contents, picture, plain, table, to_html
 from facepain.report.pages.methods import describe_methods
-from facepain.report.pages.notebook import execute
+from facepain.report.pages.notebook import execute, run_notebook, write_notebook
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.records import shared_settings
-from facepain.report.pages.report import describe_sources, outdated
+from facepain.report.pages.report import describe_sources, outdated, write_report
 from facepain.report.pages.shell import embed_json
-from facepain.report.pages.site import write_site
 from facepain.results.load import load_results
 from facepain.results.tables import cross_validation_markdown, other_datasets_markdown
 from files.outputs import OutputFolder
@@ -100,7 +101,11 @@ def write_all(folder, n_participants=(12, 5), **choices):
     (folder / "code").symlink_to(ROOT / "code")  # the notebook reads tables as the stages do
     os.chdir(folder)
     try:
-        write_site(results, list_shown("outputs"), SHOWN, words, {"outputs/prep/summary.tsv": "ab12" * 10}, outputs)
+        write_pages(results, SHOWN, outputs)
+        pictures = {name: shrink(outputs.path(f"{name}.png")) for name in words["figures"]}
+        write_notebook(run_notebook(results, SHOWN), words["figures"], pictures, outputs)
+        sources = {"outputs/prep/summary.tsv": "ab12" * 10}
+        write_report(results, list_shown("outputs"), SHOWN, words, pictures, sources, outputs)
     finally:
         os.chdir(before)
     outputs.publish(folder / "figures")

@@ -42,17 +42,25 @@ def assess(cells, root=ROOT):
         By cell name, in the order given.
     """
     ids = object_ids(root=root)
-    shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
     hidden = find_hidden(cells, ids, root)
-    return {cell.name: _assess(cell, ids, shallow, root, hidden) for cell in cells}
+    recorded = _assess_records(cells, ids, hidden, root)
+    return {cell.name: _assess_content(cell, recorded[cell.name], ids, hidden, root) for cell in cells}
 
 
 def assess_records(cells, root=ROOT):
     """Assess every cell by what git holds of it, whether or not the content of its files is here."""
     ids = object_ids(root=root)
+    return _assess_records(cells, ids, find_hidden(cells, ids, root), root)
+
+
+def _assess_records(cells, ids, hidden, root):
     shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
-    hidden = find_hidden(cells, ids, root)
-    return {cell.name: _assess_record(cell, ids, shallow, root, hidden) for cell in cells}
+    states = {}
+    for cell in cells:
+        for each in (*cell.shown, cell):
+            if each.name not in states:
+                states[each.name] = _assess_record(each, ids, shallow, root, hidden, states)
+    return states
 
 
 def find_unpublished(cells, ids):
@@ -76,8 +84,8 @@ def find_hidden(cells, ids, root=ROOT):
     return {path for path in read if any(cell.owns(path) and cell.is_private(path) for cell in unpublished)}
 
 
-def _assess(cell, ids, shallow, root, hidden):
-    by_record = _assess_record(cell, ids, shallow, root, hidden)
+def _assess_content(cell, by_record, ids, hidden, root):
+    """Assess a cell whose record is known to be fresh or not by the content of its files, too."""
     if by_record.state != FRESH:
         return by_record
     outputs = [path for path in ids if cell.owns(path)]
@@ -92,14 +100,14 @@ def _assess(cell, ids, shallow, root, hidden):
     return Freshness(FRESH)
 
 
-def _assess_record(cell, ids, shallow, root, hidden):
-    """Assess a cell by what git holds of it, whether or not the content of its files is here."""
+def _assess_record(cell, ids, shallow, root, hidden, states):
+    """Assess a cell by what git holds of it; ``states`` holds those of the cells that it shows."""
     record_path = f"{cell.folder}/{RECORD}"
     if record_path not in ids:
         return Freshness(ABSENT, (NEVER_MADE,))
     recorded = json.loads((root / record_path).read_text(encoding="utf-8"))
     recorded["data"] = {path: id_ for path, id_ in recorded["data"].items() if path not in hidden}
-    description = describe(cell, ids, root)
+    description = _describe(cell, ids, root, states)
     reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
     reasons += differences(recorded, description)
     # A shallow clone has no history to ask.
@@ -110,13 +118,15 @@ def _assess_record(cell, ids, shallow, root, hidden):
 
 def describe(cell, ids, root=ROOT):
     """Describe the inputs of a cell (`describe_inputs`), and of one that shows results which of these are not fresh."""
+    hidden = find_hidden(cell.shown, ids, root) if cell.shown else set()
+    return _describe(cell, ids, root, _assess_records(cell.shown, ids, hidden, root) if cell.shown else {})
+
+
+def _describe(cell, ids, root, states):
     if not cell.declared.shows:
         return describe_inputs(cell, ids, root)
-    shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
-    hidden = find_hidden(cell.shown, ids, root)
-    states = {other.name: _assess_record(other, ids, shallow, root, hidden) for other in cell.shown}
-    results = {name: found.state for name, found in states.items() if found.state != FRESH}
-    return describe_inputs(cell, ids, root, results)
+    shown = {other.name: states[other.name].state for other in cell.shown}
+    return describe_inputs(cell, ids, root, {name: state for name, state in shown.items() if state != FRESH})
 
 
 def _made_by_run(cell, root):

@@ -8,6 +8,7 @@ fresh one.
 import ast
 import json
 import re
+from functools import cache
 
 from provenance.repository import ROOT, object_ids
 
@@ -63,25 +64,38 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     packages : set of str
         Distributions imported from elsewhere, by the name under which they are locked.
     """
+    present = frozenset(path.relative_to(root).as_posix() for path in (root / "code").rglob("*.py"))
     found, packages, waiting = set(), set(), [script]
     while waiting:
         path = waiting.pop()
-        if path in found:
-            continue
-        if path.startswith(machinery):
+        if path in found or path.startswith(machinery):
             continue
         found.add(path)
-        for name in _imported_names(ast.parse((root / path).read_text(encoding="utf-8"))):
-            own = _own_files(name, root)
-            waiting += own
-            if not own:
-                top = name.split(".")[0]
-                packages.add(DISTRIBUTIONS.get(top, top))
+        own, others = _imports((root / path).read_text(encoding="utf-8"), present)
+        waiting += own
+        packages |= others
     return sorted(found), packages
 
 
 # Names of modules that differ from those of their distributions.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "jupyter_client": "jupyter-client"}
+
+
+@cache
+def _imports(source, present):
+    """Return what a module imports: files of this project, packages on the way included, and distributions.
+
+    Kept, since every cell asks for the same modules again.
+    """
+    own, packages = set(), set()
+    for name in _imported_names(ast.parse(source)):
+        parts = name.split(".")
+        stems = ["/".join(("code", *parts[:depth])) for depth in range(1, len(parts) + 1)]
+        files = {path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py")} & present
+        own |= files
+        if not files:
+            packages.add(DISTRIBUTIONS.get(parts[0], parts[0]))
+    return own, packages
 
 
 def _imported_names(tree):
@@ -90,15 +104,6 @@ def _imported_names(tree):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def _own_files(name, root):
-    """Return the files of this project behind a dotted name, packages on the way included."""
-    parts, files = name.split("."), []
-    for depth in range(1, len(parts) + 1):
-        stem = "/".join(("code", *parts[:depth]))
-        files += [path for path in (f"{stem}.py", f"{stem}/__init__.py") if (root / path).is_file()]
-    return files
 
 
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)

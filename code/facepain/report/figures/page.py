@@ -1,17 +1,21 @@
 """The page that every figure is drawn on: its size, type and colours, the label of simulated data, how it is saved."""
 
+import io
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 from facepain.models.algorithms import ALGORITHMS
 
 PAGE_WIDTH_MM = 180
 PNG_DPI = 300
 SVG_DPI = 150  # of what is raster inside a vector figure
+EMBEDDED_WIDTH = 1400  # pixels of a picture inside a page, twice what that shows: sharp on dense screens
+EMBEDDED_COLOURS = 192
 FOOTER_MM = 6
 MM_PER_INCH = 25.4
 
@@ -150,6 +154,18 @@ def draw_figure(draw, path):
 def draw_figures(figures, folder):
     """Draw figures into a folder, by name; return the words of each."""
     return {name: draw_figure(draw, folder / name) for name, draw in figures.items()}
+
+
+def shrink(path):
+    """Return a picture as PNG small enough to be embedded in a page."""
+    with Image.open(path) as held:
+        small = held.convert("RGB")
+    if small.width > EMBEDDED_WIDTH:
+        size = (EMBEDDED_WIDTH, round(small.height * EMBEDDED_WIDTH / small.width))
+        small = small.resize(size, Image.Resampling.LANCZOS)
+    packed = io.BytesIO()
+    small.quantize(EMBEDDED_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(packed, "PNG")
+    return packed.getvalue()
 
 
 def settle(figure):

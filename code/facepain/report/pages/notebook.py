@@ -14,10 +14,9 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from facepain.report.figures.page import SYNTHETIC_LABEL
 from facepain.report.pages.markdown import plain
-from facepain.report.pages.report import shrink
 
 TIMEOUT = 120  # seconds for one cell
-PICTURE_WIDTH, PICTURE_COLOURS = 1000, 64  # of embedded figures: the notebook stays small
+KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 START = '''\
 import json
@@ -144,44 +143,52 @@ predictions.join(trials[["dataset", "run", "trial"]], on="row")
 and `outputs/participants/index.html`, after `make participants`, the figures."""
 
 
-def write_notebook(results, settings, words, outputs):
-    """Compose the notebook, execute it and write it as ``notebook.ipynb``.
-
-    It holds results of groups only; it says how to see single trials.
+def run_notebook(results, settings):
+    """Write the text and code of the notebook and execute it; the figures come between by `write_notebook`.
 
     Parameters
     ----------
     results : StudyResults
     settings : dict
         ``mask``, ``algorithm`` and ``percentile`` of the map that is shown.
-    words : dict
-        ``figures``: title, caption and alt text of each figure by name.
+
+    Returns
+    -------
+    walk : list of (NotebookNode, tuple of str)
+        Cells, and beginnings of the names of the figures that are shown below each.
+    """
+    walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
+    make = {"text": new_markdown_cell, "code": new_code_cell}
+    cells = [make[kind](text) for kind, text, _ in walk]
+    notebook = execute(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), Path.cwd())
+    return list(zip(notebook.cells, (families for _, _, families in walk), strict=True))
+
+
+def write_notebook(walk, figures, pictures, outputs):
+    """Write ``notebook.ipynb``, with ids that count its cells.
+
+    It holds results of groups only; it says how to see single trials.
+
+    Parameters
+    ----------
+    walk : list
+        As from `run_notebook`.
+    figures : dict of str to dict
+        Title, caption and alt text of each figure by name.
+    pictures : dict of str to bytes
+        PNG of each to embed.
     outputs : files.outputs.OutputFolder
     """
-    notebook = compose_notebook(results, settings, words["figures"], outputs.path("."))
-    outputs.write_text("notebook.ipynb", nbformat.writes(execute(notebook, Path.cwd()), indent=1) + "\n")
-
-
-def compose_notebook(results, settings, figures, folder):
-    """Return the notebook, not executed, with ids that count its cells; figures are embedded."""
-    walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
-    cells, shown = [], set()
-    for kind, text, families in walk:
-        cells.append((kind, text, None))
-        new = [name for name in figures if families and name.startswith(families) and name not in shown]
-        cells += [("text", _figure(figures[name]), name) for name in new]
-        shown.update(new)
-    cells += [("text", _figure(said), name) for name, said in figures.items() if name not in shown]
-    cells.append(("text", CLOSING, None))
-    make = {"text": new_markdown_cell, "code": new_code_cell}
-    built = []
-    for number, (kind, text, name) in enumerate(cells, 1):
-        built.append(make[kind](text, id=f"cell-{number:02d}"))
-        if name is not None:
-            image = base64.b64encode(shrink(folder / f"{name}.png", PICTURE_WIDTH, PICTURE_COLOURS)).decode("ascii")
-            built[-1]["attachments"] = {"figure.png": {"image/png": image}}
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return new_notebook(cells=built, metadata={"kernelspec": kernel, "language_info": {"name": "python"}})
+    cells, waiting = [], dict(figures)
+    for cell, families in walk:
+        shown = [name for name in waiting if families and name.startswith(families)]
+        cells += [cell, *(_figure(waiting.pop(name), pictures[name]) for name in shown)]
+    cells += [_figure(said, pictures[name]) for name, said in waiting.items()]
+    cells.append(new_markdown_cell(CLOSING))
+    for number, cell in enumerate(cells, 1):
+        cell["id"] = f"cell-{number:02d}"
+    notebook = new_notebook(cells=cells, metadata={"kernelspec": KERNEL, "language_info": {"name": "python"}})
+    outputs.write_text("notebook.ipynb", nbformat.writes(notebook, indent=1) + "\n")
 
 
 STUDY = "## The study\n\nWho was measured, what was left out and why (`outputs/prep/summary.tsv`)."
@@ -264,8 +271,10 @@ def _datasets(results):
     return walk
 
 
-def _figure(said):
-    return f"### {said['title']}\n\n![{plain(said['alt'])}](attachment:figure.png)\n\n{said['caption']}"
+def _figure(said, picture):
+    text = f"### {said['title']}\n\n![{plain(said['alt'])}](attachment:figure.png)\n\n{said['caption']}"
+    image = base64.b64encode(picture).decode("ascii")
+    return new_markdown_cell(text, attachments={"figure.png": {"image/png": image}})
 
 
 def execute(notebook, folder):

@@ -1,10 +1,7 @@
 """The report: composed once in Markdown, and the same as one self-contained page."""
 
 import base64
-import io
 from importlib.metadata import version
-
-from PIL import Image
 
 from facepain.report.claims import read_claims
 from facepain.report.figures.catalogue import in_section
@@ -16,15 +13,13 @@ from facepain.report.pages.records import read_records
 from facepain.report.pages.shell import render_page
 from files.tables import read_table
 
-PICTURE_WIDTH = 1400  # pixels, twice what the page shows: sharp on dense screens
-PICTURE_COLOURS = 192
 DRAWN_WITH = ("jinja2", "markdown-it-py", "matplotlib", "nilearn", "plotly")
 TABLES = ("table-1.md", "table-2.md")
 KNOWN = ("prep", "extract", "regress", "classify")  # stages whose tables have a place of their own
 MOST_ROWS, MOST_COLUMNS = 12, 9  # of a table that is shown as it is
 
 
-def write_report(results, cells, settings, words, sources, outputs):
+def write_report(results, cells, settings, words, pictures, sources, outputs):
     """Write ``report.md`` and ``report.html``.
 
     Parameters
@@ -36,6 +31,8 @@ def write_report(results, cells, settings, words, sources, outputs):
         ``title``.
     words : dict
         ``figures``: title, caption and alt text of each figure by name; ``skipped``: why others were not drawn.
+    pictures : dict of str to bytes
+        PNG of each figure to embed, by name.
     sources : dict of str to str
         Git object id of every file below ``outputs``.
     outputs : files.outputs.OutputFolder
@@ -44,7 +41,8 @@ def write_report(results, cells, settings, words, sources, outputs):
     label = f"> **{SYNTHETIC_LABEL}.**\n\n" if results.synthetic else ""
     body = compose_report(results, cells, words, sources, outputs)
     outputs.write_text("report.md", f"# {plain(settings['title'])}\n\n{label}{body}\n")
-    html = to_html(body, lambda name: embed_picture(outputs.path(name)))
+    embedded = {f"{name}.png": base64.b64encode(packed).decode("ascii") for name, packed in pictures.items()}
+    html = to_html(body, lambda address: f"data:image/png;base64,{embedded[address]}")
     outputs.write_text("report.html", render_page(settings["title"], html, results.synthetic))
 
 
@@ -215,21 +213,3 @@ def describe_sources(cells, records, sources):
         table(("subdataset", "commit"), [(f"`{path}`", f"`{commit[:12]}`") for path, commit in sorted(inputs.items())]),
         "`inputs.json` beside every result names in the same way the code, settings and packages that made it.",
     ]
-
-
-def embed_picture(path):
-    """Return a figure as a data address."""
-    packed = shrink(path, PICTURE_WIDTH, PICTURE_COLOURS)
-    return "data:image/png;base64," + base64.b64encode(packed).decode("ascii")
-
-
-def shrink(path, width, n_colours):
-    """Return a picture as PNG of at most so many pixels across and so many colours."""
-    with Image.open(path) as held:
-        small = held.convert("RGB")
-        size = (width, round(small.height * width / small.width))
-        small = small.resize(size, Image.Resampling.LANCZOS) if small.width > width else small
-        small = small.quantize(n_colours, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    packed = io.BytesIO()
-    small.save(packed, "PNG", optimize=True)
-    return packed.getvalue()
