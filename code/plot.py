@@ -4,13 +4,14 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from facepain.report.claims import make_claims, write_claims
+from facepain.report.claims import write_claims
 from facepain.report.figures.catalogue import list_figures
 from facepain.report.figures.page import draw_figure, shrink
 from facepain.report.pages.interactive import write_pages
 from facepain.report.pages.notebook import run_notebook, write_notebook
 from facepain.report.pages.report import write_report
 from facepain.report.recovered import RECOVERED_COLUMNS, recovered_table
+from facepain.report.study_claims import make_claims
 from facepain.results.load import ShownCell, load_results
 from facepain.results.tables import (
     OTHER_DATASETS_COLUMNS,

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 from planted_results import draw_trials, write_results
 
-from facepain.report.claims import DESCRIPTION, make_claims, p_is, read_claims, write_claims
+from facepain.report.claims import DESCRIPTION, p_is, read_claims, write_claims
 from facepain.report.pages.findings import describe_findings, describe_limits
+from facepain.report.study_claims import make_claims
 from files.outputs import OutputFolder
 
 FLOOR = 1 / 5001
@@ -84,7 +85,7 @@ SCENARIOS = {
         FLOOR,
         [
             "of its participants are associated (r = 0.53 (95 % interval 0.10 to 0.70)",
-            "Predictions are 4.4 points too high (3.5 to 5.2)",
+            "Predictions are 4.4 units of the score too high (3.5 to 5.2)",
             "without that constant, 0.24 (95 % interval 0.05 to 0.40)",
         ],
         ["vary", "Neither"],
@@ -94,7 +95,7 @@ SCENARIOS = {
         FLOOR,
         [
             "Predictions vary more than the scores",
-            "one point predicted is 0.50",
+            "where predictions differ by 1, scores differ by 0.50",
             "fitted on the other participants, 0.28",
         ],
         ["too high", "Neither"],
@@ -156,12 +157,13 @@ def test_a_model_among_many_is_held_to_the_corrected_p(bare):
             "scheme": "block",
             "metric": "pearson_r",
             "p_familywise": 0.2,
+            "n_familywise": 4,
         }
     ]
     results = planted(bare, {"intervals": interval_rows()}, [test_row("block", 0.03)], compare__cells=cells)
     [claim] = claims_of(results, "unseen")
     assert "no prediction of the scores of unseen participants was shown" in claim.text
-    assert "corrected for all models, p = 0.2" in claim.text
+    assert "corrected for all models, p \N{LESS-THAN OR EQUAL TO} 0.2" in claim.text
 
 
 def test_absence_is_said_with_what_would_have_been_found_or_not_at_all(bare):
@@ -209,11 +211,26 @@ def test_algorithms_with_the_same_weights_are_called_so(bare):
 
 def test_differences_carry_their_corrected_p(bare):
     about = {"a": "M1 lasso", "b": "whole-brain lasso", "metric": "skill"}
-    pairs = [about | {"difference": -0.3, "low": -0.4, "high": -0.1, "p_corrected": 0.004}]
+    pairs = [about | {"difference": -0.3, "low": -0.4, "high": -0.1, "p": 0.0002, "p_corrected": 0.004}]
     [claim] = claims_of(planted(bare, compare__pairs=pairs), "difference")
     assert claim.text.startswith("Lasso in the whole brain predicts unseen participants better than Lasso in M1")
+    assert "(difference in skill 0.30 (95 % interval 0.10 to 0.40); paired" in claim.text
     [claim] = claims_of(planted(bare, compare__pairs=[pairs[0] | {"p_corrected": 0.2}]), "difference")
-    assert claim.text.startswith("No difference between Lasso in M1 and Lasso in the whole brain was shown")
+    assert claim.text.startswith("No difference between Lasso in the whole brain and Lasso in M1 was shown")
+
+
+def test_a_corrected_p_at_its_floor_is_a_bound(bare):
+    pair = {"a": "M1 lasso", "b": "whole-brain lasso", "metric": "skill", "difference": -0.3, "low": -0.4, "high": -0.1}
+    results = planted(bare, compare__pairs=[pair | {"p": FLOOR, "p_corrected": 18 * FLOOR}])
+    object.__setattr__(results, "settings", {"compare": {"n_exchanges": 5000}}.get)
+    assert "Holm-corrected p \N{LESS-THAN OR EQUAL TO} 0.0036" in claims_of(results, "difference")[0].text
+
+
+def test_no_sign_is_reported_where_no_large_weight_lies_in_the_planted_pattern(bare):
+    about = {"mask": "whole-brain", "algorithm": "lasso", "share_planted": 0.0, "chance_share": 0.1}
+    rows = pd.DataFrame([about | {"map": name, "share_right_sign": np.nan} for name in ("average", "fold-1")])
+    text = next(claim.text for claim in make_claims(planted(bare), rows) if claim.id.startswith("recovered/"))
+    assert "0 % lie where a pattern was planted" in text and "sign" not in text
 
 
 def test_tuned_and_parts_rest_on_their_own_tests(bare):
@@ -247,7 +264,7 @@ def test_every_claim_has_its_number_interval_and_test(bare, tmp_path):
     assert [replace(claim, files=tuple(claim.files)) for claim in read.values()] == claims
     assert len(read) == len(claims)
     findings = describe_findings(read, results)
-    assert findings[0].startswith("Lasso in the whole brain, tested on dataset-2")
+    assert findings["found"][0].startswith("Lasso in the whole brain, tested on dataset-2")
     assert "no evidence of absence" in " ".join(describe_limits(read, results))
 
 

@@ -30,13 +30,15 @@ EFFECTS = pd.DataFrame(
 def results():
     tables = {"similarity/M1/lasso/similarity": SIMILARITY, "relate/fixed_effects": EFFECTS}
     cell = SimpleNamespace(mask="M1", algorithm="lasso")
-    return SimpleNamespace(target="facs", regressions={("M1", "lasso"): cell}, table=tables.get)
+    settings = {"similarity/M1/lasso": {"permutation": {"n": 249}}, "relate": {"permutation": {"n": 5000}}}
+    models = {("M1", "lasso"): cell}
+    return SimpleNamespace(score="facs (units)", settings=settings.get, regressions=models, table=tables.get)
 
 
 def test_only_similarities_over_the_whole_mask_that_survive_are_said(results):
     (claim,) = similarity_claims(results)
     assert (claim.id, claim.number, claim.p, claim.scheme) == ("similarity/planted/M1/lasso", 0.31, 0.004, "block")
-    assert "cosine 0.31 (95 % interval 0.20 to 0.40), family-wise p = 0.004" in claim.text
+    assert "cosine 0.31 (95 % interval 0.20 to 0.40), family-wise p \N{LESS-THAN OR EQUAL TO} 0.004" in claim.text
     assert claim.files == ("outputs/similarity/M1/lasso/similarity.tsv",)
 
 
@@ -44,6 +46,8 @@ def test_only_expressions_whose_permutation_test_finds_them_are_said(results):
     claims = {claim.id: claim for claim in relation_claims(results)}
     assert claims.keys() == {"expression/planted", "expression/own-model"}
     assert "out of fold" in claims["expression/own-model"].text
+    assert "its facs is 0.20 (95 % interval 0.15 to 0.25)" in claims["expression/planted"].text
+    assert "; p = 0.002, scores permuted" in claims["expression/planted"].text
     assert claims["expression/planted"].scheme == "within" and claims["expression/planted"].p == 0.002
 
 

@@ -1,32 +1,17 @@
-"""What the results may be said to show: each sentence with its number, its interval and the test that fits it.
-
-Every rule takes tables and gives claims; where a number, its interval or its test is missing it gives none. Sentences
-about participants that a model has not seen rest on whole participants exchanged (``block``) and on intervals over
-participants, sentences about single trials on scores exchanged within participants (``within``). A score that differs
-little from that of chance is never evidence of absence by itself: the smallest effect that would have been found is
-quoted, or nothing is said about absence.
-"""
+"""A sentence that may be said of a study, with its number, interval and test, and how it is written."""
 
 import json
 from dataclasses import asdict, dataclass
-from itertools import combinations
 
 import numpy as np
 
-from facepain.inference.intervals import fold_mean_interval
-from facepain.report.figures.page import ALGORITHM_NAMES, percent, signed
+from facepain.report.figures.page import ALGORITHM_NAMES, signed
 from files.rounding import round_significant
 
 ALPHA = 0.05
-POWER = 0.8
-UNKNOWN_POWER = "How small an effect would have been found is not known, so that this is no evidence of absence."
-NEARLY_SAME = 0.97  # correlation of two models' weights from which on they are called nearly the same
 AT_MOST = "\N{LESS-THAN OR EQUAL TO}"
-R2 = "R\N{SUPERSCRIPT TWO}"
 MASK_NAMES = {"whole-brain": "the whole brain", "without-M1": "the brain without M1"}
-SCHEMES = ("block", "within")
 DESCRIPTION = "description"  # what is described, not compared with chance: no p
-EXCHANGE = "paired exchange"
 SYNTHETIC_SUFFIX = " (Synthetic data.)"
 
 
@@ -60,34 +45,13 @@ class Claim:
     files: tuple
 
 
-def make_claims(results, recovered=None):
-    """Return everything that may be said of a study.
-
-    Parameters
-    ----------
-    results : StudyResults
-    recovered : DataFrame, optional
-        From `facepain.report.recovered.recovered_table`.
-
-    Returns
-    -------
-    claims : list of Claim
-        The least favourable kinds first.
-    """
-    cells = list(results.regressions.values())
-    claims = [claim for cell in cells for claim in transfer_claims(results, cell)]
-    claims += [claim for cell in cells for claim in level_claims(results, cell)]
-    for rule in (split_claim, unseen_claim, trials_claim, detectable_claim, voxels_claim):
-        claims += [rule(results, cell) for cell in cells]
-    claims += same_claims(results) + comparison_claims(results) + tuned_claims(results) + occurrence_claims(results)
-    claims += [recovered_claim(recovered, cell) for cell in cells] if recovered is not None else []
-    claims += [classifier_claim(classifier) for classifier in results.classifiers.values()]
-    claims += reliability_claims(results)
-    from facepain.report.signature_claims import relation_claims, similarity_claims  # which write claims as here
-
-    claims += similarity_claims(results) + relation_claims(results)
-    suffix = SYNTHETIC_SUFFIX if results.synthetic else ""
-    return [Claim(**asdict(claim) | {"text": claim.text + suffix}) for claim in claims if claim is not None]
+def make_claim(name, text, numbers, files, p=None, scheme=DESCRIPTION):
+    """Return a claim, or None where its number, its interval or its test is not known."""
+    tested = scheme != DESCRIPTION
+    if not all(np.isfinite(float(value)) for value in numbers) or (tested and not np.isfinite(p)):
+        return None
+    number, low, high = (float(round_significant(value)) for value in numbers)
+    return Claim(name, text, number, low, high, float(round_significant(p)) if tested else None, scheme, tuple(files))
 
 
 def write_claims(claims, outputs):
@@ -100,483 +64,17 @@ def read_claims(path):
     return {entry["id"]: Claim(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))}
 
 
-def transfer_claims(results, cell):
-    """Say for each other dataset whether the association carries over, and what is wrong with level and gain."""
-    table = cell.table("transfer")
-    known = unseen_test(cell)
-    claims = []
-    for row in [] if table is None else table.to_dict("records"):
-        # With the model fixed nothing pulls the correlation below 0 where there is nothing to find.
-        people = row["p_block"] <= ALPHA and row["pearson_r_low"] > 0
-        trials = row["p_within"] <= ALPHA and row["within_r_low"] > 0
-        n = row["n_permutations"]
-        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], n)}" for scheme in SCHEMES)
-        numbers = f"r = {span(row, 'pearson_r')}, within participants {span(row, 'within_r')}; {tested}"
-        where = f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants)"
-        if people or trials:
-            shown = (
-                "predicted and observed scores of its participants are associated"
-                if people
-                else "predictions follow single trials within its participants, while an association over whole "
-                f"participants was not {'tested' if np.isnan(row['p_block']) else 'shown'}"
-            )
-            text = f"{where}: {shown} ({numbers}). {_level_and_gain(row)}"
-        elif known is not None and known["p"] <= ALPHA:
-            text = f"{where}: the association found in the training data was not found there ({numbers})."
-        else:
-            as_before = "" if known is None else ", as in the training data"
-            text = f"{where}: no association was shown{as_before} ({numbers})."
-        text += "" if people or trials else f" {UNKNOWN_POWER}"
-        scheme = "within" if trials and not people else "block"
-        claims.append(
-            make_claim(
-                f"transfer/{row['dataset']}/{cell.mask}/{cell.algorithm}",
-                text,
-                (row["pearson_r"], row["pearson_r_low"], row["pearson_r_high"]),
-                (row[f"p_{scheme}"], scheme),
-                [f"{folder_of(cell)}/transfer.tsv"],
-            )
-        )
-    return claims
-
-
-def level_claims(results, cell):
-    """State R2 on each other dataset as it is, without a word on why."""
-    table = cell.table("transfer")
-    claims = []
-    for row in [] if table is None else table.to_dict("records"):
-        text = f"{model_name(cell)}, tested on {row['dataset']}: {R2} as it is, {span(row, 'r2')}."
-        name = f"level/{row['dataset']}/{cell.mask}/{cell.algorithm}"
-        files = [f"{folder_of(cell)}/transfer.tsv"]
-        claims.append(make_claim(name, text, (row["r2"], row["r2_low"], row["r2_high"]), (None, DESCRIPTION), files))
-    return claims
-
-
-def _level_and_gain(row):
-    """Say whether predictions are too high or low and vary too much or too little, and what R2 is without that."""
-    offset = row["offset_low"] > 0 or row["offset_high"] < 0
-    gain = row["slope_low"] > 1 or row["slope_high"] < 1
-    texts = []
-    if offset:
-        side = "high" if row["offset"] > 0 else "low"
-        texts.append(
-            f"Predictions are {signed(abs(row['offset']), 1)} points too {side} "
-            f"({signed(row['offset_low'], 1)} to {signed(row['offset_high'], 1)}): {R2} as it is, {span(row, 'r2')}; "
-            f"without that constant, {span(row, 'r2_offset_removed')}."
-        )
-    if gain:
-        how = "less" if row["slope"] > 1 else "more"
-        texts.append(
-            f"Predictions vary {how} than the scores that go with them: one point predicted is {span(row, 'slope')} "
-            f"points observed; {R2} with the line fitted on the other participants, {span(row, 'r2_recalibrated')}."
-        )
-    if not texts:
-        texts.append(f"Neither a constant error nor a wrong gain was shown: {R2} as it is, {span(row, 'r2')}.")
-    return " ".join(texts)
-
-
-def split_claim(results, cell):
-    """Say where the published division of participants lies among others."""
-    table = cell.table("repeats")
-    if table is None or len(table) < 2:
-        return None
-    published, others = table[table["repeat"] == 0].iloc[0], table[table["repeat"] != 0]
-    r2, skill = others["r2"].dropna(), others["skill"].dropna()
-    if not len(r2) or not len(skill) or not np.isfinite(published["r2"]):
-        return None
-    low, high = np.quantile(r2, [0.025, 0.975])
-    place = np.mean(r2 < published["r2"])
-    text = (
-        f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. "
-        f"In {len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average "
-        f"(middle 95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); "
-        f"{percent(place)} of them lie below the published one. Skill against the training mean depends less on the "
-        f"division: {signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to "
-        f"{signed(skill.quantile(0.975))})."
-    )
-    return make_claim(
-        f"split/{cell.mask}/{cell.algorithm}",
-        text,
-        (published["r2"], low, high),
-        (None, DESCRIPTION),
-        [f"{folder_of(cell)}/repeats.tsv"],
-    )
-
-
-def unseen_claim(results, cell):
-    """Say whether scores of participants that the model has not seen are predicted."""
-    test, r, skill = unseen_test(cell), interval(cell, "lopo", "pearson_r"), interval(cell, "lopo", "skill")
-    if test is None or r is None or skill is None:
-        return None
-    corrected = familywise(results, cell, "block")
-    family = "" if corrected is None else f"; corrected for all models, {p_is(corrected, test['n'])}"
-    numbers = (
-        f"r = {span(r)}; exchanging whole participants' scores gives {signed(test['null_mean'])} on average; "
-        f"block {p_is(test['p'], test['n'])}{family}"
-    )
-    if max(test["p"], corrected or 0) > ALPHA:
-        text = (
-            f"{model_name(cell)}: no prediction of the scores of unseen participants was shown ({numbers}; skill "
-            f"{span(skill)}). {_no_absence(results, cell)}"
-        )
-    elif skill["low"] > 0:
-        text = (
-            f"{model_name(cell)} predicts the scores of unseen participants better than the mean training score does: "
-            f"skill {span(skill)} ({numbers})."
-        )
-    else:
-        text = (
-            f"{model_name(cell)}: predicted and observed scores of unseen participants are associated ({numbers}); "
-            f"that predictions are better than the mean training score is not certain (skill {span(skill)})."
-        )
-    return make_claim(
-        f"unseen/{cell.mask}/{cell.algorithm}",
-        text,
-        (r["estimate"], r["low"], r["high"]),
-        (test["p"], "block"),
-        [f"{folder_of(cell)}/{name}" for name in ("intervals.tsv", "permutation.tsv")],
-    )
-
-
-def trials_claim(results, cell):
-    """Say whether predictions follow single trials, given the participant."""
-    for estimate in ("lopo", "published"):
-        test, r = find_test(cell, "within", estimate), interval(cell, estimate, "pearson_r")
-        if test is not None and r is not None:
-            break
-    else:
-        return None
-    within = interval(cell, estimate, "within_r")
-    beside = "" if within is None else f"correlation within participants {span(within)}; "
-    numbers = (
-        f"{beside}over all trials r = {span(r)}, where exchanging the scores of each participant's own trials gives "
-        f"{signed(test['null_mean'])} on average; within {p_is(test['p'], test['n'])}"
-    )
-    if test["p"] <= ALPHA and (within is None or within["low"] > 0):
-        shown = "predictions follow single trials of a participant, not only differences between participants"
-    else:
-        shown = "that predictions follow single trials of a participant was not shown"
-    text = f"{model_name(cell)}: {shown} ({numbers})."
-    return make_claim(
-        f"trials/{cell.mask}/{cell.algorithm}",
-        text,
-        (r["estimate"], r["low"], r["high"]),
-        (test["p"], "within"),
-        [f"{folder_of(cell)}/{name}" for name in ("intervals.tsv", "permutation.tsv")],
-    )
-
-
-def detectable_claim(results, cell):
-    """Say how small an effect the mask would have shown."""
-    found = smallest_effect(results, cell)
-    if found is None:
-        return None
-    effect, low, high, table = found
-    if effect is None:
-        last = table.iloc[-1]
-        text = (
-            f"{model_name(cell)}: even a planted pattern that alone reaches r = {signed(last['effect'])} is found in "
-            f"only {percent(last['power'])} of the studies (block, p {AT_MOST} {ALPHA:g})."
-        )
-        numbers = (last["power"], table["power"].min(), table["power"].max())
-    else:
-        text = (
-            f"{model_name(cell)}: a planted pattern that alone reaches r = {signed(effect)} is found in at least "
-            f"{percent(POWER)} of the studies (block, p {AT_MOST} {ALPHA:g}), one that reaches {signed(low)} in fewer."
-        )
-        numbers = (effect, low, high)
-    return make_claim(
-        f"detectable/{cell.mask}/{cell.algorithm}",
-        text,
-        numbers,
-        (None, DESCRIPTION),
-        ["outputs/compare/detectable.tsv"],
-    )
-
-
-def _no_absence(results, cell):
-    found = smallest_effect(results, cell)
-    if found is None:
-        return UNKNOWN_POWER
-    if found[0] is None:
-        return "No planted effect was found often enough either, so that this is no evidence of absence."
-    return (
-        f"A pattern that alone reaches r = {signed(found[0])} would have been found with a power of {percent(POWER)}; "
-        "a weaker one may be there."
-    )
-
-
-def smallest_effect(results, cell):
-    """Return the effect found with `POWER`, the next smaller one that was planted, and the table.
-
-    Returns
-    -------
-    found : tuple (effect or None, low, high, DataFrame) or None
-        The smallest planted effect that is found often enough, or None; the planted one below it, at which it was not.
-    """
-    table = results.table("compare/detectable")
-    if table is None:
-        return None
-    table = table[(table["mask"] == cell.mask) & (table["algorithm"] == cell.algorithm)].sort_values("effect")
-    if not len(table):
-        return None
-    effects, power = table["effect"].to_numpy(float), table["power"].to_numpy(float)
-    enough = np.flatnonzero(power >= POWER)
-    if not len(enough):
-        return None, effects[-1], effects[-1], table
-    first = enough[0]
-    return effects[first], effects[first - 1] if first else 0.0, effects[first], table
-
-
-def voxels_claim(results, cell):
-    """Say how many voxels survive, and that the test is weak."""
-    thresholds, fdr = cell.bootstrap["thresholds"], cell.bootstrap["fdr"]
-    if "uncorrected_0.001" not in thresholds or "bonferroni_0.05" not in thresholds:
-        return None
-    n, strict, loose = (int(thresholds[name]["n_voxels"]) for name in ("fdr", "bonferroni_0.05", "uncorrected_0.001"))
-    units = {"participant": "participants", "trial": "trials"}[cell.bootstrap["unit"]]
-    text = (
-        f"{model_name(cell)}: {f'{n:,}' if n else 'none'} of the {cell.n_voxels:,} voxels survive{'s' * (n < 2)} a "
-        f"false discovery rate of {percent(fdr)} in the bootstrap over {units} ({strict:,} with Bonferroni's "
-        f"correction, {loose:,} at p < .001 without correction). The test is weak: draws repeat {units}, "
-        "which shrinks the mean weight while the standard deviation stays that of the draws. A voxel that does not "
-        "survive may still contribute."
-    )
-    files = [f"{folder_of(cell)}/bootstrap.json"]
-    return make_claim(f"voxels/{cell.mask}/{cell.algorithm}", text, (n, strict, loose), (None, DESCRIPTION), files)
-
-
-def same_claims(results):
-    """Say which algorithms are nearly the same model."""
-    claims = []
-    for mask in results.masks:
-        cells = [cell for cell in results.regressions.values() if cell.mask == mask]
-        for one, other in combinations(cells, 2):
-            # Predictions are participant level; models with nearly equal weights predict nearly the same.
-            folds = [correlate_maps(one, other, f"weights_fold-{number}") for number in one.folds.index]
-            if not min(folds, default=0) >= NEARLY_SAME:
-                continue
-            r = correlate_maps(one, other, "weights_final")
-            names = " and ".join(ALGORITHM_NAMES[cell.algorithm] for cell in (one, other))
-            shrink = "; ".join(filter(None, (shrinkage_text(cell) for cell in (one, other))))
-            text = (
-                f"{names} are nearly the same model in {mask_name(mask)}: their weights correlate at "
-                f"r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} over folds)" + (f"; {shrink}." if shrink else ".")
-            )
-            name = f"same/{mask}/{one.algorithm}-{other.algorithm}"
-            files = [f"{folder_of(cell)}/weights_final.nii.gz" for cell in (one, other)]
-            claims.append(make_claim(name, text, (r, min(folds), max(folds)), (None, DESCRIPTION), files))
-    return claims
-
-
-def correlate_maps(one, other, name):
-    """Return the correlation of a map of two models over voxels, NaN where one is constant."""
-    values = [np.asarray(cell.map_img(name).dataobj, float).ravel() for cell in (one, other)]
-    if any(np.ptp(each) == 0 for each in values):
-        return np.nan
-    return float(np.corrcoef(*values)[0, 1])
-
-
-def shrinkage_text(cell):
-    """Say how much the penalty shrinks what is fitted, where that was computed."""
-    if "shrinkage" not in cell.metrics or not np.isfinite(cell.folds["shrinkage"]).all():
-        return ""
-    largest = 100 * cell.folds["shrinkage"].max()
-    return f"{ALGORITHM_NAMES[cell.algorithm]} shrinks the fitted scores of least squares by at most {largest:.2g} %"
-
-
-def comparison_claims(results):
-    """Say which masks and which algorithms differ."""
-    table = results.table("compare/pairs")
-    claims = []
-    for row in [] if table is None else table.to_dict("records"):
-        score = {"pearson_r": "r", "spearman_r": "Spearman's r", "r2": R2}.get(row["metric"], row["metric"])
-        difference = span(row, "difference", ("low", "high"))
-        numbers = f"difference in {score} {difference}; paired exchange, Holm-corrected {p_is(row['p_corrected'])}"
-        a, b = (name_model(*row[side].rsplit(" ", 1)) for side in "ab")
-        if row["p_corrected"] <= ALPHA:
-            better, worse = (a, b) if row["difference"] > 0 else (b, a)
-            text = f"{better} predicts unseen participants better than {worse} ({numbers})."
-        else:
-            text = f"No difference between {a} and {b} was shown ({numbers})."
-        name = "/".join(("difference", row["metric"], *(str(row[side]).replace(" ", "-") for side in "ab")))
-        number = (row["difference"], row["low"], row["high"])
-        claims.append(make_claim(name, text, number, (row["p_corrected"], EXCHANGE), ["outputs/compare/pairs.tsv"]))
-    return claims
-
-
-def tuned_claims(results):
-    """Say what models with nested tuning reach."""
-    claims = []
-    for (mask, algorithm), cell in results.regressions.items():
-        folder = f"tune/{mask}/{algorithm}"
-        intervals, tests, choices = (
-            results.table(f"{folder}/{name}") for name in ("intervals", "permutation", "tuning")
-        )
-        if intervals is None or tests is None or choices is None:
-            continue
-        estimate = "lopo" if "lopo" in set(intervals["estimate_of"]) else "published"
-        r, skill = (_interval(intervals, estimate, metric) for metric in ("pearson_r", "skill"))
-        test = _find(tests, "block", estimate) or _find(tests, "within", estimate)
-        if r is None or skill is None or test is None:
-            continue
-        edge = (choices["at_edge"] != "no").mean()
-        shown = "predicts unseen participants" if test["p"] <= ALPHA else "was not shown to predict unseen participants"
-        fixed = interval(cell, estimate, "skill")
-        beside = "" if fixed is None else f", with the penalty as set {span(fixed)}"
-        text = (
-            f"{model_name(cell)}, with penalty and number of components chosen inside the training data, {shown}: r = "
-            f"{span(r)}, {test['scheme']} {p_is(test['p'], test['n'])}; skill {span(skill)}{beside}. "
-            f"{percent(edge)} of the choices lie at the edge of the grid."
-        )
-        files = [f"outputs/{folder}/{name}.tsv" for name in ("intervals", "permutation", "tuning")]
-        number = (r["estimate"], r["low"], r["high"])
-        claims.append(make_claim(f"tuned/{mask}/{algorithm}", text, number, (test["p"], test["scheme"]), files))
-    return claims
-
-
-def occurrence_claims(results):
-    """Say whether it is predicted if there is an expression, and how strong it is where there is one."""
-    about = {
-        "occurrence": ("auc", "whether a trial of an unseen participant has a score above 0", "AUC"),
-        "intensity": ("pearson_r", "how high the score is in trials where it is above 0", "r"),
-        "product": ("pearson_r", "the score by the product of both", "r"),
-    }
-    claims = []
-    for mask in results.masks:
-        folder = f"occurrence/{mask}"
-        intervals, tests = results.table(f"{folder}/intervals"), results.table(f"{folder}/permutation")
-        if intervals is None or tests is None:
-            continue
-        for part, (metric, what, name) in about.items():
-            about_part = {"part": part, "metric": metric}
-            estimate = "lopo" if _row(tests, **about_part, estimate_of="lopo") else "published"
-            row = _row(intervals, **about_part, estimate_of=estimate)
-            tested = {scheme: _row(tests, **about_part, estimate_of=estimate, scheme=scheme) for scheme in SCHEMES}
-            test = tested["block"] or tested["within"]
-            if row is None or test is None:
-                continue
-            shown = "predicts" if test["p"] <= ALPHA else "was not shown to predict"
-            text = (
-                f"In {mask_name(mask)} a linear model {shown} {what} ({name} = {span(row)}; {test['scheme']} "
-                f"{p_is(test['p'], test['n'])})."
-            )
-            number = (row["estimate"], row["low"], row["high"])
-            files = [f"outputs/{folder}/{file}.tsv" for file in ("intervals", "permutation")]
-            claims.append(make_claim(f"{part}/{mask}", text, number, (test["p"], test["scheme"]), files))
-    return claims
-
-
-def recovered_claim(recovered, cell):
-    """Say how much of the largest weights lies where a pattern was planted."""
-    rows = recovered[(recovered["mask"] == cell.mask) & (recovered["algorithm"] == cell.algorithm)].set_index("map")
-    if "average" not in rows.index or not rows.loc["average", "chance_share"] > 0:
-        return None
-    average = rows.loc["average"]
-    folds = rows.loc[[name for name in rows.index if str(name).startswith("fold-")], "share_planted"]
-    text = (
-        f"{model_name(cell)}: of the 1 % largest weights (average over folds) {percent(average['share_planted'])} lie "
-        f"where a pattern was planted ({percent(folds.min())} to {percent(folds.max())} in single folds; "
-        f"{percent(average['chance_share'])} of all voxels do), "
-        f"{percent(average['share_right_sign'], 1)} of these with the planted sign."
-    )
-    number = (average["share_planted"], folds.min(), folds.max())
-    return make_claim(
-        f"recovered/{cell.mask}/{cell.algorithm}", text, number, (None, DESCRIPTION), ["figures/recovered.tsv"]
-    )
-
-
-def classifier_claim(classifier):
-    """Say whether the images tell the datasets apart."""
-    rows, tests = classifier.metrics.set_index("fold"), classifier.tests
-    tests = tests[tests["metric"] == "balanced_accuracy"]
-    if not len(tests):
-        return None
-    mean, test = rows.loc["mean"], tests.iloc[0]
-    folds = classifier.folds
-    ends = fold_mean_interval(folds["balanced_accuracy"], folds["n_train"].mean(), folds["n_test"].mean())
-    low, high = np.clip(ends, 0, 1)
-    shown = "tell" if test["p"] <= ALPHA else "were not shown to tell"
-    text = (
-        f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets apart: balanced accuracy "
-        f"{percent(mean['balanced_accuracy'], 1)} ({percent(low)} to {percent(high)} over folds; chance "
-        f"{percent(test['null_mean'])}; participants' labels exchanged, {p_is(test['p'], test['n'])}), accuracy "
-        f"{percent(mean['accuracy'], 1)} where always naming the larger dataset gives "
-        f"{percent(mean['majority_share'], 1)}."
-    )
-    files = [f"outputs/classify/{classifier.mask}/{name}.tsv" for name in ("metrics", "permutation")]
-    number = (mean["balanced_accuracy"], low, high)
-    return make_claim(f"datasets/{classifier.mask}", text, number, (test["p"], test["scheme"]), files)
-
-
-def reliability_claims(results):
-    """Say how much of the score's variance lies between participants."""
-    table = results.table("prep/reliability")
-    claims = []
-    for row in [] if table is None else table.to_dict("records"):
-        text = (
-            f"{row['dataset']}: {percent(row['icc'])} of the variance of the scores lies between participants "
-            f"(intraclass correlation {span(row, 'icc', ('low', 'high'))}, {row['n_participants']:.0f} participants)."
-        )
-        number = (row["icc"], row["low"], row["high"])
-        claims.append(
-            make_claim(
-                f"reliability/{row['dataset']}", text, number, (None, DESCRIPTION), ["outputs/prep/reliability.tsv"]
-            )
-        )
-    return claims
-
-
-def make_claim(name, text, numbers, test, files):
-    """Return a claim, or None where its number, its interval or its test is not known."""
-    p, scheme = test
-    known = all(np.isfinite(float(value)) for value in numbers) and (scheme == DESCRIPTION or np.isfinite(p))
-    if not known:
-        return None
-    number, low, high = (float(round_significant(value)) for value in numbers)
-    p = None if scheme == DESCRIPTION else float(round_significant(p))
-    return Claim(name, text, number, low, high, p, scheme, tuple(files))
-
-
-def unseen_test(cell):
-    """Return the test of the association in unseen participants, or None."""
-    return find_test(cell, "block", "lopo")
-
-
-def find_test(cell, scheme, estimate):
-    """Return the permutation test of Pearson's r of an estimate under a scheme as a dict, or None."""
-    return _find(cell.tests, scheme, estimate)
-
-
-def interval(cell, estimate, metric):
-    """Return the row of intervals.tsv of one estimate and metric as a dict, or None."""
-    return _interval(cell.table("intervals"), estimate, metric)
-
-
-def familywise(results, cell, scheme):
-    """Return the p corrected over all models, or None."""
-    table = results.table("compare/cells")
-    if table is None:
-        return None
-    row = _row(table, mask=cell.mask, algorithm=cell.algorithm, estimate_of="lopo", scheme=scheme, metric="pearson_r")
-    return None if row is None or row["p_familywise"] != row["p_familywise"] else row["p_familywise"]
-
-
-def folder_of(cell):
-    return f"outputs/regress/{cell.mask}/{cell.algorithm}"
-
-
 def mask_name(mask):
     return MASK_NAMES.get(mask, mask)
+
+
+def name_model(mask, algorithm):
+    return f"{ALGORITHM_NAMES[algorithm]} in {mask_name(mask)}"
 
 
 def model_name(cell):
     """Name a model in a sentence."""
     return name_model(cell.mask, cell.algorithm)
-
-
-def name_model(mask, algorithm):
-    return f"{ALGORITHM_NAMES[algorithm]} in {mask_name(mask)}"
 
 
 def span(row, name="estimate", ends=None):
@@ -585,25 +83,14 @@ def span(row, name="estimate", ends=None):
     return f"{signed(row[name])} (95 % interval {signed(row[low])} to {signed(row[high])})"
 
 
-def p_is(p, n=0):
+def at_floor(p, n):
+    """Tell whether p is the smallest that n permutations can give."""
+    return bool(n) and p <= (1 + 1e-5) / (1 + n)
+
+
+def p_is(p, n=0, bound=None):
     """Write a p value; at its floor, the smallest that n permutations can give, as an upper bound."""
     if p != p:
         return "p not known"
-    bound = n and p <= (1 + 1e-6) / (1 + n)
-    return f"p {AT_MOST if bound else '='} {float(f'{p:.1g}') if bound else float(f'{p:.2g}'):g}"
-
-
-def _find(tests, scheme, estimate):
-    if "estimate_of" not in tests:
-        tests = tests.assign(estimate_of="published")
-    return _row(tests, scheme=scheme, estimate_of=estimate, metric="pearson_r")
-
-
-def _interval(table, estimate, metric):
-    return None if table is None else _row(table, estimate_of=estimate, metric=metric)
-
-
-def _row(table, **values):
-    for column, value in values.items():
-        table = table[table[column] == value]
-    return table.iloc[0].to_dict() if len(table) else None
+    bound = at_floor(p, n) if bound is None else bound
+    return f"p {AT_MOST if bound else '='} {float(f'{p:.2g}'):g}"

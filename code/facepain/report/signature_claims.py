@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from facepain.report.claims import make_claim, model_name, p_is, span
-from facepain.report.figures.page import score_name
+from facepain.report.claims import ALPHA, make_claim, model_name, p_is, span
 
-ALPHA = 0.05
 WHOLE, METRIC, SCHEME, OWN = "all", "cosine", "block", "own-model"
 
 
@@ -17,16 +15,17 @@ def similarity_claims(results):
         table = results.table(name)
         if table is None:
             continue
+        n = results.settings(f"similarity/{mask}/{algorithm}").get("permutation", {}).get("n", 0)
         rows = table[(table["network"] == WHOLE) & (table["metric"] == METRIC) & (table["scheme"] == SCHEME)]
         for row in rows[rows["p_familywise"] <= ALPHA].to_dict("records"):
             text = (
-                f"The weight map of {model_name(cell)} resembles the signature {row['signature']}: cosine "
-                f"{span(row, 'score', ('low', 'high'))}, family-wise {p_is(row['p_familywise'])} over signatures and "
-                "networks by refits of scores exchanged between participants."
+                f'The weight map of {model_name(cell)} resembles the signature "{row["signature"]}": cosine '
+                f"{span(row, 'score', ('low', 'high'))}, family-wise {p_is(row['p_familywise'], n)} over signatures "
+                "and networks by refits of scores exchanged between participants."
             )
+            about, files = f"similarity/{row['signature']}/{mask}/{algorithm}", [f"outputs/{name}.tsv"]
             numbers = (row["score"], row["low"], row["high"])
-            claim = (f"similarity/{row['signature']}/{mask}/{algorithm}", text, numbers, (row["p_familywise"], SCHEME))
-            claims.append(make_claim(*claim, [f"outputs/{name}.tsv"]))
+            claims.append(make_claim(about, text, numbers, files, row["p_familywise"], SCHEME))
     return claims
 
 
@@ -35,19 +34,17 @@ def relation_claims(results):
     table = results.table("relate/fixed_effects")
     if table is None:
         return []
-    score = score_name(results.target).removesuffix(" (points)")
+    score, n = results.score.split(" (")[0], results.settings("relate").get("permutation", {}).get("n", 0)
     claims = []
     for row in table[table["term"] == "expression"].to_dict("records"):
         if not np.isfinite(row["p_permutation"]) or row["p_permutation"] > ALPHA:
             continue
-        what = "the model's own map, out of fold," if row["model"] == OWN else f"the signature {row['model']}"
+        what = "the model's own map, out of fold," if row["model"] == OWN else f'the signature "{row["model"]}"'
         text = (
             f"Where a trial expresses {what} by one standard deviation more, its {score} is {span(row)} standard "
             f"deviations higher (mixed model with participants' own slopes, {row['n_participants']:.0f} participants; "
-            f"{p_is(row['p_permutation'])}, scores permuted within participants)."
+            f"{p_is(row['p_permutation'], n)}, scores permuted within participants)."
         )
-        numbers, test = (row["estimate"], row["low"], row["high"]), (row["p_permutation"], "within")
-        claims.append(
-            make_claim(f"expression/{row['model']}", text, numbers, test, ["outputs/relate/fixed_effects.tsv"])
-        )
+        numbers, files = (row["estimate"], row["low"], row["high"]), ["outputs/relate/fixed_effects.tsv"]
+        claims.append(make_claim(f"expression/{row['model']}", text, numbers, files, row["p_permutation"], "within"))
     return claims

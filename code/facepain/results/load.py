@@ -170,6 +170,11 @@ class StudyResults:
         """Read a table by its path below ``outputs``, such as ``compare/pairs``; None where no stage wrote it."""
         return read_optional(self.folder / f"{name}.tsv")
 
+    def settings(self, folder):
+        """Return the settings that a result records, by its path below ``outputs``; empty without a record."""
+        path = self.folder / folder / "inputs.json"
+        return json.loads(path.read_text(encoding="utf-8"))["settings"] if path.exists() else {}
+
     def fact(self, dataset, name):
         """Return one value of the summary, NaN if it is not there."""
         found = self.summary.query("dataset == @dataset and fact == @name")["value"]

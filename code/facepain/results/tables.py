@@ -190,4 +190,7 @@ def _p_and_null(test):
 
 
 def _number(value):
-    return "n/a" if value != value else f"{value:.2f}".replace("-", "\N{MINUS SIGN}")
+    if value != value:
+        return "n/a"
+    text = f"{value:.2f}"
+    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")

@@ -43,7 +43,7 @@ def draw_models(results):
         (name, metric) for name in others for metric in METRIC_NAMES
     ]
     height = ROW_MM * (len(rows) + 0.7 * len(results.masks))
-    figure = new_page(height + 26, results.synthetic, layout=None)
+    figure = new_page(height + 22, results.synthetic, layout=None)
     width = (176 - LABEL_MM) / len(kinds)
     places = row_places(results)
     for number, (kind, metric) in enumerate(kinds):
@@ -71,7 +71,7 @@ def draw_models(results):
     caption = (
         "A line for each model: large dots are its scores (means over folds; leaving one participant out; on the other "
         "dataset), lines their 95 % intervals, small dots single folds. Compare with the grey band, the middle 95 % of "
-        "the null, and with the tick, predicting the mean training score. Arrows: beyond the axis."
+        "the null, and with the tick, predicting the mean training score. Triangles: the interval goes on."
     )
     missing = sum(key not in results.regressions for key in rows)
     alt = f"Forest plot of {len(rows) - missing} models on {len(results.masks)} masks: R² and Pearson r."
@@ -93,8 +93,8 @@ def finish_axes(axes, n_lines, kind, metric):
     axes.set_ylim(n_lines, 0)
     low, high = axes.get_xlim()
     axes.set_xlim(max(min(low, 0), LOWEST), min(max(high, 0.1), 1))
-    # A number at the edge would touch that of the panel beside it.
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, prune="both"))
+    # Few numbers: those of neighbouring panels must not touch.
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], prune="both"))
     axes.axvline(0, color=BLACK, linewidth=0.6, zorder=0)
     axes.set_xlabel(ALL_NAMES[metric], labelpad=1)
     axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
@@ -132,8 +132,8 @@ def plot_model(axes, y, cell, kind, metric):
         axes.plot(
             rows["r2_baseline"].get(row, np.nan), y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6
         )
-    if score < LOWEST:
-        axes.text(0, y, "\N{LEFTWARDS ARROW}", transform=axes.get_yaxis_transform(), color=colour, va="center")
+    if min(score, low) < LOWEST:
+        axes.plot(LOWEST, y, "<", color=colour, markersize=5, markeredgewidth=0, clip_on=False, zorder=5)
 
 
 def estimate(cell, kind, metric):
@@ -198,8 +198,7 @@ def draw_calibration(results, kind):
         for cell in results.models(mask):
             if (mask, cell.algorithm) in tables:
                 plot_calibration(axes, tables[mask, cell.algorithm], cell, kind)
-        low, high = axes.get_xlim()
-        axes.plot([low, high], [low, high], color=GREY, linestyle="--", linewidth=0.8, zorder=1)
+        axes.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.set_title(mask, fontweight="bold")
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
         axes.set_xlabel(f"predicted {score_name(results.score, cell.transform)}")
@@ -248,11 +247,11 @@ def draw_repeats(results):
         raise NothingToDraw("no model was cross-validated repeatedly")
     places = row_places(results)
     height = ROW_MM * (len(places) + 0.7 * len(results.masks))
-    figure = new_page(height + 24, results.synthetic, layout=None)
+    figure = new_page(height + 14, results.synthetic, layout=None)
     metrics = [name for name in ("pearson_r", "skill") if all(name in table for table in tables.values())]
     width = (176 - LABEL_MM) / len(metrics)
     for number, metric in enumerate(metrics):
-        axes = place(figure, LABEL_MM + number * width, 10, width - 4, height)
+        axes = place(figure, LABEL_MM + number * width, 2, width - 4, height)
         for (mask, algorithm), table in tables.items():
             plot_repeats(axes, places[mask, algorithm], table.set_index("repeat")[metric], ALGORITHM_COLOURS[algorithm])
         finish_axes(axes, height / ROW_MM, "published", metric)

@@ -1,28 +1,17 @@
-"""What was found and what limits it: the claims that a reader may quote, the unfavourable first."""
+"""What was found and what limits it: the claims that a reader may quote, each at its place in the report."""
 
 from facepain.report.claims import ALPHA, SYNTHETIC_SUFFIX
 from facepain.report.figures.page import ALGORITHM_NAMES
 
-# Kinds of claims in the order of the page; those about one model are shown for one algorithm.
-KINDS = (
-    *("transfer", "split", "unseen", "trials", "difference", "same", "tuned"),
-    *(
-        "occurrence",
-        "intensity",
-        "product",
-        "voxels",
-        "recovered",
-        "similarity",
-        "expression",
-        "datasets",
-        "reliability",
-    ),
-)
 OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
+OF_A_MASK = ("occurrence", "intensity", "product", "same")
+# Of the first mask, and of every mask whether the scores of unseen participants are predicted.
+FOUND = ("transfer", "split", "unseen", "tuned", "voxels", "recovered", "datasets")
+KINDS = (*OF_A_MODEL[:4], "difference", *OF_A_MASK, *OF_A_MODEL[4:], "expression", "datasets", "reliability")
 
 
 def describe_findings(claims, results):
-    """List what was found.
+    """Sort the sentences that may be said into the sections of the report.
 
     Parameters
     ----------
@@ -32,26 +21,44 @@ def describe_findings(claims, results):
 
     Returns
     -------
-    texts : list of str
-        One for each claim about the first algorithm, about pairs and about the study.
+    texts : dict of str to list of str
+        Of ``found``, ``models``, ``mask <name>`` and ``datasets``: those about the first algorithm, about pairs and
+        about the study, the least favourable kinds first. Every sentence is in one section.
     """
+    texts = {"found": [], "models": [], "datasets": []} | {f"mask {mask}": [] for mask in results.masks}
     if not results.regressions:
-        return ["No model's results are here."]
+        return texts | {"found": ["No model's results are here."]}
     algorithm = results.algorithms[0]
-    texts = [] if len(results.datasets) > 1 else ["No model could be tested on another dataset: the study has one."]
-    for kind in KINDS:
-        for claim in claims.values():
-            about = claim.id.split("/")
-            other_model = kind in OF_A_MODEL and about[-1] != algorithm
-            if about[0] != kind or other_model:
-                continue
-            # Differences that were not shown, and those in other scores, are in claims.json.
-            if kind != "difference" or (about[1] == "skill" and claim.p <= ALPHA):
-                texts.append(claim.text.removesuffix(SYNTHETIC_SUFFIX))
+    if len(results.datasets) < 2:
+        texts["found"].append("No model could be tested on another dataset: the study has one.")
+    for claim in sorted(claims.values(), key=lambda claim: (*KINDS, "level", "detectable").index(kind_of(claim))):
+        section = section_of(claim, results.masks, algorithm)
+        if section:
+            texts[section].append(claim.text.removesuffix(SYNTHETIC_SUFFIX))
     rest = ", ".join(ALGORITHM_NAMES[name] for name in results.algorithms[1:])
     others = f" The same sentences for {rest} are in" if rest else " They are also in"
-    texts.append(f"{ALGORITHM_NAMES[algorithm]} stands for all algorithms here.{others} `claims.json`.")
+    texts["found"].append(f"{ALGORITHM_NAMES[algorithm]} stands for all algorithms here.{others} `claims.json`.")
     return texts
+
+
+def kind_of(claim):
+    return claim.id.split("/")[0]
+
+
+def section_of(claim, masks, algorithm):
+    """Return the section that a claim is shown in, or None."""
+    kind, *about = claim.id.split("/")
+    mask = about[-2] if kind in OF_A_MODEL else about[0]
+    if kind not in KINDS or (kind in OF_A_MODEL and about[-1] != algorithm):
+        return None
+    # Differences that were not shown, and those in other scores, are in claims.json.
+    if kind == "difference" and (about[0] != "skill" or claim.p > ALPHA):
+        return None
+    if kind in FOUND and (mask == masks[0] or kind in ("unseen", "datasets")):
+        return "found"
+    if kind in OF_A_MODEL + OF_A_MASK:
+        return f"mask {mask}"
+    return "datasets" if kind == "reliability" else "models"
 
 
 def describe_limits(claims, results):
@@ -98,11 +105,10 @@ def _untested(cell):
     first = cell.folds.iloc[0]
     n_trials = int(first["n_train"] + first["n_test"])
     never = n_trials - int(pooled["n_distinct"])
-    told = f"{never} of {n_trials} trials are" if never else "Every trial is"
+    start = f"{never} of {n_trials} trials are in no" if never else "Every trial is in a"
     return (
-        f"{told} in {'no' if never else 'a'} test set of the published folds; the {len(cell.folds)} folds share "
-        "most of "
-        "their training trials, so that their standard deviation is no standard error."
+        f"{start} test set of the published folds; the {len(cell.folds)} folds share most of their training trials, so "
+        "that their standard deviation is no standard error."
     )
 
 

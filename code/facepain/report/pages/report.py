@@ -49,12 +49,12 @@ def write_report(results, cells, settings, words, pictures, sources, outputs):
 def compose_report(results, cells, words, sources, outputs):
     """Return the report without its title."""
     records, claims = read_records(cells), read_claims(outputs.path("claims.json"))
-    figures = words["figures"]
+    figures, findings = words["figures"], describe_findings(claims, results)
     parts = [
         "## What was found",
         outdated(cells),
         *show(figures, "found"),
-        bullets(describe_findings(claims, results)),
+        bullets(findings["found"]),
         "To look closer: [scores](scores.html), the weight map [on slices](weights-slices.html) and [on the surface]"
         "(weights-surface.html), the [notebook](notebook.ipynb). Single trials are on [pages of their own]"
         "(../outputs/participants/index.html). Pages are annexed: where a link finds nothing, `make plot` and "
@@ -70,11 +70,13 @@ def compose_report(results, cells, words, sources, outputs):
         "### All models",
         outdated(cells, "regress"),
         *show(figures, "models"),
+        bullets(findings["models"]),
     ]
     for mask in results.masks:
-        parts += [f"### {plain(mask)}", outdated(cells, "regress", mask), *show(figures, f"mask {mask}")]
-        parts += describe_peaks(results, mask)
-    parts += ["### Datasets", outdated(cells, "classify"), *show(figures, "datasets"), *show_not_drawn(words)]
+        parts += [f"### {plain(mask)}", outdated(cells, "regress", mask), bullets(findings[f"mask {mask}"])]
+        parts += [*show(figures, f"mask {mask}"), *describe_peaks(results, mask)]
+    parts += ["### Datasets", outdated(cells, "classify"), bullets(findings["datasets"])]
+    parts += [*show(figures, "datasets"), *show_not_drawn(words)]
     parts += ["## Tables", *(outputs.path(name).read_text(encoding="utf-8") for name in TABLES)]
     parts += show_stages(cells)
     parts += ["## Limits", bullets(describe_limits(claims, results)), "## Where every number comes from"]
@@ -143,26 +145,31 @@ def describe_peaks(results, mask):
 
 def show_stages(cells):
     """Return the tables of every other stage whose numbers are shown, so that no declared stage is left out."""
-    parts, seen = [], set()
+    stages = {}
     for cell in cells:
-        if cell.stage in KNOWN or not cell.sources:
+        if cell.stage not in KNOWN and cell.sources:
+            stages.setdefault(cell.stage, []).append(cell)
+    parts = []
+    for stage, its_cells in stages.items():
+        parts += [f"### Stage {stage}: {its_cells[0].about}", outdated(cells, stage)]
+        shown = next((cell for cell in its_cells if any(cell.path(file).exists() for file in cell.sources)), None)
+        if shown is None:
             continue
-        if cell.stage not in seen:
-            seen.add(cell.stage)
-            parts.append(f"### Stage {cell.stage}: {cell.about}")
-            parts.append(outdated(cells, cell.stage))
-        for path in (cell.path(file) for file in cell.sources if file.endswith(".tsv")):
-            if path.exists():
-                found = read_table(path)
-                shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
-                rows = [[write_value(value) for value in row] for row in shown.itertuples(index=False)]
-                more = (
-                    ""
-                    if shown.shape == found.shape
-                    else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
-                )
-                parts += [f"`{cell.folder}/{path.name}`{more}:", table(shown.columns, rows)]
+        for path in map(shown.path, shown.sources):
+            if path.suffix == ".tsv" and path.exists():
+                parts += show_table(path, f"{shown.folder}/{path.name}")
+        others = ", ".join(f"`{cell.folder}`" for cell in its_cells if cell is not shown)
+        parts.append(f"The same tables of the other results are in {others}." if others else "")
     return parts
+
+
+def show_table(path, name):
+    """Return the beginning of a table, under its name."""
+    found = read_table(path)
+    shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
+    rows = [[write_value(value) for value in row] for row in shown.itertuples(index=False)]
+    more = "" if shown.shape == found.shape else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
+    return [f"`{name}`{more}:", table(shown.columns, rows)]
 
 
 def write_value(value):
@@ -201,11 +208,9 @@ def describe_sources(cells, records, sources):
     for record in records.values():
         inputs |= {path: commit for path, commit in record["data"].items() if path.startswith("inputs/")}
     return [
-        "Every number above is read from one of these files. Each was written by one command through `datalad "
-        "run`. The "
-        "object is the file's content in git (for an annexed file, of the link that holds its checksum). It "
-        "leads to the "
-        "commit, with the command, its inputs and the time:",
+        "Every number above is read from one of these files. Each was written by one command through `datalad run`. "
+        "The object is the file's content in git (for an annexed file, of the link that holds its checksum). It leads "
+        "to the commit, with the command, its inputs and the time:",
         "```\ngit log -1 --find-object=OBJECT    # the commit that a file comes from\n"
         "datalad rerun COMMIT               # makes it again\n```",
         table(("file", "object"), rows),
