@@ -19,12 +19,8 @@ from planted_results import ALGORITHMS, MASKS, draw_trials, list_shown, write_re
 from plotly.offline import get_plotlyjs
 from repositories import ROOT
 
-<<<<<<< HEAD
-from facepain.report.claims import make_claims, write_claims
-from facepain.report.figures.page import shrink
-=======
 from facepain.report.claims import write_claims
->>>>>>> 964e49e (Say every finding once, at its place, and p at its floor as a bound)
+from facepain.report.figures.page import shrink
 from facepain.report.pages.charts import prediction_charts, score_charts
 from facepain.report.pages.findings import describe_limits
 from facepain.report.pages.interactive import write_pages
@@ -35,11 +31,7 @@ from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.records import shared_settings
 from facepain.report.pages.report import describe_sources, outdated, write_report
 from facepain.report.pages.shell import embed_json
-<<<<<<< HEAD
-=======
-from facepain.report.pages.site import write_site
 from facepain.report.study_claims import make_claims
->>>>>>> 964e49e (Say every finding once, at its place, and p at its floor as a bound)
 from facepain.results.load import load_results
 from facepain.results.tables import cross_validation_markdown, other_datasets_markdown
 from files.outputs import OutputFolder
