@@ -36,6 +36,9 @@ trial: setup ## see it work in two minutes, in a folder of its own [TO=]
 open: ## open the report in a browser
 	@$(STUDY) open
 
+notebook: inputs ## open the notebook in JupyterLab (made first if absent)
+	@$(STUDY) notebook
+
 status: setup ## show which results are fresh, stale (and why) or absent
 	@$(STUDY) status
 

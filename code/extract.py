@@ -51,8 +51,9 @@ def main(cell, outputs):
     if not finite.all():
         mask = treat_non_finite(path, mask, finite, settings["non_finite"])
 
+    resampled = trials.assign(n=images.resampled).groupby("dataset")["n"].sum()
     about = {"definition": settings["mask_files"], "coverage": round(coverage, 6), "n_voxels": int(mask.sum())}
-    outputs.write_json("mask.json", about)
+    outputs.write_json("mask.json", about | {"resampled": {name: int(n) for name, n in resampled.items()}})
     outputs.write_image("mask.nii.gz", nibabel.Nifti1Image(mask.astype(np.uint8), images.grid.affine))
     table = trials[["participant_id", "trial"]].assign(row=np.arange(len(trials)), **quality)
     table = table.assign(

@@ -19,7 +19,7 @@ TRIAL_COLUMNS = {
     "participant_id": "participant, as in inputs/behavior/participants.tsv",
     "dataset": "dataset that the participant belongs to",
     "run": "fMRI run, from 1",
-    "trial": "painful trial, counted over the runs of a participant, from 1",
+    "trial": "trial, counted over the runs of a participant, from 1",
     "contrast": "first-level contrast image of the trial, below inputs/contrasts",
     "volume": "volume of that image, from 1; only where images hold several",
 }

@@ -59,10 +59,11 @@ def read_results(params):
     paths = []
     for stage in STAGES:
         folder = f"outputs/{stage.name}"
-        if stage.sources:
+        if stage.sources and stage.private != ("*",):
             paths.append(folder)
         elif not stage.shows:
-            paths += ["/".join((folder, *names, RECORD)) for names in stage.names(params)]
+            files = (RECORD, *stage.sources)
+            paths += ["/".join((folder, *names, file)) for names in stage.names(params) for file in files]
     return tuple(paths)
 
 
@@ -221,6 +222,7 @@ STAGES = (
         reads=read_masks,
         settings=see_extract,
         private=("*",),
+        sources=("mask.json",),
         cost=cost_of_images,
     ),
     Stage(

@@ -28,7 +28,7 @@ from provenance.run.interruption import stop_cleanly, stop_with_caller
 
 # What needs packages is imported by the tasks, once the environment is there.
 
-REPORT = "figures/report.html"
+REPORT, NOTEBOOK = "figures/report.html", "figures/notebook.ipynb"
 
 
 def main():
@@ -286,9 +286,26 @@ def open_report(_arguments):
     if not Path(REPORT).exists():
         raise InputError(f"{REPORT} is not here yet; `make all` makes it")
     url = Path(REPORT).resolve().as_uri()
-    desktop = sys.platform in ("darwin", "win32") or any(os.environ.get(n) for n in ("DISPLAY", "WAYLAND_DISPLAY"))
-    if not (desktop and webbrowser.open(url)):
+    if not (has_desktop() and webbrowser.open(url)):
         print(f"no desktop was found here; open this in a browser: {url}")
+
+
+def open_notebook(_arguments):
+    """Open the notebook in JupyterLab; make it first where it is not here."""
+    from provenance.run.runner import run_cells
+
+    python.install_extra("notebook")
+    if not Path(NOTEBOOK).exists():
+        print(f"{NOTEBOOK} is not here yet: it is made, with the results that it shows", flush=True)
+        cells = requested_cells()
+        run_cells([cell for cell in cells if cell.stage == "plot"], cells, load_study().size)
+    options = [] if has_desktop() else ["--no-browser"]
+    options += ["--allow-root"] if os.geteuid() == 0 else []
+    return subprocess.run([sys.executable, "-m", "jupyterlab", NOTEBOOK, *options]).returncode
+
+
+def has_desktop():
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def verify(arguments):
@@ -377,6 +394,7 @@ TASKS = {
     "status": show_status,
     "verdict": show_verdict,
     "open": open_report,
+    "notebook": open_notebook,
     "verify": verify,
     "explain": explain,
     "on-demand": recompute_on_demand,

@@ -25,7 +25,7 @@ from facepain.report.pages.charts import prediction_charts, score_charts
 from facepain.report.pages.findings import describe_limits
 from facepain.report.pages.interactive import write_pages
 from facepain.report.pages.markdown import contents, picture, plain, table, to_html
-from facepain.report.pages.methods import describe_methods
+from facepain.report.pages.methods import _resampling, describe_methods
 from facepain.report.pages.notebook import execute, run_notebook, write_notebook
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.records import shared_settings
@@ -358,6 +358,16 @@ def test_methods_follow_the_settings_that_were_used(finished):
     shared, different = shared_settings(records)
     assert different == {"variance": {name: 0.9 if name == "regress M1 svr" else 0.8 for name in records}}
     assert shared["cross_validation.n_folds"] == 2
+
+
+def test_resampled_images_are_counted_by_dataset(finished):
+    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
+    settings = {"mask_files": {"M1": "a.nii"}, "non_finite": "drop", "mixed_grids": "continuous"}
+    object.__setattr__(results, "json", {"extract/M1/mask": {"resampled": {"dataset-1": 0, "dataset-2": 3}}}.get)
+    usable = [f"{results.fact(name, 'trials_usable'):.0f}" for name in results.datasets]
+    told = _resampling(results, "M1", settings)
+    assert told == f"resampled (continuous): 0 of {usable[0]} of dataset-1, 3 of {usable[1]} of dataset-2"
+    assert _resampling(results, "M1", settings | {"mixed_grids": "refuse"}) == "there are none"
 
 
 def test_real_data_are_not_called_synthetic(finished):

@@ -27,7 +27,7 @@ ESTIMATES = ("published", "lopo")
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 
-FIRST_TRIAL = "The first trial of each run tends to a higher score, which strains this exchangeability."
+FIRST_TRIAL = "Trials that differ by their place, such as the first of each run, strain this exchangeability."
 STRATIFIED = "Trials are exchanged with trials of their kind only (first of a run, or not)."
 NULL_HYPOTHESES = {
     "within": (

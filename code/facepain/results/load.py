@@ -170,10 +170,14 @@ class StudyResults:
         """Read a table by its path below ``outputs``, such as ``compare/pairs``; None where no stage wrote it."""
         return read_optional(self.folder / f"{name}.tsv")
 
+    def json(self, name):
+        """Read a JSON file by its path below ``outputs``, such as ``extract/M1/mask``; empty where there is none."""
+        path = self.folder / f"{name}.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
     def settings(self, folder):
         """Return the settings that a result records, by its path below ``outputs``; empty without a record."""
-        path = self.folder / folder / "inputs.json"
-        return json.loads(path.read_text(encoding="utf-8"))["settings"] if path.exists() else {}
+        return self.json(f"{folder}/inputs").get("settings", {})
 
     def fact(self, dataset, name):
         """Return one value of the summary, NaN if it is not there."""

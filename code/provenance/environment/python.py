@@ -96,6 +96,18 @@ def make_environment():
             "this Python cannot make a virtual environment; install its venv module (Debian: python3-venv), "
             "or use conda: conda env create -f environment.yml"
         )
+    install_lock(LOCK)
+    shutil.copyfile(LOCK, STAMP)
+
+
+def install_lock(lock):
+    """Install the packages of a lock into ``.venv``, verified by their hashes.
+
+    Raises
+    ------
+    InputError
+        If one of them cannot be had.
+    """
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     wheels, environment = os.environ.get("WHEELS"), None
     if wheels:
@@ -104,15 +116,39 @@ def make_environment():
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment["PIP_CONFIG_FILE"] = os.devnull
     # The lock holds every dependency, so none is resolved again.
-    installed = subprocess.run([*pip, *LOCKED, "-r", str(LOCK)], env=environment, capture_output=True, text=True)
+    installed = subprocess.run([*pip, *LOCKED, "-r", str(lock)], env=environment, capture_output=True, text=True)
     if installed.returncode:
         errors = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0].removeprefix("ERROR: ") if errors else "pip gave no reason"
         raise InputError(
-            f"installing requirements.lock failed: {reason}; check the network and try again, "
+            f"installing {lock.relative_to(ROOT)} failed: {reason}; check the network and try again, "
             "or `make wheelhouse` where there is one and `make setup WHEELS=folder` here"
         )
-    shutil.copyfile(LOCK, STAMP)
+
+
+def install_extra(name):
+    """Install the packages of ``code/locks/<name>.lock`` beside the others, once.
+
+    Raises
+    ------
+    InputError
+        If they cannot be had, or this is an environment of the user's, which is left as it is.
+    """
+    lock, stamp = ROOT / f"code/locks/{name}.lock", VENV / f"{name}.lock"
+    if Path(sys.prefix) == VENV:
+        if not (stamp.is_file() and stamp.read_bytes() == lock.read_bytes()):
+            print(f"adding the packages of code/locks/{name}.lock to .venv: half a minute", flush=True)
+            install_lock(lock)
+            shutil.copyfile(lock, stamp)
+        return
+    try:
+        for package in unconditional_pins(lock.read_text()):
+            metadata.version(package)
+    except metadata.PackageNotFoundError as error:
+        raise InputError(
+            f"the active environment lacks {error.name}; add the packages to it: "
+            f"pip install --no-deps --require-hashes -r code/locks/{name}.lock"
+        ) from None
 
 
 def make_wheelhouse():

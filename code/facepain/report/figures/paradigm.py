@@ -54,13 +54,13 @@ def draw_paradigm(results):
     plot_runs(axes, top + 2, n_runs, n_trials)
     plot_trial(axes, top + 22)
 
-    design = f"{n_runs} run{'s' * (n_runs > 1)} of {n_trials} painful trial{'s' * (n_trials > 1)}"
+    design = f"{n_runs} run{'s' * (n_runs > 1)} of {n_trials} trial{'s' * (n_trials > 1)}"
     caption = (
         f"The experiment, not to scale. Each participant has up to {design}. A trial yields one contrast image and one "
         "score. Filled dots: participants with usable trials."
     )
     alt = (
-        f"Diagram: rows of participants, {design} in the scanner, and in each trial a stimulus, the face and the scan."
+        f"Diagram: rows of participants, {design} in the scanner, and in each trial a stimulus, the response and the scan."
     )
     return Drawing(figure, "Experimental paradigm", caption, alt)
 
@@ -96,7 +96,7 @@ def plot_runs(axes, top, n_runs, n_trials):
             )
             if step >= 4:
                 axes.text(left + (trial + 0.5) * step, top + 9, str(number), ha="center", va="center", fontsize=7)
-    label = "painful trials" if shown == n_runs else f"painful trials (the first {shown} of {n_runs} runs)"
+    label = "trials" if shown == n_runs else f"trials (the first {shown} of {n_runs} runs)"
     axes.text(46 + 126 / 2, top + 17, label, ha="center", va="center", fontsize=7)
 
 
@@ -107,7 +107,7 @@ def plot_trial(axes, top):
     time = np.linspace(0, 1, 200)
     rows = (
         ("stimulus", np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1), BLACK),
-        ("face", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, BLACK),
+        ("response", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, BLACK),
         ("scan", np.exp(-(((time - 0.62) / 0.14) ** 2)) * 0.9, BLACK),
     )
     for number, (label, curve, colour) in enumerate(rows):

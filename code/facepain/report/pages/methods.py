@@ -95,19 +95,22 @@ def _masks(results, records):
         handling = {"drop": "left out of the mask", "zero": "set to 0"}.get(
             settings.get("non_finite"), "not recorded here"
         )
-        resampled = _resampling(settings)
+        resampled = _resampling(results, mask, settings)
         rows.append((plain(mask), n_voxels, f"`{source}`", handling, resampled))
     return [
         table(("mask", "voxels", "defined by", "voxels not finite in some image", "images on different grids"), rows)
     ]
 
 
-def _resampling(settings):
-    if "target_grid" in settings:
-        return f"resampled to `{settings['target_grid']}`"
-    return {"refuse": "there are none", "continuous": "resampled (continuous)", "nearest": "resampled (nearest)"}.get(
-        settings.get("mixed_grids"), "not recorded here"
-    )
+def _resampling(results, mask, settings):
+    """Say how many images of each dataset were resampled: it decides which of them may be compared."""
+    how = settings.get("mixed_grids")
+    if how in (None, "refuse"):
+        return "not recorded here" if how is None else "there are none"
+    counts = results.json(f"extract/{mask}/mask").get("resampled", {})
+    found = ", ".join(f"{n:.0f} of {results.fact(name, 'trials_usable'):.0f} of {name}" for name, n in counts.items())
+    target = f" to `{settings['target_grid']}`" if "target_grid" in settings else ""
+    return f"resampled{target} ({how}): {plain(found) or 'number not recorded here'}"
 
 
 def _model(results, regress, shared):

@@ -35,6 +35,7 @@ figure img { display: block; width: 100%; height: auto; background: #fff; border
 blockquote { margin: 1rem 0; padding: 0.1rem 0.9rem; max-width: 46rem; color: var(--warn-ink);
   background: var(--warn-paper); border-radius: 4px; }
 main > ul:first-of-type { columns: 18rem 2; font-size: 0.92rem; }
+@media (max-width: 40rem) { main > ul:first-of-type ul { display: none; } }
 /* A shadow at the edge beyond which a wide table goes on. */
 .scroll { overflow-x: auto; max-width: 100%; margin: 1rem 0; background:
   linear-gradient(to right, var(--paper) 30%, transparent) left / 2.5rem 100% no-repeat local,
@@ -54,7 +55,7 @@ select, input, button { font: inherit; max-width: 100%; }
 @media print {
   :root { --ink: #000; --paper: #fff; --quiet: #333; --line: #bbb; --link: #000; color-scheme: light; }
   body { max-width: none; padding: 0; font-size: 10pt; } figure, tr { break-inside: avoid; }
-  h2, h3 { break-after: avoid; }
+  h2, h3 { break-after: avoid; } main > ul:first-of-type ul { display: none; }
   .scroll { overflow: visible; background: none; } table { width: 100%; font-size: 7pt; }
   th, td, td code { white-space: normal; overflow-wrap: anywhere; padding: 0.15rem 0.25rem; }
   td.text { min-width: 0; } pre { white-space: pre-wrap; overflow-wrap: anywhere; } .controls { display: none; } }
