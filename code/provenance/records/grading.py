@@ -57,7 +57,7 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, s
 def _grade_content(path, before, after, root, recorded_root):
     # Only here, because a run that changes nothing needs none of the heavy packages.
     from files.compare import DIFFERENT
-    from provenance.records.fingerprints import compare_fingerprints
+    from provenance.records.grading_by_fingerprint import compare_fingerprints
 
     with tempfile.TemporaryDirectory() as scratch:
         recorded = content_at(path, before, root, recorded_root, Path(scratch) / "recorded")
