@@ -146,12 +146,11 @@ def split_claim(results, cell):
     low, high = np.quantile(r2, [0.025, 0.975])
     place = np.mean(r2 < published["r2"])
     text = (
-        f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. "
-        f"In {len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average "
-        f"(middle 95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); "
-        f"{percent(place)} of them lie below the published one. Skill against the training mean depends less on the "
-        f"division: {signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to "
-        f"{signed(skill.quantile(0.975))})."
+        f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. In "
+        f"{len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average (middle "
+        f"95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); {percent(place)} of them lie "
+        "below the published one. Skill against the training mean depends less on the division: "
+        f"{signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to {signed(skill.quantile(0.975))})."
     )
     return of_model(cell, "split", text, (published["r2"], low, high), ["repeats.tsv"])
 

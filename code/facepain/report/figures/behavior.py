@@ -6,21 +6,7 @@ ROW_MM = 44
 
 
 def draw_scores(results):
-    """Draw the share of exact zeros beside the histogram of all other scores, a line for each dataset.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no bin holds enough participants.
-    """
+    """Draw the share of exact zeros beside the histogram of all other scores, a line for each dataset."""
     if results.scores.empty:
         raise NothingToDraw("too few participants: no bin of scores holds enough of them")
     figure = new_page(ROW_MM * len(results.datasets) + 4, results.synthetic, layout=None)

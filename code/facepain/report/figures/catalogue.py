@@ -31,7 +31,8 @@ def list_figures(results, cells, settings):
     Returns
     -------
     figures : dict of str to callable
-        Names without an ending; each callable returns a `Drawing` or raises `NothingToDraw`.
+        Names without an ending; each callable returns a `Drawing`, or raises `NothingToDraw` where the study lacks
+        what the figure shows.
     """
     synthetic = results.synthetic
     others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])

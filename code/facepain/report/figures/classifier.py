@@ -2,31 +2,13 @@
 
 import numpy as np
 
-from facepain.report.figures.page import (
-    BLACK,
-    GREY,
-    Drawing,
-    dataset_colours,
-    new_page,
-    place,
-)
+from facepain.report.figures.page import BLACK, GREY, Drawing, dataset_colours, new_page, place
 
 SCORES = {"accuracy": "accuracy\n", "balanced_accuracy": "balanced\naccuracy", "auc": "AUC\n"}
 
 
 def draw_datasets(results, mask):
-    """Draw the classifier's scores by fold, its confusion matrix and the ages of the datasets.
-
-    Parameters
-    ----------
-    results : StudyResults
-    mask : str
-        Of the classifier.
-
-    Returns
-    -------
-    drawing : Drawing
-    """
+    """Draw the classifier's scores by fold, its confusion matrix and the ages of the datasets."""
     classifier = results.classifiers[mask]
     figure = new_page(70, results.synthetic, layout=None)
     plot_classifier(place(figure, 14, 8, 56, 46), classifier)
@@ -36,11 +18,9 @@ def draw_datasets(results, mask):
     matrix.set_title("All folds pooled", loc="left", fontweight="bold", pad=2)
     plot_ages(place(figure, 138, 8, 38, 34), results)
     caption = (
-        "Left: how well a linear support vector machine names the dataset of unseen participants' images; dots "
-        "are folds, "
-        "bars their means, dashed lines what guessing reaches. Middle: trials by observed and named dataset. "
-        "Right: ages "
-        "of the participants. The classifier cannot say which difference it uses."
+        "Left: how well a linear support vector machine names the dataset of unseen participants' images; dots are "
+        "folds, bars their means, dashed lines what guessing reaches. Middle: trials by observed and named dataset. "
+        "Right: ages of the participants. The classifier cannot say which difference it uses."
     )
     counts = ", ".join(f"{row.n_trials} of {row.observed} as {row.predicted}" for row in pooled.itertuples())
     return Drawing(

@@ -19,22 +19,7 @@ TAIL = 0.4  # how far an axis reaches below the observed score and the first sch
 
 
 def draw_nulls(results, metric):
-    """Draw the null scores of every cell and scheme with the observed score.
-
-    Parameters
-    ----------
-    results : StudyResults
-    metric : {"r2", "pearson_r"}
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no cell has finite null scores of this metric.
-    """
+    """Draw the null scores of every cell and scheme with the observed score."""
     cells = list(results.regressions.values())
     if not any(np.isfinite(_finite_nulls(cell, metric)).any() for cell in cells):
         raise NothingToDraw(f"no cell has finite null scores of {METRIC_NAMES[metric]}")

@@ -5,36 +5,14 @@ from collections import namedtuple
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from facepain.report.figures.page import (
-    BLACK,
-    GREY,
-    Drawing,
-    NothingToDraw,
-    dataset_colours,
-    new_page,
-    place,
-)
+from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, dataset_colours, new_page, place
 
 ROW = 18  # participants drawn in a line
 Counts = namedtuple("Counts", "enrolled usable trials trials_usable")
 
 
 def draw_paradigm(results):
-    """Draw the design with the study's own counts.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If another score than FACS is predicted: what was done in such a study is not known.
-    """
+    """Draw the design with the study's own counts; only where a FACS score is predicted is it known."""
     if results.target != "facs":
         raise NothingToDraw(f"the paradigm behind {results.target} is not known")
     counts = {name: _count(results, name) for name in results.datasets}
@@ -60,7 +38,7 @@ def draw_paradigm(results):
         "score. Filled dots: participants with usable trials."
     )
     alt = (
-        f"Diagram: rows of participants, {design} in the scanner, and in each trial a stimulus, the response and the scan."
+        f"Diagram: rows of participants, {design} in the scanner, and in each trial a stimulus, the face and the scan."
     )
     return Drawing(figure, "Experimental paradigm", caption, alt)
 
@@ -107,7 +85,7 @@ def plot_trial(axes, top):
     time = np.linspace(0, 1, 200)
     rows = (
         ("stimulus", np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1), BLACK),
-        ("response", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, BLACK),
+        ("face", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, BLACK),
         ("scan", np.exp(-(((time - 0.62) / 0.14) ** 2)) * 0.9, BLACK),
     )
     for number, (label, curve, colour) in enumerate(rows):

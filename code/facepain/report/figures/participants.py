@@ -18,20 +18,7 @@ COLUMNS, PANEL_MM = 8, 21
 
 
 def draw_scores_by_participant(trials, target, score, synthetic):
-    """Draw every trial's score, participants side by side in the order of their means.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        Usable trials.
-    target, score : str
-        Column of the score, and its name on axes.
-    synthetic : bool
-
-    Returns
-    -------
-    drawing : Drawing
-    """
+    """Draw every trial's score, participants side by side in the order of their means."""
     datasets = sorted(set(trials["dataset"]))
     colours = dataset_colours(datasets)
     figure = new_page(66 * len(datasets), synthetic, layout=None)
@@ -76,26 +63,7 @@ def spread_equal(ordered):
 
 
 def draw_predictions(predictions, score, synthetic, mask):
-    """Draw observed against predicted scores, a panel for each participant.
-
-    Parameters
-    ----------
-    predictions : dict of str to DataFrame
-        predictions.tsv of each algorithm on the mask.
-    score : str
-        Its name on axes.
-    synthetic : bool
-    mask : str
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If there is no model of the mask.
-    """
+    """Draw observed against predicted scores, a panel for each participant."""
     if not predictions:
         raise NothingToDraw(f"no model of {mask} is here")
     every = next(iter(predictions.values()))
@@ -134,9 +102,8 @@ def draw_predictions(predictions, score, synthetic, mask):
     figure.text(0.004, 0.5, f"observed {score}", rotation=90, va="center", ha="left")
     caption = (
         f"A panel for each participant, a dot for each trial and algorithm ({mask} mask). On the dashed line "
-        "prediction "
-        "and score are equal. In the cross-validation a trial is drawn at its mean prediction over the folds that "
-        "tested it; (test): a dataset that no model was trained on."
+        "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
+        "folds that tested it; (test): a dataset that no model was trained on."
     )
     alt = f"Small scatter plots of observed against predicted scores for {len(people)} participants."
     return Drawing(figure, f"Observed and predicted scores, {mask}", caption, alt)

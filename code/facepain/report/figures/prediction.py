@@ -27,16 +27,7 @@ LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
 
 
 def draw_models(results):
-    """Draw every model's scores, cross-validated and on the other dataset, with intervals, null and baseline.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    drawing : Drawing
-    """
+    """Draw every model's scores, cross-validated and on the other dataset, with intervals, null and baseline."""
     rows = [(mask, algorithm) for mask in results.masks for algorithm in results.algorithms]
     others = list(dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"]))
     kinds = [("published", "r2"), ("lopo", "pearson_r")] + [
@@ -167,23 +158,7 @@ def _legend(scheme):
 
 
 def draw_calibration(results, kind):
-    """Draw mean observed against mean predicted scores in bins of the prediction: no single trial is seen.
-
-    Parameters
-    ----------
-    results : StudyResults
-    kind : str
-        ``lopo`` (leave one participant out), or the name of another dataset.
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no model's predictions can be binned.
-    """
+    """Draw mean observed against mean predicted scores in bins of the prediction: no single trial is seen."""
     tables = {key: cell.table("calibration") for key, cell in results.regressions.items()}
     tables = {key: table[table["estimate_of"] == kind] for key, table in tables.items()}
     tables = {key: table for key, table in tables.items() if len(table) > 1}
@@ -205,11 +180,9 @@ def draw_calibration(results, kind):
     panels[0].set_ylabel(f"observed {score_name(results.score, cell.transform)}")
     where = "of unseen participants" if kind == "lopo" else f"on {kind}, which no model was trained on"
     caption = (
-        f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: "
-        "standard error "
-        "over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
-        "perfect and 0 "
-        "no association. Offset: mean predicted minus mean observed score."
+        f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: standard "
+        "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
+        "perfect and 0 no association. Offset: mean predicted minus mean observed score."
     )
     alt = f"Observed against predicted scores in bins, a panel for each of {len(masks)} masks."
     return Drawing(figure, f"Observed against predicted, {WHERE.get(kind, kind)}", caption, alt)
@@ -226,21 +199,7 @@ def plot_calibration(axes, bins, cell, kind):
 
 
 def draw_repeats(results):
-    """Draw how much the mean scores over folds vary when the participants are split anew.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no model was cross-validated repeatedly.
-    """
+    """Draw how much the mean scores over folds vary when the participants are split anew."""
     tables = {key: cell.table("repeats") for key, cell in results.regressions.items()}
     tables = {key: table for key, table in tables.items() if table is not None and len(table) > 2}
     if not tables:
@@ -262,9 +221,8 @@ def draw_repeats(results):
         )
         axes.tick_params(axis="y", length=0)
     caption = (
-        "Violins: mean scores over the folds of splits into folds that were drawn anew; bar: their median. "
-        "Diamonds: the "
-        "split that is reported. Where a violin is wide, one split alone says little. Values below the axis are "
+        "Violins: mean scores over the folds of splits into folds that were drawn anew; bar: their median. Diamonds: "
+        "the split that is reported. Where a violin is wide, one split alone says little. Values below the axis are "
         "drawn at its edge."
     )
     alt = f"Distributions over repeated splits for {len(tables)} models."

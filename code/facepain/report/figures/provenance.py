@@ -75,24 +75,7 @@ def build_graph(cells, command):
 
 
 def draw_provenance(results, cells, command):
-    """Draw the graph of the records of all results.
-
-    Parameters
-    ----------
-    results : StudyResults
-    cells : list of ShownCell
-    command : str
-        The command that draws.
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no result has a record.
-    """
+    """Draw the graph of the records of all results."""
     nodes = build_graph(cells, command)
     if not nodes:
         raise NothingToDraw("no result records what it was made from")
@@ -104,10 +87,9 @@ def draw_provenance(results, cells, command):
     plot_graph(axes, nodes)
     n_stages = sum(bool(node.n_results) for node in nodes.values())
     caption = (
-        f"{len(nodes) - n_stages - 1} inputs, each by its commit, and {n_stages} stages; every result is one "
-        "command, run "
-        "and recorded by `datalad run`. Follow a line from a box down to the arrowheads of the stages that read it; "
-        "dashed: only settings and commands are read. Drawn from the `inputs.json` beside every result."
+        f"{len(nodes) - n_stages - 1} inputs, each by its commit, and {n_stages} stages; every result is one command, "
+        "run and recorded by `datalad run`. Follow a line from a box down to the arrowheads of the stages that read "
+        "it; dashed: only settings and commands are read. Drawn from the `inputs.json` beside every result."
     )
     told = (f"{name} reads {', '.join(node.reads)}" for name, node in nodes.items() if node.reads)
     return Drawing(figure, "Provenance of the results", caption, f"Diagram: {'; '.join(told)}.")

@@ -9,24 +9,7 @@ from facepain.report.recovered import planted_pattern
 
 
 def draw_recovery(results, cell, settings):
-    """Draw the pattern that was planted above the weights that a model found.
-
-    Parameters
-    ----------
-    results : StudyResults
-    cell : RegressionResults
-    settings : dict
-        ``percentile`` and ``brain_mm``.
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If the data are not the stand-in's, or nothing was planted or found in the mask.
-    """
+    """Draw the pattern that was planted above the weights that a model found."""
     found = weight_map(cell, "weights_average", settings["percentile"], "Recovered: average weights")
     truth = planted_pattern(found.img) if results.synthetic else None
     if truth is None:

@@ -18,22 +18,7 @@ SIGNIFICANT = 0.05
 
 
 def draw_similarity(results, metric="cosine"):
-    """Draw the similarity of every weight map with every signature, whole masks only.
-
-    Parameters
-    ----------
-    results : StudyResults
-    metric : {"cosine", "pearson_r"}
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no similarity was computed.
-    """
+    """Draw the similarity of every weight map with every signature, whole masks only."""
     tables = {key: results.table(f"similarity/{'/'.join(key)}/similarity") for key in results.regressions}
     tables = {key: table for key, table in tables.items() if table is not None}
     if not tables:
@@ -78,21 +63,7 @@ def plot_similarity(axes, rows, offset, colour):
 
 
 def draw_fixed_effects(results):
-    """Draw the fixed effects of the mixed models of the score by expression.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If no mixed model was fitted.
-    """
+    """Draw the fixed effects of the mixed models of the score by expression."""
     table = results.table("relate/fixed_effects")
     if table is None:
         raise NothingToDraw("no mixed model was fitted")
@@ -114,9 +85,8 @@ def draw_fixed_effects(results):
     name = score_name(results.score).split(" (")[0]
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
-        "intercepts "
-        "and slopes; one model for each signature. Lines: 95 % intervals. Filled: p at most .05, for expression by "
-        "permutation within participants, else by the normal approximation."
+        "intercepts and slopes; one model for each signature. Lines: 95 % intervals. Filled: p at most .05, for "
+        "expression by permutation within participants, else by the normal approximation."
     )
     alt = f"Dot plot of the standardised effects of {len(terms)} terms in {len(models)} mixed models."
     return Drawing(figure, "Expression of signatures and the score", caption, alt)

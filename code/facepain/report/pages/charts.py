@@ -114,10 +114,8 @@ def _null_bands(cells, score, scheme):
             continue
         told = (
             f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
-            f"{signed(high, 3)}"
-            f"<br>mean of the null {signed(test['null_mean'], 3)}<br>observed {signed(test['score'], 3)}, p = "
-            f"{p_text(test['p'])}"
-            f" ({int(test['n'])} permutations)"
+            f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
+            f"{signed(test['score'], 3)}, p = {p_text(test['p'])} ({int(test['n'])} permutations)"
         )
         traces.append(
             {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}

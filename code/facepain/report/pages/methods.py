@@ -7,11 +7,9 @@ from facepain.report.pages.records import of_stage, shared_settings
 
 STANDARDIZED = {
     "image": "Each image was standardised by its own mean and standard deviation over the voxels of the mask, which "
-    "needs no "
-    "other image.",
+    "needs no other image.",
     "voxel": "Each voxel was standardised by its mean and standard deviation over the training images of the fold; "
-    "test images "
-    "were standardised by the same numbers.",
+    "test images were standardised by the same numbers.",
 }
 SCHEMES = {
     "group-shuffle": "{n_folds} random splits in which {held_out} of the participants were held out; a participant "
@@ -126,9 +124,8 @@ def _model(results, regress, shared):
     return (
         "Each model is a principal component analysis followed by one regression on the components: "
         f"{', '.join(kinds)}. The analysis keeps the fewest components that explain more than "
-        f"{percent(shared.get('variance', float('nan')))} of the variance of the training images (here {min(kept)} "
-        f"to {max(kept)}). "
-        "Both are fitted on training trials only."
+        f"{percent(shared.get('variance', float('nan')))} of the variance of the training images (here {min(kept)} to "
+        f"{max(kept)}). Both are fitted on training trials only."
     )
 
 
@@ -234,13 +231,10 @@ def _bootstrap(results):
     unit = UNITS.get(first["unit"], first["unit"])
     counts = {int(cell.bootstrap["n"]) for cell in results.regressions.values()}
     return (
-        f"The weights of the final model were bootstrapped by drawing {unit} with replacement ({_span(counts)} "
-        "draws); z is the mean of "
-        "a voxel's weight over draws divided by its standard deviation, p is two-sided from the normal "
-        "distribution, and maps are "
-        f"thresholded at a false discovery rate of {first['fdr']:g} (Benjamini and Hochberg, over the voxels of the "
-        "mask). Weight maps show the "
-        "average over folds."
+        f"The weights of the final model were bootstrapped by drawing {unit} with replacement ({_span(counts)} draws); "
+        "z is the mean of a voxel's weight over draws divided by its standard deviation, p is two-sided from the "
+        f"normal distribution, and maps are thresholded at a false discovery rate of {first['fdr']:g} (Benjamini and "
+        "Hochberg, over the voxels of the mask). Weight maps show the average over folds."
     )
 
 
@@ -255,9 +249,8 @@ def _classifier(results, records):
         n = _span({int(n) for n in classifier.tests["n"]})
         hypothesis = " ".join(dict.fromkeys(classifier.tests["null_hypothesis"]))
         blocks.append(
-            f"A linear support vector machine was trained to name the dataset of an image, {plain(mask)} "
-            f"mask{how}. Its "
-            f"balanced accuracy was tested with {n} permutations. {hypothesis}"
+            f"A linear support vector machine was trained to name the dataset of an image, {plain(mask)} mask{how}. "
+            f"Its balanced accuracy was tested with {n} permutations. {hypothesis}"
         )
     return blocks
 

@@ -194,8 +194,7 @@ def write_notebook(walk, figures, pictures, outputs):
 STUDY = "## The study\n\nWho was measured, what was left out and why (`outputs/prep/summary.tsv`)."
 OTHER = (
     "## Does a model hold on another dataset?\n\nTable 2: the final models, the least favourable first. An R² below 0 "
-    "is "
-    "worse than predicting the mean of the trials that are scored."
+    "is worse than predicting the mean of the trials that are scored."
 )
 CROSS = (
     "## Cross-validation\n\nTable 1: mean and SD over folds. No participant is in training and test set at once. "

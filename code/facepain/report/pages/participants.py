@@ -54,9 +54,8 @@ def predictions_page(trials, predictions, score, synthetic):
     masks, algorithms, kinds = (list(dict.fromkeys(key[place] for key in charts)) for place in range(3))
     body = fill(
         CHART,
-        lead="Every prediction beside the score that was observed. Point at a mark for its participant and "
-        "trial; click a "
-        "participant in the legend to hide them, twice to see them alone.",
+        lead="Every prediction beside the score that was observed. Point at a mark for its participant and trial; "
+        "click a participant in the legend to hide them, twice to see them alone.",
         choices={
             "Mask": {mask: mask for mask in masks},
             "Algorithm": {name: ALGORITHM_NAMES[name] for name in algorithms},
@@ -64,11 +63,9 @@ def predictions_page(trials, predictions, score, synthetic):
         },
         alt="Scatter plot of observed against predicted scores of single trials with the calibration line.",
         charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
-        note="Dashed: prediction and score are equal. Solid: least-squares line of observed on predicted scores; "
-        "a slope "
-        "below 1 means that predictions vary too much. In the cross-validation a trial is shown once for every "
-        "fold that "
-        "tested it. The names are the repository's own.",
+        note="Dashed: prediction and score are equal. Solid: least-squares line of observed on predicted scores; a "
+        "slope below 1 means that predictions vary too much. In the cross-validation a trial is shown once for every "
+        "fold that tested it. The names are the repository's own.",
         back="index.html",
         back_name="All figures of participants",
     )
