@@ -8,15 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from nilearn.datasets import load_mni152_template
 
-from facepain.report.figures.page import (
-    ALGORITHM_NAMES,
-    Drawing,
-    NothingToDraw,
-    new_page,
-    place,
-    score_name,
-    signed,
-)
+from facepain.report.figures.page import ALGORITHM_NAMES, Drawing, NothingToDraw, new_page, place, score_name, signed
 
 COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
 SHOWN = 1e-12  # views of nilearn hide what is below: maps come with their hidden voxels set to 0
@@ -90,35 +82,16 @@ def percentile_threshold(values, n_voxels, percentile):
 
 
 def draw_weights(cells, settings, synthetic):
-    """Draw the average weight maps of one mask; those of algorithms that are nearly equal as one.
-
-    Parameters
-    ----------
-    cells : list of RegressionResults
-        Of one mask.
-    settings : dict
-        ``percentile`` of the absolute weights in the mask, ``brain_mm``.
-    synthetic : bool
-
-    Returns
-    -------
-    drawing : Drawing
-
-    Raises
-    ------
-    NothingToDraw
-        If all weights are 0.
-    """
+    """Draw the average weight maps of one mask; those of algorithms that are nearly equal as one."""
     maps = []
     for title, cell in merge_alike(cells, "weights_average"):
         maps.append(weight_map(cell, "weights_average", settings["percentile"], title))
     _require_voxels(maps, f"all weights of {cells[0].mask} are 0")
     figure, cropped = page_of_maps(maps, settings["brain_mm"], synthetic)
     caption = (
-        f"Weights averaged over the folds of the cross-validation; drawn: {drawn_voxels(cropped, settings)}. Red: "
-        "a stronger contrast predicts a "
-        "higher score, blue a lower one. Maps of algorithms that correlate "
-        f"at {ALIKE:g} or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
+        f"Weights averaged over the folds of the cross-validation; drawn: {drawn_voxels(cropped, settings)}. Red: a "
+        f"stronger contrast predicts a higher score, blue a lower one. Maps of algorithms that correlate at {ALIKE:g} "
+        f"or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
     )
     alt = f"Weight maps on slices of the brain, {cells[0].mask} mask: {'; '.join(each.title for each in maps)}."
     return Drawing(figure, f"Weight maps, {cells[0].mask}", caption, alt)
@@ -143,8 +116,7 @@ def draw_z_maps(cells, settings, synthetic):
     figure, _ = page_of_maps(maps, settings["brain_mm"], synthetic, crop=False)
     caption = (
         f"Bootstrap z of the weights (mean over SD of draws of {cells[0].bootstrap['unit']}s), where they survive "
-        f"{fdr}. "
-        f"Algorithms without such a voxel are not drawn. {TEMPLATE}"
+        f"{fdr}. Algorithms without such a voxel are not drawn. {TEMPLATE}"
     )
     alt = f"Slices of the brain with the voxels of {', '.join(each.title for each in maps)} that survive {fdr}."
     return Drawing(figure, f"Bootstrap z, {mask}", caption, alt)
@@ -167,10 +139,8 @@ def draw_pattern(cell, settings, synthetic):
     figure, cropped = page_of_maps(maps, settings["brain_mm"], synthetic)
     caption = (
         "Above: weights of the final model, which say how the prediction is computed. Below: its pattern, the "
-        "covariance "
-        "of each voxel with the prediction, which says where the brain varies with it. The two may differ "
-        "widely. Drawn: "
-        f"{drawn_voxels(cropped, settings)}. {TEMPLATE}"
+        "covariance of each voxel with the prediction, which says where the brain varies with it. The two may differ "
+        f"widely. Drawn: {drawn_voxels(cropped, settings)}. {TEMPLATE}"
     )
     name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
     return Drawing(figure, f"Weights and pattern, {name}", caption, f"Weights and pattern on slices, {name}.")

@@ -82,13 +82,10 @@ def scores_page(results):
         "the cross-validation. Click an entry of the legend to hide or show it; point at a mark for its numbers.",
         choices={"Score": options},
         alt="Scores of every mask and algorithm over folds with the null, the baseline and the test; Table 1 and "
-        "Table 2 "
-        "of the report hold the same numbers.",
+        "Table 2 of the report hold the same numbers.",
         charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
-        note="Grey: the middle 95 % of the mean score when scores are permuted; "
-        "compare it with the mean over folds, not "
-        "with "
-        "single folds. A violin of so few folds shows their spread, not a distribution.",
+        note="Grey: the middle 95 % of the mean score when scores are permuted; compare it with the mean over folds, "
+        "not with single folds. A violin of so few folds shows their spread, not a distribution.",
         back="report.html",
         back_name="Report",
     )
