@@ -16,30 +16,23 @@ from facepain.data.summary import summarize
 from facepain.models.folds import make_folds
 from facepain.models.target import transform_target
 from prep import is_synthetic, join_trials, read_people
+from provenance.run.plan import Plan
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, require_disk
 
 SHOWN = 20  # warnings spelled out
 FLOAT32 = 4  # bytes
-BASE_MEMORY = 300e6  # interpreter and packages, in bytes
-# Seconds of one core, measured with 533 and 4,000 training trials: for each product of two trials' voxels, and of one
-# bootstrap draw for each square and cube of training trials.
-PER_PRODUCT = 3e-11
-PER_SQUARE, PER_CUBE = 3.2e-8, 3.3e-11
-# In draws: a draw of each algorithm; a permutation of a fold of each, and of the classifier.
-DRAWS = {"lasso": 1.0, "ridge": 1.0, "svr": 2.6}
-TESTS = {"lasso": 0.0025, "ridge": 0.0025, "svr": 0.3, "classify": 0.4}
-SECONDS_A_CELL = 6  # to start Python and record the run
-SECONDS_OF_FIGURES = 60
 
 
-def check(params):
+def check(params, cells=()):
     """Print the report; nothing is written but content of the inputs that had to be fetched.
 
     Parameters
     ----------
     params : dict
         As from `facepain.params.load_params`.
+    cells : list of Cell
+        All results of the study; what they take is estimated.
 
     Raises
     ------
@@ -57,8 +50,8 @@ def check(params):
     images = inspect_images(paths, params["extract"], usable.get("volume"))
     report_grid(images, usable)
     masks, coverages = report_masks(params["extract"], images.grid)
-    seconds = report_images(images, masks, coverages, usable, params["extract"])
-    report_costs(usable, masks, params, seconds)
+    report_images(images, masks, coverages, usable, params["extract"])
+    report_costs(usable, masks, params["regress"]["train_dataset"], cells)
 
 
 def fetch_content(folder, names=("",)):
@@ -153,11 +146,6 @@ def report_masks(settings, grid):
 def report_images(images, masks, coverages, usable, settings):
     """Read every image once; warn of those that look wrong and take from the masks what extraction will drop.
 
-    Returns
-    -------
-    seconds : float
-        That reading took.
-
     Raises
     ------
     InputError
@@ -207,7 +195,6 @@ def report_images(images, masks, coverages, usable, settings):
             "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be told"
         )
     print(f"looked at {len(images.paths)} images in {seconds:.0f} s; {len(warnings)} warning(s)")
-    return seconds
 
 
 def report_losses(name, losses, label, treatment):
@@ -223,53 +210,20 @@ def report_losses(name, losses, label, treatment):
     print(f"            without {len(losses.costly)} image(s) {losses.gained} voxels would come back")
 
 
-def report_costs(usable, masks, params, images_seconds):
-    """Say what the study will take on this machine: within a factor of two, if nothing else runs."""
-    regress, classify = params["regress"], params["classify"]
+def report_costs(usable, masks, train_dataset, cells):
+    """Say what the study will take on this machine, as `code/stages.py` declares it or as it took here before."""
     n_voxels = {name: int(mask.sum()) for name, mask in masks.items()}
-    n_trials, largest = len(usable), max(n_voxels.values())
-    n_train = int((usable["dataset"] == regress["train_dataset"]).sum())
     for name, count in n_voxels.items():
-        require_disk(2 * n_trials * count * FLOAT32, f"extract {name}")
-    disk = n_trials * sum(n_voxels.values()) * FLOAT32
-    memory = BASE_MEMORY + 2 * n_train * largest * FLOAT32 + 20 * n_train**2 * 8
-
-    def draw(n):
-        return PER_SQUARE * n**2 + PER_CUBE * n**3
-
-    shared = 4 * PER_PRODUCT * n_trials**2
-    seconds = sum(len(regress["algorithms"]) * shared * count for count in n_voxels.values())
-    for algorithm in regress["algorithms"]:
-        tests = TESTS[algorithm] * count_tests(regress, algorithm, usable)
-        draws = DRAWS[algorithm] * regress["bootstrap"]["n"] + regress["repeats"]["n"] * regress["repeats"]["n_folds"]
-        seconds += len(masks) * draw(n_train) * (tests + draws)
-    if "voxel" in regress["standardize"]:  # each draw has products of its own
-        n_draws = regress["bootstrap"]["n"] * len(regress["algorithms"])
-        seconds += sum(n_draws * PER_PRODUCT * n_train**2 * count for count in n_voxels.values())
-    if usable["dataset"].nunique() > 1:
-        tests = classify["permutation"]["n"] * count_folds(classify["cross_validation"], usable)
-        seconds += len(classify["masks"]) * draw(n_trials) * TESTS["classify"] * tests
-    n_cells = 2 + len(masks) * (1 + len(regress["algorithms"])) + len(classify["masks"])
-    alone = SECONDS_A_CELL * n_cells + images_seconds * len(masks) + SECONDS_OF_FIGURES
-    minutes = (seconds / n_workers() + alone) / 60
-    print(
-        f"costs     about {disk / 1e9:.2g} GB of disk for the signals, {memory / 1e9:.2g} GB of memory, "
-        f"{minutes:.2g} min for signals, models and figures on {n_workers()} core(s)"
-    )
-
-
-def count_tests(regress, algorithm, usable):
-    """Return how many fits the permutation tests of both estimates take."""
-    chosen, lopo = regress[algorithm], {"scheme": "lopo"}
-    n_fits = 0
-    for limit, folds in (("max_permutations", regress["cross_validation"]), ("max_permutations_lopo", lopo)):
-        n = min(filter(None, (regress["permutation"]["n"], chosen.get(limit))))
-        n_fits += len(chosen["permutation_schemes"]) * n * count_folds(folds, usable)
-    return n_fits
-
-
-def count_folds(settings, usable):
-    return usable["participant_id"].nunique() if settings["scheme"] == "lopo" else settings["n_folds"]
+        require_disk(2 * len(usable) * count * FLOAT32, f"extract {name}")
+    print(f"costs     about {len(usable) * sum(n_voxels.values()) * FLOAT32 / 1e9:.2g} GB of disk for the signals")
+    if cells:
+        trained = usable[usable["dataset"] == train_dataset]
+        size = len(trained), trained["participant_id"].nunique(), max(n_voxels.values())
+        memory = max(cell.declared.cost(cell.settings, *size).memory for cell in cells)
+        print(
+            f"          {memory / 1e9:.2g} GB of memory, {Plan(cells, cells, size).total() / 60:.2g} min for all "
+            f"{len(cells)} results on {n_workers()} core(s), if nothing else runs"
+        )
 
 
 if __name__ == "__main__":

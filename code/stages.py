@@ -16,11 +16,15 @@ from make_inputs import is_synthetic, make_inputs
 from provenance.declare import RECORD, Cost, Stage, Study
 from provenance.repository import ROOT
 
-# Measured on one core (docs/speed.md), in seconds: reading a voxel, a product of two voxels, and for a cube of trials
-# an eigendecomposition, as a bootstrap draw takes one, and a permutation of the SVR.
-PER_VOXEL, PER_PRODUCT, PER_CUBE, PER_SVR_CUBE = 1e-7, 2.5e-10, 2e-10, 1e-10
-BASE_MEMORY, BASE_SECONDS = 7e8, 20  # interpreters and packages
+# Measured on one core, in seconds: reading a voxel, a product of two trials' voxels, and a bootstrap draw by the square
+# and the cube of its trials.
+PER_VOXEL, PER_PRODUCT, PER_SQUARE, PER_CUBE = 4e-8, 3e-11, 3.2e-8, 3.3e-11
+# In bootstrap draws: one of a support vector machine; a permutation of a fold, the same of the machine, and tuned.
+MACHINE_DRAW, FIT, MACHINE_FIT, TUNED_FIT = 2.6, 0.0025, 0.3, 0.1
+BASE_MEMORY, BASE_SECONDS = 7e8, 5  # interpreters and packages
 BRAIN_SHARE = 0.26  # of the voxels of a grid
+TRIALS_A_PARTICIPANT = 16
+FIGURES_SECONDS = 60
 
 PERMUTATIONS = {"n_permutations": "permutation.n"}
 BOOTSTRAPS = {"n_bootstraps": "bootstrap.n"}
@@ -177,29 +181,47 @@ def see_participants(params):
 
 
 def measure_study():
-    """Return the numbers of trials and brain voxels, from the images' names and the size of one of them."""
+    """Return the numbers of trials, participants and brain voxels, as far as the images' names and one header say."""
     folder = ROOT / "inputs/contrasts"
     paths = [path for path in folder.rglob("*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
     here = next((path for path in paths if path.exists()), None)
     shape = nibabel.load(here).shape if here else (91, 109, 91)
-    return len(paths) * math.prod(shape[3:]), int(BRAIN_SHARE * math.prod(shape[:3]))
+    n_trials = len(paths) * math.prod(shape[3:])
+    return n_trials, math.ceil(n_trials / TRIALS_A_PARTICIPANT), int(BRAIN_SHARE * math.prod(shape[:3]))
 
 
-def cost_of_images(_settings, n_trials, n_voxels):
+def cost_of_images(_settings, n_trials, _n_participants, n_voxels):
     return Cost(BASE_SECONDS + PER_VOXEL * n_trials * n_voxels / BRAIN_SHARE, BASE_MEMORY + 100 * n_voxels)
 
 
-def cost_of_models(settings, n_trials, n_voxels):
-    by_voxel = "voxel" in settings.get("standardize", "")
+def cost_of_models(settings, n_trials, n_participants, n_voxels):
+    """Count permutations of every fold, of leaving each participant out where there are repeats, and draws."""
+    model = settings.get("regress", settings)
+    algorithm, permutation = model.get("algorithm", {}), settings.get("permutation", {})
+    n, folds = permutation.get("n", 0), settings.get("cross_validation", {}).get("n_folds", 1)
+    n_lopo = min(permutation.get("n_lopo", n), algorithm.get("max_permutations_lopo") or n)
+    n_lopo *= "repeats" in settings
+    n_schemes = len(permutation.get("schemes") or algorithm.get("permutation_schemes") or "1")
+    fits = n_schemes * (min(n, algorithm.get("max_permutations") or n) * folds + n_lopo * n_participants)
+    machine = "C" in settings | algorithm
+    fit = TUNED_FIT if "grid" in settings else MACHINE_FIT if machine else FIT
+    draws = settings.get("bootstrap", {}).get("n", 0) * (MACHINE_DRAW if machine else 1) + n_participants
     gram = PER_PRODUCT * n_trials**2 * n_voxels
-    draw = PER_CUBE * n_trials**3 + (2 * gram if by_voxel else 0)
-    tests = settings.get("permutation", {}).get("n", 0) * PER_SVR_CUBE * n_trials**3
-    seconds = BASE_SECONDS + 10 * gram + settings.get("bootstrap", {}).get("n", 0) * draw + tests
+    # Where voxels are standardised anew each draw has products of its own.
+    draw = PER_SQUARE * n_trials**2 + PER_CUBE * n_trials**3 + (gram if "voxel" in model.get("standardize", "") else 0)
+    seconds = BASE_SECONDS + 4 * gram + draw * (draws + fit * fits)
     return Cost(seconds, BASE_MEMORY + 12 * n_trials * n_voxels + 200 * n_trials**2, cores=4)
 
 
-def cost_of_figures(_settings, n_trials, n_voxels):
-    return Cost(300, 2 * BASE_MEMORY + 4 * n_trials * n_voxels, cores=2)
+def cost_of_comparisons(settings, n_trials, n_participants, n_voxels):
+    """Count the simulated studies, of about a bootstrap draw each."""
+    planted = settings["detectable"]
+    n = len(settings["masks"]) * len(planted["algorithms"]) * len(planted["effects"]) * planted["n"]
+    return cost_of_models({"bootstrap": {"n": n}}, n_trials, n_participants, n_voxels)
+
+
+def cost_of_figures(_settings, n_trials, _n_participants, n_voxels):
+    return Cost(FIGURES_SECONDS, 2 * BASE_MEMORY + 4 * n_trials * n_voxels, cores=2)
 
 
 STAGES = (
@@ -317,6 +339,7 @@ STAGES = (
         options=PERMUTATIONS,
         private=("predictions.*", "out_of_fold.*"),
         sources=("metrics.tsv", "test_metrics.tsv", "tuning.tsv", "intervals.tsv", "permutation.tsv", "repeats.tsv"),
+        cost=cost_of_models,
     ),
     Stage(
         name="occurrence",
@@ -337,6 +360,7 @@ STAGES = (
         reads=read_regressions,
         settings=see_compare,
         sources=("cells.tsv", "pairs.tsv", "detectable.tsv"),
+        cost=cost_of_comparisons,
     ),
     Stage(
         name="participants",

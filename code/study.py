@@ -188,8 +188,7 @@ def check_inputs(_arguments):
     from provenance.run.stage import silence_libraries
 
     silence_libraries()
-    options = requested_options()
-    check(load_study().load_params(Path(options.params)))
+    check(load_study().load_params(Path(requested_options().params)), requested_cells())
 
 
 def run_stage(arguments):

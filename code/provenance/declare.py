@@ -50,6 +50,10 @@ class Cost:
     memory: float
     cores: int = 1
 
+    def on(self, n_cores):
+        """Return the seconds on so many idle cores."""
+        return self.seconds / min(self.cores, n_cores)
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -80,7 +84,7 @@ class Stage:
     sources : tuple of str
         Files of a cell that the report's numbers come from; empty where the report shows nothing of it.
     cost : callable
-        Takes a cell's settings and the numbers of trials and voxels (`Study.size`), returns a `Cost`.
+        Takes a cell's settings and `Study.size`, returns a `Cost`.
     shows : bool
         Whether it shows other cells' results: it reads their records too, and makes do with the results there are.
     """
@@ -96,7 +100,7 @@ class Stage:
     folder: str = ""
     private: tuple = ()
     sources: tuple = ()
-    cost: Callable = lambda settings, n_trials, n_voxels: Cost(60, 1e9)
+    cost: Callable = lambda settings, *size: Cost(20, 1e9)
     shows: bool = False
 
     @property
@@ -214,7 +218,7 @@ class Study:
     rebuild : callable
         Takes a folder and names of input datasets, and builds these there.
     size : callable
-        Returns how large the study is: trials, and voxels of the largest mask.
+        Returns how large the study is: trials, participants, and voxels of the largest mask.
     contradictions : callable
         Takes a folder of results; returns what in it contradicts itself, as tuples of a file's name and a sentence.
     participant_column, image_pattern : callable
@@ -227,7 +231,7 @@ class Study:
     machinery: tuple = ("code/provenance/",)
     rebuilt: Callable = lambda name: False
     rebuild: Callable | None = None
-    size: Callable = lambda: (0, 0)
+    size: Callable = lambda: (0, 0, 0)
     contradictions: Callable = lambda folder: []
     participant_column: Callable = lambda params: "participant_id"
     image_pattern: Callable = lambda params: None

@@ -5,6 +5,7 @@ import json
 from provenance.declare import upstream
 from provenance.records.freshness import FRESH, is_outdated
 from provenance.repository import ROOT, git_folder, write_whole
+from provenance.run.stage import n_workers
 
 ENOUGH = 30.0  # declared seconds that must have been measured before a time left is stated
 
@@ -29,7 +30,7 @@ class Plan:
                 needed.add(cell.name)
                 waiting += [] if cell.declared.shows else upstream(cell, cells)
         self.cells = [cell for cell in cells if cell.name in needed]
-        self.declared = {cell.name: cell.declared.cost(cell.settings, *size).seconds for cell in self.cells}
+        self.declared = {cell.name: cell.declared.cost(cell.settings, *size).on(n_workers()) for cell in self.cells}
         self.path = git_folder(root) / "costs.json"
         try:
             self.measured = json.loads(self.path.read_text())
@@ -50,17 +51,23 @@ class Plan:
         )
         return f"cell {len(self.cells) - len(pending) + 1} of {len(self.cells)}{time_left}"
 
+    def total(self):
+        """Return the seconds that all results take: those measured here as they were, others as declared."""
+        return self._seconds_of({cell.name for cell in self.cells}, self._scale() or 1.0)
+
     def _seconds_left(self, pending):
-        known = [other for other in self.cells if other.command in self.measured]
-        declared = sum(self.declared[other.name] for other in known)
-        if declared < ENOUGH:
-            return None
-        scale = sum(self.measured[other.command] for other in known) / declared
-        return sum(
-            self.measured.get(other.command, scale * self.declared[other.name])
-            for other in self.cells
-            if other.name in pending
-        )
+        scale = self._scale()
+        return None if scale is None else self._seconds_of(pending, scale)
+
+    def _scale(self):
+        """Return how much longer than declared what was measured took, None before enough was measured."""
+        known = [cell for cell in self.cells if cell.command in self.measured]
+        declared = sum(self.declared[cell.name] for cell in known)
+        return sum(self.measured[cell.command] for cell in known) / declared if declared >= ENOUGH else None
+
+    def _seconds_of(self, names, scale):
+        cells = [cell for cell in self.cells if cell.name in names]
+        return sum(self.measured.get(cell.command, scale * self.declared[cell.name]) for cell in cells)
 
     def _pending(self, states):
         """Return the names of cells that are not fresh, or will not be once what they read is made."""
