@@ -5,19 +5,17 @@ import json
 import numpy as np
 import pandas as pd
 
-from facepain.data.trials import rows_of_training
 from facepain.inference.comparison import CELL_COLUMNS, PAIR_COLUMNS, familywise_table, pairs_table
 from facepain.inference.detectable import DETECTABLE_COLUMNS, critical_score, detectable_table
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions
-from facepain.models.standardize import StandardizedImages
-from facepain.models.target import transform_target
 from facepain.parallel import Resampling
 from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
+from training import load_training
 
 
 def main(cell, outputs):
@@ -37,22 +35,20 @@ def main(cell, outputs):
     outputs.write_table("cells.tsv", familywise_table(tests), CELL_COLUMNS)
     outputs.write_table("pairs.tsv", pairs, PAIR_COLUMNS)
 
-    trials = read_table("outputs/prep/trials.tsv")
-    train_rows = rows_of_training(trials, settings["train_dataset"])
-    groups = trials["participant_id"].to_numpy()[train_rows]
-    y = transform_target(trials[settings["target"]].to_numpy()[train_rows], settings["transform"])
-    splits = make_folds(groups, **settings["cross_validation"], seed=seed)
     detectable = []
     for mask in settings["masks"]:
-        signals = np.load(f"outputs/extract/{mask}/signals.npy", mmap_mode="r")
-        images = StandardizedImages(np.asarray(signals[train_rows]), settings["standardize"])
+        study = load_training(mask, settings)
+        images, (y, groups) = study.images, study.train
+        splits = make_folds(groups, **settings["cross_validation"], seed=seed)
         gram = images.gram(np.ones(len(y)), n_jobs=n_workers())
         limits = {name: limit for name in models if (limit := find_limit(tests, mask, name)) is not None}
         tested = {name: (models[name], limits[name]) for name in settings["detectable"]["algorithms"] if name in limits}
         if tested and settings["standardize"] == "image":
             with Progress(len(settings["detectable"]["effects"]), f"{cell.name}: effects, {mask}") as progress:
                 resampling = Resampling(settings["detectable"]["n"], seed, n_workers(), progress)
-                table = detectable_table(gram, y, groups, splits, tested, settings["detectable"]["effects"], resampling)
+                table = detectable_table(
+                    gram, y, groups, splits, tested, settings["detectable"]["effects"], resampling, images.confounds
+                )
             detectable.append(table.assign(mask=mask))
     if not detectable:
         print(f"{cell.name}: smallest effects are known only for images standardised one by one and tested by block")

@@ -4,7 +4,6 @@ from dataclasses import asdict
 
 import numpy as np
 
-from facepain.data.trials import rows_of_training
 from facepain.inference.parts import (
     PART_INTERVAL_COLUMNS,
     PART_TEST_COLUMNS,
@@ -22,25 +21,24 @@ from facepain.models.occurrence import (
     predict_parts,
 )
 from facepain.models.pca_regression import PCARegression
-from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
-from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
+from training import load_training
 
 
 def main(cell, outputs):
     settings, seed = cell.settings, cell.settings["seed"]
-    trials = read_table("outputs/prep/trials.tsv")
-    rows = rows_of_training(trials, settings["train_dataset"])
-    groups, y = trials["participant_id"].to_numpy()[rows], trials[settings["target"]].to_numpy(float)[rows]
+    if settings["confounds"]:
+        print(f"{cell.name}: without its confounds a score of 0 no longer says that there is no expression: left out")
+        return
+    study = load_training(cell.names[0], settings | {"transform": "raw"})
+    images, rows, (y, groups) = study.images, study.rows, study.train
     if y.min() < 0 or not (0 < np.mean(y > 0) < 1):
         print(f"{cell.name}: the scores are not 0 in some trials and above 0 in others: no occurrence to predict")
         return
 
-    signals = np.load(f"outputs/extract/{cell.names[0]}/signals.npy", mmap_mode="r")
-    images = StandardizedImages(np.asarray(signals[rows]), settings["standardize"])
     splits = {
         "lopo": make_folds(groups, "lopo"),
         "published": make_folds(groups, **settings["cross_validation"], seed=seed),

@@ -120,6 +120,8 @@ def write_bootstrap(cell, outputs, images, train, model, mask_img):
     z = round_map(result.z)
     outputs.write_map("bootstrap_z.nii.gz", z, mask_img)
     outputs.write_p_map("bootstrap_p.nii.gz", p_values(z), mask_img)
+    if chosen["unit"] == "participant" and result.duals.size:
+        outputs.write_arrays("bootstrap_draws.npz", duals=round_map(result.duals))
     about = {
         "unit": chosen["unit"],
         "n": result.n,

@@ -1,5 +1,7 @@
 """Compare the weight map of one model with every signature, over the whole mask and within each network."""
 
+from pathlib import Path
+
 import nibabel
 import numpy as np
 import pandas as pd
@@ -15,15 +17,11 @@ from facepain.inference.similarity import (
     similarity_of_maps,
     spatial_p,
 )
-from facepain.models.algorithms import ALGORITHMS
-from facepain.models.pca_regression import PCARegression
-from facepain.models.standardize import StandardizedImages
-from facepain.models.target import transform_target
 from facepain.parallel import Resampling
-from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
+from training import load_model, load_training
 
 WHOLE = "all"
 LEAST_AGREEMENT = 0.999  # correlation of the map as written and as refitted
@@ -45,8 +43,8 @@ COLUMNS = {
 def main(cell, outputs):
     mask_name, algorithm = cell.names
     settings = cell.settings
-    folder = f"outputs/extract/{mask_name}"
-    mask_img = nibabel.load(f"{folder}/mask.nii.gz")
+    study, model = load_training(mask_name, settings["regress"]), load_model(algorithm, settings["regress"])
+    mask_img, images, (y, groups) = study.mask_img, study.images, study.train
     inside = np.asarray(mask_img.dataobj) != 0
     names, maps = load_signatures(settings["signatures"], mask_img)
     voxels = {WHOLE: np.ones(maps.shape[1], dtype=bool)}
@@ -55,7 +53,6 @@ def main(cell, outputs):
     weights_img = nibabel.load(f"outputs/regress/{mask_name}/{algorithm}/weights_final.nii.gz")
     weights = np.asarray(weights_img.dataobj, dtype=np.float64)[inside]
 
-    images, y, groups, model = load_training(cell, folder)
     products = map_products(images, maps, voxels)
     require_same_map(cell, images, y, model, weights, products[WHOLE])
     observed = {name: similarity_of_maps(weights[where], maps[:, where]) for name, where in voxels.items()}
@@ -71,19 +68,6 @@ def main(cell, outputs):
     print(f"{cell.name}: " + ", ".join(f"{row.signature} {row.score:.2f}" for row in first.itertuples()))
 
 
-def load_training(cell, folder):
-    """Return images, scores and participants of the training dataset, and the model of the cell."""
-    settings = cell.settings["regress"]
-    trials = read_table("outputs/prep/trials.tsv")
-    rows = np.flatnonzero(trials["dataset"] == settings["train_dataset"])
-    signals = np.load(f"{folder}/signals.npy", mmap_mode="r")
-    images = StandardizedImages(np.asarray(signals[rows]), settings["standardize"])
-    y = transform_target(trials[settings["target"]], settings["transform"])[rows]
-    parameters = {name: settings["algorithm"][name] for name in ALGORITHMS[cell.names[1]].parameters}
-    model = PCARegression(cell.names[1], explained_variance=settings["variance"], **parameters)
-    return images, y, trials["participant_id"].to_numpy()[rows], model
-
-
 def require_same_map(cell, images, y, model, weights, products):
     """Stop if the refitted map is not the one that ``regress`` wrote: the null would be of another model."""
     identity = Resampling(1, 0)
@@ -93,7 +77,7 @@ def require_same_map(cell, images, y, model, weights, products):
     if np.any(weights) and agreement < LEAST_AGREEMENT:
         raise InputError(
             f"{cell.name}: the weight map of regress {' '.join(cell.names)} is not that of these settings (r = "
-            f"{agreement:.3f}); similarity does not know confounds; make that result again or remove them"
+            f"{agreement:.3f}); make that result again"
         )
 
 
@@ -114,8 +98,7 @@ def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
     n = cell.settings["bootstrap"]["n"]
     found = {name: [] for name in products}
     with Progress(n, f"{cell.name}: bootstrap") as progress:
-        resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
-        for draws in refit_resampled(images, y, groups, model, resampling):
+        for draws in draw_participants(cell, images, y, groups, model, progress):
             for name, each in products.items():
                 if not images.by_voxel:
                     found[name].append(each.similarity(draws))
@@ -125,6 +108,19 @@ def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
                     found[name].append(np.stack(parts, axis=2))
     ends = {name: np.quantile(np.concatenate(parts, axis=2), (0.025, 0.975), axis=2) for name, parts in found.items()}
     return {name: pair[0] for name, pair in ends.items()}, {name: pair[1] for name, pair in ends.items()}
+
+
+def draw_participants(cell, images, y, groups, model, progress):
+    """Yield the refits of the bootstrap of the weights as far as it has kept enough of them, else refit."""
+    n, path = cell.settings["bootstrap"]["n"], Path("outputs/regress", *cell.names, "bootstrap_draws.npz")
+    if path.exists():
+        with np.load(path) as kept:
+            duals = kept["duals"].astype(float)
+        if duals.shape[1] >= n:
+            yield duals[:, :n]
+            return
+    resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
+    yield from refit_resampled(images, y, groups, model, resampling)
 
 
 def spatial_tests(weights, maps, where, inside):

@@ -28,7 +28,7 @@ FIGURES_SECONDS = 60
 
 PERMUTATIONS = {"n_permutations": "permutation.n"}
 BOOTSTRAPS = {"n_bootstraps": "bootstrap.n"}
-MODEL_KEYS = ("algorithm", "seed", "standardize", "target", "train_dataset", "transform", "variance")
+MODEL_KEYS = ("algorithm", "confounds", "seed", "standardize", "target", "train_dataset", "transform", "variance")
 
 
 def list_masks(params):
@@ -95,14 +95,13 @@ def see_regress(params, _mask, algorithm):
 
 def see_fits(params):
     """Return what every stage that fits the score of the training dataset shares with ``regress``."""
-    shared = ("train_dataset", "transform", "standardize", "cross_validation")
+    shared = ("train_dataset", "transform", "standardize", "cross_validation", "confounds")
     own = {key: params["regress"][key] for key in shared}
     return own | {"seed": params["seed"], "target": params["prep"]["target"]}
 
 
 def see_tune(params, _mask, algorithm):
     own = {key: value for key, value in params["tune"].items() if key not in ("masks", "algorithms")}
-    own["confounds"] = params["regress"]["confounds"]
     fixed = set(ALGORITHMS[algorithm].parameters) - {ALGORITHMS[algorithm].penalty}
     return own | {"parameters": {name: params["regress"][algorithm][name] for name in sorted(fixed)}} | see_fits(params)
 
@@ -113,10 +112,10 @@ def see_occurrence(params, _mask):
 
 
 def read_regressions(params):
-    paths = ["outputs/prep/trials.tsv", *(f"outputs/extract/{mask}/signals.npy" for mask in params["extract"]["masks"])]
+    paths = [path for mask in params["extract"]["masks"] for path in read_signals(params, mask)]
     for mask, algorithm in list_models(params):
         paths += [f"outputs/regress/{mask}/{algorithm}/{name}" for name in ("permutation.json", "out_of_fold.tsv")]
-    return tuple(paths)
+    return tuple(dict.fromkeys(paths))
 
 
 def see_compare(params):
@@ -145,6 +144,12 @@ def see_model(params, mask, algorithm):
     """Return what decides which model is fitted to all trials of the training dataset."""
     settings = see_regress(params, mask, algorithm)
     return {key: settings[key] for key in MODEL_KEYS if key in settings}
+
+
+def read_weights(params, mask, algorithm):
+    regress, folder = params["regress"], f"outputs/regress/{mask}/{algorithm}"
+    kept = regress["standardize"] == "image" and regress["bootstrap"]["unit"] == "participant"
+    return (f"{folder}/weights_final.nii.gz", *([f"{folder}/bootstrap_draws.npz"] if kept else []))
 
 
 def see_similarity(params, mask, algorithm):
@@ -256,7 +261,7 @@ STAGES = (
         reads=read_signals,
         settings=see_regress,
         options=PERMUTATIONS | BOOTSTRAPS,
-        private=("predictions.*", "split_fold-*", "out_of_fold.*", "influence.*"),
+        private=("predictions.*", "split_fold-*", "out_of_fold.*", "influence.*", "bootstrap_draws.*"),
         sources=(
             *("metrics.tsv", "test_metrics.tsv", "permutation.tsv", "bootstrap.json"),
             *("intervals.tsv", "transfer.tsv", "repeats.tsv", "learning.tsv", "calibration.tsv"),
@@ -293,7 +298,7 @@ STAGES = (
         table=tables.Similarity,
         reads=lambda params, mask, algorithm: (
             *read_signals(params, mask),
-            f"outputs/regress/{mask}/{algorithm}/weights_final.nii.gz",
+            *read_weights(params, mask, algorithm),
             *read_signatures(params),
         ),
         settings=see_similarity,

@@ -13,6 +13,7 @@ from facepain.inference.bootstrap import (
     threshold_fdr,
     z_thresholds,
 )
+from facepain.inference.similarity import refit_resampled
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling, resample_rng
@@ -118,8 +119,17 @@ def test_voxel_that_is_constant_after_standardisation_has_z_0(rng):
     assert np.all(z[:-2] != 0)
 
 
-def test_number_of_draws_does_not_change_the_memory(study):
+def test_first_draws_are_kept_as_they_were_fitted(study):
     signals, y = study
+    images = StandardizedImages(signals)
+    kept = bootstrap_weights(images, y, GROUPS, MODEL, Resampling(120, 1, n_jobs=2)).duals
+    fitted = np.hstack(list(refit_resampled(images, y, GROUPS, MODEL, Resampling(120, 1))))
+    np.testing.assert_allclose(kept, fitted, atol=1e-12 * np.abs(fitted).max())
+
+
+def test_number_of_draws_does_not_change_the_memory(study, monkeypatch):
+    signals, y = study
+    monkeypatch.setattr("facepain.inference.bootstrap.KEPT_DRAWS", 100)
     peaks = []
     for n in (200, 1000):
         images = StandardizedImages(signals)

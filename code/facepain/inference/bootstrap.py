@@ -26,6 +26,8 @@ from files.rounding import round_significant
 UNITS = ("participant", "trial")
 # With fewer draws the tail of a z map is noise: 20 let hundreds of voxels survive where 5,000 leave none.
 FEWEST_DRAWS = 1000
+# Draws whose dual weights are kept, for intervals of what else depends on the weights.
+KEPT_DRAWS = 1000
 # Draws in a batch: of dual weights, and of voxel maps (17 MB for ten whole brains).
 BATCH_SIZE = {"image": 50, "voxel": 10}
 # An SD below this share of what it is made of is rounding.
@@ -44,12 +46,15 @@ class WeightBootstrap:
         Number of draws, degenerate ones included.
     n_constant_target, n_constant_images : int
         Draws in which all scores, or else all images, are equal. Their weights are 0 and count.
+    duals : (n_trials, n_kept) ndarray
+        Weight of every trial in the first draws, `KEPT_DRAWS` at most; none where voxels are standardised.
     """
 
     z: np.ndarray
     n: int
     n_constant_target: int
     n_constant_images: int
+    duals: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -123,17 +128,20 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
             draws.append(fit_draw(images, y, model, counts))
         columns = np.column_stack([weights for weights, _ in draws])
         outcomes = [outcome for _, outcome in draws]
-        return Moments.of(columns, crossed=not images.by_voxel), outcomes
+        kept = columns[:, : 0 if images.by_voxel else max(0, KEPT_DRAWS - indices[0])]
+        return Moments.of(columns, crossed=not images.by_voxel), outcomes, kept
 
-    moments, outcomes = None, []
-    for batch, batch_outcomes in resampling.run(draw_batch, BATCH_SIZE["voxel" if images.by_voxel else "image"]):
+    moments, outcomes, duals = None, [], []
+    for batch, batch_outcomes, kept in resampling.run(draw_batch, BATCH_SIZE["voxel" if images.by_voxel else "image"]):
         moments = batch if moments is None else moments.merge(batch)
         outcomes += batch_outcomes
+        duals.append(kept)
     return WeightBootstrap(
         z=_z_map(images, moments, resampling.n_jobs),
         n=resampling.n,
         n_constant_target=outcomes.count("constant target"),
         n_constant_images=outcomes.count("constant images"),
+        duals=np.hstack(duals),
     )
 
 

@@ -11,9 +11,8 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from facepain.inference.permutation import permute_trials
-from facepain.models.components import fit_components
-from facepain.models.cross_validation import Fold
+from facepain.inference.permutation import TrialPermuter
+from facepain.models.cross_validation import decompose_fold
 from facepain.models.scores import pearson_r, skill
 from facepain.parallel import map_in_order, resample_rng
 
@@ -74,7 +73,7 @@ def plant(gram, expression, length2, y, effect):
     return gram + cross + cross.T + strength**2 * length2 * np.outer(y, y)
 
 
-def detectable_table(gram, y, groups, splits, models, effects, resampling):
+def detectable_table(gram, y, groups, splits, models, effects, resampling, confounds=None):
     """Find the smallest effect that each algorithm would have shown with 80 % power.
 
     Parameters
@@ -88,7 +87,9 @@ def detectable_table(gram, y, groups, splits, models, effects, resampling):
     effects : list of float
         In rising order.
     resampling : Resampling
-        Its number of planted studies; its progress is told of every effect looked at.
+        Its number of planted studies; its progress counts the effects looked at.
+    confounds : (n_trials, n_confounds) ndarray, optional
+        Removed from images and scores inside every fold; y is without them already.
 
     Returns
     -------
@@ -96,11 +97,12 @@ def detectable_table(gram, y, groups, splits, models, effects, resampling):
         A row for each effect that the search looked at: power grows with the effect, so that halving the list finds the
         smallest one that reaches `POWER`.
     """
-    looked_at = {}
+    looked_at, permuter = {}, TrialPermuter(groups, "block")
     critical = np.array([limit for _, limit in models.values()])
 
     def study(effect, index):
-        return _plant_and_score(gram, y, groups, splits, models, effect, resample_rng(resampling.seed, index))
+        rng = resample_rng(resampling.seed, index)
+        return _plant_and_score(gram, y, permuter, confounds, splits, models, effect, rng)
 
     def look(effect):
         if effect in looked_at:
@@ -137,17 +139,17 @@ def critical_score(null_scores):
     return null[allowed] if 0 <= allowed < len(null) else np.inf
 
 
-def _plant_and_score(gram, y, groups, splits, models, effect, rng):
+def _plant_and_score(gram, y, permuter, confounds, splits, models, effect, rng):
     """Return the correlation and the skill of every model, averaged over folds, in one planted study."""
-    permuted = y[permute_trials(groups, "block", rng)]
+    permuted = y[permuter.draw(rng)]
     K = plant(gram, *draw_pattern(gram, rng), permuted, effect)
     Y, scores = permuted[:, None], []
     for train_idx, test_idx in splits:
         if len(test_idx) < 2:
             continue
-        components = fit_components(K[np.ix_(train_idx, train_idx)], next(iter(models.values()))[0].explained_variance)
-        fold = Fold(train_idx, test_idx, components, components.scores(K[np.ix_(test_idx, train_idx)]))
-        observed, baseline = permuted[test_idx], permuted[train_idx].mean()
+        fold = decompose_fold(K, (train_idx, test_idx), next(iter(models.values()))[0], confounds)
+        left = fold.residual(permuted)
+        observed, baseline = left[test_idx], left[train_idx].mean()
         predicted = [fold.predict(Y, model)[:, 0] for model, _ in models.values()]
         scores.append([(pearson_r(observed, y_pred), skill(observed, y_pred, baseline)) for y_pred in predicted])
     return np.mean(scores, axis=0)

@@ -14,8 +14,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from errors import InputError
-from facepain.inference.permutation import permute_trials
-from facepain.parallel import resample_rng
+from facepain.inference.permutation import TrialPermuter
 
 FEWEST_PARTICIPANTS = 3
 
@@ -136,10 +135,10 @@ def within_slope_test(y, x, groups, covariates, resampling):
     denominator = x @ x
     if denominator == 0:
         return 0.0, 1.0
+    permuter = TrialPermuter(groups, "within")
 
     def permute(indices):
-        orders = [permute_trials(groups, "within", resample_rng(resampling.seed, index)) for index in indices]
-        return y[np.array(orders)] @ x / denominator
+        return x @ permuter.draw_scores(y, resampling.seed, indices) / denominator
 
     null = np.concatenate(list(resampling.run(permute, 256)))
     slope = float(y @ x / denominator)

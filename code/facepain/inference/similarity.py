@@ -22,9 +22,8 @@ from scipy import fft
 from scipy.stats import t as student
 
 from facepain.inference.bootstrap import draw_counts, fit_draw
-from facepain.inference.permutation import BATCH_SIZE, permute_trials
-from facepain.models.components import fit_components
-from facepain.models.pca_regression import fit_coefficients
+from facepain.inference.permutation import BATCH_SIZE, TrialPermuter
+from facepain.models.cross_validation import prepare_folds
 from facepain.parallel import resample_rng
 
 DRAWS_AT_ONCE = 20
@@ -228,20 +227,13 @@ def refit_permuted(images, y, groups, model, scheme, resampling):
     duals : (n_trials, n_batch) ndarray
         One column a permutation, in the order of their indices.
     """
-    y = np.asarray(y, float)
-    components = fit_components(images.gram(np.ones(len(y), dtype=int)), model.explained_variance)
+    y, everything = np.asarray(y, float), (np.arange(len(y)), np.arange(0))
+    (fold,), permuter = prepare_folds(images, [everything], model), TrialPermuter(groups, scheme)
 
     def fit_batch(indices):
-        orders = [permute_trials(groups, scheme, resample_rng(resampling.seed, index)) for index in indices]
-        return fit_duals(components, y[np.array(orders).T], model)
+        return fold.fit_duals(permuter.draw_scores(y, resampling.seed, indices), model)
 
     yield from resampling.run(fit_batch, BATCH_SIZE)
-
-
-def fit_duals(components, Y, model):
-    """Fit every column of Y and return the dual weights (n_trials, n_targets)."""
-    coef, intercept = fit_coefficients(components, Y, model)
-    return components.to_dual(coef, intercept)[0]
 
 
 def refit_resampled(images, y, groups, model, resampling):

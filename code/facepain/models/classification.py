@@ -184,5 +184,3 @@ def predictions_table(predictions, labels, groups):
         for number, fold in enumerate(predictions, 1)
     ]
     return pd.concat(frames, ignore_index=True)
-
-

@@ -39,6 +39,18 @@ class Fold:
         coef, intercept = fit_coefficients(self.components, self.residual(Y)[self.train_idx], model)
         return self.test_scores @ coef + intercept
 
+    def to_dual(self, coef, score_intercept):
+        """Return a fit on the components as weights of the training images as they are, and its intercept."""
+        dual, intercept = self.components.to_dual(coef, score_intercept)
+        if self.confounds is not None:
+            Z = self.confounds[self.train_idx]
+            dual = dual - fit_confounds(Z).T @ (Z.T @ dual)
+        return dual, intercept
+
+    def fit_duals(self, Y, model):
+        """Fit every column of Y and return the weights (n_train, n_targets) of the training images."""
+        return self.to_dual(*fit_coefficients(self.components, self.residual(Y)[self.train_idx], model))[0]
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -181,9 +193,14 @@ def voxel_weights(images, fits):
 
 
 def _prepare_fold(images, fold, model, n_jobs):
+    K = images.gram(_counts(images.n_trials, fold[0]), n_jobs=n_jobs)
+    return decompose_fold(K, fold, model, images.confounds)
+
+
+def decompose_fold(K, fold, model, Z=None):
+    """Decompose the training images of a fold, given the Gram matrix of all trials and their confounds."""
     train_idx, test_idx = fold
-    K = images.gram(_counts(images.n_trials, train_idx), n_jobs=n_jobs)
-    K_train, K_test, Z = K[np.ix_(train_idx, train_idx)], K[np.ix_(test_idx, train_idx)], images.confounds
+    K_train, K_test = K[np.ix_(train_idx, train_idx)], K[np.ix_(test_idx, train_idx)]
     if Z is not None:
         K_train, K_test = remove_from_gram(K_train, K_test, Z[train_idx], Z[test_idx])
     components = fit_components(K_train, model.explained_variance)
@@ -194,11 +211,7 @@ def _fit(fold, y, model):
     y = fold.residual(y)
     y_train = y[fold.train_idx]
     coef, score_intercept = fit_coefficients(fold.components, y_train[:, None], model)
-    dual, intercept = fold.components.to_dual(coef, score_intercept)
-    if fold.confounds is not None:
-        # From weights of images without confounds to weights of the images as they are.
-        Z = fold.confounds[fold.train_idx]
-        dual = dual - fit_confounds(Z).T @ (Z.T @ dual)
+    dual, intercept = fold.to_dual(coef, score_intercept)
     all_dual = np.zeros(len(y))
     all_dual[fold.train_idx] = dual[:, 0]
     return Fit(

@@ -1,6 +1,5 @@
 """A fitted model in voxel space: weights, intercept and standardisation, kept as arrays."""
 
-
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin
 
@@ -57,5 +56,3 @@ class VoxelRegression(RegressorMixin, BaseEstimator):
         if confounds is None or np.shape(confounds) != (len(y_pred), n):
             raise InputError(f"this model needs the {n} confounds of each trial beside the images; see its model.json")
         return y_pred + np.column_stack([np.ones(len(y_pred)), confounds]) @ self.confound_coef
-
-

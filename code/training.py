@@ -1,0 +1,84 @@
+"""Load what all stages share that fit the score: trials, images and scores of the training dataset, and the model."""
+
+from dataclasses import dataclass
+
+import nibabel
+import numpy as np
+import pandas as pd
+
+from facepain.data.trials import rows_of_training
+from facepain.models.algorithms import ALGORITHMS
+from facepain.models.confounds import confound_matrix, remove_from_scores
+from facepain.models.pca_regression import PCARegression
+from facepain.models.scores import Predictions
+from facepain.models.standardize import StandardizedImages, predict_images
+from facepain.models.target import transform_target
+from files.tables import read_table
+
+
+@dataclass(frozen=True)
+class Training:
+    """Hold the study within one mask; y and groups are of all trials, rows are those of the training dataset."""
+
+    trials: pd.DataFrame
+    signals: np.ndarray
+    mask_img: nibabel.Nifti1Image
+    standardize: object
+    rows: np.ndarray
+    groups: np.ndarray
+    y: np.ndarray
+    y_with_confounds: np.ndarray
+    confounds: np.ndarray | None
+    images: StandardizedImages
+
+    @property
+    def train(self):
+        """Scores and participants of the training dataset."""
+        return self.y[self.rows], self.groups[self.rows]
+
+    def predict_others(self, weights, intercepts, confound_coef):
+        """Return rows and predictions of every other dataset, by its name."""
+        predicted = {}
+        for dataset in sorted(set(self.trials["dataset"]) - {self.trials["dataset"].iloc[self.rows[0]]}):
+            rows = np.flatnonzero(self.trials["dataset"] == dataset)
+            y_pred = predict_images(self.signals[rows], weights, intercepts, self.standardize)[:, 0]
+            predicted[dataset] = rows, y_pred + (0 if self.confounds is None else self.confounds[rows] @ confound_coef)
+        return predicted
+
+    def set_beside_scores(self, predicted, y_train_mean):
+        """Return what `predict_others` gave as Predictions."""
+        return {
+            dataset: Predictions(self.y[rows], y_pred, self.groups[rows], np.full(len(rows), y_train_mean))
+            for dataset, (rows, y_pred) in predicted.items()
+        }
+
+
+def load_training(mask, settings):
+    """Load the study within a mask; confounds are removed from the scores as the training dataset has them.
+
+    Permuting these residuals is the test of Freedman and Lane; every fold removes its own confounds anew.
+    """
+    trials = read_table("outputs/prep/trials.tsv")
+    signals = np.load(f"outputs/extract/{mask}/signals.npy", mmap_mode="r")
+    rows = rows_of_training(trials, settings["train_dataset"])
+    confounds = confound_matrix(trials[settings["confounds"]])
+    y = transform_target(trials[settings["target"]], settings["transform"])
+    of_train = None if confounds is None else confounds[rows]
+    return Training(
+        trials=trials,
+        signals=signals,
+        mask_img=nibabel.load(f"outputs/extract/{mask}/mask.nii.gz"),
+        standardize=settings["standardize"],
+        rows=rows,
+        groups=trials["participant_id"].to_numpy(),
+        y=remove_from_scores(y, confounds, rows),
+        y_with_confounds=y,
+        confounds=confounds,
+        images=StandardizedImages(np.asarray(signals[rows]), settings["standardize"], of_train),
+    )
+
+
+def load_model(algorithm, settings):
+    """Return the model that ``regress`` fits."""
+    parameters = {name: settings["algorithm"][name] for name in ALGORITHMS[algorithm].parameters}
+    return PCARegression(algorithm, explained_variance=settings["variance"], **parameters)
