@@ -6,7 +6,12 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 from facepain.report.figures.page import draw_figures, score_name
-from facepain.report.figures.participants import draw_predictions, draw_scores_by_participant
+from facepain.report.figures.participants import (
+    draw_expression,
+    draw_predictions,
+    draw_scores_by_participant,
+    draw_trajectories,
+)
 from facepain.report.pages.interactive import PLOTLY
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.results.load import is_synthetic
@@ -21,9 +26,16 @@ def main(cell, outputs):
     score = score_name(settings["score"], settings["transform"])
     trials = read_table(Path("outputs/prep/trials.tsv"))
     predictions = {mask: read_predictions(mask, settings["algorithms"]) for mask in masks}
-    figures = {"scores": partial(draw_scores_by_participant, trials, settings["target"], settings["score"], synthetic)}
+    shown = (trials, settings["target"], settings["score"], synthetic)
+    figures = {"scores": partial(draw_scores_by_participant, *shown), "trials": partial(draw_trajectories, *shown)}
     for mask in masks:
         figures[f"predictions_{mask}"] = partial(draw_predictions, predictions[mask], score, synthetic, mask)
+    if "related" in settings:
+        mask, algorithm, measure = settings["related"]
+        expression = read_table(Path("outputs/expression", mask, algorithm, "expression.tsv"))
+        for name in sorted(set(expression["signature"])):
+            drawing = partial(draw_expression, expression, *shown, name, measure)
+            figures[f"expression_{name}"] = drawing
     words = draw_figures(figures, outputs.path("."))
     outputs.write_text("predictions.html", predictions_page(trials, predictions, score, synthetic))
     outputs.write_text("index.html", overview_page(words, synthetic))

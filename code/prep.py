@@ -42,10 +42,10 @@ def main(cell, outputs):
         }
         outputs.write_json(f"{dataset}.json", study)
     people = read_people(trials)
-    confounds = find_confounds(usable, people, cell.settings["confounds"])
-    usable = usable.assign(**confounds)
-    columns = [column for column in dict.fromkeys((*TRIAL_COLUMNS, target, *confounds)) if column in usable]
-    described = {name: "confound to remove from images and scores" for name in confounds}
+    further = find_confounds(usable, people, cell.settings["confounds"])
+    usable = usable.assign(**further)
+    columns = [column for column in dict.fromkeys((*TRIAL_COLUMNS, target, *further)) if column in usable]
+    described = dict.fromkeys(further, "named in the params, by regress.confounds or relate.columns")
     described |= TRIAL_COLUMNS | {target: "score to predict"}
     outputs.write_table("trials.tsv", usable[columns], described, exact=True)
 

@@ -34,7 +34,7 @@ COLUMNS = {
     "high": "upper end of that interval",
     "scheme": "what is permuted: scores within participants, or whole participants too (block)",
     "p": "two-sided, exact: (1 + refits of permuted scores at least as similar) / (1 + permutations)",
-    "p_familywise": "the same, with the largest standardised similarity over all signatures and networks of a permutation",
+    "p_familywise": "the same, by the largest standardised value over all signatures and networks of a permutation",
     "p_spatial": "two-sided, of Pearson's r of two stationary fields; about 10 % false positives where they are not",
     "n_voxels": "voxels compared",
 }

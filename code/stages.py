@@ -74,11 +74,22 @@ def read_results(params):
 def read_participants(params):
     """Return what shows participants: the trials, and every model's predictions."""
     models = ["/".join(("outputs/regress", *names)) for names in list_models(params)]
-    return ("outputs/prep/trials.tsv", "outputs/prep/study.json", *(f"{folder}/predictions.tsv" for folder in models))
+    expression = [read_expression(params)] if has_signatures(params) else []
+    return (
+        *("outputs/prep/trials.tsv", "outputs/prep/study.json", *expression),
+        *(f"{folder}/predictions.tsv" for folder in models),
+    )
+
+
+def read_expression(params):
+    return f"outputs/expression/{params['relate']['mask']}/{params['relate']['algorithm']}/expression.tsv"
 
 
 def see_prep(params):
-    shared = {"min_participants": params["min_participants"], "confounds": params["regress"]["confounds"]}
+    # Those that every table of trials has are written anyway.
+    related = [name for name in params["relate"]["columns"] if name not in ("run", "trial")]
+    named = list(dict.fromkeys([*params["regress"]["confounds"], *(related if has_signatures(params) else [])]))
+    shared = {"min_participants": params["min_participants"], "confounds": named}
     return params["prep"] | shared | {"seed": params["seed"]}
 
 
@@ -180,9 +191,9 @@ def see_plot(params):
 
 def see_participants(params):
     seen = see_plot(params)
-    return {key: seen[key] for key in ("masks", "algorithms", "target", "score")} | {
-        "transform": params["regress"]["transform"]
-    }
+    seen = {key: seen[key] for key in ("masks", "algorithms", "target", "score")}
+    related = {"related": [params["relate"][key] for key in ("mask", "algorithm", "measure")]}
+    return seen | {"transform": params["regress"]["transform"]} | (related if has_signatures(params) else {})
 
 
 def measure_study():
@@ -324,10 +335,7 @@ STAGES = (
         about="relate the score to expression by mixed models",
         names=lambda params: [()] if has_signatures(params) else [],
         table=tables.Relate,
-        reads=lambda params: (
-            f"outputs/expression/{params['relate']['mask']}/{params['relate']['algorithm']}/expression.tsv",
-            "outputs/prep/trials.tsv",
-        ),
+        reads=lambda params: (read_expression(params), "outputs/prep/trials.tsv"),
         settings=see_relate,
         options=PERMUTATIONS,
         private=("participant_slopes.*",),

@@ -31,7 +31,13 @@ from facepain.report.figures.page import (
     new_page,
     page_style,
 )
-from facepain.report.figures.participants import draw_predictions, draw_scores_by_participant, spread_equal
+from facepain.report.figures.participants import (
+    draw_expression,
+    draw_predictions,
+    draw_scores_by_participant,
+    draw_trajectories,
+    spread_equal,
+)
 from facepain.results.load import ShownCell, load_results
 from files.tables import read_table
 
@@ -163,6 +169,22 @@ def test_every_participant_has_a_place_and_equal_scores_lie_side_by_side(results
     assert len(set(shifts[:3])) == 3 and shifts[3] == 0 and np.abs(shifts).max() <= 0.4
     with pytest.raises(NothingToDraw, match="no model of M1 is here"):
         draw_predictions({}, "FACS score", True, "M1")
+
+
+def test_scores_over_trials_and_against_expression_are_drawn_for_each_participant(results):
+    trials = read_table(results.folder / "prep/trials.tsv")
+    people = sorted(set(trials["participant_id"]))
+    given = (trials, "facs", "FACS score", True)
+    dot = 2.0 * trials["facs"].to_numpy() + 1
+    expression = pd.DataFrame({"row": np.arange(len(trials)), "signature": "own-model", "dot": dot})
+    for drawing in (draw_trajectories(*given), draw_expression(expression, *given, "own-model", "dot")):
+        check_readable(drawing.title, drawing.figure)
+        panels = {axes.get_title(): axes for axes in drawing.figure.axes}
+        assert sorted(panels) == people
+    (of_first, line), own = panels[people[0]].lines, trials[trials["participant_id"] == people[0]]
+    np.testing.assert_array_equal(of_first.get_ydata(), own["facs"])
+    x, y = line.get_data()
+    np.testing.assert_allclose(y, (x - 1) / 2, atol=1e-9)
 
 
 STUDIES = {

@@ -7,7 +7,7 @@ from facepain.data.trials import first_of_run
 
 
 def find_confounds(trials, participants, names):
-    """Return the confounds of every trial as numbers.
+    """Return confounds, or other columns that the params name, of every trial as numbers.
 
     Parameters
     ----------
@@ -35,14 +35,14 @@ def find_confounds(trials, participants, names):
     for name in names:
         if name not in known:
             raise InputError(
-                f'regress.confounds names "{name}"; expected first_trial, or a column of the trials or the '
-                f"participants: {', '.join(known.columns)}"
+                f'regress.confounds or relate.columns names "{name}"; expected first_trial, or a column of the trials '
+                f"or the participants: {', '.join(known.columns)}"
             )
         values = pd.to_numeric(known[name], errors="coerce").to_numpy(float)
         if not pd.notna(values).all():
             row = known[~pd.notna(values)].iloc[0]
             raise InputError(
-                f'confound "{name}" is "{row[name]}" for participant {row["participant_id"]}, trial {row["trial"]}; '
+                f'column "{name}" is "{row[name]}" for participant {row["participant_id"]}, trial {row["trial"]}; '
                 "expected a number for every usable trial; fill it in, code it as numbers, or exclude the trial"
             )
         confounds[name] = values

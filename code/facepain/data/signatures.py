@@ -44,8 +44,8 @@ def load_signatures(table_path, mask_img):
         values = _load_map(table_path.parent / file, mask_img)
         if not np.ptp(values):
             raise InputError(
-                f"{table_path.parent / file}: every voxel is {values.flat[0]:g} on the images' grid; expected a map in the "
-                "space of the images; correct signatures.tsv or leave the map out"
+                f"{table_path.parent / file}: every voxel is {values.flat[0]:g} on the images' grid; expected a map in "
+                "the space of the images; correct signatures.tsv or leave the map out"
             )
         maps.append(values[inside])
     return list(table["name"]), np.array(maps)

@@ -128,7 +128,7 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
             draws.append(fit_draw(images, y, model, counts))
         columns = np.column_stack([weights for weights, _ in draws])
         outcomes = [outcome for _, outcome in draws]
-        kept = columns[:, : 0 if images.by_voxel else max(0, KEPT_DRAWS - indices[0])]
+        kept = columns[:, : 0 if images.by_voxel else max(0, KEPT_DRAWS - indices[0])].copy()
         return Moments.of(columns, crossed=not images.by_voxel), outcomes, kept
 
     moments, outcomes, duals = None, [], []

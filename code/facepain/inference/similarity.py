@@ -1,8 +1,8 @@
 """Similarity of a weight map with other maps, with an exact permutation null.
 
 The weight map of a PCA regression is a weighted sum of the training images, w = M'a, where the rows of M are the
-standardised images (divided once more by the voxels' scales where voxels are standardised). Its cosine with a map s over
-any set of voxels is then
+standardised images (divided once more by the voxels' scales where voxels are standardised). Its cosine with a map s
+over any set of voxels is then
 
     cos = a'(M s) / (sqrt(a' M M' a) |s|),
 

@@ -78,8 +78,11 @@ def fit_lasso(components, Y, alpha):
 
 def shrink_lasso(products, singular_values, n_trials, alpha):
     # scikit-learn's Lasso divides the squared error by 2n: n counts every repetition.
-    kept = np.maximum(np.abs(products) - n_trials * alpha, 0.0)
-    return np.sign(products) * kept / singular_values[:, None] ** 2
+    kept = np.abs(products)
+    kept -= n_trials * alpha
+    np.maximum(kept, 0.0, out=kept)
+    kept /= singular_values[:, None] ** 2
+    return np.copysign(kept, products, out=kept)
 
 
 def scale_lasso(components, Y):

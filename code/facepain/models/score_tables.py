@@ -9,8 +9,8 @@ METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
     "predictions of all folds together, a trial once for every fold that tests it",
     "dataset": "dataset that the final model was tested on",
-    "r2": "coefficient of determination (scikit-learn's r2_score): 1 is perfect, 0 is predicting the mean of the trials "
-    "scored",
+    "r2": "coefficient of determination (scikit-learn's r2_score): 1 is perfect, 0 is predicting the mean of the "
+    "trials scored",
     "pearson_r": "Pearson correlation of observed and predicted scores, 0 where one of them is constant",
     "mae": "mean absolute error, in the unit of the (transformed) score",
     "mse": "mean squared error, in its square",

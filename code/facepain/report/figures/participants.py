@@ -69,15 +69,11 @@ def draw_predictions(predictions, score, synthetic, mask):
     every = next(iter(predictions.values()))
     people = sorted(set(every["participant_id"]))
     tested = set(every.loc[every["fold"] == "test", "participant_id"])
-    n_rows = -(-len(people) // COLUMNS)
-    figure = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None)
+    figure, panels = panel_for_each(people, synthetic)
     low = min(rows[["y_true", "y_pred"]].min().min() for rows in predictions.values())
     high = max(rows[["y_true", "y_pred"]].max().max() for rows in predictions.values())
-    margin = 0.05 * (high - low) or 1
-    limits = (low - margin, high + margin)
-    for number, person in enumerate(people):
-        row, column = divmod(number, COLUMNS)
-        axes = place(figure, 12 + PANEL_MM * column, 8 + PANEL_MM * row, PANEL_MM - 3, PANEL_MM - 6)
+    limits = widen(low, high)
+    for person, axes in panels.items():
         axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=0.6)
         for algorithm, rows in predictions.items():
             # A trial that several folds tested is drawn once, at its mean prediction.
@@ -88,18 +84,12 @@ def draw_predictions(predictions, score, synthetic, mask):
             )  # fmt: skip
         axes.set(xlim=limits, ylim=limits)
         axes.set_title(person + (" (test)" if person in tested else ""), fontsize=7, pad=1)
-        if row < n_rows - 1 and number + COLUMNS < len(people):
-            axes.tick_params(labelbottom=False)
-        if column:
-            axes.tick_params(labelleft=False)
     handles = [
         figure.axes[0].plot([], [], "o", color=ALGORITHM_COLOURS[name], markersize=3, label=ALGORITHM_NAMES[name])[0]
         for name in predictions
     ]
     figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
-    height = figure.get_figheight() * 25.4
-    figure.text(0.5, 7 / height, f"predicted {score}", ha="center", va="bottom")
-    figure.text(0.004, 0.5, f"observed {score}", rotation=90, va="center", ha="left")
+    name_axes(figure, f"predicted {score}", f"observed {score}")
     caption = (
         f"A panel for each participant, a dot for each trial and algorithm ({mask} mask). On the dashed line "
         "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
@@ -107,3 +97,80 @@ def draw_predictions(predictions, score, synthetic, mask):
     )
     alt = f"Small scatter plots of observed against predicted scores for {len(people)} participants."
     return Drawing(figure, f"Observed and predicted scores, {mask}", caption, alt)
+
+
+def draw_trajectories(trials, target, score, synthetic):
+    """Draw the score of every participant over their trials; parameters are those of `draw_scores_by_participant`."""
+    colours = dataset_colours(sorted(set(trials["dataset"])))
+    figure, panels = panel_for_each(sorted(set(trials["participant_id"])), synthetic)
+    limits = widen(trials[target].min(), trials[target].max())
+    xlim = widen(trials["trial"].min(), trials["trial"].max())
+    for person, axes in panels.items():
+        of_person = trials[trials["participant_id"] == person].sort_values("trial")
+        for _, run in of_person.groupby("run"):
+            colour = colours[run["dataset"].iloc[0]]
+            axes.plot(run["trial"], run[target], "o-", color=colour, markersize=2, linewidth=0.6)
+        axes.set(xlim=xlim, ylim=limits)
+        axes.set_title(person, fontsize=7, pad=1)
+    name_axes(figure, "trial", score)
+    caption = "A panel for each participant: the score over trials. Lines join the usable trials of a run."
+    alt = f"Small line plots of the score over trials for {len(panels)} participants."
+    return Drawing(figure, "Scores over trials", caption, alt)
+
+
+def draw_expression(expression, trials, target, score, synthetic, signature, measure):
+    """Draw the score against the expression of a signature, a panel for each participant.
+
+    Parameters
+    ----------
+    expression : DataFrame
+        expression.tsv of one mask and algorithm.
+    trials, target, score, synthetic
+        As for `draw_scores_by_participant`.
+    signature, measure : str
+        Which map, and ``dot``, ``cosine`` or ``pearson_r``.
+    """
+    chosen = expression[expression["signature"] == signature].set_index("row")[measure]
+    colours = dataset_colours(sorted(set(trials["dataset"])))
+    figure, panels = panel_for_each(sorted(set(trials["participant_id"])), synthetic)
+    limits, xlim = widen(trials[target].min(), trials[target].max()), widen(chosen.min(), chosen.max())
+    for person, axes in panels.items():
+        of_person = trials[trials["participant_id"] == person]
+        x, y = chosen.reindex(of_person.index).to_numpy(), of_person[target].to_numpy(float)
+        axes.plot(x, y, "o", color=colours[of_person["dataset"].iloc[0]], markersize=2, markeredgewidth=0, alpha=0.7)
+        if np.ptp(x) > 0:
+            ends = np.array([x.min(), x.max()])
+            axes.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color="black", linewidth=0.7)
+        axes.set(xlim=xlim, ylim=limits)
+        axes.set_title(person, fontsize=7, pad=1)
+    name_axes(figure, f"expression of {signature} ({measure})", score)
+    caption = (
+        f"A panel for each participant, a dot for each trial: the score against the expression of {signature}, with "
+        "the participant's own least-squares line. Colours are those of the datasets. The study's own model is "
+        "expressed out of fold, by a fit that has not seen the participant."
+    )
+    alt = f"Small scatter plots of the score against the expression of {signature} for {len(panels)} participants."
+    return Drawing(figure, f"Score and expression of {signature}", caption, alt)
+
+
+def panel_for_each(people, synthetic):
+    """Return a page and small axes for each participant; inner ones have no tick labels."""
+    n_rows = -(-len(people) // COLUMNS)
+    figure, panels = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None), {}
+    for number, person in enumerate(people):
+        row, column = divmod(number, COLUMNS)
+        axes = place(figure, 12 + PANEL_MM * column, 8 + PANEL_MM * row, PANEL_MM - 3, PANEL_MM - 6)
+        axes.tick_params(labelbottom=number + COLUMNS >= len(people), labelleft=column == 0)
+        panels[person] = axes
+    return figure, panels
+
+
+def name_axes(figure, x, y):
+    """Name the axes that all panels of a page share."""
+    figure.text(0.5, 7 / (figure.get_figheight() * 25.4), x, ha="center", va="bottom")
+    figure.text(0.004, 0.5, y, rotation=90, va="center", ha="left")
+
+
+def widen(low, high):
+    margin = 0.05 * (high - low) or 1
+    return low - margin, high + margin
