@@ -127,7 +127,7 @@ def spatial_tests(weights, maps, where, inside):
     """Return the p of two stationary fields for every map, over one set of voxels."""
     region = inside.copy()
     region[inside] = where
-    return [spatial_p(weights[where], values[where], region) for values in maps]
+    return spatial_p(weights[where], maps[:, where], region)
 
 
 def tabulate(scheme, names, products, observed, null, low, high, spatial):

@@ -36,13 +36,13 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     Raises
     ------
     InputError
-        If the scheme is unknown or there are fewer participants than folds.
+        If the scheme is unknown or there are too few participants: fewer than two, or than folds of ``group-kfold``.
     """
     groups = np.asarray(groups)
     n_participants = len(np.unique(groups))
     if scheme not in SCHEMES:
         raise InputError(f"cross-validation scheme {scheme!r} is unknown: use one of {SCHEMES}")
-    n_needed = 2 if scheme == "lopo" else n_folds
+    n_needed = n_folds if scheme == "group-kfold" else 2
     if n_participants < n_needed:
         raise InputError(
             f"{n_participants} participants are fewer than the {n_needed} that {scheme} needs: "
