@@ -7,6 +7,7 @@ import numpy as np
 from facepain.models.components import Components, fit_components
 from facepain.models.confounds import fit_confounds, remove_from_gram, remove_from_scores
 from facepain.models.pca_regression import fit_coefficients, shrinkage
+from facepain.parallel import map_in_order
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,16 @@ def prepare_folds(images, folds, model, n_jobs=1):
         As from `make_folds`.
     model : PCARegression
     n_jobs : int, default 1
-        Number of threads for the Gram matrix.
+        Number of threads; changes no byte.
 
     Returns
     -------
     folds : list of Fold
     """
-    return [_prepare_fold(images, fold, model, n_jobs) for fold in folds]
+    if n_jobs == 1 or images.by_voxel:
+        return [_prepare_fold(images, fold, model, n_jobs) for fold in folds]
+    images.gram(n_jobs=n_jobs)  # once, before the workers share it
+    return list(map_in_order(lambda fold: _prepare_fold(images, fold, model, 1), folds, n_jobs))
 
 
 def cross_validate(folds, y, model):
