@@ -298,9 +298,10 @@ def open_notebook(_arguments):
         print(f"{NOTEBOOK} is not here yet: it is made, with the results that it shows", flush=True)
         cells = requested_cells()
         run_cells([cell for cell in cells if cell.stage == "plot"], cells, load_study().size)
-    options = [] if has_desktop() else ["--no-browser"]
+    options = ["--ServerApp.root_dir=.", f"--LabApp.default_url=/lab/tree/{NOTEBOOK}"]
+    options += [] if has_desktop() else ["--no-browser"]
     options += ["--allow-root"] if os.geteuid() == 0 else []
-    return subprocess.run([sys.executable, "-m", "jupyterlab", NOTEBOOK, *options]).returncode
+    return subprocess.run([sys.executable, "-m", "jupyterlab", *options]).returncode
 
 
 def has_desktop():

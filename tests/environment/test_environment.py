@@ -58,3 +58,20 @@ def test_a_python_without_venv_names_the_mend(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "executable", str(broken))
     with pytest.raises(InputError, match="install its venv module .*python3-venv.*or use conda"):
         environment.make_environment()
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "code/locks").glob("*.lock")), ids=lambda path: path.stem)
+def test_what_is_added_to_the_environment_is_pinned_by_hashes_and_changes_none_of_it(path):
+    text = path.read_text()
+    added = re.findall(r"^([\w.-]+)==\S+ .*\\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(added) == len(re.findall(r"^\S", text, re.MULTILINE)) > 1
+    assert not set(added) & set(locked_versions(LOCK))
+    assert "://" not in text and "@" not in text
+
+
+def test_packages_are_not_added_to_an_environment_of_the_users(monkeypatch, tmp_path):
+    (tmp_path / "code/locks").mkdir(parents=True)
+    (tmp_path / "code/locks/some.lock").write_text("no-such-package==1.0 \\\n    --hash=sha256:00\n")
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    with pytest.raises(InputError, match=r"the active environment lacks no-such-package; .*-r code/locks/some.lock"):
+        environment.install_extra("some")
