@@ -296,7 +296,10 @@ STAGES = (
     Stage(
         name="signatures",
         about="compare the signatures with each other",
-        reads=lambda params: (*read_signatures(params), "outputs/extract"),
+        reads=lambda params: (
+            *read_signatures(params),
+            *(f"outputs/extract/{mask}/mask.nii.gz" for mask in params["extract"]["masks"]),
+        ),
         settings=lambda params: {"signatures": params["similarity"]["signatures"], "masks": params["extract"]["masks"]},
         names=lambda params: [()] if has_signatures(params) else [],
         sources=("signatures.tsv",),
@@ -365,6 +368,7 @@ STAGES = (
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "intervals.tsv", "permutation.tsv"),
+        cost=cost_of_models,
     ),
     Stage(
         name="compare",

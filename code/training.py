@@ -6,6 +6,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 
+from facepain.data.signals import take_rows
 from facepain.data.trials import rows_of_training
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.confounds import confound_matrix, remove_from_scores
@@ -41,7 +42,7 @@ class Training:
         predicted = {}
         for dataset in sorted(set(self.trials["dataset"]) - {self.trials["dataset"].iloc[self.rows[0]]}):
             rows = np.flatnonzero(self.trials["dataset"] == dataset)
-            y_pred = predict_images(self.signals[rows], weights, intercepts, self.standardize)[:, 0]
+            y_pred = predict_images(take_rows(self.signals, rows), weights, intercepts, self.standardize)[:, 0]
             predicted[dataset] = rows, y_pred + (0 if self.confounds is None else self.confounds[rows] @ confound_coef)
         return predicted
 
@@ -74,7 +75,7 @@ def load_training(mask, settings):
         y=remove_from_scores(y, confounds, rows),
         y_with_confounds=y,
         confounds=confounds,
-        images=StandardizedImages(np.asarray(signals[rows]), settings["standardize"], of_train),
+        images=StandardizedImages(take_rows(signals, rows), settings["standardize"], of_train),
     )
 
 

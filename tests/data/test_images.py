@@ -10,7 +10,7 @@ from errors import InputError
 from facepain.data.extraction import extract_signals, flag_outliers, inspect_images
 from facepain.data.images import open_image, read_scaled
 from facepain.data.masks import Mask, mask_on_grid
-from facepain.data.signals import SignalsWriter, read_rows
+from facepain.data.signals import SignalsWriter, read_rows, take_rows
 
 SHAPE = (7, 8, 9)
 AFFINE = np.array([[-3.0, 0, 0, 9], [0, 3, 0, -12], [0, 0, 3, -12], [0, 0, 0, 1]])
@@ -239,5 +239,11 @@ def test_signals_are_written_and_read_row_by_row(tmp_path, rng):
             signals[row] = values[row]
     np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), values)
     np.testing.assert_array_equal(list(read_rows(tmp_path / "s.npy")), values)
+    signals = np.load(tmp_path / "s.npy", mmap_mode="r")
+    # Rows that follow each other stay in the file; others are read.
+    for rows, in_file in (([1, 2], True), ([0, 2], False), ([], False)):
+        taken = take_rows(signals, np.array(rows, int))
+        np.testing.assert_array_equal(taken, values[rows])
+        assert np.shares_memory(taken, signals) is in_file
     with SignalsWriter(tmp_path / "s.npy", 3, 5) as signals, pytest.raises(ValueError, match="expected row 0 of 5"):
         signals[1] = values[1]

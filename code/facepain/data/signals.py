@@ -40,3 +40,18 @@ def read_rows(path):
         (n_trials, n_voxels), _, dtype = np.lib.format.read_array_header_1_0(file)
         for _ in range(n_trials):
             yield np.fromfile(file, dtype=dtype, count=n_voxels)
+
+
+def take_rows(signals, rows):
+    """Return some rows of the signals: in the file as they are, without a copy, where they follow each other.
+
+    Parameters
+    ----------
+    signals : (n_trials, n_voxels) memmap
+    rows : (n_rows,) array_like of int
+        In rising order.
+    """
+    rows = np.asarray(rows)
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return np.asarray(signals[rows[0] : rows[-1] + 1])
+    return np.asarray(signals[rows])
