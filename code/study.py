@@ -221,11 +221,11 @@ def cancel_jobs(_arguments):
 
 
 def run_job(arguments):
-    """Do what one job of `submit` does; its names are the branch and the cell."""
+    """Do what one job of `submit` does; its names are the branch, the folder and the cell."""
     from provenance.cluster.job import run_job
 
-    branch, *names = arguments.names
-    return run_job(find_cell(" ".join(names), requested_cells()), branch)
+    branch, folder, *names = arguments.names
+    return run_job(" ".join(names), folder, branch)
 
 
 def run_alone(arguments):

@@ -12,7 +12,7 @@ from slurm import Slurm
 from provenance.records.inputs import locked_versions
 
 LOCK = ROOT / "code/locks/dask.lock"
-pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
+pytestmark = pytest.mark.slow
 
 # Permutations and both kinds of bootstrap, as a stage does them; prints what is written of them.
 WORK = """

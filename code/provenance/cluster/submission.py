@@ -54,9 +54,7 @@ def submit(study, cells, root=ROOT):
                 f"{request.cores} core(s)" + (f", after {' '.join(after)}" if after else ""),
                 flush=True,
             )
-    print(
-        f"{len(jobs) - n_before} job(s) submitted, {n_before} were there; `make status` shows them"
-    )
+    print(f"{len(jobs) - n_before} job(s) submitted, {n_before} were there; `make status` shows them")
 
 
 def cancel(root=ROOT):
@@ -97,5 +95,5 @@ def _script(cell, request, cluster, branch):
     exports = [f"export {name}={shlex.quote(value)}" for name, value in exported.items()]
     exports += [f'export FACEPAIN_SCRATCH="{cluster.scratch}"'] if cluster.scratch else []
     # Replaced by the job's process, so that Slurm's signals reach it.
-    command = f"exec {shlex.join([sys.executable, 'code/study.py', 'job', branch, *cell.name.split()])}"
+    command = f"exec {shlex.join([sys.executable, 'code/study.py', 'job', branch, cell.folder, *cell.name.split()])}"
     return "\n".join(["#!/bin/bash", "set -e", *cluster.setup, *exports, command, ""])
