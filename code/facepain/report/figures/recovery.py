@@ -15,8 +15,10 @@ def draw_recovery(results, cell, settings):
     if truth is None:
         raise NothingToDraw("nothing is known to have been planted in these data")
     truth = np.where(found.values != 0, truth, 0)
-    if not truth.any() or not found.n_shown():
-        raise NothingToDraw(f"nothing was planted, or nothing found, in {cell.mask}")
+    if not truth.any():
+        raise NothingToDraw(f"no voxel of {cell.mask} lies where a pattern was planted")
+    if not found.n_shown():
+        raise NothingToDraw(f"every weight of {cell.mask} is 0")
     img = nibabel.Nifti1Image(truth.astype(np.float32), found.img.affine)
     threshold = percentile_threshold(truth, cell.n_voxels, settings["percentile"])
     planted = Map("Planted", img, threshold, "SD of the\npattern")
