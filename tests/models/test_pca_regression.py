@@ -98,3 +98,16 @@ def test_unknown_algorithm_is_named():
 def test_share_outside_0_and_1_is_named():
     with pytest.raises(ValueError, match=r"explained_variance is 1\.0: give a share between 0 and 1"):
         PCARegression("lasso", explained_variance=1.0)
+
+
+@pytest.mark.parametrize("algorithm", ["lasso", "ridge"])
+def test_reflected_eigenvectors_give_the_fit_of_all_eigenvectors(algorithm, rng):
+    X, counts = rng.normal(size=(40, 90)) + 3, rng.integers(1, 4, 40)
+    Y, model = rng.normal(size=(40, 2)), PCARegression(algorithm, alpha=0.01)
+    fits = []
+    for few_targets in (False, True):
+        components = fit_components(X @ X.T, 0.8, counts, few_targets)
+        fits.append(components.to_dual(*fit_coefficients(components, Y, model)))
+    assert not isinstance(components.vectors, np.ndarray)
+    for plain, reflected in zip(*fits, strict=True):
+        np.testing.assert_allclose(reflected, plain, rtol=1e-9, atol=1e-12)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import false_discovery_control, norm
 
 from errors import InputError
+from facepain.models.algorithms import ALGORITHMS
 from facepain.models.components import fit_components
 from facepain.models.confounds import fit_confounds, remove_from_gram
 from facepain.models.pca_regression import fit_coefficients
@@ -197,7 +198,8 @@ def fit_draw(images, y, model, counts):
             slopes = fit_confounds(Z[rows], counts[rows])
             K, _ = remove_from_gram(K, K[:0], Z[rows], Z[:0], counts[rows])
             y = np.where(counts > 0, y - Z @ (slopes @ y[rows]), 0)
-        components = fit_components(K, model.explained_variance, counts[rows])
+        few = ALGORITHMS[model.algorithm].shrink is not None  # others take the scores of all trials
+        components = fit_components(K, model.explained_variance, counts[rows], few)
         if components.n_components == 0:
             outcome = "constant images"
         else:
@@ -275,7 +277,9 @@ def _z_map(images, moments, n_jobs):
     covariance = moments.scatter / moments.n
     # The covariance is singular, since every draw's weights sum to 0: no Cholesky factor exists.
     values, vectors = np.linalg.eigh(covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    # What is left along the ones is rounding, whose root would no longer be small.
+    rounding = len(values) * np.finfo(float).eps * values.max(initial=0.0)
+    root = vectors * np.sqrt(np.where(values > rounding, values, 0.0))
 
     def z_of_block(columns):
         block = images.block(columns)
