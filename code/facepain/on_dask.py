@@ -6,6 +6,7 @@ Chosen by the environment variable ``DASK``, which is recorded nowhere: ``local`
 
 import atexit
 import os
+import pickle
 import tempfile
 import zipfile
 from collections import deque
@@ -52,6 +53,16 @@ class _Held:
 
     def __init__(self, function):
         self.function = function
+
+    def __reduce__(self):
+        from cloudpickle import dumps
+
+        # As one string: Dask would send arrays apart, to where they are not aligned and NumPy computes at half speed.
+        return _hold, (dumps(self.function),)
+
+
+def _hold(pickled):
+    return _Held(pickle.loads(pickled))
 
 
 def _call(held, item):
