@@ -132,7 +132,9 @@ def check_spellings(path, names, what):
     spellings = {}
     for name in names.unique():
         plain = "".join(letter for letter in name if not letter.isspace() and unicodedata.category(letter) != "Cf")
-        known = spellings.setdefault(unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold()), name)
+        known = spellings.setdefault(
+            unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold()), name
+        )
         if known != name:
             both = " and ".join(
                 f'"{each}"' if each.isascii() else f'"{each}" (written {each!a})' for each in (known, name)
