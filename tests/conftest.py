@@ -7,7 +7,7 @@ import shutil
 import matplotlib
 import numpy as np
 import pytest
-from repositories import SMALL, make_repository, run
+from repositories import IDENTITY, SMALL, make_repository, name_tester, readme_commands, run
 
 matplotlib.use("Agg")
 
@@ -31,20 +31,23 @@ def close_figures():
 
 @pytest.fixture(scope="session")
 def finished_study(tmp_path_factory, worker_id):
-    """A small study with every result made by ``make all``; tests must not change it.
+    """A small study with every result, made by the first commands of the README; tests must not change it.
 
     Made once for a run of the tests, by whichever of the processes needs it first. Gives (folder, what make printed).
     """
     shared = tmp_path_factory.getbasetemp()
     if worker_id != "master":
         shared = shared.parent
-    folder, printed = shared / "finished-study/repository", shared / "finished-study/printed.txt"
+    folder, printed = shared / "finished-study/face-of-pain", shared / "finished-study/printed.txt"
     with open(shared / "finished-study.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not printed.exists():
             folder.parent.mkdir()
-            make_repository(folder)
-            printed.write_text(run(["make", "all"], folder, **SMALL).stdout)
+            source = make_repository(folder.parent / "source")
+            commands = readme_commands()[0].replace("URL", str(source))
+            printed.write_text(run(["bash", "-ec", commands], folder.parent, **SMALL, **IDENTITY).stdout)
+            run(["git", "remote", "remove", "origin"], folder)
+            name_tester(folder)
     return folder, printed.read_text()
 
 

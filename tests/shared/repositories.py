@@ -40,6 +40,13 @@ OF_AN_OUTER_MAKE = (
     *("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "CELL"),
     *("RESULT", "SINCE", "TO", "PRIVATE", "YES", "CONTRASTS", "BEHAVIOR", "MASKS", "SIGNATURES", "ONLY", "FROM"),
 )
+TESTER = {"user.name": "A tester", "user.email": "tester@example.invalid"}
+# The same as variables, for a repository that is only about to be cloned.
+IDENTITY = {"GIT_CONFIG_COUNT": str(len(TESTER))} | {
+    f"GIT_CONFIG_{kind}_{number}": text
+    for number, pair in enumerate(TESTER.items())
+    for kind, text in zip(("KEY", "VALUE"), pair, strict=True)
+}
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 # What the small study does once and not for every mask and algorithm: each result costs its start-up.
 FEWER = {
@@ -68,6 +75,16 @@ def edit_params(path, changes):
                 body = f"{first}\n{line}\n{others}"
         text = head + opening + body + (f"\n[{after}" if _ else "")
     path.write_text(text)
+
+
+def name_tester(folder):
+    for key, value in TESTER.items():
+        run(["git", "config", key, value], folder)
+
+
+def readme_commands():
+    """Return the blocks of commands in the README, in order."""
+    return re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
 
 
 def small_cells():
@@ -99,8 +116,7 @@ def make_repository(folder, design="small"):
     # Its own declaration of what is public, lest every edit of code ask for a new one before it can be tested.
     run(["git", "add", "--all"], folder)
     run([sys.executable, "code/study.py", "manifest"], folder)
-    run(["git", "config", "user.name", "A tester"], folder)
-    run(["git", "config", "user.email", "tester@example.invalid"], folder)
+    name_tester(folder)
     run(["git", "add", "--all"], folder)
     run(["git", "commit", "--quiet", "--allow-empty", "--message", "Start over with no result"], folder)
     if design:

@@ -8,7 +8,6 @@ from repositories import ROOT, run
 
 
 @pytest.mark.slow
-@pytest.mark.acceptance
 def test_tiny_benchmark_prints_every_table():
     lines = run([sys.executable, "tests/shared/bench.py", "--tiny"], ROOT).stdout.splitlines()
     titles = [line.split()[0].rstrip(":") for before, line in pairwise(lines) if not before]

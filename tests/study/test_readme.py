@@ -4,7 +4,7 @@ import re
 
 import pytest
 from readme_numbers import MARKED, fill, read_claims
-from repositories import ROOT, SMALL, make_repository, run, small_cells
+from repositories import ROOT, readme_commands, run, small_cells
 
 from stages import STAGES
 
@@ -64,21 +64,20 @@ def test_every_target_named_exists():
     assert {"all", "test", "verify"} <= named <= targets
 
 
-@pytest.mark.acceptance
 @pytest.mark.slow
-def test_the_commands_run_as_written(tmp_path):
-    """From a plain clone in an empty folder to a verdict, one file fetched, one result computed again."""
-    source = make_repository(tmp_path / "source")
-    first, _, _, fetch, again = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    reader = tmp_path / "reader"
-    reader.mkdir()
-    said = run(["bash", "-ec", first.replace("URL", str(source))], reader, **SMALL).stdout
+def test_the_commands_run_as_written(finished_study, study, tmp_path):
+    """The first block made the finished study from a plain clone; one file is fetched, one result computed again."""
+    folder, said = finished_study
+    _, trial, test, fetch, again = readme_commands()
     n = len(small_cells())
     assert f"verdict: {n} of {n} cells ran" in said
-    clone = reader / "face-of-pain"
-    assert run(["git", "status", "--porcelain"], clone).stdout == ""
-    run(["bash", "-ec", fetch.replace("PATH-OF-A-FINISHED-CLONE", str(clone))], reader)
-    assert (reader / "results/outputs/regress/whole-brain/lasso/weights_average.nii.gz").exists()
-    before = run(["git", "rev-parse", "HEAD"], clone).stdout
-    run(["bash", "-ec", again], clone)
-    assert run(["git", "rev-parse", "HEAD"], clone).stdout == before
+    assert run(["git", "status", "--porcelain"], folder).stdout == ""
+    run(["bash", "-ec", fetch.replace("PATH-OF-A-FINISHED-CLONE", str(folder))], tmp_path)
+    assert (tmp_path / "results/outputs/regress/whole-brain/lasso/weights_average.nii.gz").exists()
+    before = run(["git", "rev-parse", "HEAD"], study).stdout
+    run(["bash", "-ec", again], study)
+    assert run(["git", "rev-parse", "HEAD"], study).stdout == before
+    # What these start takes minutes, and is what the finished study and this run of the tests are.
+    assert (trial, test) == ("make trial\n", "make test\n")
+    done = run(["make", "trial", f"TO={study}"], study, check=False)
+    assert f"trial: {study} exists already; remove it, or name another folder with TO=" in done.stdout

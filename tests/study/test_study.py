@@ -8,7 +8,7 @@ import sys
 import nibabel
 import numpy as np
 import pytest
-from repositories import FEWER, SMALL, make_repository, run, small_cells
+from repositories import FEWER, ROOT, SMALL, make_repository, run, small_cells
 from sklearn.metrics import r2_score
 
 from facepain.models.standardize import StandardizedImages
@@ -149,6 +149,39 @@ def test_every_p_tests_the_estimate_beside_it(finished_study):
     assert out_of_fold.groupby("participant_id")["y_train_mean"].nunique().eq(1).all()
 
 
+PROVOKE = """
+import logging, sys, warnings
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+import numpy as np
+
+def divide(numbers):
+    return np.mean(np.array(numbers) / 0)
+
+if __name__ == "__main__":
+    from provenance.run.stage import silence_libraries
+    silence_libraries()
+    import matplotlib.pyplot as plt, nibabel, nilearn.image
+    divide([]), divide([1, -1]), warnings.warn("a note", FutureWarning)
+    logging.getLogger("matplotlib.font_manager").warning("no such font")
+    logging.getLogger("nilearn").warning("an unusual mask")
+    figure = plt.figure()
+    figure.text(0, 0, "\u6f22")
+    figure.savefig(sys.argv[1])
+    img = nibabel.Nifti1Image(np.full((3, 3, 3), np.nan), np.diag([2, 2, 2, 1]))
+    nilearn.image.resample_img(img, np.eye(4), (6, 6, 6))
+    with ProcessPoolExecutor(1, get_context("spawn")) as workers:
+        list(workers.map(divide, [[], [0]]))
+"""
+
+
+def test_no_warning_of_a_library_reaches_a_user(finished_study, tmp_path):
+    assert not re.search(r"Warning:|warnings\.warn|\bWARNING\b", finished_study[1])
+    (tmp_path / "provoke.py").write_text(PROVOKE, encoding="utf-8")
+    done = run([sys.executable, "provoke.py", "x.png"], tmp_path, PYTHONPATH=str(ROOT / "code"))
+    assert done.stdout == ""
+
+
 def test_ten_draws_give_no_map_or_table_of_significant_voxels(finished_study):
     cell = finished_study[0] / "outputs/regress/M1/svr"
     bootstrap = json.loads((cell / "bootstrap.json").read_text())
@@ -158,19 +191,17 @@ def test_ten_draws_give_no_map_or_table_of_significant_voxels(finished_study):
     assert "no map or table of significant voxels is written" in finished_study[1]
 
 
-@pytest.mark.acceptance
 def test_one_setting_makes_stale_only_the_cells_that_use_it(study):
     edit(study, "code/params.toml", "alpha = 1.0\npermutation", "alpha = 2.0\npermutation")
     states, text = status(study)
     assert {name for name, state in states.items() if state == "stale"} == {
         *(f"regress {mask} lasso" for mask in ("whole-brain", "M1", "without-M1")),
         # These fit the same model, and what shows stale results is stale.
-        *("similarity M1 lasso", "expression M1 lasso", "participants", "plot"),
+        *("similarity M1 lasso", "expression M1 lasso", "compare", "participants", "plot"),
     }
     assert "settings algorithm.alpha: 1.0 -> 2.0" in text
 
 
-@pytest.mark.acceptance
 def test_a_comment_reruns_its_cells_once_and_then_rests(study):
     edit(study, "code/classify.py", "images =", "# Said anew.\n    images =")
     states, text = status(study)
