@@ -3,6 +3,7 @@
 import json
 import re
 
+from errors import InputError
 from provenance.annex.own_dataset import dataset_id
 from provenance.declare import RECORD, Options
 from provenance.records.freshness import describe
@@ -11,11 +12,8 @@ from provenance.repository import ROOT, git, object_ids
 FREE_KEYS = {"cmd", "chain", "inputs"}  # of a run record, beside those that always hold the same
 
 
-def declared_command(cell, recorded):
-    """Return the command that a cell declares under the options of a recorded one.
-
-    Whatever else a recorded command holds is left out: it is compared, and never run.
-    """
+def declared_options(cell, recorded):
+    """Return the options of a recorded command; whatever else it holds is compared, and never run."""
     words = recorded.split()[len(["python", cell.script, *cell.names]) :]
     given = dict(zip(words[::2], words[1::2], strict=False))
     values = {
@@ -24,17 +22,33 @@ def declared_command(cell, recorded):
         if re.fullmatch(r"\d+", value := given.get(f"--{option.replace('_', '-')}", ""))
     }
     params = given.get("--params", "")
-    chosen = Options(params, values) if re.fullmatch(r"[\w./-]+", params) else Options(values=values)
-    return cell.under(chosen).command
+    return Options(params, values) if re.fullmatch(r"[\w./-]+", params) else Options(values=values)
 
 
-def false_claims(cell, run):
+def declared_command(cell, recorded):
+    """Return the command that a cell declares under the options of a recorded one."""
+    return cell.under(declared_options(cell, recorded)).command
+
+
+def unchanged_parts(study, cell, run):
+    """Return which parts of the description of a result's inputs are as they are at present, such as ``code``."""
+    try:
+        cell = study.cell(declared_options(cell, run.command), cell.stage, *cell.names)
+    except InputError:  # its params are gone
+        return set()
+    recorded, present = read_description(cell), describe(cell, object_ids())
+    return {part for part in ("code", "data", "settings", "results") if recorded.get(part) == present.get(part)}
+
+
+def false_claims(cell, run, unchanged):
     """Say what of a run record is not as the cell declares it.
 
     Parameters
     ----------
     cell : Cell
     run : RunRecord
+    unchanged : set of str
+        As from `unchanged_parts`.
 
     Returns
     -------
@@ -52,14 +66,10 @@ def false_claims(cell, run):
         if record.get(key) != value
     ]
     faults += [f"its run record holds {key}, which DataLad does not write" for key in record.keys() - fixed - FREE_KEYS]
-    ids = object_ids()
-    recorded = read_description(cell)
-    present = describe(cell, ids)
-    current = all(recorded.get(part) == present[part] for part in ("code", "data"))
-    if current and list(run.inputs) != list(cell.reads):
+    if {"code", "data"} <= unchanged and list(run.inputs) != list(cell.reads):
         faults.append(f"its run record names the inputs {list(run.inputs)}, declared are {list(cell.reads)}")
     named = {cell.folder: "; ".join(faults)} if faults else {}
-    return named | other_code(cell, run, recorded)
+    return named | other_code(cell, run, read_description(cell))
 
 
 def changed_since(cell, run):

@@ -14,7 +14,7 @@ from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_files, grade_outputs
 from provenance.repository import ROOT, git, input_datasets, object_ids
 from provenance.run.supervision import supervise
-from provenance.verify.claims import changed_since, declared_command, false_claims
+from provenance.verify.claims import changed_since, declared_command, false_claims, unchanged_parts
 from provenance.verify.surroundings import blob_id, list_files
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
@@ -40,6 +40,8 @@ class Scratch:
         Recomputed content of files that came out equal within tolerance.
     made : dict of str to str
         By cell name, the commit with the recomputed files.
+    unchanged : dict of str to set of str
+        By cell name, as from `unchanged_parts`.
     """
 
     clone: Path
@@ -49,6 +51,7 @@ class Scratch:
     graded: dict = field(default_factory=dict)
     stand_ins: dict = field(default_factory=dict)
     made: dict = field(default_factory=dict)
+    unchanged: dict = field(default_factory=dict)
 
     def __post_init__(self):
         # Not by links, so that git computes the id of every object anew.
@@ -61,6 +64,7 @@ class Scratch:
     def recompute(self, cell):
         """Recompute a cell, and before it what it reads and nobody stores; grade its outputs."""
         run = self.runs[cell.name]
+        self.unchanged[cell.name] = unchanged_parts(self.study, cell, run)
         private = self._private_sources(cell)
         obstacle = self._provide_inputs(cell, run)
         if obstacle:
@@ -85,7 +89,7 @@ class Scratch:
         for path, grade in self._grade_work_tree(cell, grades).items():
             if grades.get(path, (IDENTICAL, ""))[0] in (IDENTICAL, WITHIN):
                 grades[path] = grade
-        grades |= {path: (DIFFERENT, detail) for path, detail in false_claims(cell, run).items()}
+        grades |= self._false_claims(cell)
         # Where a file is named already, that says it.
         if all(grade != DIFFERENT for grade, _ in grades.values()) and (changed := changed_since(cell, run)):
             grades[cell.folder] = (DIFFERENT, changed)
@@ -114,14 +118,18 @@ class Scratch:
                 found[path] = (DIFFERENT, "its content here does not fit its checksum")
         for name, detail in self.study.contradictions(ROOT / cell.folder):
             found[f"{cell.folder}/{name}"] = (DIFFERENT, detail)
-        found |= {path: (DIFFERENT, detail) for path, detail in false_claims(cell, self.runs[cell.name]).items()}
+        found |= self._false_claims(cell)
         return [(path, *grade) for path, grade in sorted(found.items())]
+
+    def _false_claims(self, cell):
+        claims = false_claims(cell, self.runs[cell.name], self.unchanged[cell.name])
+        return {path: (DIFFERENT, detail) for path, detail in claims.items()}
 
     def _provide_inputs(self, cell, run):
         """Put the clone to the state of a run, with the content that the cell reads; return what stands in the way."""
         if any(read.startswith(path) for path in self.private for read in cell.reads):
             return "its inputs are private"
-        self._check_out(run.commit)
+        self._check_out(cell, run)
         hidden = self._unpublished_inputs(cell, run)
         missing = [*self._fetch(cell), *hidden]
         producers = [other for other in self.cells if any(other.owns(path) for path in missing)]
@@ -129,20 +137,13 @@ class Scratch:
             if producer.name not in self.graded and self.runs[producer.name]:
                 print(f"    {producer.name}: recomputing what {cell.name} reads", flush=True)
                 self.recompute(producer)
-        self._check_out(run.commit)
+        self._check_out(cell, run)
         if hidden:
             for producer in producers:
                 made = [path for path in hidden if producer.owns(path)]
                 if made and producer.name in self.made:
                     git("checkout", "--quiet", self.made[producer.name], "--", *made, check=False, root=self.clone)
-            git(
-                "commit",
-                "--quiet",
-                "--message",
-                "Put files that were not published in place",
-                check=False,
-                root=self.clone,
-            )
+            self._commit("Put files that were not published in place")
         for path in self._fetch(cell):
             if path not in self.stand_ins:
                 return f"it reads {path}, whose recorded bytes are nowhere and did not come out again"
@@ -158,9 +159,21 @@ class Scratch:
         absent = [path for path in record["data"] if path not in tracked]
         return [path for path in absent if any(other.owns(path) and other.is_private(path) for other in hidden)]
 
-    def _check_out(self, commit):
-        git("reset", "--quiet", "--hard", commit, root=self.clone)
-        git("clean", "-fdq", "--", "outputs", "figures", root=self.clone)
+    def _check_out(self, cell, run):
+        """Put the clone to the state of a run, with all of the present code if the result names this code and settings.
+
+        Its run may have found other code around it, which the result does not name: what runs stages, or a module in
+        place of one of a package.
+        """
+        git("reset", "--quiet", "--hard", run.commit, root=self.clone)
+        git("clean", "-fdq", "--", "code", "outputs", "figures", root=self.clone)
+        if {"code", "settings", "results"} <= self.unchanged[cell.name]:
+            git("rm", "-r", "--quiet", "--", "code", root=self.clone)
+            git("checkout", "--quiet", self.recorded, "--", "code", root=self.clone)
+            self._commit("Put the present code in place")
+
+    def _commit(self, message):
+        git("commit", "--quiet", "--message", message, check=False, root=self.clone)
 
     def _fetch(self, cell):
         """Fetch what a cell reads of other cells; return the paths whose content is nowhere."""
