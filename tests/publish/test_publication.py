@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 import tomllib
-import unicodedata
 
 import pytest
+from planted_names import FORMS
 from repositories import SMALL, run
 
 from provenance.publish.contents import read_texts, unpack
@@ -21,6 +21,7 @@ from stages import STUDY
 pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
 DATASET = "3575b42f-3c69-47d6-bbb8-8108063e2ba5"
 NAME, ACCENTED, EXCLUDED = "zq" + "janeroe", "Zoë-" + "Jürgens", "zq" + "olga"  # in parts: this file is published too
+PLAIN = "zoe-" + "jurgens"
 MAP = "outputs/regress/M1/lasso/weights_average.nii.gz"
 # A host's name of one's own where the kernel lets everybody have one.
 HOST = "zq" + "node"
@@ -74,10 +75,11 @@ def head(folder, revision="HEAD"):
 
 
 def private_keys(lab):
-    """Return the keys of all participant-level files that are annexed."""
-    listed = run(["git", "ls-files"], lab).stdout.splitlines()
-    annexed = [lab / path for path in listed if STUDY.is_private(path) and (lab / path).is_symlink()]
-    return {os.path.basename(os.readlink(path)) for path in annexed}
+    """Return the keys of all participant-level files that are annexed, but for content that groups' files have too."""
+    listed = run(["git", "ls-files", "outputs", "figures"], lab).stdout.splitlines()
+    annexed = {path: os.path.basename(os.readlink(lab / path)) for path in listed if (lab / path).is_symlink()}
+    shared = {key for path, key in annexed.items() if not STUDY.is_private(path)}
+    return set(annexed.values()) - shared
 
 
 def clone_as_stranger(store, folder):
@@ -90,30 +92,36 @@ def get(folder, path):
 
 
 def objects_of(repository):
-    done = subprocess.run(
-        ["git", "cat-file", "--batch", "--batch-all-objects"], cwd=repository, capture_output=True, check=True
-    )
-    return done.stdout
+    """Return the contents of all git objects by id, however packed."""
+    batch = ["git", "cat-file", "--batch", "--batch-all-objects"]
+    given = subprocess.run(batch, cwd=repository, capture_output=True, check=True).stdout
+    contents, position = {}, 0
+    while position < len(given):
+        end = given.index(b"\n", position)
+        id_, _, size = given[position:end].decode().split()
+        contents[id_] = given[end + 1 : end + 1 + int(size)]
+        position = end + 2 + int(size)
+    return contents
+
+
+SILENT = set()  # contents that were searched already, with what for
 
 
 def assert_silent(store, lab, *places):
     """Search every byte of a store, however packed, for names, places and checksums of participant-level files."""
-    secrets = [
-        NAME,
-        EXCLUDED,
-        unicodedata.normalize("NFKD", ACCENTED).casefold().replace("\u0308", ""),
-        LOGIN,
-        str(lab),
-    ]
-    secrets += [*([HOST] if CAN_BE_A_HOST else []), *map(str, places), "zq" + "secret"]
-    secrets += [key.split("--")[1][:64] for key in private_keys(lab)]
+    secrets = {NAME, EXCLUDED, PLAIN, LOGIN, str(lab), "zq" + "secret", *map(str, places)}
+    secrets |= {HOST} if CAN_BE_A_HOST else set()
+    secrets |= {key.split("--")[1][:64] for key in private_keys(lab)}
     files = [path for path in store.rglob("*") if path.is_file() and "objects/pack" not in str(path)]
     contents = {str(path.relative_to(store)): path.read_bytes() for path in files}
-    for name, content in {**contents, "git objects": objects_of(dataset(store))}.items():
-        texts = [name.lower(), *(text for text, _ in read_texts(content))]
-        texts += [part.decode("latin-1").lower() for part in unpack(content)]
+    for name, content in {**contents, **objects_of(dataset(store))}.items():
+        texts = [name.lower()]
+        if (search := (hash(content), *sorted(secrets))) not in SILENT:
+            texts += [text for text, _ in read_texts(content)]
+            texts += [part.decode("latin-1").lower() for part in unpack(content)]
         found = {secret for secret in secrets for text in texts if secret.lower() in text}
         assert not found, (name, found)
+        SILENT.add(search)
 
 
 @pytest.fixture
@@ -157,11 +165,14 @@ def hide_names(lab, safe):
     for path, text in files.items():
         (lab / path).parent.mkdir(parents=True, exist_ok=True)
         (lab / path).write_text(text)
+    for form, write in FORMS.items():
+        (lab / f"docs/{form}").write_bytes(write(ACCENTED))
     run(["git", "annex", "add", "--quiet", "--force-large", "--backend=WORM", "outputs/extra/mean." + NAME], lab)
     run(["git", "annex", "add", "--quiet", "--force-large", "outputs/extra"], lab)
     commit(lab, f"Keep what {NAME} said, see {safe}")
     run(["git", "mv", "outputs/extra/mean." + NAME, "outputs/extra/mean.npy"], lab)
     named = ("docs/mine.md", "docs/spelt.md", "outputs/extra/mean.npy", "outputs/extra/everybody.html")
+    named += tuple(f"docs/{form}" for form in FORMS)
     lines = [f'"{path}" = "{head(lab, f":{path}")}"' for path in named] + [f'"docs/old.md" = "{"0" * 40}"']
     (lab / "code/publish.toml").write_text("[files]\n" + "\n".join(lines) + "\n")
     commit(lab, "Name files")
@@ -201,7 +212,8 @@ def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path)
     for path in ("NOTES.md", "docs/thanks.md", "docs/table.tsv", f"code/{EXCLUDED}.py"):
         assert f"\n{path}\tno\tnot declared\n" in table, path
     assert "\n.gitattributes\tno\tchanged; to let it go, add to code/publish.toml: " in table
-    assert "\ndocs/spelt.md\tno\tit names zoe-jurgens\n" in table
+    for path in ("docs/spelt.md", *(f"docs/{form}" for form in FORMS)):
+        assert f"\n{path}\tno\tit names {PLAIN}\n" in table, path
     assert "\ndocs/old.md\tno\tanother content than the one that code/publish.toml names: " in table
     assert "\noutputs/extra/everybody.html\tno\tit " in table
     assert "\noutputs/extra/mean.npy\tno\tits key " in table
@@ -272,7 +284,10 @@ def test_the_synthetic_study_goes_as_it_is_and_strangers_can_work_with_it(study,
     (study / "my-notes.md").write_text("mine")
     commit(study, "Add notes")
     said = publish(study, store)
-    assert "my-notes.md: not declared" in said and "texts in these results" not in said.replace("Both hemispheres", "")
+    assert "my-notes.md: not declared" in said
+    # nilearn's view of a surface brings words of its own.
+    foreign = re.findall("texts in these results that are not in the code: (.*)", said)
+    assert {text for line in foreign for text in line.split(", ")} <= {"Both hemispheres", "Inflated", "Pial"}, foreign
     made = subjects(store)
     assert made[0] == "Publish code and documents" and len(made) == len(set(made)) == 1 + len(list_records(study))
     private = private_keys(study)
@@ -314,7 +329,6 @@ def test_a_later_publication_adds_what_changed_from_whichever_clone(study, tmp_p
     store = tmp_path / "public"
     publish(study, store)
     first, n_first = head(dataset(store), "main"), len(subjects(store))
-    assert "nothing new" in publish(study, store) and head(dataset(store), "main") == first
     clone = tmp_path / "clone"
     run(["datalad", "clone", str(study), str(clone)], tmp_path, **IDENTITY)
     params = clone / "code/params.toml"
@@ -367,6 +381,11 @@ def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     (study / "code/publish.toml").write_text(f'[files]\n"{path}" = "{head(study, f"HEAD:{path}")}"\n')
     commit(study, "Name a participant-level file")
     assert f"{path}, which is participant level and never goes" in refuse(study, "public")
+    # Where the table of participants is not, nobody knows which names to look for.
+    run(["git", "revert", "--no-edit", "HEAD"], study)
+    shutil.rmtree(study / "inputs/behavior")
+    (study / "inputs/behavior").mkdir()
+    assert "inputs/behavior is not here, so that the participants' names" in refuse(study, "public")
 
 
 def test_what_cannot_be_published_is_one_line(study, tmp_path):
@@ -377,7 +396,6 @@ def test_what_cannot_be_published_is_one_line(study, tmp_path):
     said = {
         None: "TO= is missing; name the public store",
         "ssh://host/store": "TO=ssh://host/store is no store on this disk; expected ria+file://",
-        "host:store": "TO=host:store is no store on this disk",
         "public": "TO=public is no sibling of this clone; expected ria+file:// and a folder",
         f"{tmp_path}/file/store": f"TO={tmp_path}/file/store: {tmp_path}/file is no folder that can be written to",
         f"{tmp_path}/full": "the folder holds other things; expected a RIA store",
@@ -406,15 +424,12 @@ def test_what_else_lies_in_a_store_stops_and_its_git_annex_branch_is_not_believe
     run(["datalad", "create-sibling-ria", "-s", "mine", "--new-store-ok", f"ria+file://{store}"], study)
     publish(study, "mine")
     assert get(clone_as_stranger(store, tmp_path / "stranger"), MAP)
-    smuggled = {
-        "annex/objects/aa/bb/SHA256E-s9--0.tsv/SHA256E-s9--0.tsv": "; remove it",
-        "archives/archive.7z": "archive.7z; remove it",
-        "ora-remote-1/transfer/half": "half; remove it",
-    }
-    for path, expected in smuggled.items():
+    smuggled = "annex/objects/aa/bb/SHA256E-s9--0.tsv/0.tsv", "archives/archive.7z", "ora-remote-1/transfer/half"
+    for path in smuggled:
         (dataset(store) / path).parent.mkdir(parents=True, exist_ok=True)
         (dataset(store) / path).write_text("x")
-        assert expected in refuse(study, "mine")
+    assert f"{smuggled[0]}; remove it (and 2 more)" in refuse(study, "mine")
+    for path in smuggled:
         (dataset(store) / path).unlink()
     elsewhere.mkdir()
     annex = tmp_path / "annex"
@@ -446,7 +461,6 @@ def test_after_interruptions_the_same_command_goes_on(study, tmp_path):
     store = tmp_path / "public"
     moments = {
         "scratch repository": lambda: any((study / ".git/facepain").glob("publishing/*/objects/info/alternates")),
-        "store": lambda: (dataset(store) / "config").exists(),
         "content": lambda: len(keys(store)) > 3,
         "history": lambda: (dataset(store) / "refs/heads/main").exists(),
     }

@@ -22,17 +22,9 @@ UNPACKERS = {
     b"B": bz2.BZ2Decompressor,
     b"\xfd": lzma.LZMADecompressor,
 }
-DAMAGED = (
-    OSError,
-    EOFError,
-    zlib.error,
-    lzma.LZMAError,
-    ValueError,
-    zipfile.BadZipFile,
-    RuntimeError,
-    NotImplementedError,
-)
+DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DEEPEST = 5  # packed in packed
+PICTURE = 500  # bytes, or more
 BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
 HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){6,}")
 # Letters of alphabets in UTF-16, several in a row.
@@ -61,9 +53,12 @@ def read_texts(content):
                 yield normalise(plain), is_binary
         for found, decode in ((BASE64, _from_base64), (HEX, binascii.unhexlify)):
             inner = [decode(match.group()) for match in found.finditer(part)]
-            for inmost in unpack(b"\n".join(inner)) if inner else ():
-                for text in _decode(inmost):
-                    yield normalise(text), True
+            # Words are many and short; a picture is seen as one by itself.
+            words = b"\n".join(each for each in inner if len(each) < PICTURE)
+            for packed in (words, *(each for each in inner if len(each) >= PICTURE)):
+                for inmost in unpack(packed):
+                    for text in _decode(inmost):
+                        yield normalise(text), True
 
 
 def normalise(text):
@@ -116,8 +111,10 @@ def _without_pixels(content):
 
 
 def _decode(part):
-    yield part.decode("utf-8", "ignore")
-    if not part.isascii():
+    try:
+        yield part.decode()
+    except UnicodeDecodeError:
+        yield part.decode("utf-8", "ignore")
         yield part.decode("latin-1")
     if b"\0" in part:
         # Arrays of words hold each letter in four bytes, most of them zero.
@@ -125,9 +122,8 @@ def _decode(part):
         yield narrow.decode("utf-8", "ignore")
         yield narrow.decode("latin-1")
         for wide, encoding in zip(WIDE, ("utf-16-le", "utf-16-be"), strict=True):
-            yield "\n".join(
-                match.group().decode(encoding, "ignore") for shift in (0, 1) for match in wide.finditer(part, shift)
-            )
+            gap = "\n".encode(encoding)
+            yield gap.join(wide.findall(part) + wide.findall(part, 1)).decode(encoding, "ignore")
 
 
 def _unescape(text):
@@ -135,7 +131,7 @@ def _unescape(text):
     yield text
     plain = text
     for _ in range(3):
-        before, plain = plain, html.unescape(_unquote(BACKSLASH.sub(_character, plain)))
+        before, plain = plain, html.unescape(_unquote(BACKSLASH.sub(_character, plain) if "\\" in plain else plain))
         if plain == before:
             break
         yield plain
@@ -149,6 +145,8 @@ def _unescape(text):
 
 
 def _unquote(text, encoding="utf-8"):
+    if "%" not in text:
+        return text
     return PERCENT.sub(
         lambda match: binascii.unhexlify(match.group().replace("%", "")).decode(encoding, "replace"), text
     )

@@ -81,9 +81,8 @@ def list_code(root=ROOT):
     tracked = git("ls-files", "-z", "--stage", root=root).split("\0")
     paths = [entry.split("\t", 1)[1] for entry in filter(None, tracked) if entry.startswith("100")]
     paths = [path for path in paths if is_code(path) and (root / path).is_file()]
-    return dict(
-        zip(paths, git("hash-object", "--no-filters", "--stdin-paths", root=root, lines=paths).split(), strict=True)
-    )
+    ids = git("hash-object", "--no-filters", "--stdin-paths", root=root, lines=paths).split()
+    return dict(zip(paths, ids, strict=True))
 
 
 def is_code(path):
@@ -129,7 +128,7 @@ def read_tree(revision="HEAD", root=ROOT):
     return {path: Item(meta.split()[0], meta.split()[2]) for meta, path in entries}
 
 
-def find_declared(study, cells, secrets, is_stored=lambda key: False):
+def find_declared(study, cells, secrets, is_stored=lambda key: False, published=None):
     """Sort the files of HEAD into those that go and those that stay.
 
     Parameters
@@ -140,10 +139,8 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False):
     secrets : provenance.publish.secrets.Secrets
     is_stored : callable
         Takes a key; tells whether its content is at the other end already.
-
-    Returns
-    -------
-    declared : Declared
+    published : dict of str to Item, optional
+        What strangers have already, by path: it was searched before it went.
     """
     found = Declared()
     candidates, owners = {}, {}
@@ -166,7 +163,7 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False):
             found.stays[path] = f"changed; to let it go, add to {NAMED}: {name_line(path, item.id)}"
         else:
             found.stays[path] = "not declared"
-    look = _Look(candidates, secrets, is_stored)
+    look = _Look(candidates, secrets, is_stored, published or {})
     for path in (path for path in candidates if not owners[path]):
         is_project = listed.get(path) == candidates[path].id
         if reason := look.obstacle(path, is_project):
@@ -213,8 +210,8 @@ def _why_cell_stays(found, cell, files, state, look):
 class _Look:
     """A look into files of HEAD: what they hold, and what of that must not go."""
 
-    def __init__(self, items, secrets, is_stored):
-        self.secrets = secrets
+    def __init__(self, items, secrets, is_stored, published):
+        self.secrets, self.published = secrets, published
         git_contents = read_blobs({item.id for item in items.values()})
         self.contents = {path: git_contents[item.id] for path, item in items.items()}
         self.items = {path: self._describe(path, item, is_stored) for path, item in items.items()}
@@ -244,6 +241,8 @@ class _Look:
         """Say why a file cannot go, None if it can."""
         if self.items[path].obstacle:
             return self.items[path].obstacle
+        if path in self.published and self.published[path].id == self.items[path].id:
+            return None
         content = self.contents[path]
         if self.items[path].key:
             content = (ROOT / path).read_bytes() if path in self.here else b""

@@ -28,10 +28,12 @@ from provenance.publish.declared import (
     is_code,
     read_tree,
 )
+from provenance.publish.siblings import dataset_id
 from provenance.records.runs import CLOSING, OPENING, parse_record
 from provenance.repository import ROOT, git, git_folder, without_foreign
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
+STORAGE = "public-storage"
 CODE_MESSAGE = "Publish code and documents"
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -57,12 +59,7 @@ def scratch_repository(store):
 
 
 def require_published(scratch, study, store):
-    """Stop if the store's ``main`` is no history that this package made.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if the store's ``main`` is no history that this package made."""
     if not store.tip:
         return
     odd = set(call(scratch, "git", "log", "--format=%an <%ae>%n%cn <%ce>", "main").splitlines()) - {AUTHOR}
@@ -79,17 +76,13 @@ def require_published(scratch, study, store):
         )
 
 
-def add_commits(scratch, study, cells, declared):
-    """Write what is new to ``main`` of the scratch repository; return the names of the commits' subjects.
+def published_tree(scratch):
+    """Return the files that strangers have, by path."""
+    return read_tree("main", scratch) if _has_main(scratch) else {}
 
-    Parameters
-    ----------
-    scratch : Path
-    study : Study
-    cells : list of Cell
-    declared : provenance.publish.declared.Declared
-    """
-    base = read_tree("main", scratch) if _has_main(scratch) else {}
+
+def add_commits(scratch, study, cells, declared, base):
+    """Write what is new to ``main``, which has the files of `base`; return the subjects of the commits."""
     head = read_tree()
     tree = _with_code(scratch, study, cells, declared, base, head)
     stream = []
@@ -120,10 +113,9 @@ def _with_code(scratch, study, cells, declared, base, head):
             tree[path] = item  # the present content may not go; the former did
     tree |= {path: Item(item.mode, item.id) for path, item in (declared.code | declared.named).items()}
     links = {path: item for path, item in head.items() if item.mode == "160000" and path.startswith("inputs/")}
-    identity = git("config", "--file", ".datalad/config", "datalad.dataset.id")
     listed = {path: item.id for path, item in tree.items() if is_code(path) and item.mode != "120000"}
     written = {
-        ".datalad/config": f'[datalad "dataset"]\n\tid = {identity}\n',
+        ".datalad/config": f'[datalad "dataset"]\n\tid = {dataset_id()}\n',
         ".gitmodules": "".join(_describe_input(study, path) for path in sorted(links)),
         MANIFEST: format_manifest(listed),
     }
@@ -156,19 +148,12 @@ def _run_message(cell):
 
 def write_message(record, title):
     """Return the message of a run as DataLad writes it, of a first run that ended well."""
-    identity = git("config", "--file", ".datalad/config", "datalad.dataset.id")
     record = {
-        "chain": [], "cmd": record["cmd"], "dsid": identity, "exit": 0, "extra_inputs": [], "inputs": record["inputs"],
-        "outputs": record["outputs"], "pwd": ".",
+        "chain": [], "cmd": record["cmd"], "dsid": dataset_id(), "exit": 0, "extra_inputs": [],
+        "inputs": record["inputs"], "outputs": record["outputs"], "pwd": ".",
     }  # fmt: skip
-    lines = (
-        title.splitlines()[0],
-        "",
-        OPENING,
-        json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False),
-        CLOSING,
-    )
-    return "\n".join(lines)
+    text = json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False)
+    return "\n".join((title.splitlines()[0], "", OPENING, text, CLOSING))
 
 
 def _import(scratch, branch, commits, parent):
@@ -176,12 +161,8 @@ def _import(scratch, branch, commits, parent):
     stream = []
     for message, date, tree in commits:
         seconds = int(datetime.fromisoformat(date).timestamp())
-        stream += [
-            f"commit refs/heads/{branch}",
-            f"committer {AUTHOR} {seconds} +0000",
-            f"data {len(message.encode())}",
-            message,
-        ]
+        stream += [f"commit refs/heads/{branch}", f"committer {AUTHOR} {seconds} +0000"]
+        stream += [f"data {len(message.encode())}", message]
         stream += [f"from {parent}"] if parent else []
         stream.append("deleteall")
         for path, item in tree.items():
@@ -197,13 +178,8 @@ def published_keys(scratch):
         return set()
     listing = call(scratch, "git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main")
     blobs = sorted({line.split()[3] for line in listing.splitlines() if line.split()[1] in ("120000", "100644")})
-    sizes = call(
-        scratch,
-        "git",
-        "cat-file",
-        "--batch-check=%(objectname) %(objectsize) %(objecttype)",
-        stdin="\n".join(blobs) + "\n",
-    )
+    form = "--batch-check=%(objectname) %(objectsize) %(objecttype)"
+    sizes = call(scratch, "git", "cat-file", form, stdin="\n".join(blobs) + "\n")
     small = [line.split()[0] for line in sizes.splitlines() if line.endswith(" blob") and int(line.split()[1]) < 1000]
     texts = call(scratch, "git", "cat-file", "--batch", stdin="\n".join(small) + "\n")
     found = (POINTER.search(line.encode()) for line in texts.splitlines())
@@ -212,28 +188,27 @@ def published_keys(scratch):
 
 def write_annex_branch(scratch, store, keys):
     """Write a git-annex branch that knows the public storage and what is in it."""
-    folders = call(
-        scratch,
-        "git-annex",
-        "examinekey",
-        "--batch",
-        "--format=${hashdirlower}\\n",
-        stdin="".join(f"{key}\n" for key in keys),
-    )
     remote = {
-        "archive-id": store.identity, "autoenable": "true", "encryption": "none", "externaltype": "ora",
-        "name": f"{store.storage}", "type": "external", "url": store.address.replace(" ", "&32;"), "timestamp": "1s",
+        "archive-id": dataset_id(), "autoenable": "true", "encryption": "none", "externaltype": "ora",
+        "name": STORAGE, "type": "external", "url": store.address.replace(" ", "&32;"), "timestamp": "1s",
     }  # fmt: skip
     files = {
-        "uuid.log": f"{store.uuid} {store.storage} timestamp=1s\n",
+        "uuid.log": f"{store.uuid} {STORAGE} timestamp=1s\n",
         "remote.log": f"{store.uuid} {' '.join(f'{key}={value}' for key, value in remote.items())}\n",
     }
-    for key, folder in zip(keys, folders.splitlines(), strict=True):
+    for key, folder in annex_folders(scratch, keys, "hashdirlower"):
         files[f"{folder}{key}.log"] = f"1s 1 {store.uuid}\n"
     stream = f"commit refs/heads/git-annex\ncommitter {AUTHOR} 0 +0000\ndata 6\nupdate\n"
     for path, text in files.items():
         stream += f"M 100644 inline {path}\ndata {len(text.encode())}\n{text}\n"
     call(scratch, "git", "fast-import", "--quiet", "--force", stdin=stream)
+
+
+def annex_folders(repository, keys, layout):
+    """Return keys with the folders that git-annex gives them, as tuples."""
+    lines = "".join(f"{key}\n" for key in keys)
+    command = ("git-annex", "examinekey", "--batch", f"--format=${{{layout}}}\\n")
+    return list(zip(keys, call(repository, *command, stdin=lines).splitlines(), strict=True))
 
 
 def push(scratch, store):

@@ -14,7 +14,7 @@ from provenance.declare import RECORD
 from provenance.publish import history
 from provenance.publish.contents import normalise
 from provenance.publish.declared import find_declared
-from provenance.publish.secrets import WORD, gather_secrets
+from provenance.publish.secrets import WORD, gather_secrets, require_known_names
 from provenance.publish.siblings import PRIVATE, PUBLIC, configure_sibling
 from provenance.publish.store import (
     create,
@@ -25,7 +25,7 @@ from provenance.publish.store import (
     require_nothing_else,
     set_audience,
 )
-from provenance.repository import ROOT, git, git_folder, read_blobs, require_clean_tree
+from provenance.repository import ROOT, git_folder, read_blobs, require_clean_tree
 
 SHOWN = 12  # reasons to stay; all are in the table
 TEXTS = 60
@@ -61,19 +61,19 @@ def publish(study, cells, to, private=None, agreed=False):
         require_audience(safe, PRIVATE)
     require_audience(public, PUBLIC)
     require_clean_tree()
-    if git("rev-parse", "--is-shallow-repository") == "true":
-        raise InputError("this clone is shallow, which hides what made the results; `git fetch --unshallow`")
+    require_known_names(study)
     secrets = gather_secrets(study, public.folder)
     with history.scratch_repository(public) as scratch:
         history.require_published(scratch, study, public)
         stored = public.keys
-        declared = find_declared(study, cells, secrets, stored.__contains__)
+        published = history.published_tree(scratch)
+        declared = find_declared(study, cells, secrets, stored.__contains__, published)
         sources = {
             item.key: ROOT / path for path, item in declared.files.items() if item.key and item.key not in stored
         }
         require_nothing_else(public, {item.key for item in declared.files.values()} | history.published_keys(scratch))
-        commits = history.add_commits(scratch, study, cells, declared)
-        print("\n".join(describe(declared, commits, scratch)), flush=True)
+        commits = history.add_commits(scratch, study, cells, declared, published)
+        print("\n".join(describe(declared, commits, published)), flush=True)
         write_table(declared)
         require_agreement(agreed)
         create(public)
@@ -90,7 +90,7 @@ def publish(study, cells, to, private=None, agreed=False):
         send_everything(safe)
 
 
-def describe(declared, commits, scratch):
+def describe(declared, commits, published):
     """Say what goes and what stays, in a few lines; named files in full."""
     news = [subject.removeprefix("[DATALAD RUNCMD] ") for subject in commits]
     lines = ["goes:"]
@@ -98,9 +98,8 @@ def describe(declared, commits, scratch):
         lines.append(f"  {len(declared.code)} files of code and documents, as code/manifest.tsv lists them")
     new = [(cell, files) for cell, _, files in declared.results if cell.name in news]
     lines += [f"  {cell.name}: {len(files)} file(s) of {cell.folder}" for cell, files in new]
-    known = published_files(scratch) if declared.named else {}
     for path, item in declared.named.items():
-        if known.get(path) != item.id:
+        if path not in published or published[path].id != item.id:
             content = read_blobs([item.id])[item.id]
             text = content.decode() if _is_text(content) else f"({len(content)} bytes)"
             lines += [f"  {path}, which code/publish.toml names:", *(f"    | {line}" for line in text.splitlines())]
@@ -118,15 +117,6 @@ def describe(declared, commits, scratch):
     return [*lines, *reasons[:SHOWN], *([f"  and {len(reasons) - SHOWN} more"] if reasons[SHOWN:] else [])]
 
 
-def published_files(scratch):
-    """Return the object ids of what strangers have already."""
-    listing = (
-        history.call(scratch, "git", "ls-tree", "-r", "-z", "FETCH_HEAD") if (scratch / "FETCH_HEAD").exists() else ""
-    )
-    entries = (entry.split("\t", 1) for entry in filter(None, listing.split("\0")))
-    return {path: meta.split()[2] for meta, path in entries}
-
-
 def foreign_texts(declared, results):
     """List the texts of some results that hold a word which code and documents do not."""
     code = read_blobs({item.id for item in declared.code.values()}).values()
@@ -137,11 +127,8 @@ def foreign_texts(declared, results):
         for path, item in files.items():
             is_annexed = item.key and (ROOT / path).exists()
             for text in read_strings(path, (ROOT / path).read_bytes() if is_annexed else contents[item.id]):
-                if (
-                    not NUMBER.fullmatch(text)
-                    and not OBJECT_ID.fullmatch(text)
-                    and set(WORD.findall(normalise(text))) - known
-                ):
+                is_number = NUMBER.fullmatch(text) or OBJECT_ID.fullmatch(text)
+                if not is_number and set(WORD.findall(normalise(text))) - known:
                     found[" ".join(text.split())[:100]] = None
     return list(found)
 

@@ -15,8 +15,10 @@ import tomllib
 from getpass import getuser
 from pathlib import Path
 
+from errors import InputError
 from provenance.publish.contents import normalise, read_texts
-from provenance.repository import ROOT, git, git_folder, is_absent, object_ids
+from provenance.publish.siblings import dataset_id
+from provenance.repository import ROOT, git, git_folder, input_datasets, is_absent, object_ids
 
 ID = "participant_id"
 PARTICIPANTS = ("behavior", "contrasts")  # the input datasets that concern them
@@ -37,20 +39,13 @@ COMMON = {"root", "user", "users", "admin", "guest", "home", "nobody", "test", "
 
 
 class Secrets:
-    """What is searched for.
+    """What is searched for: names of participants, and places, hosts and logins.
 
-    Parameters
-    ----------
-    names : iterable of str
-        Of participants.
-    places : iterable of str
-        Folders, addresses, hosts and logins.
-    open_place : str
-        The public store's folder, which may be named.
+    The public store's folder, the open place, may be named.
     """
 
     def __init__(self, names, places=(), open_place=""):
-        names = {normalise(name) for name in names}
+        names = {spelling for name in names for spelling in _spellings(normalise(name))}
         self.names = {name: _word(name) for name in sorted(names) if is_name(name)}
         self.telling = {name: word for name, word in self.names.items() if not EXAMPLE.fullmatch(name)}
         short = "|".join(re.escape(name) for name in sorted(names - self.names.keys() - {""}))
@@ -62,12 +57,7 @@ class Secrets:
     def find(self, path, content, is_example=False):
         """Return what in a file must not go, None if nothing.
 
-        Parameters
-        ----------
-        path : str
-        content : bytes
-        is_example : bool
-            Whether it is code or a document, where ids of the form of the synthetic ones are examples.
+        In code and documents ids of the form of the synthetic ones are examples.
         """
         for text, is_binary in (*read_texts(os.fsencode(path)), *read_texts(content)):
             if found := self._find_name(text, is_binary, is_example) or self._find_place(text, is_binary):
@@ -95,6 +85,13 @@ class Secrets:
         return None
 
 
+def _spellings(name):
+    """Return the ways to write a name of several words, such as ``roe, jane`` and ``jane_roe``."""
+    words = name.split()
+    separators = (" ", "", "_", "-", ".", ", ", "\n") if words[1:] else ("",)
+    return {separator.join(order) for order in (words, words[::-1]) for separator in separators}
+
+
 def is_name(text):
     """Tell whether an id is long enough, and no bare number, to be looked for wherever it stands."""
     return len(text) >= SHORTEST and any(letter.isalpha() for letter in text)
@@ -105,23 +102,30 @@ def _word(name):
 
 
 def gather_secrets(study, public=None):
-    """Gather what is searched for in all that goes.
-
-    Parameters
-    ----------
-    study : Study
-    public : Path, optional
-        Folder of the public store.
-    """
+    """Gather what is searched for in all that goes to the folder of a public store."""
     names, places = gather_names(study), gather_places(public)
     if not names:
-        print(
-            "the participants' ids are not known here, `make inputs` brings them: only what looks like sub-01 is found"
-        )
+        print("the ids of the synthetic participants are not known here: only what looks like sub-01 is found")
     open_place = str(public or "")
     if found := Secrets((), places).find(open_place, b""):
         print(f"note: the public store's own address is published with it, and {found}")
     return Secrets(names, places, open_place)
+
+
+def require_known_names(study):
+    """Stop where the tables that name the participants are not here: nothing could be searched for."""
+    for name in PARTICIPANTS:
+        folder = ROOT / "inputs" / name
+        if f"inputs/{name}" not in input_datasets() or study.rebuilt(name):
+            continue
+        installed = (folder / ".git").exists()
+        absent = [path for path in object_ids(root=folder) if path.endswith(TABLES)] if installed else []
+        absent = [path for path in absent if is_absent(path, folder)]
+        if absent or not installed:
+            raise InputError(
+                f"{'/'.join(['inputs', name, *absent[:1]])} is not here, so that the participants' names, which must "
+                "not go, are not known; `make inputs` brings it, or publish from the clone that has it"
+            )
 
 
 def gather_names(study):
@@ -156,10 +160,8 @@ def _others_ids():
     """Return DataLad's ids of the input datasets of any branch that are no participant's, such as masks."""
     found = set()
     for branch in git("for-each-ref", "--format=%(refname)", "refs/heads").split():
-        lines = git(
-            "config", "--blob", f"{branch}:.gitmodules", "--get-regexp", r"datalad-id$", check=False
-        ).splitlines()
-        names = (line.removeprefix("submodule.inputs/").split(".datalad-id ") for line in lines)
+        listed = git("config", "--blob", f"{branch}:.gitmodules", "--get-regexp", r"datalad-id$", check=False)
+        names = (line.removeprefix("submodule.inputs/").split(".datalad-id ") for line in listed.splitlines())
         found |= {pair[1] for pair in names if len(pair) == 2 and pair[0] not in PARTICIPANTS}
     return found
 
@@ -179,9 +181,8 @@ def _names_in_table(path, columns):
         return _names_in_json(text, columns)
     delimiter = "\t" if "\t" in text.partition("\n")[0] else ";" if ";" in text.partition("\n")[0] else ","
     header, *rows = [*csv.reader(text.splitlines(), delimiter=delimiter)] or [[]]
-    places = [
-        place for place, name in enumerate(header) if name.strip() in columns or ID_COLUMN.fullmatch(name.strip())
-    ]
+    names = [name.strip() for name in header]
+    places = [place for place, name in enumerate(names) if name in columns or ID_COLUMN.fullmatch(name)]
     return {row[place].strip() for row in rows for place in places if len(row) > place}
 
 
@@ -194,19 +195,15 @@ def _names_in_json(text, columns):
     for table in content if isinstance(content, list) else [content]:
         for key, values in table.items() if isinstance(table, dict) else ():
             if key == "group" or key in columns:
-                found |= {
-                    str(value)
-                    for value in (values if isinstance(values, list) else [values])
-                    if not isinstance(value, dict)
-                }
+                values = values if isinstance(values, list) else [values]
+                found |= {str(value) for value in values if not isinstance(value, dict)}
     return found
 
 
 def _names_in_paths(paths, patterns):
     """Return the participants that patterns find in images' names, and words that are not common to all or ordinary."""
-    found = {
-        match.group(1) for pattern in patterns for path in paths if (match := _id_in_pattern(pattern).fullmatch(path))
-    }
+    matches = (_id_in_pattern(pattern).fullmatch(path) for pattern in patterns for path in paths)
+    found = {match.group(1) for match in matches if match}
     parts = [set(re.split(r"[/._\s]", path)) for path in paths]
     ordinary = {word for path in ("README.md", "docs/own-study.md", "code/params.toml") for word in _words(ROOT / path)}
     ordinary |= {normalise(word) for pattern in patterns for word in WORD.findall(pattern)}
@@ -234,24 +231,17 @@ def gather_places(public=None):
     """List the places that git, git-annex and `make own` know here, and this machine's names."""
     found = {str(ROOT)}
     for repository in (ROOT, *input_folders()):
-        settings = git(
-            "config",
-            "--get-regexp",
-            r"(url|pushurl|directory|rsyncurl|ora-url|insteadof)$",
-            check=False,
-            root=repository,
-        )
+        pattern = r"(url|pushurl|directory|rsyncurl|ora-url|insteadof)$"
+        settings = git("config", "--get-regexp", pattern, check=False, root=repository)
         found |= {line.split(" ", 1)[1] for line in settings.splitlines() if " " in line}
         log = git("show", "git-annex:remote.log", check=False, root=repository)
-        found |= {
-            field.replace("&32;", " ") for field in re.findall(r" (?:url|directory|rsyncurl|location)=(\S+)", log)
-        }
+        places = re.findall(r" (?:url|directory|rsyncurl|location)=(\S+)", log)
+        found |= {place.replace("&32;", " ") for place in places}
     history = git("log", "--all", "-p", "--format=", "--", ".gitmodules", check=False)
     found |= set(re.findall(r"^\+\s*(?:datalad-)?url\s*=\s*(\S+)", history, flags=re.MULTILINE))
     places = {re.sub(r"^(?:ria\+)?file://", "", url).split("#")[0].rstrip("/") for url in found}
     places |= {os.path.realpath(place) for place in places if place.startswith("/")}
-    identity = git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
-    in_store = f"{identity[:3]}/{identity[3:]}"
+    in_store = f"{dataset_id()[:3]}/{dataset_id()[3:]}"
     places |= {str(Path(place).parent.parent) for place in places if place.endswith(in_store)}
     open_places = {str(path) for path in (public, public / in_store)} if public else set()
     ours = {place for place in places - open_places if not re.match(r"https?://[^@/]+(/|$)|\.|$", place)}

@@ -4,6 +4,7 @@ A sibling is configured in this clone alone, for looking and fetching. Nothing b
 one: ``git push`` and ``datalad push`` would send the git-annex branch as it is, and annexed files whoever they concern.
 """
 
+from functools import cache
 from itertools import count
 from pathlib import Path
 
@@ -12,6 +13,11 @@ from provenance.repository import git
 PUBLIC, PRIVATE = "public", "private"
 # What git takes for the address of a repository and quotes when it finds none there. No "=", which ends git's settings.
 NO_PUSH = "no push, only make publish with TO set to {}"
+
+
+@cache
+def dataset_id():
+    return git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
 
 
 def list_siblings():

@@ -5,32 +5,22 @@ import re
 import shutil
 import uuid
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 from errors import InputError
 from provenance.annex.integrity import KEY_CHECKSUM, file_checksum
-from provenance.publish.history import call
-from provenance.publish.siblings import PUBLIC, folder_of, list_siblings, sibling_at
+from provenance.publish.history import annex_folders, call
+from provenance.publish.siblings import PUBLIC, dataset_id, folder_of, list_siblings, sibling_at
 from provenance.repository import ROOT, git
 
 BEGUN = {"error_logs", "ria-layout-version"}  # what DataLad makes first of a store
 AUDIENCE = "facepain.audience"  # in the configuration of a store's repository: who may see it
 # What git and DataLad keep in the repository of a store, besides content.
 OWN = {
-    "HEAD",
-    "config",
-    "description",
-    "packed-refs",
-    "ria-layout-version",
-    "objects",
-    "refs",
-    "info",
-    "hooks",
-    "branches",
-    "logs",
-    "gc.pid",
-}
+    "HEAD", "config", "config.dataladlock", "description", "packed-refs", "ria-layout-version", "objects", "refs",
+    "info", "hooks", "branches", "logs", "gc.pid",
+}  # fmt: skip
 BRANCHES = {"refs/heads/main", "refs/heads/git-annex"}
 TRANSFER = "annex/facepain-transfer"
 
@@ -47,10 +37,6 @@ class Store:
         return f"ria+file://{self.folder}"
 
     @property
-    def identity(self):
-        return dataset_id()
-
-    @property
     def dataset(self):
         """The repository of this dataset in the store."""
         return self.folder / _place_in_store()
@@ -58,16 +44,9 @@ class Store:
     @property
     def tip(self):
         """The commit of the store's ``main``, "" if it has none."""
-        there = f"--git-dir={self.dataset}"
-        return (
-            git(there, "rev-parse", "--quiet", "--verify", "refs/heads/main", check=False)
-            if self.dataset.exists()
-            else ""
-        )
-
-    @property
-    def storage(self):
-        return "public-storage"
+        if not self.dataset.exists():
+            return ""
+        return git(f"--git-dir={self.dataset}", "rev-parse", "--quiet", "--verify", "refs/heads/main", check=False)
 
     @cached_property
     def uuid(self):
@@ -84,14 +63,8 @@ class Store:
         return f"datalad clone '{self.address}#{dataset_id()}'"
 
 
-@cache
-def dataset_id():
-    return git("config", "--file", ".datalad/config", "datalad.dataset.id")
-
-
 def _place_in_store():
-    name = dataset_id()
-    return Path(name[:3], name[3:])
+    return Path(dataset_id()[:3], dataset_id()[3:])
 
 
 def create(store):
@@ -113,26 +86,10 @@ def create(store):
 
 
 def place_content(store, sources):
-    """Copy content into a store, each file whole or not at all.
-
-    Parameters
-    ----------
-    store : Store
-    sources : dict of str to Path
-        By key.
-    """
+    """Copy content into a store, files by key, each whole or not at all."""
     transfer = store.dataset / TRANSFER
     shutil.rmtree(transfer, ignore_errors=True)
-    keys = sorted(sources.keys() - store.keys)
-    folders = call(
-        ROOT,
-        "git-annex",
-        "examinekey",
-        "--batch",
-        "--format=${hashdirmixed}\\n",
-        stdin="".join(f"{key}\n" for key in keys),
-    )
-    for key, folder in zip(keys, folders.splitlines(), strict=True):
+    for key, folder in annex_folders(ROOT, sorted(sources.keys() - store.keys), "hashdirmixed"):
         transfer.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(sources[key], transfer / key)
         if file_checksum(transfer / key) != KEY_CHECKSUM.match(key).group(2):
@@ -146,18 +103,7 @@ def place_content(store, sources):
 
 
 def require_nothing_else(store, keys):
-    """Stop if the store holds what no publication put there.
-
-    Parameters
-    ----------
-    store : Store
-    keys : set of str
-        That may be there.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if the store holds what no publication put there, but for content of some keys."""
     if not store.dataset.exists():
         return
     refs = git(f"--git-dir={store.dataset}", "for-each-ref", "--format=%(refname)").split()
@@ -174,14 +120,7 @@ def require_nothing_else(store, keys):
 
 
 def find_store(option, address):
-    """Return the store that an address or the name of a sibling stands for.
-
-    Parameters
-    ----------
-    option : str
-        Name of the option, for messages.
-    address : str
-        A folder with a slash in it, ``ria+file://`` and a folder, or a sibling's name.
+    """Return the store of an option: a folder with a slash in it, ``ria+file://`` and a folder, or a sibling's name.
 
     Raises
     ------
