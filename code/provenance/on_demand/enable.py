@@ -28,12 +28,7 @@ exec "$(dirname "$0")/python" "$(git rev-parse --show-toplevel)/code/study.py" s
 
 
 def enable(cells):
-    """Opt in: mark this clone, and add the special remote to it.
-
-    Parameters
-    ----------
-    cells : list of Cell
-    """
+    """Opt in: mark this clone, and add the special remote to it."""
     put_program()  # git-annex asks it at once
     git("config", "--local", MARK, mark_here())
     if not is_enabled():
@@ -113,17 +108,12 @@ def claim_results(cells):
 
 
 def result_keys(cells, root=ROOT):
-    """Map the key of every annexed result to the cell that makes it.
-
-    Returns
-    -------
-    keys : dict of str to Cell
-    """
+    """Map the key of every annexed result to the cell that makes it and the path of its file."""
     found = git("annex", "find", "--anything", "--format=${key} ${file}\\000", "--", "outputs", "figures", root=root)
     keys = {}
     for entry in filter(None, found.split("\0")):
         key, path = entry.split(" ", 1)
         for cell in cells:
             if cell.owns(path):
-                keys.setdefault(key, cell)
+                keys.setdefault(key, (cell, path))
     return keys

@@ -82,7 +82,7 @@ class Recomputation(SpecialRemote):
         InputError
             If the run does not make the same bytes again.
         """
-        cell = self.keys[key]
+        cell, asked = self.keys[key]
         runs = {other.name: last_run(other) for other in self.cells}
         if runs[cell.name] is None:
             raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it")
@@ -94,9 +94,9 @@ class Recomputation(SpecialRemote):
             self.scratch.recompute(cell)
         content = find_content(key)
         if content is None:
-            unlike = [f"{path}: {grade}, {detail}" for path, grade, detail in self.scratch.graded[cell.name] if detail]
-            unlike += [f"{cell.folder}: its files came out with other checksums"]
-            raise InputError(f"{unlike[0]}; `make {cell.stage}` makes it here and compares")
+            graded = {path: f"{path}: {grade}, {detail}" for path, grade, detail in self.scratch.graded[cell.name]}
+            reason = graded.get(asked) or graded.get(cell.folder) or f"{asked}: the run does not write it"
+            raise InputError(f"{reason}; `make {cell.stage}` makes it here and compares")
         return content
 
     def transfer_store(self, key, local_file):

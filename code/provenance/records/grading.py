@@ -32,7 +32,7 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, s
     -------
     grades : dict of str to tuple (str, str)
         By path: a grade of `files.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or
-        GONE; and the detail.
+        GONE (although the inputs are the same); and the detail.
     """
     old, new = (object_ids(folder, revision=revision, root=root) for revision in (before, after))
     record = f"{folder}/{RECORD}"
@@ -45,10 +45,13 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, s
             grades[path] = ("identical", "")
         elif path not in old:
             grades[path] = ("different", "is not among the recorded files") if strictly else (NEW, "")
-        elif path not in new:
-            grades[path] = ("different", "the run does not write it") if strictly else (GONE, "")
+        elif path not in new and strictly:
+            grades[path] = ("different", "the run does not write it")
         elif not same_inputs and not strictly:
-            grades[path] = (UPDATED, "made from other inputs than the recorded one")
+            detail = "made from other inputs than the recorded one" if path in new else "no longer written"
+            grades[path] = (UPDATED, detail)
+        elif path not in new:
+            grades[path] = (GONE, "the run does not write it")
         else:
             grades[path] = _grade_content(path, before, after, root, recorded_root)
     return grades

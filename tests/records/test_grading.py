@@ -1,0 +1,38 @@
+"""Recomputed files beside the recorded ones: what is updated, new or gone, and what that makes of the verdict."""
+
+from repositories import run
+
+from provenance.records.grading import grade_outputs
+from provenance.run.outcomes import sum_up
+
+FOLDER = "outputs/prep"
+
+
+def commit(root, **files):
+    run(["git", "rm", "-rq", "--cached", "--ignore-unmatch", "."], root)
+    for name in ("inputs.json", "a.tsv", "b.tsv", "c.tsv"):
+        (root / FOLDER / name).unlink(missing_ok=True)
+    for name, text in files.items():
+        (root / FOLDER / name.replace("_", ".")).write_text(text)
+    run(["git", "add", "--all"], root)
+    run(["git", "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet", "--message", "x"], root)
+
+
+def test_a_file_that_is_no_longer_written_is_gone_only_where_nothing_else_changed(tmp_path):
+    run(["git", "init", "--quiet"], tmp_path)
+    (tmp_path / FOLDER).mkdir(parents=True)
+    commit(tmp_path, inputs_json="1", a_tsv="x", b_tsv="x")
+    commit(tmp_path, inputs_json="1", a_tsv="x", c_tsv="x")
+    grades = grade_outputs(FOLDER, "HEAD~1", root=tmp_path)
+    assert {path[-5:]: grade for path, (grade, _) in grades.items()} == {
+        "a.tsv": "identical", "b.tsv": "gone", "c.tsv": "new"
+    }  # fmt: skip
+    assert not sum_up([(path, *grade) for path, grade in grades.items()], "")[1]
+    commit(tmp_path, inputs_json="2", c_tsv="y")
+    grades = grade_outputs(FOLDER, "HEAD~1", root=tmp_path)
+    assert grades == {
+        f"{FOLDER}/a.tsv": ("updated", "no longer written"),
+        f"{FOLDER}/c.tsv": ("updated", "made from other inputs than the recorded one"),
+    }
+    assert sum_up([(path, *grade) for path, grade in grades.items()], "")[1]
+    assert grade_outputs(FOLDER, "HEAD~1", root=tmp_path, strictly=True)[f"{FOLDER}/a.tsv"][0] == "different"
