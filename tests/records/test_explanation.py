@@ -41,7 +41,7 @@ def test_what_made_a_result(finished_study):
 def test_a_setting_that_changed_is_named_alone(study):
     before = run(["git", "rev-parse", "HEAD"], study).stdout.strip()
     edit(study, "code/params.toml", "alpha = 1.0\npermutation", "alpha = 2.0\npermutation")
-    run(["make", "regress"], study, **SMALL)
+    run(["make", "cell", "CELL=regress M1 lasso"], study, **SMALL)
     said = explain(study, RESULT, before)
     assert causes(said) == ["setting  algorithm.alpha: 1.0 -> 2.0"]
     assert f"1 file(s) differ from {before}" in said and "by way of" not in said
@@ -62,8 +62,7 @@ def test_an_input_that_changed_is_named_alone_far_downstream(study):
     table.write_text("\n".join([header, first, *rest]) + "\n")
     run(["git", "commit", "--quiet", "--all", "--message", "Correct a score"], table.parent)
     run(["git", "commit", "--quiet", "--all", "--message", "Take the corrected scores"], study)
-    for command in (["run", "prep"], ["run", "extract"], ["run", "regress"]):
-        run(["python", "code/study.py", *command], study, **SMALL)
+    run(["make", "cell", "CELL=regress M1 lasso"], study, **SMALL)
     said = explain(study, RESULT, before)
     assert causes(said) == ["input  inputs/behavior changed"], said
     assert "trials.tsv | 2 +-" in said

@@ -24,10 +24,6 @@ def explain(path, since=None, root=ROOT):
     since : str, optional
         An earlier revision to compare with.
 
-    Returns
-    -------
-    lines : list of str
-
     Raises
     ------
     InputError

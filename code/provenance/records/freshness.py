@@ -32,10 +32,6 @@ def assess(cells, root=ROOT):
     is its own run, and the content of all its files is here and fits its checksums. It is absent if it was never made
     or if content is missing or broken in this clone; else it is stale.
 
-    Parameters
-    ----------
-    cells : list of Cell
-
     Returns
     -------
     states : dict of str to Freshness

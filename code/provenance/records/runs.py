@@ -34,12 +34,7 @@ class RunRecord:
 
 
 def find_runs(folder, revision="HEAD", root=ROOT):
-    """Yield the run records of the commits that touched a folder or file, the last first.
-
-    Yields
-    ------
-    record : RunRecord
-    """
+    """Yield the run records of the commits that touched a folder or file, the last first."""
     history = git("log", "--format=%H%x1f%cI%x1f%B%x1e", revision, "--", folder, root=root)
     for entry in filter(None, history.split("\x1e")):
         commit, date, message = entry.strip("\n").split("\x1f")

@@ -46,18 +46,7 @@ def verdict(root=ROOT):
 
 
 def sum_up(graded, opening):
-    """Turn graded outputs into lines for a person.
-
-    Parameters
-    ----------
-    graded : list of tuple (path, grade, detail)
-    opening : str
-
-    Returns
-    -------
-    lines : list of str
-    reproduced : bool
-    """
+    """Turn graded outputs into lines for a person."""
     bad = [entry for entry in graded if entry[1] in ("different", "not verified", GONE)]
     notes = bad + [entry for entry in graded if entry[1] == "equal within tolerance"]
     lines = [f"{path}: {grade}{', ' + detail if detail else ''}" for path, grade, detail in notes]

@@ -9,15 +9,7 @@ from provenance.annex.integrity import broken_files
 from provenance.declare import upstream
 from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdated
 from provenance.records.grading import grade_outputs
-from provenance.repository import (
-    ROOT,
-    git,
-    git_folder,
-    object_ids,
-    require_clean_tree,
-    require_writable,
-    write_whole,
-)
+from provenance.repository import ROOT, git, git_folder, object_ids, require_clean_tree, require_writable, write_whole
 from provenance.run.locks import only_one
 from provenance.run.outcomes import log_outcome
 from provenance.run.plan import Plan

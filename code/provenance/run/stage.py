@@ -88,10 +88,6 @@ def require_inputs(cell, outdated=(), root=ROOT):
     cell : Cell
     outdated : container of str
         Names of cells whose content is not asked for: what shows results makes do with the others.
-
-    Raises
-    ------
-    InputError
     """
     for read in cell.reads:
         if read.startswith("inputs/"):
