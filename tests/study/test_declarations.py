@@ -12,6 +12,7 @@ ALGORITHM = """
         Algorithm(
             name="ols",
             label="Least squares",
+            colour="#CC79A7",
             fit=fit_least_squares,
             parameters={"shrink": (Positive, 1.0)},
             permutation_schemes=("within",),
