@@ -36,6 +36,7 @@ MpiDefault=none
 ReturnToService=2
 SlurmdTimeout=10
 KillWait=30
+MinJobAge=7200
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 RealMemory=8000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1 RealMemory=8000
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=60 State=UP
