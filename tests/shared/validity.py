@@ -26,6 +26,8 @@ from facepain.inference.comparison import familywise_table
 from facepain.inference.intervals import intervals_table, participant_intervals
 from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.permutation import permutation_test
+from facepain.inference.similarity import familywise_p as familywise_p_of_maps
+from facepain.inference.similarity import map_products, refit_permuted, spatial_p
 from facepain.inference.tuned import tuned_permutation_test
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
@@ -89,6 +91,7 @@ STUDY_SIZE = Study(n_participants=34, n_trials=16, side=45, n_factors=120)
 # First trials as much higher as in the study (5.3 against 4.0 points), with a response of their own; and twice as much.
 HIGHER_FIRST_TRIALS = {
     "as in the study": Study(n_participants=34, n_trials=16, first_trial=(0.35, 1.0)),
+    "half as much again": Study(n_participants=34, n_trials=16, first_trial=(0.525, 1.5)),
     "twice that": Study(n_participants=34, n_trials=16, first_trial=(0.7, 2.0)),
 }
 
@@ -276,6 +279,21 @@ def bootstrap_shrinkage(index, study, algorithm, n):
     return np.array([slope, np.mean(np.abs(mean) > 1.96 * sd), np.mean(np.abs(fitted) > 1.96 * sd)])
 
 
+def similarity_p(index, study, n, algorithm="ridge"):
+    """Return the p of the cosine of a weight map with an unrelated one: ``within``, ``block``, and of smooth fields."""
+    rng = np.random.default_rng([SEED, index])
+    signals, y, groups = simulate(study, rng)
+    images, model, other = StandardizedImages(signals), PCARegression(algorithm), draw_smooth(1, study.side, 2, rng)
+    products = map_products(images, other, {"all": np.ones(signals.shape[1], bool)})["all"]
+    dual, p = fit_final(images, y, model).dual[:, None], []
+    for scheme in ("within", "block"):
+        refitted = refit_permuted(images, y, groups, model, scheme, Resampling(n, index))
+        null = np.hstack([products.similarity(duals)[0] for duals in refitted])
+        p.append(familywise_p_of_maps(products.similarity(dual)[0][:, 0], null)[0][0])
+    weights = images.weights(dual, [0.0])[0][:, 0]
+    return np.array([*p, spatial_p(weights, other, np.ones((study.side, study.side), bool))[0]])
+
+
 @cache
 def processes():
     """Return a pool of one process for each core, with one BLAS thread each."""
@@ -375,6 +393,16 @@ def tabulate_coverage(n_studies):
             print_row(size, study.effect, n_studies, kind, *(f"{share:.2f}" for share in shares))
 
 
+def tabulate_similarity(n_studies):
+    n_studies = max(500, n_studies)
+    print_row("null", "studies", "p <= .05", "p > .95", "KS distance", "KS p", head=True)
+    p = simulate_many(partial(similarity_p, study=Study(), n=39), n_studies)
+    for name, values, n in zip(("within", "block", "stationary fields"), p.T, (39, 39, np.inf), strict=True):
+        distance, pvalue = distance_from_uniform(values, n)
+        shares = f"{np.mean(values <= 0.05):.3f}", f"{np.mean(values > 0.95):.3f}"
+        print_row(name, n_studies, *shares, f"{distance:.3f}", f"{pvalue:.2g}")
+
+
 def tabulate_classifier(n_studies):
     n_studies //= 3
     p = simulate_many(partial(classifier_p, study=Study(), n=19), n_studies)
@@ -440,6 +468,7 @@ TABLES = {
     "bootstrap": tabulate_bootstrap,
     "shrinkage": tabulate_shrinkage,
     "classifier": tabulate_classifier,
+    "similarity": tabulate_similarity,
 }
 
 if __name__ == "__main__":
