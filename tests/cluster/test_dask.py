@@ -9,8 +9,6 @@ import pytest
 from repositories import ROOT
 from slurm import Slurm
 
-from provenance.records.inputs import locked_versions
-
 LOCK = ROOT / "code/locks/dask.lock"
 pytestmark = pytest.mark.slow
 
@@ -86,13 +84,3 @@ def test_dask_that_is_not_there_is_named(dask_folder):
     with pytest.raises(AssertionError, match="DASK is set and Dask is not installed: `pip install --no-deps"):
         (dask_folder / "alone").mkdir()
         compute(dask_folder / "alone", 1, DASK="local")
-
-
-def test_the_lock_of_dask_agrees_with_the_main_one_and_names_no_host():
-    text = LOCK.read_text()
-    main, extra = locked_versions((ROOT / "requirements.lock").read_text()), locked_versions(text)
-    assert {"dask", "distributed", "dask-jobqueue"} <= extra.keys()
-    assert {name: main[name] for name in main.keys() & extra.keys()} == {
-        name: extra[name] for name in main.keys() & extra.keys()
-    }
-    assert "://" not in text and text.count("--hash=sha256:") >= len(extra)

@@ -50,6 +50,32 @@ def test_an_environment_with_another_version_is_not_taken(monkeypatch):
     assert not environment.is_ready()
 
 
+def test_versions_that_a_cluster_built_are_taken_and_named(monkeypatch):
+    monkeypatch.setattr(environment, "VENV", ROOT / "elsewhere")
+    locked = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: locked(name) + "+computecanada" * (name == "numpy"))
+    assert environment.is_ready()
+    assert environment.rebuilt_packages() == [f"numpy {locked('numpy')}+computecanada"]
+
+
+@pytest.mark.slow
+def test_a_folder_of_wheels_takes_the_place_of_the_index(monkeypatch, tmp_path, capsys):
+    lock, venv, wheels = (tmp_path / name for name in ("some.lock", "venv", "wheels"))
+    lock.write_text(re.search(r"^threadpoolctl==[^#]*?(?=^\S)", LOCK, re.MULTILINE | re.DOTALL)[0])
+    for name, path in (("LOCK", lock), ("VENV", venv), ("STAMP", venv / "installed.lock")):
+        monkeypatch.setattr(environment, name, path)
+    monkeypatch.setenv("TO", str(wheels))
+    try:
+        environment.make_wheelhouse()
+    except InputError as error:
+        pytest.skip(str(error))
+    assert "wheels: 1 packages, " in capsys.readouterr().out
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WHEELS", str(wheels))
+    environment.make_environment()
+    assert environment.has_stamp() and list(venv.glob("lib/*/site-packages/threadpoolctl.py"))
+
+
 def test_a_python_without_venv_names_the_mend(monkeypatch, tmp_path):
     monkeypatch.setattr(environment, "VENV", tmp_path / "venv")
     broken = tmp_path / "python"
