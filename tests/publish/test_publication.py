@@ -18,7 +18,7 @@ from repositories import SMALL, run
 from provenance.publish.contents import read_texts, unpack
 from stages import STUDY
 
-pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
+pytestmark = pytest.mark.slow
 DATASET = "3575b42f-3c69-47d6-bbb8-8108063e2ba5"
 NAME, ACCENTED, EXCLUDED = "zq" + "janeroe", "Zoë-" + "Jürgens", "zq" + "olga"  # in parts: this file is published too
 PLAIN = "zoe-" + "jurgens"
@@ -198,6 +198,7 @@ FAKED = {
 }
 
 
+@pytest.mark.acceptance
 def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path):
     public, safe = tmp_path / "public", tmp_path / "zqsafe"
     run(["datalad", "create-sibling-ria", "-s", "safe", "--new-store-ok", f"ria+file://{safe}"], lab)
@@ -358,6 +359,7 @@ def test_a_later_publication_adds_what_changed_from_whichever_clone(study, tmp_p
     assert get(clone_as_stranger(store, tmp_path / "stranger"), MAP)
 
 
+@pytest.mark.acceptance
 def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     id_ = "0b9a8f1e-0000-4000-8000-000000000000"
     for key, value in (("datalad-id", id_), ("url", "ssh://zq" + "secret/scores"), ("note", NAME)):
@@ -418,6 +420,7 @@ def test_what_cannot_be_published_is_one_line(study, tmp_path):
     assert not store.exists()
 
 
+@pytest.mark.acceptance
 def test_what_else_lies_in_a_store_stops_and_its_git_annex_branch_is_not_believed(study, tmp_path):
     """Also in a store that was made by DataLad, and one that was moved or has a space in its name."""
     store, elsewhere = tmp_path / "my store", tmp_path / "elsewhere"
@@ -457,6 +460,7 @@ def kill_when(folder, to, reached):
     return process.wait() != 0
 
 
+@pytest.mark.acceptance
 def test_after_interruptions_the_same_command_goes_on(study, tmp_path):
     store = tmp_path / "public"
     moments = {

@@ -5,7 +5,7 @@ import sys
 import pytest
 from repositories import make_repository, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
+pytestmark = pytest.mark.slow
 
 
 def git(folder, *arguments):

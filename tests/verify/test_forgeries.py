@@ -120,6 +120,7 @@ def test_hidden_added_and_ignored_files_replaced_objects_and_swapped_results_are
     assert different.keys() == expected, done.stdout
 
 
+@pytest.mark.acceptance
 def test_an_old_record_a_figure_and_a_tampered_input_are_named(study):
     """A result that the code of its commit did not make: the code went on, and the record was written again."""
     with open(study / "code/participants.py", "a") as file:
@@ -162,6 +163,7 @@ def test_an_old_record_a_figure_and_a_tampered_input_are_named(study):
     assert different.keys() == {str(image.relative_to(study))}, done.stdout
 
 
+@pytest.mark.acceptance
 def test_what_is_equal_within_tolerance_stands_for_what_nobody_has(study):
     """As on another processor: the recorded map differs in the last step of a voxel from what comes out here."""
     path = f"{CELL}/weights_final.nii.gz"
