@@ -359,7 +359,6 @@ def test_a_later_publication_adds_what_changed_from_whichever_clone(study, tmp_p
     assert get(clone_as_stranger(store, tmp_path / "stranger"), MAP)
 
 
-@pytest.mark.acceptance
 def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     id_ = "0b9a8f1e-0000-4000-8000-000000000000"
     for key, value in (("datalad-id", id_), ("url", "ssh://zq" + "secret/scores"), ("note", NAME)):
