@@ -58,7 +58,7 @@ def draw_models(results):
             axes.annotate(mask, (0, top - 0.75), (-LABEL_MM * 72 / 25.4 + 6, 0), xycoords=axes.get_yaxis_transform(),
                           textcoords="offset points", fontweight="bold", va="center",
                           annotation_clip=False)  # fmt: skip
-    figure.legend(handles=_legend(first_scheme(results)), loc="upper center", ncols=5, bbox_to_anchor=(0.55, 1))
+    figure.legend(handles=_legend(name_schemes(results)), loc="upper center", ncols=5, bbox_to_anchor=(0.55, 1))
     caption = (
         "A line for each model: large dots are its scores (means over folds; leaving one participant out; on the other "
         "dataset), lines their 95 % intervals, small dots single folds. Compare with the grey band, the middle 95 % of "
@@ -107,7 +107,7 @@ def plot_model(axes, y, cell, kind, metric):
     score, low, high = estimate(cell, kind, metric)
     tests = cell.tests_of(metric, kind)
     if len(tests):
-        ends = (tests.iloc[0][f"null_quantile_{q}"] for q in ("0.025", "0.975"))
+        ends = (tests.loc[scheme_shown(tests)][f"null_quantile_{q}"] for q in ("0.025", "0.975"))
         left, right = (max(float(end), LOWEST) for end in ends)
         axes.barh(y, right - left, height=0.8, left=left, color=NULL_GREY, zorder=1)
     if kind == "published":
@@ -141,8 +141,13 @@ def estimate(cell, kind, metric):
     return tested[metric].get(kind, np.nan) if metric in tested else np.nan, np.nan, np.nan
 
 
-def first_scheme(results):
-    schemes = [cell.tests_of("r2").index[0] for cell in results.regressions.values() if len(cell.tests)]
+def scheme_shown(tests):
+    """Return the scheme whose null is drawn: the scores are of unseen participants, which "block" stands for."""
+    return "block" if "block" in tests.index else tests.index[0]
+
+
+def name_schemes(results):
+    schemes = [scheme_shown(cell.tests_of("r2")) for cell in results.regressions.values() if len(cell.tests)]
     return " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
 
 
