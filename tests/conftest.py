@@ -22,6 +22,15 @@ def rng():
 
 
 @pytest.fixture(autouse=True)
+def keep_git_settings():
+    """Take back what a test set for git and its children: tests of one process share their surroundings."""
+    before = {key for key in os.environ if key.startswith("GIT_")}
+    yield
+    for key in [key for key in os.environ if key.startswith("GIT_") and key not in before]:
+        del os.environ[key]
+
+
+@pytest.fixture(autouse=True)
 def close_figures():
     yield
     from matplotlib import pyplot as plt

@@ -123,7 +123,7 @@ def test_every_output_traces_to_input_commits(crate, finished_study):
     for path, identifier in names.items():
         expected = {"#inputs/behavior", "#inputs/contrasts"}
         expected |= set() if path.startswith("outputs/prep/") else {"#inputs/masks"}
-        stages_of_signatures = ("signatures", "similarity", "expression", "relate")
+        stages_of_signatures = ("signatures", "similarity", "expression", "relate", "participants")
         if path.startswith(("figures/", *(f"outputs/{stage}/" for stage in stages_of_signatures))):
             expected.add("#inputs/signatures")
         assert trace(identifier) == {(name, commits[name]) for name in expected}, path

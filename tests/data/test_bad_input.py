@@ -223,7 +223,13 @@ MISTAKES = {
         "inputs/behavior: is a folder; expected a table",
     ),
     "every trial excluded": (exclude_all, "trials.tsv: every trial is excluded; expected usable ones"),
-    "fewer participants than folds": (without_the_last_participants, "3 participants"),
+    "fewer participants than folds": (
+        lambda study: (
+            without_the_last_participants(study),
+            study.params["regress"].setdefault("cross_validation", {}).update(scheme="group-kfold"),
+        ),
+        "3 participants",
+    ),
     "a dataset to train on that is not there": (
         params("regress", "train_dataset", value="one"),
         'train_dataset = "one" has no usable trial; expected one of dataset-1, dataset-2',

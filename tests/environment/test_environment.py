@@ -100,5 +100,6 @@ def test_packages_are_not_added_to_an_environment_of_the_users(monkeypatch, tmp_
     (tmp_path / "code/locks").mkdir(parents=True)
     (tmp_path / "code/locks/some.lock").write_text("no-such-package==1.0 \\\n    --hash=sha256:00\n")
     monkeypatch.setattr(environment, "ROOT", tmp_path)
+    monkeypatch.setattr(environment, "VENV", tmp_path / ".venv")
     with pytest.raises(InputError, match=r"the active environment lacks no-such-package; .*-r code/locks/some.lock"):
         environment.install_extra("some")

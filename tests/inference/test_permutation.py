@@ -110,7 +110,7 @@ def test_p_follows_from_the_numbers_as_written():
     test = summarize_null("within", "r2", 0.1 + 1e-15, [0.1, 0.05])
     assert test.score == test.null_scores[0] == 0.1
     assert test.p == float(f"{2 / 3:.6g}")
-    assert "first trial of each run" in test.null_hypothesis
+    assert "first of each run" in test.null_hypothesis
 
 
 @pytest.fixture
@@ -223,8 +223,8 @@ def test_stratified_tests_say_what_is_exchanged(study):
     model = PCARegression("ridge")
     folds = prepare_folds(StandardizedImages(signals), make_folds(groups), model)
     for strata, text in (
-        (None, "strains"),
-        (np.zeros(len(y)), "strains"),
+        (None, "strain this"),
+        (np.zeros(len(y)), "strain this"),
         (np.arange(len(y)) % 4 == 0, "of their kind only"),
     ):
         test = permutation_test(folds, y, groups, model, "within", Resampling(3, 1), strata=strata)[0]
