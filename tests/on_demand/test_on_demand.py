@@ -93,7 +93,6 @@ def test_a_file_that_no_run_makes_is_refused(clone):
     assert not (clone / MAP).exists()
 
 
-@pytest.mark.acceptance
 def test_results_that_came_later_are_claimed_and_the_remote_can_go_and_come(clone):
     run(["make", "on-demand"], clone)
     later = "outputs/regress/M1/lasso/later.npz"
@@ -115,7 +114,6 @@ def test_results_that_came_later_are_claimed_and_the_remote_can_go_and_come(clon
     assert status == 0, said
 
 
-@pytest.mark.acceptance
 def test_a_clone_of_a_clone_asks_for_it_anew(clone, tmp_path):
     run(["make", "on-demand"], clone)
     run(["datalad", "clone", str(clone), str(tmp_path / "other")], tmp_path)
@@ -128,7 +126,6 @@ def test_a_clone_of_a_clone_asks_for_it_anew(clone, tmp_path):
     assert status == 0 and "prep: recomputing by" in said, said
 
 
-@pytest.mark.acceptance
 def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
     """Any dataset can tell git-annex to start the program: it asks for a mark that only `make on-demand` here sets."""
     run(["make", "on-demand"], clone)
@@ -163,7 +160,6 @@ def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
     assert trace.exists()
 
 
-@pytest.mark.acceptance
 def test_what_fails_leaves_nothing_behind_and_stops_nothing_else(clone, tmp_path):
     run(["make", "on-demand"], clone)
     run(["git", "config", "--file", ".gitmodules", "submodule.inputs/masks.datalad-id", "another"], clone)

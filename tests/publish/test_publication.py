@@ -198,7 +198,6 @@ FAKED = {
 }
 
 
-@pytest.mark.acceptance
 def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path):
     public, safe = tmp_path / "public", tmp_path / "zqsafe"
     run(["datalad", "create-sibling-ria", "-s", "safe", "--new-store-ok", f"ria+file://{safe}"], lab)
@@ -419,7 +418,6 @@ def test_what_cannot_be_published_is_one_line(study, tmp_path):
     assert not store.exists()
 
 
-@pytest.mark.acceptance
 def test_what_else_lies_in_a_store_stops_and_its_git_annex_branch_is_not_believed(study, tmp_path):
     """Also in a store that was made by DataLad, and one that was moved or has a space in its name."""
     store, elsewhere = tmp_path / "my store", tmp_path / "elsewhere"
@@ -459,7 +457,6 @@ def kill_when(folder, to, reached):
     return process.wait() != 0
 
 
-@pytest.mark.acceptance
 def test_after_interruptions_the_same_command_goes_on(study, tmp_path):
     store = tmp_path / "public"
     moments = {

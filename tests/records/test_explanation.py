@@ -50,7 +50,6 @@ def test_a_setting_that_changed_is_named_alone(study):
     assert "made from the same inputs, code, settings and packages" in unchanged
 
 
-@pytest.mark.acceptance
 def test_an_input_that_changed_is_named_alone_far_downstream(study):
     before = run(["git", "rev-parse", "HEAD"], study).stdout.strip()
     table = study / "inputs/behavior/trials.tsv"
@@ -70,7 +69,6 @@ def test_an_input_that_changed_is_named_alone_far_downstream(study):
     assert "by way of outputs/prep/trials.tsv" in said
 
 
-@pytest.mark.acceptance
 def test_a_line_of_code_that_changed_is_shown(study):
     before = run(["git", "rev-parse", "HEAD"], study).stdout.strip()
     edit(study, "code/classify.py", "images =", "# Said anew.\n    images =")
@@ -81,7 +79,6 @@ def test_a_line_of_code_that_changed_is_shown(study):
     assert "the same bytes as at" in said
 
 
-@pytest.mark.acceptance
 def test_what_cannot_be_explained(finished_study):
     folder, _ = finished_study
     assert "RESULT= is missing" in explain(folder, "", check=False)

@@ -120,7 +120,6 @@ def test_hidden_added_and_ignored_files_replaced_objects_and_swapped_results_are
     assert different.keys() == expected, done.stdout
 
 
-@pytest.mark.acceptance
 def test_an_old_record_a_figure_and_a_tampered_input_are_named(study):
     """A result that the code of its commit did not make: the code went on, and the record was written again."""
     with open(study / "code/participants.py", "a") as file:

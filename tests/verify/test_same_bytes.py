@@ -8,7 +8,7 @@ import sys
 import pytest
 from repositories import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
+pytestmark = pytest.mark.slow
 # Kernels, of which every x86-64 processor since 2013 can run three beside or with its own; threads; languages, of which
 # German writes 0,5; time zones in which it is never the same date; and for each a result of another kind, since what
 # could differ is the linear algebra of a stage and not its mask.

@@ -113,7 +113,8 @@ def _ignore_orders():
 
 def _clone_dataset(source, clone, branch=None):
     # By git's transport: links to files that another job's push replaces meanwhile end a clone with an error.
-    git("clone", "--quiet", "--no-local", *(["--branch", branch] if branch else []), str(source), str(clone), root=source)
+    on = ["--branch", branch] if branch else []
+    git("clone", "--quiet", "--no-local", *on, str(source), str(clone), root=source)
     identity = {key: git("config", key, check=False, root=source) for key in ("user.name", "user.email")}
     # The clone will be gone: no branch is to speak of it.
     settings = {"annex.private": "true", "commit.gpgsign": "false", "gc.auto": "0"}

@@ -16,6 +16,7 @@ from facepain.report.figures.page import SYNTHETIC_LABEL
 from facepain.report.pages.markdown import plain
 
 TIMEOUT = 120  # seconds for one cell
+LONGEST_PLACE = 70  # characters of the folder of the kernel's sockets, whose paths the system limits to about 100
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 START = '''\
@@ -290,7 +291,8 @@ def execute(notebook, folder):
     notebook : NotebookNode
         The same, with outputs.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    place = tempfile.gettempdir()
+    with tempfile.TemporaryDirectory(dir=place if len(place) <= LONGEST_PLACE else "/tmp") as scratch:
         client = NotebookClient(
             notebook,
             km=_kernel(scratch),
