@@ -33,7 +33,7 @@ def main(cell, outputs):
     results, cells = read_results(cell.settings), describe_cells(cell)
     settings = cell.settings | {"command": cell.command}
     names = list(list_figures(results, cells, settings))
-    with ProcessPoolExecutor(n_workers(), get_context("forkserver"), prepare, (cells, settings)) as workers:
+    with ProcessPoolExecutor(n_workers(), get_context("spawn"), prepare, (cells, settings)) as workers:
         drawing = workers.map(draw, names, [str(outputs.path("."))] * len(names))
         # What else takes long is done meanwhile.
         walk = run_notebook(results, cell.settings)
