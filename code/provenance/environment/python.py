@@ -83,7 +83,11 @@ def require_own_venv():
 
 
 def has_stamp():
-    return STAMP.is_file() and STAMP.read_bytes() == LOCK.read_bytes()
+    return is_installed(LOCK, STAMP)
+
+
+def is_installed(lock, stamp):
+    return stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
 
 
 def make_environment():
@@ -96,12 +100,11 @@ def make_environment():
             "this Python cannot make a virtual environment; install its venv module (Debian: python3-venv), "
             "or use conda: conda env create -f environment.yml"
         )
-    install_lock(LOCK)
-    shutil.copyfile(LOCK, STAMP)
+    install_lock(LOCK, STAMP)
 
 
-def install_lock(lock):
-    """Install the packages of a lock into ``.venv``, verified by their hashes.
+def install_lock(lock, stamp):
+    """Install the packages of a lock into ``.venv``, verified by their hashes, then leave its stamp.
 
     Raises
     ------
@@ -124,6 +127,7 @@ def install_lock(lock):
             f"installing {lock.relative_to(ROOT)} failed: {reason}; check the network and try again, "
             "or `make wheelhouse` where there is one and `make setup WHEELS=folder` here"
         )
+    shutil.copyfile(lock, stamp)
 
 
 def install_extra(name):
@@ -136,10 +140,9 @@ def install_extra(name):
     """
     lock, stamp = ROOT / f"code/locks/{name}.lock", VENV / f"{name}.lock"
     if Path(sys.prefix) == VENV:
-        if not (stamp.is_file() and stamp.read_bytes() == lock.read_bytes()):
+        if not is_installed(lock, stamp):
             print(f"adding the packages of code/locks/{name}.lock to .venv: half a minute", flush=True)
-            install_lock(lock)
-            shutil.copyfile(lock, stamp)
+            install_lock(lock, stamp)
         return
     try:
         for package in unconditional_pins(lock.read_text()):
