@@ -11,9 +11,16 @@ from repositories import IDENTITY, SMALL, make_repository, name_tester, readme_c
 
 matplotlib.use("Agg")
 
-# An identity in the surroundings, as on many CI servers, goes before the one that a test's repository configures.
-for key in [key for key in os.environ if key.startswith(("GIT_AUTHOR_", "GIT_COMMITTER_"))]:
-    del os.environ[key]
+# Settings and an identity in the surroundings, as on many CI servers, go before those that a test's repository configures.
+SETTINGS_OF_GIT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_")
+
+
+def forget_git_settings():
+    for key in [key for key in os.environ if key.startswith(SETTINGS_OF_GIT)]:
+        del os.environ[key]
+
+
+forget_git_settings()
 
 
 @pytest.fixture
@@ -22,12 +29,11 @@ def rng():
 
 
 @pytest.fixture(autouse=True)
-def keep_git_settings():
-    """Take back what a test set for git and its children: tests of one process share their surroundings."""
-    before = {key for key in os.environ if key.startswith("GIT_")}
+def no_git_settings_of_others():
+    """Begin and end without settings for git: tests, and fixtures of a module, share their process's surroundings."""
+    forget_git_settings()
     yield
-    for key in [key for key in os.environ if key.startswith("GIT_") and key not in before]:
-        del os.environ[key]
+    forget_git_settings()
 
 
 @pytest.fixture(autouse=True)
