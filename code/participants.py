@@ -40,8 +40,6 @@ def main(cell, outputs):
     outputs.write_text("predictions.html", predictions_page(trials, predictions, score, synthetic))
     outputs.write_text("index.html", overview_page(words, synthetic))
     outputs.write_text(PLOTLY, get_plotlyjs())
-    for name, state in cell.outdated.items():
-        print(f"participants: {name} is {state}; `make all` makes it")
     print(f"participants: {sum('skipped' not in said for said in words.values())} figures")
 
 

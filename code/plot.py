@@ -49,10 +49,7 @@ def main(cell, outputs):
 
 
 def describe_cells(cell):
-    """Describe every other cell for the report, and print which are not up to date."""
-    outdated = cell.outdated
-    for name, state in outdated.items():
-        print(f"plot: {name} is {state}; `make all` makes it")
+    """Describe every other cell for the report."""
     return [
         ShownCell(
             name=other.name,
@@ -60,7 +57,7 @@ def describe_cells(cell):
             form=" ".join(("python", other.script, *(name.upper() for name in other.declared.arguments))),
             about=other.declared.about,
             sources=other.declared.sources,
-            state=outdated.get(other.name, "fresh"),
+            state=cell.outdated.get(other.name, "fresh"),
         )
         for other in cell.shown
     ]

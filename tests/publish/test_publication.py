@@ -385,7 +385,10 @@ def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     run(["git", "revert", "--no-edit", "HEAD"], study)
     shutil.rmtree(study / "inputs/behavior")
     (study / "inputs/behavior").mkdir()
-    assert "inputs/behavior is not here, so that the participants' names" in refuse(study, "public")
+    unknown = "inputs/behavior is not here, so that the participants' names"
+    assert unknown in refuse(study, "public")
+    assert unknown in run(["make", "crate", f"TO={tmp_path / 'crate'}"], study, check=False).stdout
+    assert not (tmp_path / "crate").exists()
 
 
 def test_what_cannot_be_published_is_one_line(study, tmp_path):

@@ -235,11 +235,16 @@ def test_no_sign_is_reported_where_no_large_weight_lies_in_the_planted_pattern(b
 
 def test_tuned_and_parts_rest_on_their_own_tests(bare):
     intervals, block = interval_rows(), [test_row("block", 0.001)]
-    tuning = [{"fold": 1, "at_edge": "no"}, {"fold": 2, "at_edge": "weakest penalty"}]
+    tuning = [
+        {"fold": 1, "at_edge": "no", "shrinkage": 0.02},
+        {"fold": 2, "at_edge": "most components, weakest penalty", "shrinkage": 0.01},
+        {"fold": 3, "at_edge": "most components, strongest penalty", "shrinkage": 0.5},
+    ]
     folder = "tune__whole-brain__lasso__"
     tables = {f"{folder}intervals": intervals, f"{folder}permutation": block, f"{folder}tuning": tuning}
     [claim] = claims_of(planted(bare, **tables), "tuned")
-    assert "block p = 0.001" in claim.text and "50 % of the choices lie at the edge" in claim.text
+    assert "block p = 0.001" in claim.text and "2 of 3 choices take all components" in claim.text
+    assert "the penalty takes 2.0 % off" in claim.text and "1 of 3 choices lie at the grid's end" in claim.text
     about = {"part": "occurrence", "estimate_of": "lopo"}
     auc = pd.DataFrame([about | {"metric": "auc", "estimate": 0.7, "low": 0.6, "high": 0.8}])
     test = [test_row("block", 0.01, metric="auc") | about]

@@ -360,18 +360,32 @@ def tuned_claims(results):
         test = _find(tests, "block", estimate) or _find(tests, "within", estimate)
         if r is None or skill is None or test is None:
             continue
-        edge = (choices["at_edge"] != "no").mean()
         shown = "predicts unseen participants" if test["p"] <= ALPHA else "was not shown to predict unseen participants"
         fixed = interval(cell, estimate, "skill")
         beside = "" if fixed is None else f", with the penalty as set {span(fixed)}"
         text = (
             f"{model_name(cell)}, with penalty and number of components chosen inside the training data, {shown}: r = "
             f"{span(r)}, {test['scheme']} {p_is(test['p'], test['n'])}; skill {span(skill)}{beside}. "
-            f"{percent(edge)} of the choices lie at the edge of the grid."
+            f"{_choices_sentence(choices)}"
         )
         files = [f"outputs/{folder}/{name}.tsv" for name in ("intervals", "permutation", "tuning")]
         claims.append(make_claim(f"tuned/{mask}/{algorithm}", text, ends(r), files, test["p"], test["scheme"]))
     return claims
+
+
+def _choices_sentence(choices):
+    """Say what tuning chose: how many components, how much the penalty shrinks, and where better may lie beyond."""
+    n = len(choices)
+    ends = choices["at_edge"].str.split(", ").explode().value_counts()
+    shrunk = choices["shrinkage"].median()
+    text = (
+        f"{ends.get('most components', 0)} of {n} choices take all components; in the median the penalty takes "
+        f"{'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)} off the spread of the predictions."
+    )
+    for end in ("fewest components", "strongest penalty"):
+        if end in ends:
+            text += f" {ends[end]} of {n} choices lie at the grid's end of {end}: beyond it a better one may lie."
+    return text
 
 
 def occurrence_claims(results):

@@ -14,7 +14,7 @@ from provenance.declare import RECORD
 from provenance.publish import history
 from provenance.publish.contents import normalise
 from provenance.publish.declared import find_declared
-from provenance.publish.secrets import WORD, gather_secrets, require_known_names
+from provenance.publish.secrets import WORD, gather_secrets
 from provenance.publish.siblings import PRIVATE, PUBLIC, configure_sibling
 from provenance.publish.store import (
     create,
@@ -61,7 +61,6 @@ def publish(study, cells, to, private=None, agreed=False):
         require_audience(safe, PRIVATE)
     require_audience(public, PUBLIC)
     require_clean_tree()
-    require_known_names(study)
     secrets = gather_secrets(study, public.folder)
     with history.scratch_repository(public) as scratch:
         history.require_published(scratch, study, public)

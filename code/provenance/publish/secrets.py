@@ -102,7 +102,14 @@ def _word(name):
 
 
 def gather_secrets(study, public=None):
-    """Gather what is searched for in all that goes to the folder of a public store."""
+    """Gather what is searched for in all that goes, to the folder of a public store or into a crate.
+
+    Raises
+    ------
+    InputError
+        If the participants' names are not known here.
+    """
+    _require_known_names(study)
     names, places = gather_names(study), gather_places(public)
     if not names:
         print("the ids of the synthetic participants are not known here: only what looks like sub-01 is found")
@@ -112,7 +119,7 @@ def gather_secrets(study, public=None):
     return Secrets(names, places, open_place)
 
 
-def require_known_names(study):
+def _require_known_names(study):
     """Stop where the tables that name the participants are not here: nothing could be searched for."""
     for name in PARTICIPANTS:
         folder = ROOT / "inputs" / name
@@ -124,7 +131,7 @@ def require_known_names(study):
         if absent or not installed:
             raise InputError(
                 f"{'/'.join(['inputs', name, *absent[:1]])} is not here, so that the participants' names, which must "
-                "not go, are not known; `make inputs` brings it, or publish from the clone that has it"
+                "not go, are not known; `make inputs` brings it, or go to the clone that has it"
             )
 
 

@@ -44,8 +44,11 @@ def run_stage(study, stage, compute):
         stop_with_supervisor()
         outputs = OutputFolder(git_folder() / "partial" / "-".join((cell.stage, *cell.names)))
         # One BLAS thread, so that results do not depend on the number of cores; workers share them instead.
+        outdated = description.get("results", {})
         with threadpool_limits(1):
-            compute(replace(cell, outdated=description.get("results", {})), outputs)
+            compute(replace(cell, outdated=outdated), outputs)
+        for name, state in outdated.items():
+            print(f"{cell.name}: {name} is {state}; `make all` makes it")
         outputs.write_text(RECORD, dump_record(description | {"code": code_that_ran(description["code"])}))
         outputs.publish(cell.folder)
     except InputError as error:
