@@ -34,6 +34,7 @@ def test_the_summary_is_what_the_claims_say(claims):
     assert transfer["p"] <= 0.05 and "are associated" in transfer["text"]
     assert "Predictions are" in transfer["text"] and "points too high" in transfer["text"]
     assert claims["level/dataset-2/whole-brain/lasso"]["number"] < 0
+    assert claims["tuned/M1/lasso"]["p"] <= 0.05 and "M1 predicts the scores too" in " ".join(README.split())
     for algorithm in ("lasso", "ridge", "svr"):
         assert (
             "no prediction of the scores of unseen participants was shown" in claims[f"unseen/M1/{algorithm}"]["text"]
