@@ -1,15 +1,19 @@
-"""Ordered work on a fixed number of threads, the same to the last bit for any number of them."""
+"""Ordered work on a fixed number of processes or threads, the same to the last bit for any number of them."""
 
 import os
+import signal
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing import get_context
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from errors import InputError
 from facepain.on_dask import map_on_dask
 
 
@@ -24,7 +28,7 @@ class Resampling:
     seed : int
         Seed of the whole test; resample ``b`` depends on ``(seed, b)`` alone.
     n_jobs : int, default 1
-        Number of threads. It changes no byte of a result.
+        Number of processes. It changes no byte of a result.
     progress : callable, optional
         Called with the number of resamples newly done, after every batch.
     """
@@ -54,7 +58,7 @@ class Resampling:
             Must never depend on ``n_jobs``: BLAS rounds by the shape of what it is given.
         """
         batches = [range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)]
-        ordered = map_on_dask if os.environ.get("DASK") else map_in_order
+        ordered = map_on_dask if os.environ.get("DASK") else map_in_processes
         for batch, result in zip(batches, ordered(function, batches, self.n_jobs), strict=True):
             yield result
             if self.progress is not None:
@@ -64,24 +68,68 @@ class Resampling:
 def map_in_order(function, items, n_jobs=1):
     """Yield ``function(item)`` in the order of the items, computed by threads.
 
-    NumPy lets other threads run inside its matrix products, eigendecompositions and ufuncs, so
-    threads share the arrays at no cost. BLAS itself is kept to one thread. At most ``2 * n_jobs``
-    results wait to be taken, whatever the number of items.
+    NumPy lets other threads run inside its matrix products and eigendecompositions, so that threads share the arrays
+    at no cost. BLAS itself is kept to one thread. At most ``2 * n_jobs`` results wait to be taken, whatever the number
+    of items.
     """
-    items = iter(items)
     with threadpool_limits(1, user_api="blas"):
         if n_jobs == 1:
             yield from map(function, items)
             return
         with ThreadPoolExecutor(n_jobs) as pool:
-            pending = deque(pool.submit(function, item) for item in islice(items, 2 * n_jobs))
+            yield from _take_in_order(lambda item: pool.submit(function, item), items, 2 * n_jobs)
+
+
+def map_in_processes(function, items, n_jobs=1):
+    """Yield ``function(item)`` in the order of the items, computed by forked processes; else as `map_in_order`.
+
+    For what is many small steps, or SciPy's LAPACK, whose wrappers let no other thread run. The processes inherit the
+    function with its arrays and copy none; results are sent back.
+
+    Raises
+    ------
+    InputError
+        If a process was killed from outside.
+    """
+    with threadpool_limits(1, user_api="blas"):
+        if n_jobs == 1:
+            yield from map(function, items)
+            return
+        with ProcessPoolExecutor(n_jobs, get_context("fork"), _inherit, (function,)) as pool:
             try:
-                while pending:
-                    yield pending.popleft().result()
-                    pending.extend(pool.submit(function, item) for item in islice(items, 1))
-            finally:
-                for future in pending:
-                    future.cancel()
+                yield from _take_in_order(lambda item: pool.submit(_call, item), items, 2 * n_jobs)
+            except BrokenProcessPool:
+                raise InputError(
+                    "a process that computed was killed, most likely for want of memory; close other programs or "
+                    "compute with fewer at once: N_JOBS=1"
+                ) from None
+
+
+def _take_in_order(submit, items, n_waiting):
+    items = iter(items)
+    pending = deque(submit(item) for item in islice(items, n_waiting))
+    try:
+        while pending:
+            yield pending.popleft().result()
+            pending.extend(submit(item) for item in islice(items, 1))
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+_inherited = None  # of a forked process: what it computes
+
+
+def _inherit(function):
+    global _inherited
+    _inherited = function
+    # Whoever stops the work stops the process that asked for it, which then ends these: without a traceback of each.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _call(item):
+    return _inherited(item)
 
 
 def resample_rng(seed, index):

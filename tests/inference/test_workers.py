@@ -1,15 +1,20 @@
+import os
+import signal
 import threading
+from multiprocessing import get_context
 
 import pytest
 
-from facepain.parallel import Resampling, map_in_order, resample_rng
+from errors import InputError
+from facepain.parallel import Resampling, map_in_order, map_in_processes, resample_rng
 
 
+@pytest.mark.parametrize("map_items", [map_in_order, map_in_processes])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_results_come_in_order_while_few_wait(n_jobs):
+def test_results_come_in_order_while_few_wait(map_items, n_jobs):
     taken = []
     items = (taken.append(item) or item for item in range(50))
-    results = map_in_order(lambda item: -item, items, n_jobs)
+    results = map_items(lambda item: -item, items, n_jobs)
     assert next(results) == 0
     assert len(taken) <= 2 * n_jobs
     assert list(results) == [-item for item in range(1, 50)]
@@ -18,12 +23,25 @@ def test_results_come_in_order_while_few_wait(n_jobs):
 def test_two_workers_work_at_once():
     both = threading.Barrier(2, timeout=10)
     assert len(list(map_in_order(lambda _: both.wait(), range(4), 2))) == 4
+    both = get_context("fork").Barrier(2, timeout=10)
+    assert len(list(map_in_processes(lambda _: both.wait(), range(4), 2))) == 4
 
 
+@pytest.mark.parametrize("map_items", [map_in_order, map_in_processes])
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_error_of_a_worker_reaches_the_caller(n_jobs):
+def test_error_of_a_worker_reaches_the_caller(map_items, n_jobs):
     with pytest.raises(ZeroDivisionError):
-        list(map_in_order(lambda item: 1 / item, [1, 0, 1, 1, 1, 1], n_jobs))
+        list(map_items(lambda item: 1 / item, [1, 0, 1, 1, 1, 1], n_jobs))
+
+
+def test_a_worker_that_was_killed_is_named_with_a_remedy():
+    def work(item):
+        if item == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    with pytest.raises(InputError, match="was killed.*N_JOBS=1"):
+        list(map_in_processes(work, range(6), 2))
 
 
 def test_progress_counts_every_resample():

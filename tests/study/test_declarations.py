@@ -29,7 +29,7 @@ def fit_least_squares(components, Y, shrink):
 
 
 # Colours of Okabe'''
-STAGE = '''    Stage(
+STAGE = """    Stage(
         name="count",
         about="count the voxels of each mask",
         arguments=("mask",),
@@ -41,7 +41,7 @@ STAGE = '''    Stage(
     ),
     Stage(
         name="plot",
-'''
+"""
 TABLE = '''
 class Count(tables.Table):
     """The table of the stage ``count``."""

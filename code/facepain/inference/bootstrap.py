@@ -119,8 +119,7 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
         If there are fewer than two units to draw from.
     """
     y = np.asarray(y, float)
-    if not images.by_voxel:
-        images.gram(n_jobs=resampling.n_jobs)
+    images.prepare(resampling.n_jobs)
 
     def draw_batch(indices):
         draws = []

@@ -14,7 +14,7 @@ import pandas as pd
 from facepain.inference.permutation import TrialPermuter
 from facepain.models.cross_validation import decompose_fold
 from facepain.models.scores import pearson_r, skill
-from facepain.parallel import map_in_order, resample_rng
+from facepain.parallel import map_in_processes, resample_rng
 
 POWER = 0.8
 ALPHA = 0.05
@@ -108,7 +108,7 @@ def detectable_table(gram, y, groups, splits, models, effects, resampling, confo
         if effect in looked_at:
             return
         done = []
-        for scores in map_in_order(partial(study, effect), range(resampling.n), resampling.n_jobs):
+        for scores in map_in_processes(partial(study, effect), range(resampling.n), resampling.n_jobs):
             done.append(scores)
             # Once too many studies of every algorithm have missed it, the others cannot change that.
             if np.all(np.sum(np.array(done)[:, :, 0] <= critical, axis=0) > (1 - POWER) * resampling.n + 1e-9):

@@ -250,7 +250,7 @@ def refit_resampled(images, y, groups, model, resampling):
     duals : (n_trials, n_batch) ndarray, or (n_voxels, n_batch) where voxels are standardised
     """
     y = np.asarray(y, float)
-    images.gram(np.ones(len(y), dtype=int), n_jobs=resampling.n_jobs)  # once, before the workers share it
+    images.prepare(resampling.n_jobs)
 
     def fit_batch(indices):
         counts = [draw_counts(groups, "participant", resample_rng(resampling.seed, index)) for index in indices]

@@ -7,7 +7,7 @@ import numpy as np
 from facepain.inference.permutation import METRICS, SCORERS, TrialPermuter, summarize_null
 from facepain.models.confounds import remove_from_scores
 from facepain.models.tuning import choose_settings, fit_tuned, predict_tuned, prepare_nested
-from facepain.parallel import map_in_order
+from facepain.parallel import map_in_processes
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
     groups : (n_trials,) array_like
     tuning : Tuning
     resampling : Resampling
-        Its number of threads, and its progress, which counts folds.
+        Its number of processes, and its progress, which counts folds.
 
     Returns
     -------
@@ -61,7 +61,8 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
         return TunedFold(fit, chosen, y_pred, images.confounds)
 
     folds = []
-    for fold in map_in_order(tune, splits, resampling.n_jobs):
+    images.prepare(resampling.n_jobs)
+    for fold in map_in_processes(tune, splits, resampling.n_jobs):
         folds.append(fold)
         if resampling.progress is not None:
             resampling.progress(1)

@@ -57,7 +57,7 @@ def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
             fits.append(cross_validate(prepare_folds(images, splits, model), y, model))
         return fits
 
-    images.gram(np.ones(len(y)), n_jobs=resampling.n_jobs)
+    images.prepare(resampling.n_jobs)
     fits = [published, *(fit for batch in resampling.run(fit_repeats, 1) for fit in batch)]
     return pd.DataFrame([score_repeat(number, each, y, groups) for number, each in enumerate(fits)])
 

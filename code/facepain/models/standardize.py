@@ -76,6 +76,11 @@ class StandardizedImages:
             self._image_gram = self._sum_products(None, np.arange(self.n_trials), n_jobs)
         return self._image_gram[np.ix_(rows, rows)]
 
+    def prepare(self, n_jobs=1):
+        """Compute once what workers share: all products of the images, where these hang on no training set."""
+        if not self.by_voxel:
+            self.gram(n_jobs=n_jobs)
+
     def weights(self, dual, intercept, counts=None):
         """Turn dual weights into voxel weights on the images that `predict_images` takes.
 
