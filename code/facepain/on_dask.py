@@ -1,4 +1,4 @@
-"""Ordered work on the workers of a Dask cluster, in place of threads of one machine; it changes no byte of a result.
+"""Ordered work on the workers of a Dask cluster, in place of processes of one machine; it changes no byte of a result.
 
 Chosen by the environment variable ``DASK``, which is recorded nowhere: ``local`` (processes of this machine), ``slurm``
 (jobs of dask-jobqueue, as Dask's own configuration files say), or the address or scheduler file of a running cluster.

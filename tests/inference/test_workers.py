@@ -1,9 +1,14 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from multiprocessing import get_context
+from pathlib import Path
 
 import pytest
+from repositories import ROOT
 
 from errors import InputError
 from facepain.parallel import Resampling, map_in_order, map_in_processes, resample_rng
@@ -42,6 +47,24 @@ def test_a_worker_that_was_killed_is_named_with_a_remedy():
 
     with pytest.raises(InputError, match="was killed.*N_JOBS=1"):
         list(map_in_processes(work, range(6), 2))
+
+
+def test_a_worker_ends_when_who_asked_for_the_work_was_killed(tmp_path):
+    work = (
+        "import os, pathlib, signal, time\n"
+        "from facepain.parallel import map_in_processes\n"
+        "def work(item):\n"
+        f"    pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()\n"
+        "    time.sleep(0.2)\n"
+        "    os.kill(os.getppid(), signal.SIGKILL) if item else None\n"
+        "list(map_in_processes(work, range(2), 2))\n"
+    )
+    subprocess.run([sys.executable, "-c", work], env=os.environ | {"PYTHONPATH": str(ROOT / "code")}, timeout=30)
+    workers = [Path("/proc", path.name) for path in tmp_path.iterdir()]
+    deadline = time.monotonic() + 10
+    while any(worker.exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert len(workers) == 2 and not any(worker.exists() for worker in workers)
 
 
 def test_progress_counts_every_resample():
