@@ -16,7 +16,7 @@ from facepain.report.pages.interactive import PLOTLY
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.results.load import is_synthetic
 from files.tables import read_table
-from provenance.run.stage import run_stage
+from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 
 
@@ -36,7 +36,7 @@ def main(cell, outputs):
         for name in sorted(set(expression["signature"])):
             drawing = partial(draw_expression, expression, *shown, name, measure)
             figures[f"expression_{name}"] = drawing
-    words = draw_figures(figures, outputs.path("."))
+    words = draw_figures(figures, outputs.path("."), n_workers())
     outputs.write_text("predictions.html", predictions_page(trials, predictions, score, synthetic))
     outputs.write_text("index.html", overview_page(words, synthetic))
     outputs.write_text(PLOTLY, get_plotlyjs())

@@ -23,17 +23,18 @@ from facepain.results.tables import (
 )
 from provenance.repository import object_ids
 from provenance.run.progress import Progress
-from provenance.run.stage import n_workers, run_stage, silence_libraries
+from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 
-_figures = {}  # of this process: results are read once in each, not sent between them
+_figures = {}  # forked processes inherit them, with the results that they hold
 
 
 def main(cell, outputs):
     results, cells = read_results(cell.settings), describe_cells(cell)
     settings = cell.settings | {"command": cell.command}
-    names = list(list_figures(results, cells, settings))
-    with ProcessPoolExecutor(n_workers(), get_context("spawn"), prepare, (cells, settings)) as workers:
+    _figures.update(list_figures(results, cells, settings))
+    names = list(_figures)
+    with ProcessPoolExecutor(n_workers(), get_context("fork")) as workers:
         drawing = workers.map(draw, names, [str(outputs.path("."))] * len(names))
         # What else takes long is done meanwhile.
         walk = run_notebook(results, cell.settings)
@@ -84,12 +85,6 @@ def write_tables(results, outputs):
     if recovered is not None:
         outputs.write_table("recovered.tsv", recovered, RECOVERED_COLUMNS)
     write_claims(make_claims(results, recovered), outputs)
-
-
-def prepare(cells, settings):
-    """Make this process ready to draw."""
-    silence_libraries()
-    _figures.update(list_figures(read_results(settings), cells, settings))
 
 
 def draw(name, folder):

@@ -192,9 +192,9 @@ FAKED = {
     "regress/M1/lasso": ("note.md", NAME.encode("utf-16")),
     "regress/M1/ridge": ("who.npz", gzip.compress(ACCENTED.encode("latin-1"))),
     "regress/M1/svr": ("new.json", json.dumps({"by": ACCENTED}).encode()),
-    "regress/without-M1/lasso": ("a.svg", f"<text>{NAME[:3]}&#x{ord(NAME[3]):x};{NAME[4:]}</text>".encode()),
-    "regress/without-M1/ridge": (EXCLUDED + ".tsv", b"a\n1\n"),
-    "regress/without-M1/svr": ("picture.pdf", b"%PDF"),
+    "tune/M1/ridge": ("a.svg", f"<text>{NAME[:3]}&#x{ord(NAME[3]):x};{NAME[4:]}</text>".encode()),
+    "similarity/M1/lasso": (EXCLUDED + ".tsv", b"a\n1\n"),
+    "compare": ("picture.pdf", b"%PDF"),
 }
 
 

@@ -50,6 +50,7 @@ IDENTITY = {"GIT_CONFIG_COUNT": str(len(TESTER))} | {
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 # What the small study does once and not for every mask and algorithm: each result costs its start-up.
 FEWER = {
+    "extract": {"masks": ["whole-brain", "M1"]},
     "regress.repeats": {"n": 3},
     "regress.learning": {"n": 2},
     "similarity": {"masks": ["M1"], "algorithms": ["lasso"]},

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from facepain.models.algorithms import ALGORITHMS
+from facepain.parallel import map_in_processes
 
 PAGE_WIDTH_MM = 180
 PNG_DPI = 300
@@ -151,9 +152,10 @@ def draw_figure(draw, path):
     return {"title": drawing.title, "caption": drawing.caption, "alt": drawing.alt}
 
 
-def draw_figures(figures, folder):
+def draw_figures(figures, folder, n_jobs):
     """Draw figures into a folder, by name; return the words of each."""
-    return {name: draw_figure(draw, folder / name) for name, draw in figures.items()}
+    drawn = map_in_processes(lambda name: draw_figure(figures[name], folder / name), figures, n_jobs)
+    return dict(zip(figures, drawn, strict=True))
 
 
 def shrink(path):
