@@ -11,7 +11,7 @@ from repositories import IDENTITY, SMALL, make_repository, name_tester, readme_c
 
 matplotlib.use("Agg")
 
-# Settings and an identity in the surroundings, as on many CI servers, go before those that a test's repository configures.
+# Settings and an identity in the surroundings, as on many CI servers, go before those of a test's repository.
 SETTINGS_OF_GIT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_")
 
 

@@ -45,7 +45,7 @@ def test_a_worker_that_was_killed_is_named_with_a_remedy():
             os.kill(os.getpid(), signal.SIGKILL)
         return item
 
-    with pytest.raises(InputError, match="was killed.*N_JOBS=1"):
+    with pytest.raises(InputError, match=r"was killed.*N_JOBS=1"):
         list(map_in_processes(work, range(6), 2))
 
 

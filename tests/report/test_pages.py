@@ -282,7 +282,8 @@ def test_the_notebook_was_executed_and_executes_again(finished):
 @pytest.mark.slow
 def test_the_same_bytes_in_another_folder_zone_and_locale(finished, tmp_path):
     elsewhere = tmp_path / "another folder"
-    write = f"import sys; sys.path[:0] = {[str(ROOT / 'tests' / name) for name in ('shared', 'report')] + [str(ROOT / 'code')]!r}; "
+    folders = [str(ROOT / name) for name in ("tests/shared", "tests/report", "code")]
+    write = f"import sys; sys.path[:0] = {folders!r}; "
     write += f"from pathlib import Path; from test_pages import write_all; write_all(Path({str(elsewhere)!r}))"
     changed = {
         "TZ": "Asia/Tokyo",

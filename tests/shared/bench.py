@@ -1,7 +1,7 @@
 """Measure the engine's speed and memory beside scikit-learn's and nilearn's, on random images of the study's size.
 
-``make bench`` takes some minutes. ``python tests/shared/bench.py --full`` measures what that extrapolates; ``--tiny`` only
-shows that the benchmark runs. docs/speed.md says what came out.
+``make bench`` takes some minutes. ``python tests/shared/bench.py --full`` measures what that extrapolates; ``--tiny``
+only shows that the benchmark runs. docs/speed.md says what came out.
 """
 
 import argparse
