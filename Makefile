@@ -107,11 +107,11 @@ test: setup ## run the tests [FAST=1 leaves out the slow ones]
 bench: setup ## measure the speed that docs/speed.md reports
 	@$(STUDY) bench
 
-validity: setup ## simulate studies: are p values and intervals right? [TABLES=]
+validity: setup ## simulate studies to check p values and intervals [TABLES=]
 	@$(STUDY) validity $(TABLES)
 
 help: ## show this list
-	@awk -F ':.*## ' -v row='  make %-10s %s\n' '\
+	@awk -F ':.*## ' -v row='  make %-12s %s\n' '\
 	    /^##@/ { printf "\n%s\n", substr($$0, 5) } \
 	    /^##@ One stage/ { while ((getline line < "code/stages.py") > 0) { split(line, quoted, "\""); \
 	        if (line ~ /^        name=/) name = quoted[2]; \

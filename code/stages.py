@@ -265,7 +265,7 @@ STAGES = (
     ),
     Stage(
         name="regress",
-        about="predict the score from the brain, for every mask and algorithm",
+        about="predict the score from every mask by every algorithm",
         arguments=("mask", "algorithm"),
         names=list_models,
         table=tables.Regress,
@@ -275,7 +275,7 @@ STAGES = (
         private=("predictions.*", "split_fold-*", "out_of_fold.*", "influence.*", "bootstrap_draws.*"),
         sources=(
             *("metrics.tsv", "test_metrics.tsv", "permutation.tsv", "bootstrap.json"),
-            *("intervals.tsv", "transfer.tsv", "repeats.tsv", "learning.tsv", "calibration.tsv"),
+            *("intervals.tsv", "transfer.tsv", "repeats.tsv", "learning.tsv", "calibration.tsv", "clusters.tsv"),
             *("weights_average.nii.gz", "bootstrap_z.nii.gz"),
         ),
         cost=cost_of_models,
@@ -306,7 +306,7 @@ STAGES = (
     ),
     Stage(
         name="similarity",
-        about="compare every weight map with signatures, also within networks",
+        about="compare weight maps with signatures, also within networks",
         arguments=("mask", "algorithm"),
         names=list_expressed,
         table=tables.Similarity,
@@ -359,7 +359,7 @@ STAGES = (
     ),
     Stage(
         name="occurrence",
-        about="predict whether there is an expression, and how strong it is",
+        about="predict whether a score is above 0, and how high it is then",
         arguments=("mask",),
         names=lambda params: [(mask,) for mask in params["occurrence"]["masks"]],
         table=tables.Occurrence,

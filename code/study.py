@@ -59,9 +59,9 @@ def main():
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
         place = f" {error.filename}" if error.filename else ""
-        sys.exit(f"{arguments.task}: {error.strerror or error}{place}; fix that, the same command goes on")
+        sys.exit(f"{arguments.task}: {error.strerror or error}{place}; fix that, then run the same command again")
     except KeyboardInterrupt:
-        sys.exit("interrupted: nothing half-made was kept; the same command goes on")
+        sys.exit("interrupted: nothing half-made was kept; the same command continues")
 
 
 def parse_arguments():

@@ -243,8 +243,8 @@ def test_tuned_and_parts_rest_on_their_own_tests(bare):
     folder = "tune__whole-brain__lasso__"
     tables = {f"{folder}intervals": intervals, f"{folder}permutation": block, f"{folder}tuning": tuning}
     [claim] = claims_of(planted(bare, **tables), "tuned")
-    assert "block p = 0.001" in claim.text and "2 of 3 choices take all components" in claim.text
-    assert "the penalty takes 2.0 % off" in claim.text and "1 of 3 choices lie at the grid's end" in claim.text
+    assert "block p = 0.001" in claim.text and "2 of 3 choices keep all components" in claim.text
+    assert "predictions by 2.0 %" in claim.text and "1 of 3 choices have the strongest penalty" in claim.text
     about = {"part": "occurrence", "estimate_of": "lopo"}
     auc = pd.DataFrame([about | {"metric": "auc", "estimate": 0.7, "low": 0.6, "high": 0.8}])
     test = [test_row("block", 0.01, metric="auc") | about]

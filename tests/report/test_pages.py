@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import plotly.graph_objects
 import pytest
 from markupsafe import Markup
@@ -29,7 +30,7 @@ from facepain.report.pages.methods import _resampling, describe_methods
 from facepain.report.pages.notebook import execute, run_notebook, write_notebook
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.records import shared_settings
-from facepain.report.pages.report import describe_sources, outdated, write_report
+from facepain.report.pages.report import describe_peaks, describe_sources, outdated, write_report
 from facepain.report.pages.shell import embed_json
 from facepain.report.study_claims import make_claims
 from facepain.results.load import load_results
@@ -395,7 +396,22 @@ def test_a_result_that_is_not_up_to_date_is_named_at_its_place(finished):
     assert outdated(cells, "regress", "whole-brain") == outdated(cells, "classify") == ""
 
 
+def test_peaks_survive_the_false_discovery_rate_or_are_called_uncorrected(finished):
+    results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
+    peak = {"threshold": "uncorrected_0.001", "x": -45.0, "y": 3.0, "z": 0.0, "peak_z": -4.1, "size_mm3": 54}
+    tables = {"lasso": [peak]}
+    for cell in results.models("M1"):
+        found = lambda _, name=cell.algorithm: pd.DataFrame(tables[name]) if name in tables else None  # noqa: E731
+        object.__setattr__(cell, "table", found)
+    lead, peaks = describe_peaks(results, "M1")
+    assert "without correction" in lead and "| Lasso | \N{MINUS SIGN}45 | 3 | 0 | \N{MINUS SIGN}4.10 | 54 |" in peaks
+    tables["ridge"] = [peak | {"threshold": "fdr"}]
+    lead, peaks = describe_peaks(results, "M1")
+    assert "survive the false discovery rate" in lead and "Lasso" not in peaks and "| Ridge |" in peaks
+
+
 HOSTILE = ("<script>alert(1)</script>", "a | b", "`x` *y* [z](http://z)", "=1+1", "+x", "-x", "@x", "# none")
+HOSTILE += ('the patients\' "faces" & pain',)
 
 
 @pytest.mark.parametrize("text", HOSTILE)

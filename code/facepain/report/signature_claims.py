@@ -3,8 +3,9 @@
 import numpy as np
 
 from facepain.report.claims import ALPHA, make_claim, model_name, p_is, span
+from facepain.report.figures.page import OWN_MODEL
 
-WHOLE, METRIC, SCHEME, OWN = "all", "cosine", "block", "own-model"
+WHOLE, METRIC, SCHEME = "all", "cosine", "block"
 
 
 def similarity_claims(results):
@@ -39,11 +40,12 @@ def relation_claims(results):
     for row in table[table["term"] == "expression"].to_dict("records"):
         if not np.isfinite(row["p_permutation"]) or row["p_permutation"] > ALPHA:
             continue
-        what = "the model's own map, out of fold," if row["model"] == OWN else f'the signature "{row["model"]}"'
+        what = "the model's own map, out of fold," if row["model"] == OWN_MODEL else f'the signature "{row["model"]}"'
         text = (
-            f"Where a trial expresses {what} by one standard deviation more, its {score} is {span(row)} standard "
-            f"deviations higher (mixed model with participants' own slopes, {row['n_participants']:.0f} participants; "
-            f"{p_is(row['p_permutation'], n)}, scores permuted within participants)."
+            f"Where a trial expresses {what} more strongly by one standard deviation, its {score} differs by "
+            f"{span(row)} standard deviations (mixed model with participants' own slopes, "
+            f"{row['n_participants']:.0f} participants; {p_is(row['p_permutation'], n)}, scores permuted within "
+            "participants)."
         )
         numbers, files = (row["estimate"], row["low"], row["high"]), ["outputs/relate/fixed_effects.tsv"]
         claims.append(make_claim(f"expression/{row['model']}", text, numbers, files, row["p_permutation"], "within"))

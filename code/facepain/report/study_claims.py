@@ -379,12 +379,12 @@ def _choices_sentence(choices):
     ends = choices["at_edge"].str.split(", ").explode().value_counts()
     shrunk = choices["shrinkage"].median()
     text = (
-        f"{ends.get('most components', 0)} of {n} choices take all components; in the median the penalty takes "
-        f"{'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)} off the spread of the predictions."
+        f"{ends.get('most components', 0)} of {n} choices keep all components; the median penalty shrinks the spread "
+        f"of the predictions by {'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)}."
     )
     for end in ("fewest components", "strongest penalty"):
         if end in ends:
-            text += f" {ends[end]} of {n} choices lie at the grid's end of {end}: beyond it a better one may lie."
+            text += f" {ends[end]} of {n} choices have the {end} of the grid: a better one may lie beyond it."
     return text
 
 

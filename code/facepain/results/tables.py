@@ -98,7 +98,7 @@ OTHER_DATASETS_COLUMNS = {
     "dataset": "dataset that the final model was tested on; none of its trials was used for training",
     "mask": "mask of the images",
     "algorithm": "regression on the principal components",
-    "r2": "coefficient of determination; no permutation test is run on another dataset",
+    "r2": "coefficient of determination",
     "pearson_r": "Pearson correlation of observed and predicted scores",
     "mae": "mean absolute error, in the unit of the (transformed) score",
     "rmse": "root mean squared error, in the unit of the (transformed) score",
@@ -134,9 +134,8 @@ def cross_validation_markdown(results):
     n = ", ".join(f"{scheme} {int(test.n)}" for scheme, test in example.tests_of("r2").iterrows())
     note = (
         f"Mean ± SD over {len(example.folds)} folds. p = (1 + null scores at or above the observed) / (1 + "
-        "permutations); "
-        f"permutations: {n}. Scores without a p were not tested. R² baseline: predicting the mean of the training "
-        "scores.\n"
+        f"permutations), with at most {n} permutations. Scores without a p were not tested. R² baseline is the R² of "
+        "predicting the mean of the training scores.\n"
     )
     return _markdown("Table 1. Cross-validation", header, lines, note, results.synthetic)
 
@@ -159,7 +158,10 @@ def other_datasets_markdown(results):
         ]
         for row in table.itertuples()
     ]
-    note = "The final model of each cell, the least favourable first. No permutation test is run on another dataset.\n"
+    note = (
+        "The final model of each mask and algorithm, the least favourable R² first. The association (r) is tested by "
+        "permutation: see `transfer.tsv` of each model.\n"
+    )
     return _markdown(title, header, lines, note, results.synthetic)
 
 

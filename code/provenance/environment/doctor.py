@@ -204,7 +204,7 @@ def check_disk():
 def check_memory():
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if total < MEMORY_NEEDED:
-        raise InputError(f"memory: {total / 1e9:.1f} GB; {MEMORY_NEEDED / 1e9:.0f} GB are needed: take a larger one")
+        raise InputError(f"memory: {total / 1e9:.1f} GB; {MEMORY_NEEDED / 1e9:.0f} GB are needed; use a larger machine")
     return f"memory: {total / 1e9:.0f} GB"
 
 

@@ -235,5 +235,5 @@ def call(folder, *command, stdin=""):
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, input=stdin.encode())
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or b"no message").decode(errors="replace").splitlines()
-        raise InputError(f"`{' '.join(command[:2])}` failed: {said[-1]}; fix that, the same command goes on")
+        raise InputError(f"`{' '.join(command[:2])}` failed: {said[-1]}; fix that, then run the same command again")
     return done.stdout.decode(errors="replace")

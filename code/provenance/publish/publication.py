@@ -216,4 +216,6 @@ def _require_done(command, environment):
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise InputError(f"`{' '.join(command[:1] + command[5:6])}` failed: {said}; fix that, the same command goes on")
+        raise InputError(
+            f"`{' '.join(command[:1] + command[5:6])}` failed: {said}; fix that, then run the same command again"
+        )

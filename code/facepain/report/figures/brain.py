@@ -93,7 +93,7 @@ def draw_weights(cells, settings, synthetic):
         f"stronger contrast predicts a higher score, blue a lower one. Maps of algorithms that correlate at {ALIKE:g} "
         f"or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
     )
-    alt = f"Weight maps on slices of the brain, {cells[0].mask} mask: {'; '.join(each.title for each in maps)}."
+    alt = f"Weight maps on slices of the brain, {cells[0].mask} mask. {'; '.join(map(describe_peak, maps))}."
     return Drawing(figure, f"Weight maps, {cells[0].mask}", caption, alt)
 
 
@@ -118,7 +118,7 @@ def draw_z_maps(cells, settings, synthetic):
         f"Bootstrap z of the weights (mean over SD of draws of {cells[0].bootstrap['unit']}s), where they survive "
         f"{fdr}. Algorithms without such a voxel are not drawn. {TEMPLATE}"
     )
-    alt = f"Slices of the brain with the voxels of {', '.join(each.title for each in maps)} that survive {fdr}."
+    alt = f"Slices of the brain with the voxels that survive {fdr}. {'; '.join(map(describe_peak, maps))}."
     return Drawing(figure, f"Bootstrap z, {mask}", caption, alt)
 
 
@@ -143,7 +143,21 @@ def draw_pattern(cell, settings, synthetic):
         f"widely. Drawn: {drawn_voxels(cropped, settings)}. {TEMPLATE}"
     )
     name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
-    return Drawing(figure, f"Weights and pattern, {name}", caption, f"Weights and pattern on slices, {name}.")
+    alt = f"Weights and pattern on slices of the brain, {name}. {'; '.join(map(describe_peak, maps))}."
+    return Drawing(figure, f"Weights and pattern, {name}", caption, alt)
+
+
+def describe_peak(shown):
+    """Say where the largest absolute value of a map lies, for an alternative text."""
+    x, y, z = (f"{signed(mm, 0)}" for mm in strongest(shown.img))
+    return f"{shown.title}: largest at x = {x}, y = {y}, z = {z} mm"
+
+
+def strongest(img):
+    """Return the place (x, y, z in mm) of the largest absolute value."""
+    values = np.abs(np.asarray(img.dataobj))
+    voxel = np.unravel_index(np.argmax(values), values.shape)
+    return [float(mm) for mm in (img.affine @ [*voxel, 1])[:3]]
 
 
 def drawn_voxels(cropped, settings):

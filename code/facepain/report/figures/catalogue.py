@@ -47,6 +47,8 @@ def list_figures(results, cells, settings):
     figures["repeats"] = partial(draw_repeats, results)
     figures["permutation_r2"] = partial(draw_nulls, results, "r2")
     figures["permutation_pearson-r"] = partial(draw_nulls, results, "pearson_r")
+    figures["similarity"] = partial(draw_similarity, results)
+    figures["expression_effects"] = partial(draw_fixed_effects, results)
     for mask in results.masks:
         models = results.models(mask)
         if not models:
@@ -63,8 +65,6 @@ def list_figures(results, cells, settings):
     if len(results.datasets) < 2:
         figures["datasets"] = partial(_skip, "one dataset only: nothing was told apart")
     figures["provenance"] = partial(draw_provenance, results, cells, settings["command"])
-    figures["similarity"] = partial(draw_similarity, results)
-    figures["expression_effects"] = partial(draw_fixed_effects, results)
     return figures
 
 

@@ -43,11 +43,16 @@ def draw_nulls(results, metric):
         axes.set_xlabel(f"mean {METRIC_NAMES[metric]} over folds")
     figure.legend(handles=[Line2D([], [], color="black", label="observed")], loc="outside upper right")
     caption = (
-        f"Grey: mean {METRIC_NAMES[metric]} over folds when scores are permuted, a line for each scheme; the vertical "
-        "line is the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). Arrows count "
-        "null scores beyond the left edge."
+        f"Each histogram shows the mean {METRIC_NAMES[metric]} over folds when scores are permuted by one scheme; the "
+        "vertical line is the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). An "
+        "arrow gives the share of null scores beyond the left edge."
     )
-    alt = f"Histograms of permuted {METRIC_NAMES[metric]} for {len(cells)} models with the observed value as a line."
+    low = {scheme: sum(cell.tests_of(metric)["p"].get(scheme, 1) <= 0.05 for cell in cells) for scheme in schemes}
+    counts = ", ".join(f"{n} ({scheme})" for scheme, n in low.items())
+    alt = (
+        f"Histograms of permuted {METRIC_NAMES[metric]} with the observed score as a line. Of {len(cells)} models, p "
+        f"is at most .05 in {counts}."
+    )
     return Drawing(figure, f"Null distributions of {METRIC_NAMES[metric]}", caption, alt)
 
 

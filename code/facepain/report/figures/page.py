@@ -28,6 +28,7 @@ ALGORITHM_COLOURS = {name: algorithm.colour for name, algorithm in ALGORITHMS.it
 ALGORITHM_NAMES = {name: algorithm.label for name, algorithm in ALGORITHMS.items()}
 DATASET_COLOURS = (SKY, VERMILION, PURPLE, BLACK)  # none of them an algorithm's
 
+OWN_MODEL = "own-model"  # what stands for the study's own weight map among the signatures
 SYNTHETIC_LABEL = "Synthetic data: a simulation, not a measurement"
 
 STYLE = {

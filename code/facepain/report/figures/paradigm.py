@@ -95,7 +95,7 @@ def plot_trial(axes, top):
     ticks = np.linspace(54, 114, 25)
     axes.vlines(ticks, top + 36.5, top + 38.5, color=GREY, linewidth=0.6)
     axes.text(84, top + 41, "time; volumes of the scan", ha="center", va="center", fontsize=7)
-    for y, text in ((top + 19, "score:\none number a trial"), (top + 31, "contrast image:\none volume a trial")):
+    for y, text in ((top + 19, "score:\none number per trial"), (top + 31, "contrast image:\none volume per trial")):
         axes.add_patch(
             FancyArrowPatch((117, y), (128, y), arrowstyle="-|>", mutation_scale=8, color=GREY, linewidth=0.8)
         )

@@ -6,6 +6,7 @@ from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
     GREY,
+    OWN_MODEL,
     Drawing,
     NothingToDraw,
     dataset_colours,
@@ -15,6 +16,7 @@ from facepain.report.figures.page import (
 
 MOST_NAMES = 60  # participants whose ids still fit below an axis
 COLUMNS, PANEL_MM = 8, 21
+MEASURES = {"dot": "dot product", "cosine": "cosine", "pearson_r": "Pearson r"}
 
 
 def draw_scores_by_participant(trials, target, score, synthetic):
@@ -91,7 +93,7 @@ def draw_predictions(predictions, score, synthetic, mask):
     figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
     name_axes(figure, f"predicted {score}", f"observed {score}")
     caption = (
-        f"A panel for each participant, a dot for each trial and algorithm ({mask} mask). On the dashed line "
+        f"Each participant has a panel, each trial a dot for each algorithm ({mask} mask). On the dashed line "
         "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
         "folds that tested it; (test): a dataset that no model was trained on."
     )
@@ -113,7 +115,10 @@ def draw_trajectories(trials, target, score, synthetic):
         axes.set(xlim=xlim, ylim=limits)
         axes.set_title(person, fontsize=7, pad=1)
     name_axes(figure, "trial", score)
-    caption = "A panel for each participant: the score over trials. Lines join the usable trials of a run."
+    caption = (
+        "Each participant has a panel with the score over trials. Lines join the usable trials of a run; colours are "
+        "those of the datasets."
+    )
     alt = f"Small line plots of the score over trials for {len(panels)} participants."
     return Drawing(figure, "Scores over trials", caption, alt)
 
@@ -143,14 +148,15 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
             axes.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color="black", linewidth=0.7)
         axes.set(xlim=xlim, ylim=limits)
         axes.set_title(person, fontsize=7, pad=1)
-    name_axes(figure, f"expression of {signature} ({measure})", score)
+    name = "the study's own model" if signature == OWN_MODEL else f'the signature "{signature}"'
+    name_axes(figure, f"expression of {name} ({MEASURES[measure]})", score)
     caption = (
-        f"A panel for each participant, a dot for each trial: the score against the expression of {signature}, with "
-        "the participant's own least-squares line. Colours are those of the datasets. The study's own model is "
-        "expressed out of fold, by a fit that has not seen the participant."
+        f"Each participant has a panel, each trial a dot: the score against the expression of {name}, with the "
+        "participant's own least-squares line. Colours are those of the datasets."
     )
-    alt = f"Small scatter plots of the score against the expression of {signature} for {len(panels)} participants."
-    return Drawing(figure, f"Score and expression of {signature}", caption, alt)
+    caption += " A trial is expressed by a fit that has not seen its participant." * (signature == OWN_MODEL)
+    alt = f"Small scatter plots of the score against the expression of {name} for {len(panels)} participants."
+    return Drawing(figure, f"Score and expression of {name}", caption, alt)
 
 
 def panel_for_each(people, synthetic):

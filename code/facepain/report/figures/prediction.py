@@ -60,12 +60,15 @@ def draw_models(results):
                           annotation_clip=False)  # fmt: skip
     figure.legend(handles=_legend(name_schemes(results)), loc="upper center", ncols=5, bbox_to_anchor=(0.55, 1))
     caption = (
-        "A line for each model: large dots are its scores (means over folds; leaving one participant out; on the other "
-        "dataset), lines their 95 % intervals, small dots single folds. Compare with the grey band, the middle 95 % of "
-        "the null, and with the tick, predicting the mean training score. Triangles: the interval goes on."
+        "Each model has a line. Large dots are its scores, lines their 95 % intervals, small dots single folds; a "
+        "triangle marks an interval that goes on beyond the axis. Compare a score with the grey band, the middle 95 % "
+        "of the null, and with the tick, the score of predicting the mean training score."
     )
     missing = sum(key not in results.regressions for key in rows)
-    alt = f"Forest plot of {len(rows) - missing} models on {len(results.masks)} masks: R² and Pearson r."
+    alt = (
+        f"Forest plot of R² and Pearson r of {len(rows) - missing} models. Mean R² over folds: "
+        f"{list_values(results, lambda cell: estimate(cell, 'published', 'r2')[0])}."
+    )
     return Drawing(figure, "Scores of every model", caption, alt + (f" {missing} have no result." if missing else ""))
 
 
@@ -78,6 +81,15 @@ def row_places(results):
             places[mask, algorithm] = y + 0.5
             y += 1
     return places
+
+
+def list_values(results, value_of):
+    """List a number of every model by mask, for an alternative text."""
+    listed = []
+    for mask in results.masks:
+        values = (f"{ALGORITHM_NAMES[cell.algorithm]} {signed(value_of(cell))}" for cell in results.models(mask))
+        listed.append(f"{mask}: {', '.join(values) or 'no result'}")
+    return "; ".join(listed)
 
 
 def finish_axes(axes, n_lines, kind, metric):
@@ -112,9 +124,7 @@ def plot_model(axes, y, cell, kind, metric):
         axes.barh(y, right - left, height=0.8, left=left, color=NULL_GREY, zorder=1)
     if kind == "published":
         folds = cell.folds[metric].dropna()
-        axes.plot(
-            folds, np.full(len(folds), y), "o", color=colour, markersize=2, alpha=0.6, markeredgewidth=0, zorder=3
-        )
+        axes.plot(folds, np.full(len(folds), y + 0.3), "o", color=colour, markersize=2.5, markeredgewidth=0, zorder=3)
     axes.plot([low, high], [y, y], color=colour, linewidth=1.4, zorder=4)
     axes.plot(score, y, "o", color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=5)
     if metric == "r2" and kind != "lopo":
@@ -189,7 +199,10 @@ def draw_calibration(results, kind):
         "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
         "perfect and 0 no association. Offset: mean predicted minus mean observed score."
     )
-    alt = f"Observed against predicted scores in bins, a panel for each of {len(masks)} masks."
+    alt = (
+        f"Observed against predicted scores in bins, a panel for each of {len(masks)} masks. Slopes: "
+        f"{list_values(results, lambda cell: estimate(cell, kind, 'slope')[0])}."
+    )
     return Drawing(figure, f"Observed against predicted, {WHERE.get(kind, kind)}", caption, alt)
 
 
@@ -226,11 +239,15 @@ def draw_repeats(results):
         )
         axes.tick_params(axis="y", length=0)
     caption = (
-        "Violins: mean scores over the folds of splits into folds that were drawn anew; bar: their median. Diamonds: "
-        "the split that is reported. Where a violin is wide, one split alone says little. Values below the axis are "
-        "drawn at its edge."
+        "Participants were divided into folds many times. A violin shows the mean scores over the folds of each "
+        "division, its bar their median; the diamond is the division that is reported. Where a violin is wide, one "
+        "division alone says little. Values below the axis are drawn at its edge."
     )
-    alt = f"Distributions over repeated splits for {len(tables)} models."
+    medians = {key: table.set_index("repeat")[metrics[0]].drop(index=0).median() for key, table in tables.items()}
+    alt = (
+        f"Violin plots of the scores of {len(tables)} models over repeated divisions. Median {ALL_NAMES[metrics[0]]}: "
+        f"{list_values(results, lambda cell: medians.get((cell.mask, cell.algorithm), np.nan))}."
+    )
     return Drawing(figure, "Repeated splits", caption, alt)
 
 

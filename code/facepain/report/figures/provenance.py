@@ -108,12 +108,12 @@ def plot_graph(axes, nodes):
         for target, node in nodes.items():
             if name not in node.reads:
                 continue
-            # Each line enters a box at a height of its own.
+            # Each line enters a box at a height of its own, above the one that leaves it.
             sources = [each for each in reversed(read) if each in node.reads]
-            y = rows[target] - BOX_MM / 2 + BOX_MM * (sources.index(name) + 1) / (len(sources) + 1)
+            y = rows[target] - BOX_MM / 2 + BOX_MM * (sources.index(name) + 1) / (len(sources) + 2)
             style = {"color": colour, "linewidth": 0.8, "linestyle": "-" if node.reads[name] else (0, (3, 2))}
-            x = [right, lanes[name], lanes[name], right + 1]
-            axes.plot(x, [rows[name], rows[name], y, y], label=f"{name} > {target}", **style)
+            x, out = [right, lanes[name], lanes[name], right + 1], rows[name] + BOX_MM / 2 - BOX_MM / 8
+            axes.plot(x, [out, out, y, y], label=f"{name} > {target}", **style)
             axes.plot(right + 1, y, "<", color=colour, markersize=3.5, markeredgewidth=0)
     for name, node in nodes.items():
         y = rows[name] - BOX_MM / 2

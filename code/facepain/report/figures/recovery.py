@@ -31,5 +31,5 @@ def draw_recovery(results, cell, settings):
         f"what was planted. {TEMPLATE}"
     )
     name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
-    alt = f"Planted pattern and weights on slices of the brain, {name}; they correlate with r = {r}."
+    alt = f"Planted pattern above weights on slices of the brain, {name}; over voxels they correlate with r = {r}."
     return Drawing(figure, f"Planted and recovered, {name}", caption, alt)

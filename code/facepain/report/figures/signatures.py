@@ -7,10 +7,12 @@ from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
     GREY,
+    OWN_MODEL,
     Drawing,
     NothingToDraw,
     new_page,
     score_name,
+    signed,
 )
 
 WHOLE = "all"
@@ -27,6 +29,7 @@ def draw_similarity(results, metric="cosine"):
     masks = list(dict.fromkeys(mask for mask, _ in tables))
     algorithms = list(dict.fromkeys(algorithm for _, algorithm in tables))
     names = list(dict.fromkeys(next(iter(tables.values()))["signature"]))
+    filled = []
     figure = new_page(18 + 7 * len(names), results.synthetic)
     panels = figure.subplots(1, len(masks), sharex=True, sharey=True, squeeze=False)[0]
     for axes, mask in zip(panels, masks, strict=True):
@@ -35,6 +38,8 @@ def draw_similarity(results, metric="cosine"):
                 rows = tables[mask, algorithm].query("network == @WHOLE and metric == @metric and scheme == @scheme")
                 offset = (number - (len(algorithms) - 1) / 2) * 0.22
                 plot_similarity(axes, rows.set_index("signature").loc[names], offset, ALGORITHM_COLOURS[algorithm])
+                alike = rows.loc[rows["p_familywise"] <= SIGNIFICANT, "signature"]
+                filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
         axes.axvline(0, color="black", linewidth=0.6, zorder=0)
         axes.set_title(mask, loc="left", fontweight="bold")
         axes.set_xlabel("cosine" if metric == "cosine" else "Pearson r")
@@ -46,11 +51,14 @@ def draw_similarity(results, metric="cosine"):
     handles.append(Line2D([], [], marker="o", color=GREY, markerfacecolor="white", label="family-wise p > .05"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     caption = (
-        f"Similarity of the final weight maps with each signature. Lines: 95 % intervals over participants. Filled: "
-        f"family-wise p at most .05 over signatures and networks of a map, by refits of permuted scores ({scheme}). "
-        "Values within networks are in `similarity.tsv`."
+        "Similarity of the final weight maps with each signature. Lines are 95 % intervals over participants. Dots are "
+        "filled where the family-wise p over signatures and networks of a map is at most .05, by refits of permuted "
+        f"scores ({scheme}). Values within networks are in `similarity.tsv`."
     )
-    alt = f"Dot plot of the {metric} of weight maps of {len(tables)} models with {len(names)} signatures."
+    alt = (
+        f"Dot plot of the {metric} of the weight maps of {len(tables)} models with {len(names)} signatures, filled "
+        f"for: {'; '.join(filled) or 'none'}."
+    )
     return Drawing(figure, "Similarity with signatures", caption, alt)
 
 
@@ -80,13 +88,18 @@ def draw_fixed_effects(results):
         axes.axvline(0, color="black", linewidth=0.6, zorder=0)
         axes.set_title(term, loc="left", fontweight="bold")
         axes.set_xlabel("standardised effect")
-    panels[0].set_yticks(range(len(models)), models)
+    panels[0].set_yticks(range(len(models)), ["own model" if name == OWN_MODEL else name for name in models])
     panels[0].set_ylim(len(models) - 0.5, -0.5)
     name = score_name(results.score).split(" (")[0]
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
-        "intercepts and slopes; one model for each signature. Lines: 95 % intervals. Filled: p at most .05, for "
-        "expression by permutation within participants, else by the normal approximation."
+        "intercepts and slopes: one model for each signature and one for the study's own weight map. Lines are 95 % "
+        "intervals; dots are filled where p is at most .05, for expression by permutation within participants, else by "
+        "the normal approximation."
     )
-    alt = f"Dot plot of the standardised effects of {len(terms)} terms in {len(models)} mixed models."
+    effects = (f"{row.model} {signed(row.estimate)}" for row in table[table["term"] == terms[0]].itertuples())
+    alt = (
+        f"Dot plot of the standardised effects of {len(terms)} terms in {len(models)} mixed models. Effects of "
+        f"{terms[0]}: {', '.join(effects)}."
+    )
     return Drawing(figure, "Expression of signatures and the score", caption, alt)

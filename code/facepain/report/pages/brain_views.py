@@ -2,11 +2,10 @@
 
 import re
 
-import numpy as np
 from markupsafe import Markup
 from nilearn.plotting import view_img, view_img_on_surf
 
-from facepain.report.figures.brain import COLOURS, SHOWN
+from facepain.report.figures.brain import COLOURS, SHOWN, strongest
 
 # Both views end a page of their own in which ids are random and an icon is fetched from elsewhere.
 BODY = re.compile(r"<body>(.*)</body>", flags=re.DOTALL)
@@ -76,13 +75,6 @@ def surface_view(map_to_show, limit):
         scripts = [script.replace(own, softer) for script in scripts]
     scripts = [f"<script>{script}</script>" for script in scripts]
     return Markup(_require_offline("".join([_body(view.html), *scripts[:-1], ADAPTED, scripts[-1]])))
-
-
-def strongest(img):
-    """Return the place (x, y, z in mm) of the largest absolute value: where slices open."""
-    values = np.abs(np.asarray(img.dataobj))
-    voxel = np.unravel_index(np.argmax(values), values.shape)
-    return [float(mm) for mm in (img.affine @ [*voxel, 1])[:3]]
 
 
 def _body(html):

@@ -12,7 +12,7 @@ from facepain.report.figures.page import (
     PURPLE,
     SKY,
     VERMILION,
-    p_text,
+    p_of,
     score_name,
     signed,
 )
@@ -115,7 +115,7 @@ def _null_bands(cells, score, scheme):
         told = (
             f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
             f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
-            f"{signed(test['score'], 3)}, p = {p_text(test['p'])} ({int(test['n'])} permutations)"
+            f"{signed(test['score'], 3)}, {p_of(test)} ({int(test['n'])} permutations)"
         )
         traces.append(
             {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}

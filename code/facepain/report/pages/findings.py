@@ -5,8 +5,9 @@ from facepain.report.figures.page import ALGORITHM_NAMES
 
 OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 OF_A_MASK = ("occurrence", "intensity", "product", "same")
-# Of the first mask, and of every mask whether the scores of unseen participants are predicted.
+# Of the first mask; those of every mask say whether the scores of unseen participants are predicted.
 FOUND = ("transfer", "split", "unseen", "tuned", "voxels", "recovered", "datasets")
+FOUND_OF_EVERY_MASK = ("unseen", "tuned", "datasets")
 KINDS = (*OF_A_MODEL[:4], "difference", *OF_A_MASK, *OF_A_MODEL[4:], "expression", "datasets", "reliability")
 
 
@@ -54,7 +55,7 @@ def section_of(claim, masks, algorithm):
     # Differences that were not shown, and those in other scores, are in claims.json.
     if kind == "difference" and (about[0] != "skill" or claim.p > ALPHA):
         return None
-    if kind in FOUND and (mask == masks[0] or kind in ("unseen", "datasets")):
+    if kind in FOUND and (mask == masks[0] or kind in FOUND_OF_EVERY_MASK):
         return "found"
     if kind in OF_A_MODEL + OF_A_MASK:
         return f"mask {mask}"
@@ -119,7 +120,7 @@ def _absence(claims, results):
         if claim.id.startswith("detectable/") and claim.id.split("/")[-1] == results.algorithms[0]
     ]
     if texts:
-        return ["A score near chance is no evidence of absence. What would have been found:", *texts]
+        return ["A score near chance is no evidence of absence. The next lines say what would have been found.", *texts]
     return [
         "A score near chance is no evidence of absence: how small an effect would have been found is not known here."
     ]

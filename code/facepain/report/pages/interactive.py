@@ -77,9 +77,9 @@ def scores_page(results):
     }
     body = fill(
         CHART,
-        lead="Scores of every mask and algorithm. The diamonds come from data that no model has seen; the dots are "
-        "folds of "
-        "the cross-validation. Click an entry of the legend to hide or show it; point at a mark for its numbers.",
+        lead="This chart shows the scores of every mask and algorithm. The dots are folds of the cross-validation; the "
+        "diamonds come from a dataset that no model has seen. Click an entry of the legend to hide or show it; point "
+        "at a mark for its numbers.",
         choices={"Score": options},
         alt="Scores of every mask and algorithm over folds with the null, the baseline and the test; Table 1 and "
         "Table 2 of the report hold the same numbers.",
@@ -105,10 +105,8 @@ def weight_pages(results, settings):
     shown = Map(title, img, percentile_threshold(img.dataobj, cell.n_voxels, percentile))
     note = (
         f"Average over {len(cell.folds)} folds; drawn are the {shown.n_shown()} of {cell.n_voxels} voxels whose "
-        "absolute weight is at "
-        f"least {shown.threshold:.3g}, the {percentile:g}th percentile. Red raises the predicted score, blue lowers "
-        "it. "
-        "A weight is not an effect: it depends on all other voxels. {}"
+        f"absolute weight is at least {shown.threshold:.3g}, the {percentile:g}th percentile. Red raises the predicted "
+        "score, blue lowers it. A weight is not an effect: it depends on all other voxels. {}"
     )
     limit = shown.largest()
     with warnings.catch_warnings():

@@ -1,10 +1,11 @@
 """Write Markdown, turn it into HTML, and keep what comes from data from being taken for markup in either."""
 
 import re
+from html import escape
 from itertools import pairwise
 
 from markdown_it import MarkdownIt
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 # Spreadsheets take a cell that begins so for a formula.
 FORMULA = ("=", "+", "-", "@")
@@ -12,7 +13,7 @@ FORMULA = ("=", "+", "-", "@")
 
 def plain(text):
     """Escape a text that comes from data, so that it stands in Markdown and HTML as it is."""
-    text = str(escape(str(text))).replace("\n", " ")
+    text = escape(str(text), quote=False).replace("\n", " ")
     text = re.sub(r"([\\`*_\[\]|#~])", r"\\\1", text)
     return f"\\{text}" if text.startswith(FORMULA) else text
 

@@ -13,15 +13,14 @@ STANDARDIZED = {
 }
 SCHEMES = {
     "group-shuffle": "{n_folds} random splits in which {held_out} of the participants were held out; a participant "
-    "may be "
-    "tested in several splits or in none",
+    "may be tested in several splits or in none",
     "group-kfold": "{n_folds} folds of whole participants; every participant is tested once",
     "lopo": "leave one participant out; every participant is tested once",
 }
 ESTIMATES = {"published": "the published folds", "lopo": "leave-one-participant-out"}
 FIXED = {
-    "within": "Participants with one trial or equal scores, which no permutation changes: {}.",
-    "block": "Participants with a number of trials of their own, whose scores are only permuted within: {}.",
+    "within": "A permutation changes nothing for {}, of one trial or equal scores.",
+    "block": "The scores of {} are only permuted within, since nobody else has as many trials.",
 }
 UNITS = {"participant": "whole participants", "trial": "trials"}
 
@@ -57,11 +56,9 @@ def describe_methods(results, records):
     ]
     parts.append(
         f"Splits, permutations and draws use one seed ({shared.get('seed', 'not the same everywhere')}). What "
-        "depends on "
-        "linear algebra is rounded before it is written (maps to steps of 2\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}"
-        "\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 significant digits); p values, thresholds and "
-        "figures "
-        "are computed from the numbers as written."
+        "depends on linear algebra is rounded before it is written (maps to steps of 2\N{SUPERSCRIPT MINUS}"
+        "\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 significant digits); p values, "
+        "thresholds and figures are computed from the numbers as written."
     )
     other = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
     if other:
@@ -123,7 +120,7 @@ def _model(results, regress, shared):
     kept = [int(n) for cell in results.regressions.values() for n in cell.folds["n_components"]]
     return (
         "Each model is a principal component analysis followed by one regression on the components: "
-        f"{', '.join(kinds)}. The analysis keeps the fewest components that explain more than "
+        f"{', '.join(kinds)}. The first step keeps the fewest components that explain more than "
         f"{percent(shared.get('variance', float('nan')))} of the variance of the training images (here {min(kept)} to "
         f"{max(kept)}). Both are fitted on training trials only."
     )
@@ -144,14 +141,11 @@ def _validation(results, shared):
     )
     return (
         f"Models were cross-validated on {shared.get('train_dataset', 'not the same dataset everywhere')}: "
-        f"{scheme}. No participant "
-        f"is in training and test set at once. A final model was fitted on all of its trials{tested}. Scores: "
-        f"R\N{SUPERSCRIPT TWO} "
-        "(scikit-learn's definition: 0 is predicting the mean of the trials scored), Pearson r, mean absolute and "
-        "root mean "
-        "squared error; R\N{SUPERSCRIPT TWO} within participants (each participant's mean subtracted), between them "
-        "(their means), and of "
-        "the baseline (predicting the mean of the training scores)."
+        f"{scheme}. No participant is in training and test set at once. A final model was fitted on all trials of "
+        f"that dataset{tested}. The scores are R\N{SUPERSCRIPT TWO} (scikit-learn's definition: 0 is predicting the "
+        "mean of the trials scored), Pearson r, mean absolute and root mean squared error; R\N{SUPERSCRIPT TWO} within "
+        "participants (each participant's mean subtracted), between them (their means), and of the baseline "
+        "(predicting the mean of the training scores)."
     )
 
 
@@ -205,7 +199,8 @@ def _permutations(results):
     for scheme, about in tests.items():
         counts = ", ".join(f"{_span(n)} of {name}" for name, n in about["n"].items())
         text = f"**{scheme}** (permutations: {counts}; {', '.join(about['for'])}): {about['hypothesis']}"
-        items.append(text + (f" {FIXED[scheme].format(_span(about['fixed']))}" if max(about["fixed"]) else ""))
+        n_fixed = f"{_span(about['fixed'])} participant{'s' * (max(about['fixed']) > 1)}"
+        items.append(text + (f" {FIXED[scheme].format(n_fixed)}" if max(about["fixed"]) else ""))
     return [lead, bullets(items)]
 
 
@@ -216,12 +211,17 @@ def _further(records):
         "tune": "Penalty and number of components were also chosen by nested cross-validation: inside each training "
         "set, by the squared error over participants held out there. Every permutation of the scores repeats the "
         "choice.",
-        "occurrence": "Whether there is an expression (a score above 0) and how strong it is where there is one were "
-        "predicted apart, by linear models on the same components; their product is set beside the plain regression.",
+        "occurrence": "Whether a score is above 0, and how high it is where it is, were predicted apart by linear models "
+        "on the same components; their product is set beside the plain regression.",
         "compare": "p values corrected for all models compare each score with the largest null score over the models "
         "(Westfall and Young), permutation by permutation. Masks and algorithms were compared in pairs by exchanging "
         "the predictions of whole participants, with Holm's correction. What would have been found was measured by "
         "adding patterns of known strength to each mask's images, in proportion to permuted scores.",
+        "similarity": "The weight map of every final model was compared with the signatures by its cosine over the "
+        "voxels of the mask and of each network. Models refitted to permuted scores give its null distribution, "
+        "corrected over signatures and networks; intervals draw whole participants.",
+        "relate": "How strongly a trial expresses a signature was related to its score by linear mixed models with "
+        "participants' own intercepts and slopes. The study's own map is expressed by a fit without the participant.",
     }
     return [text for kind, text in texts.items() if kind in kinds]
 

@@ -46,30 +46,42 @@ def read(*path):
     return read_table(outputs.joinpath(*path))
 
 
+def write(value):
+    """Write a number: integers as integers, others with three significant digits."""
+    if isinstance(value, str):
+        return value
+    return "" if value != value else f"{value:.0f}" if value % 1 == 0 else f"{value:.3g}"
+
+
+def write_p(test):
+    """Write a p value; the smallest that the number of permutations allows is an upper bound."""
+    return ("≤ " if test["p"] * (1 + test["n"]) < 1.001 else "") + write(test["p"])
+
+
 models = MODELS'''
 
 SUMMARY = """\
-summary = read("prep", "summary.tsv").pivot(index="fact", columns="dataset", values="value")
-summary.map(lambda value: "" if value != value else f"{value:.0f}" if value % 1 == 0 else f"{value:.3g}")"""
+read("prep", "summary.tsv").pivot(index="fact", columns="dataset", values="value").map(write)"""
 
 TABLE_2 = '''\
 tests = [read("regress", *cell, "test_metrics.tsv").assign(mask=cell[0], algorithm=cell[1]) for cell in models]
 table_2 = pd.concat(tests).set_index(["dataset", "mask", "algorithm"]).sort_values("r2")
-table_2[["r2", "r2_baseline", "pearson_r", "mae", "rmse", "n_test"]] if len(table_2) else "one dataset: no test"'''
+columns = ["r2", "r2_baseline", "pearson_r", "mae", "rmse", "n_test"]
+table_2[columns].map(write) if len(table_2) else "one dataset: no test"'''
 
 TABLE_1 = '''\
 def summarize(cell):
     """Return mean and SD over folds and the p values of one cell."""
     scores = read("regress", *cell, "metrics.tsv").set_index("fold")
-    tests = read("regress", *cell, "permutation.tsv").query("metric == 'r2'").set_index("scheme")
+    tests = read("regress", *cell, "permutation.tsv")
+    tests = tests.query("metric == 'r2' and estimate_of == 'published'").set_index("scheme")
     row = {"mask": cell[0], "algorithm": cell[1]}
     for score in ("r2", "r2_baseline", "pearson_r"):
         row[f"{score} mean"], row[f"{score} SD"] = scores.loc["mean", score], scores.loc["sd", score]
-    return row | {f"p {scheme}": p for scheme, p in tests["p"].items()}
+    return row | {f"p of r2, {scheme}": write_p(test) for scheme, test in tests.iterrows()}
 
 
-table_1 = pd.DataFrame([summarize(cell) for cell in models]).set_index(["mask", "algorithm"])
-table_1'''
+pd.DataFrame([summarize(cell) for cell in models]).set_index(["mask", "algorithm"]).map(write)'''
 
 FOLDS = """\
 figure, axes = plt.subplots(layout="constrained")
@@ -92,12 +104,13 @@ for entry in tested:
     null = np.array(entry["null_scores"])
     n_above = np.sum(null >= entry["score"])
     p = (1 + n_above) / (1 + len(null))
-    print(f"{entry['scheme']}: {n_above} of {len(null)} null scores are at or above {entry['score']:.3f}")
+    print(f"{entry['scheme']}, {entry['estimate_of']}: {n_above} of {len(null)} null scores are at or above "
+          f"{entry['score']:.3f}")
     print(f"p = (1 + {n_above}) / (1 + {len(null)}) = {p:.3g}; mean of the null {null.mean():.3f}")
     print(entry["null_hypothesis"], end="\\n\\n")
     assert np.isclose(p, entry["p"])
 if not tested:
-    print("the score of this model is not defined, and so is no p")"""
+    print("the score of this model is not defined, and neither is p")"""
 
 WEIGHTS = """\
 weights = load_img(outputs / "regress" / mask / algorithm / "weights_average.nii.gz")
@@ -120,9 +133,9 @@ pd.DataFrame(
         ].get("fdr", {})
         for mask, algorithm in models
     }
-).T.rename_axis(["mask", "algorithm"])"""
+).T.rename_axis(["mask", "algorithm"]).map(write)"""
 
-CLASSIFIER = 'read("classify", CLASSIFIED, "metrics.tsv").set_index("fold")'
+CLASSIFIER = 'read("classify", CLASSIFIED, "metrics.tsv").set_index("fold").map(write)'
 CONFUSION = """\
 confusion = read("classify", CLASSIFIED, "confusion.tsv").query("fold == 'pooled'")
 counts = confusion.pivot(index="observed", columns="predicted", values="n_trials")
@@ -132,7 +145,7 @@ print(counts, shares, sep="\\n\\n")"""
 CLOSING = """\
 ## Single trials
 
-What names participants or shows single trials is not part of this notebook. In a clone that has the annexed files, this
+Nothing in this notebook names participants or shows single trials. In a clone that has the annexed files, this code
 shows every prediction:
 
 ```python
@@ -141,7 +154,7 @@ trials = read("prep", "trials.tsv")
 predictions.join(trials[["dataset", "run", "trial"]], on="row")
 ```
 
-and `outputs/participants/index.html`, after `make participants`, the figures."""
+After `make participants` the figures of single trials are in `outputs/participants/index.html`."""
 
 
 def run_notebook(results, settings):
@@ -192,21 +205,30 @@ def write_notebook(walk, figures, pictures, outputs):
     outputs.write_text("notebook.ipynb", nbformat.writes(notebook, indent=1) + "\n")
 
 
-STUDY = "## The study\n\nWho was measured, what was left out and why (`outputs/prep/summary.tsv`)."
-OTHER = (
-    "## Does a model hold on another dataset?\n\nTable 2: the final models, the least favourable first. An R² below 0 "
-    "is worse than predicting the mean of the trials that are scored."
+STUDY = (
+    "## The study\n\nThis table says who was measured, what was left out and why. It comes from "
+    "`outputs/prep/summary.tsv`."
 )
 CROSS = (
-    "## Cross-validation\n\nTable 1: mean and SD over folds. No participant is in training and test set at once. "
+    "## Cross-validation\n\nTable 1 gives mean and SD over folds. No participant is in training and test set at once. "
     "p = (1 + null scores at or above the observed) / (1 + permutations)."
 )
-CHANCE = "## Is it more than chance?\n\nPermutation tests by hand: count the null scores that reach the observed one."
-PARTS = (
-    "## Which parts of the brain?\n\nThe average weight map over folds. A weight depends on all other voxels: it is no "
-    "measure of how a place responds."
+OTHER = (
+    "## Does a model hold on another dataset?\n\nTable 2 gives the scores of the final models, the least favourable "
+    "first. An R² below 0 is worse than predicting the mean of the trials that are scored."
 )
-SURE = "How sure are the weights? Voxels whose bootstrap z survives the false discovery rate, and the least z of them."
+CHANCE = (
+    "## Is it more than chance?\n\nA permutation test counts the null scores that reach the observed one, of the mean "
+    "over the published folds and of leaving one participant out (`lopo`)."
+)
+PARTS = (
+    "## Which parts of the brain?\n\nThis map is the average of the weights over folds. A weight depends on all other "
+    "voxels: it is no measure of how a place responds."
+)
+SURE = (
+    "How sure are the weights? The table counts the voxels whose bootstrap z survives the false discovery rate and "
+    "gives the smallest z among them."
+)
 
 
 def _opening(results):
@@ -218,7 +240,7 @@ def _opening(results):
         ("text", f"# A walk through the results{label}\n\n{lead}", ()),
         ("code", start, ()),
         ("text", STUDY, ()),
-        ("code", SUMMARY, ("paradigm", "scores", "models")),
+        ("code", SUMMARY, ("paradigm", "scores")),
     ]
 
 
@@ -234,11 +256,11 @@ def _performance(results, settings):
     label = "; synthetic data" if results.synthetic else ""
     chosen = repr(_chosen(results, settings))
     return [
+        ("text", CROSS, ()),
+        ("code", TABLE_1, ("models",)),
+        ("code", FOLDS.replace("LABEL", label), ("calibration", "repeats")),
         ("text", OTHER, ()),
         ("code", TABLE_2, ()),
-        ("text", CROSS, ()),
-        ("code", TABLE_1, ()),
-        ("code", FOLDS.replace("LABEL", label), ("calibration", "repeats")),
         ("text", CHANCE, ()),
         ("code", NULL.replace("CHOSEN", chosen), ("permutation",)),
     ]

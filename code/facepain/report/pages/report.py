@@ -5,7 +5,7 @@ from importlib.metadata import version
 
 from facepain.report.claims import read_claims
 from facepain.report.figures.catalogue import in_section
-from facepain.report.figures.page import SYNTHETIC_LABEL, percent
+from facepain.report.figures.page import ALGORITHM_NAMES, SYNTHETIC_LABEL, percent, signed
 from facepain.report.pages.findings import describe_findings, describe_limits
 from facepain.report.pages.markdown import bullets, contents, picture, plain, table, to_html
 from facepain.report.pages.methods import describe_methods
@@ -17,6 +17,13 @@ DRAWN_WITH = ("jinja2", "markdown-it-py", "matplotlib", "nilearn", "plotly")
 TABLES = ("table-1.md", "table-2.md")
 KNOWN = ("prep", "extract", "regress", "classify")  # stages whose tables have a place of their own
 MOST_ROWS, MOST_COLUMNS = 12, 9  # of a table that is shown as it is
+PEAKS = {
+    "fdr": "These peaks of the bootstrap z survive the false discovery rate (MNI space).",
+    "uncorrected_0.001": "No voxel survives the false discovery rate. These are the peaks of the bootstrap z at "
+    "p < .001 without correction (MNI space); such peaks also occur where there is nothing to find.",
+}
+FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
+FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
 
 
 def write_report(results, cells, settings, words, pictures, sources, outputs):
@@ -55,10 +62,10 @@ def compose_report(results, cells, words, sources, outputs):
         outdated(cells),
         *show(figures, "found"),
         bullets(findings["found"]),
-        "To look closer: [scores](scores.html), the weight map [on slices](weights-slices.html) and [on the surface]"
-        "(weights-surface.html), the [notebook](notebook.ipynb). Single trials are on [pages of their own]"
-        "(../outputs/participants/index.html). Pages are annexed: where a link finds nothing, `make plot` and "
-        "`make participants` make them.",
+        "Interactive pages show the [scores](scores.html) and the weight map [on slices](weights-slices.html) and [on "
+        "the surface](weights-surface.html); a [notebook](notebook.ipynb) walks through the results. Single trials "
+        "have [pages of their own](../outputs/participants/index.html). Pages are annexed: where a link finds nothing, "
+        "`make plot` and `make participants` make them.",
         "## Methods",
         "### Data and exclusions",
         *describe_data(results),
@@ -114,33 +121,47 @@ def outdated(cells, stage=None, mask=None):
 
 def describe_data(results):
     """Return the facts of the datasets: who and what was analysed, what was left out and why."""
-    rows = []
-    for fact in dict.fromkeys(results.summary["fact"]):
-        name = f"trials {fact}" if fact.startswith("excluded") else fact.replace("_", " ")
+    facts, rows = list(dict.fromkeys(results.summary["fact"])), []
+    excluded = [fact for fact in facts if fact.startswith("excluded")]
+    facts = [fact for fact in facts if fact not in excluded]
+    place = facts.index("trials_usable") + 1
+    for fact in (*facts[:place], *excluded, *facts[place:]):
         values = [results.fact(dataset, fact) for dataset in results.datasets]
         write = percent if "share" in fact else lambda value: f"{value:.4g}"
-        rows.append((plain(name), *("\N{EN DASH}" if value != value else write(value) for value in values)))
+        shown = ("\N{EN DASH}" if value != value else write(value) for value in values)
+        rows.append((plain(name_fact(fact, results)), *shown))
     return [
         table(("fact", *map(plain, results.datasets)), rows),
-        "From `outputs/prep/summary.tsv`. Ages in years; standard deviations of scores are of the population.",
+        "These facts are those of `outputs/prep/summary.tsv`. Standard deviations of scores are of the population.",
     ]
 
 
+def name_fact(fact, results):
+    """Name a fact of the summary for a reader."""
+    if fact.startswith("excluded"):
+        return f"trials {fact}"
+    for start, about in ((f"{results.target}_", results.score), ("age_", "age (years)"), ("sex_", "enrolled, sex")):
+        if fact.startswith(start):
+            name = fact.removeprefix(start)
+            return f"{about}{'' if start == 'sex_' else ':'} {FACTS.get(name, name.replace('_', ' '))}"
+    return fact.replace("_", " ")
+
+
 def describe_peaks(results, mask):
-    """Return the table of the peaks of a mask's bootstrap z maps, of what survives the false discovery rate."""
-    rows = []
-    for cell in results.models(mask):
-        peaks = cell.table("clusters")
-        if peaks is not None:
-            for peak in peaks[peaks["threshold"] == "fdr"].head(MOST_ROWS).itertuples():
-                size = f"{peak.size_mm3:.0f}" if peak.size_mm3 == peak.size_mm3 else ""
-                rows.append(
-                    (cell.algorithm, f"{peak.x:.0f}", f"{peak.y:.0f}", f"{peak.z:.0f}", f"{peak.peak_z:.2f}", size)
-                )
-    if not rows:
-        return []
-    header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
-    return ["Peaks of the bootstrap z that survive the false discovery rate, in MNI space:", table(header, rows)]
+    """Return the peaks of a mask's bootstrap z maps: of what survives the false discovery rate, else without it."""
+    tables = {cell.algorithm: cell.table("clusters") for cell in results.models(mask)}
+    tables = {algorithm: table for algorithm, table in tables.items() if table is not None}
+    for threshold, lead in PEAKS.items():
+        rows = []
+        for algorithm, peaks in tables.items():
+            for peak in peaks[peaks["threshold"] == threshold].head(MOST_ROWS).itertuples():
+                size = "" if peak.size_mm3 != peak.size_mm3 else f"{peak.size_mm3:.0f}"
+                place = (signed(mm, 0) for mm in (peak.x, peak.y, peak.z))
+                rows.append((ALGORITHM_NAMES[algorithm], *place, signed(peak.peak_z), size))
+        if rows:
+            header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
+            return [lead, table(header, rows)]
+    return []
 
 
 def show_stages(cells):
@@ -151,7 +172,7 @@ def show_stages(cells):
             stages.setdefault(cell.stage, []).append(cell)
     parts = []
     for stage, its_cells in stages.items():
-        parts += [f"### Stage {stage}: {its_cells[0].about}", outdated(cells, stage)]
+        parts += [f"### {stage.capitalize()}", outdated(cells, stage), f"This stage serves to {its_cells[0].about}."]
         shown = next((cell for cell in its_cells if any(cell.path(file).exists() for file in cell.sources)), None)
         if shown is None:
             continue
