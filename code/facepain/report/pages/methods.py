@@ -211,8 +211,8 @@ def _further(records):
         "tune": "Penalty and number of components were also chosen by nested cross-validation: inside each training "
         "set, by the squared error over participants held out there. Every permutation of the scores repeats the "
         "choice.",
-        "occurrence": "Whether a score is above 0, and how high it is where it is, were predicted apart by linear models "
-        "on the same components; their product is set beside the plain regression.",
+        "occurrence": "Whether a score is above 0, and how high it is where it is, were predicted apart by linear "
+        "models on the same components; their product is set beside the plain regression.",
         "compare": "p values corrected for all models compare each score with the largest null score over the models "
         "(Westfall and Young), permutation by permutation. Masks and algorithms were compared in pairs by exchanging "
         "the predictions of whole participants, with Holm's correction. What would have been found was measured by "
