@@ -46,7 +46,7 @@ def test_only_expressions_whose_permutation_test_finds_them_are_said(results):
     claims = {claim.id: claim for claim in relation_claims(results)}
     assert claims.keys() == {"expression/planted", "expression/own-model"}
     assert "out of fold" in claims["expression/own-model"].text
-    assert "its facs is 0.20 (95 % interval 0.15 to 0.25)" in claims["expression/planted"].text
+    assert "its facs differs by 0.20 (95 % interval 0.15 to 0.25)" in claims["expression/planted"].text
     assert "; p = 0.002, scores permuted" in claims["expression/planted"].text
     assert claims["expression/planted"].scheme == "within" and claims["expression/planted"].p == 0.002
 

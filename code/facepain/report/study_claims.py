@@ -366,11 +366,23 @@ def tuned_claims(results):
         text = (
             f"{model_name(cell)}, with penalty and number of components chosen inside the training data, {shown}: r = "
             f"{span(r)}, {test['scheme']} {p_is(test['p'], test['n'])}; skill {span(skill)}{beside}. "
-            f"{_choices_sentence(choices)}"
+            f"{_elsewhere(cell, intervals)}{_choices_sentence(choices)}"
         )
         files = [f"outputs/{folder}/{name}.tsv" for name in ("intervals", "permutation", "tuning")]
         claims.append(make_claim(f"tuned/{mask}/{algorithm}", text, ends(r), files, test["p"], test["scheme"]))
     return claims
+
+
+def _elsewhere(cell, intervals):
+    """Say what a tuned model reaches on other datasets, beside the model with the penalty as set."""
+    text = ""
+    for dataset in cell.test_metrics["dataset"]:
+        r2, r = (_interval(intervals, dataset, metric) for metric in ("r2", "pearson_r"))
+        fixed = interval(cell, dataset, "r2")
+        if r2 is not None and r is not None:
+            beside = "" if fixed is None else f", with the penalty as set {signed(fixed['estimate'])}"
+            text += f"On {dataset} it reaches {R2} = {span(r2)}{beside}; r = {span(r)}. "
+    return text
 
 
 def _choices_sentence(choices):

@@ -131,11 +131,11 @@ def cross_validation_markdown(results):
     lines += [[*key, *["no result"] * (len(header) + len(UNTESTED) - 2)] for key in missing]
     header += [SCORE_NAMES[score] for score in UNTESTED]
     example = next(iter(results.regressions.values()))
-    n = ", ".join(f"{scheme} {int(test.n)}" for scheme, test in example.tests_of("r2").iterrows())
+    n = max((int(n) for cell in results.regressions.values() for n in cell.tests_of("r2")["n"]), default=0)
     note = (
         f"Mean ± SD over {len(example.folds)} folds. p = (1 + null scores at or above the observed) / (1 + "
-        f"permutations), with at most {n} permutations. Scores without a p were not tested. R² baseline is the R² of "
-        "predicting the mean of the training scores.\n"
+        f"permutations), with up to {n} permutations of each scheme. Scores without a p were not tested. R² baseline "
+        "is the R² of predicting the mean of the training scores.\n"
     )
     return _markdown("Table 1. Cross-validation", header, lines, note, results.synthetic)
 

@@ -68,7 +68,12 @@ def to_html(markdown, source_of):
             image.attrSet("src", source_of(image.attrGet("src")))
         elif token.type == "td_open" and len(following.content) > 60:
             token.attrSet("class", "text")
-    html = converter.renderer.render(tokens, converter.options, {})
+    # A number stays on the line of its sign of per cent, and of its = or its \N{LESS-THAN OR EQUAL TO}.
+    html = re.sub(
+        r"(?<=\d) (?=%)|(?<=[=\u2264]) (?=[\d\u2212])",
+        "\N{NO-BREAK SPACE}",
+        converter.renderer.render(tokens, converter.options, {}),
+    )
     html = html.replace("<table>", '<div class="scroll" tabindex="0"><table>').replace("</table>", "</table></div>")
     html = re.sub(
         r"<p>(<img [^>]*>)</p>\n<p>(.*?)</p>", r"<figure>\1<figcaption>\2</figcaption></figure>", html, flags=re.DOTALL

@@ -19,7 +19,7 @@ SCHEMES = {
 }
 ESTIMATES = {"published": "the published folds", "lopo": "leave-one-participant-out"}
 FIXED = {
-    "within": "A permutation changes nothing for {}, of one trial or equal scores.",
+    "within": "A permutation changes nothing for {} with one trial or equal scores.",
     "block": "The scores of {} are only permuted within, since nobody else has as many trials.",
 }
 UNITS = {"participant": "whole participants", "trial": "trials"}
@@ -190,7 +190,7 @@ def _permutations(results):
     if not tests:
         return ["No permutation test was run."]
     lead = (
-        "Permutation tests: p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
+        "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
         "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
         "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on "
         "block, sentences about single trials on within."

@@ -3,6 +3,8 @@
 import base64
 from importlib.metadata import version
 
+import numpy as np
+
 from facepain.report.claims import read_claims
 from facepain.report.figures.catalogue import in_section
 from facepain.report.figures.page import ALGORITHM_NAMES, SYNTHETIC_LABEL, percent, signed
@@ -22,6 +24,7 @@ PEAKS = {
     "uncorrected_0.001": "No voxel survives the false discovery rate. These are the peaks of the bootstrap z at "
     "p < .001 without correction (MNI space); such peaks also occur where there is nothing to find.",
 }
+AT_MOST = "\N{LESS-THAN OR EQUAL TO} "
 FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
 FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
 
@@ -85,7 +88,7 @@ def compose_report(results, cells, words, sources, outputs):
     parts += ["### Datasets", outdated(cells, "classify"), bullets(findings["datasets"])]
     parts += [*show(figures, "datasets"), *show_not_drawn(words)]
     parts += ["## Tables", *(outputs.path(name).read_text(encoding="utf-8") for name in TABLES)]
-    parts += show_stages(cells)
+    parts += show_stages(cells, records)
     parts += ["## Limits", bullets(describe_limits(claims, results)), "## Where every number comes from"]
     parts += [*show(figures, "sources"), *describe_sources(cells, records, sources)]
     parts += ["### Software", *describe_software(records)]
@@ -164,7 +167,7 @@ def describe_peaks(results, mask):
     return []
 
 
-def show_stages(cells):
+def show_stages(cells, records):
     """Return the tables of every other stage whose numbers are shown, so that no declared stage is left out."""
     stages = {}
     for cell in cells:
@@ -178,19 +181,50 @@ def show_stages(cells):
             continue
         for path in map(shown.path, shown.sources):
             if path.suffix == ".tsv" and path.exists():
-                parts += show_table(path, f"{shown.folder}/{path.name}")
+                parts += show_table(path, f"{shown.folder}/{path.name}", counts_in(records.get(shown.name)))
         others = ", ".join(f"`{cell.folder}`" for cell in its_cells if cell is not shown)
         parts.append(f"The same tables of the other results are in {others}." if others else "")
     return parts
 
 
-def show_table(path, name):
-    """Return the beginning of a table, under its name."""
+def show_table(path, name, counts=frozenset()):
+    """Return the beginning of a table, under its name.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+    counts : set of int
+        Numbers of permutations: a p that is the smallest one of them allows is written as a bound.
+    """
     found = read_table(path)
     shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
-    rows = [[write_value(value) for value in row] for row in shown.itertuples(index=False)]
+    counts = counts | set(found.get("n", ())) | set(found.get("n_familywise", ()))
+    floors = [1 / (1 + n) for n in counts]
+    rows = []
+    for row in shown.to_dict("records"):
+        least = (column for column, value in row.items() if column.split("_")[0] == "p" and is_one_of(value, floors))
+        bounds = dict.fromkeys(least, AT_MOST)
+        rows.append([bounds.get(column, "") + write_value(value) for column, value in row.items()])
     more = "" if shown.shape == found.shape else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
     return [f"`{name}`{more}:", table(shown.columns, rows)]
+
+
+def is_one_of(value, numbers):
+    """Tell whether a number is one of some others, to the digits that are written."""
+    return isinstance(value, float) and bool(np.isclose(value, numbers, rtol=1e-4, atol=0).any())
+
+
+def counts_in(record):
+    """Return the whole numbers among the settings of a result, those of permutations among them."""
+    values, numbers = [record["settings"] if record else {}], set()
+    while values:
+        value = values.pop()
+        if isinstance(value, (dict, list)):
+            values += value.values() if isinstance(value, dict) else value
+        elif type(value) is int and value > 1:
+            numbers.add(value)
+    return numbers
 
 
 def write_value(value):

@@ -35,7 +35,8 @@ figure img { display: block; width: 100%; height: auto; background: #fff; border
 blockquote { margin: 1rem 0; padding: 0.1rem 0.9rem; max-width: 46rem; color: var(--warn-ink);
   background: var(--warn-paper); border-radius: 4px; }
 main > ul:first-of-type { columns: 18rem 2; font-size: 0.92rem; }
-@media (max-width: 40rem) { main > ul:first-of-type ul { display: none; } }
+@media (max-width: 40rem) { main > ul:first-of-type ul { display: none; }
+  td:first-child { white-space: normal; min-width: 7rem; } }
 /* A shadow at the edge beyond which a wide table goes on. */
 .scroll { overflow-x: auto; max-width: 100%; margin: 1rem 0; background:
   linear-gradient(to right, var(--paper) 30%, transparent) left / 2.5rem 100% no-repeat local,
