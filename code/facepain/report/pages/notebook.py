@@ -47,10 +47,12 @@ def read(*path):
 
 
 def write(value):
-    """Write a number: integers as integers, others with three significant digits."""
+    """Write a number: integers as integers, others with three decimals."""
     if isinstance(value, str):
         return value
-    return "" if value != value else f"{value:.0f}" if value % 1 == 0 else f"{value:.3g}"
+    if value != value:
+        return ""
+    return f"{value:.0f}" if value % 1 == 0 else f"{value:.3f}" if abs(value) >= 0.001 else f"{value:.2g}"
 
 
 def write_p(test):
