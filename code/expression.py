@@ -27,10 +27,10 @@ COLUMNS = {
 
 
 def main(cell, outputs):
-    mask_name, _ = cell.names
-    study = load_training(mask_name, cell.settings["regress"])
+    (mask_name, _), settings = cell.names, cell.settings
+    study = load_training(mask_name, settings["regress"])
     trials, signals = study.trials, study.signals
-    names, maps = load_signatures(cell.settings["signatures"], study.mask_img)
+    names, maps = load_signatures(settings["signatures"], study.mask_img, settings["analyze_orientation"])
     parts = []
     with Progress(len(names) + 1, cell.name) as progress:
         for name, values in zip(names, maps, strict=True):

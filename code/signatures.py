@@ -18,15 +18,15 @@ COLUMNS = {
 
 
 def main(cell, outputs):
-    tables = []
-    for mask in cell.settings["masks"]:
+    settings, tables = cell.settings, []
+    for mask in settings["masks"]:
         mask_img = nibabel.load(f"outputs/extract/{mask}/mask.nii.gz")
-        names, maps = load_signatures(cell.settings["signatures"], mask_img)
+        names, maps = load_signatures(settings["signatures"], mask_img, settings["analyze_orientation"])
         for name, values in zip(names, maps, strict=True):
             scores = dict(zip(METRICS, similarity_of_maps(values, maps), strict=True))
             tables.append(pd.DataFrame({"mask": mask, "a": name, "b": names} | scores))
     outputs.write_table("signatures.tsv", pd.concat(tables), COLUMNS)
-    print(f"{cell.name}: {len(names)} signatures on {len(cell.settings['masks'])} masks")
+    print(f"{cell.name}: {len(names)} signatures on {len(settings['masks'])} masks")
 
 
 if __name__ == "__main__":

@@ -46,10 +46,10 @@ def main(cell, outputs):
     study, model = load_training(mask_name, settings["regress"]), load_model(algorithm, settings["regress"])
     mask_img, images, (y, groups) = study.mask_img, study.images, study.train
     inside = np.asarray(mask_img.dataobj) != 0
-    names, maps = load_signatures(settings["signatures"], mask_img)
+    names, maps = load_signatures(settings["signatures"], mask_img, settings["analyze_orientation"])
     voxels = {WHOLE: np.ones(maps.shape[1], dtype=bool)}
     if "networks" in settings:
-        voxels |= load_networks(settings["networks"], mask_img)
+        voxels |= load_networks(settings["networks"], mask_img, settings["analyze_orientation"])
     weights_img = nibabel.load(f"outputs/regress/{mask_name}/{algorithm}/weights_final.nii.gz")
     weights = np.asarray(weights_img.dataobj, dtype=np.float64)[inside]
 

@@ -165,7 +165,13 @@ def read_weights(params, mask, algorithm):
 
 def see_similarity(params, mask, algorithm):
     own = {key: value for key, value in params["similarity"].items() if key not in ("masks", "algorithms")}
-    return own | {"regress": see_model(params, mask, algorithm)}
+    return own | see_maps(params) | {"regress": see_model(params, mask, algorithm)}
+
+
+def see_maps(params):
+    """Return what decides how signatures are read."""
+    orientation = params["extract"]["analyze_orientation"]
+    return {"signatures": params["similarity"]["signatures"], "analyze_orientation": orientation}
 
 
 def see_relate(params):
@@ -300,7 +306,7 @@ STAGES = (
             *read_signatures(params),
             *(f"outputs/extract/{mask}/mask.nii.gz" for mask in params["extract"]["masks"]),
         ),
-        settings=lambda params: {"signatures": params["similarity"]["signatures"], "masks": params["extract"]["masks"]},
+        settings=lambda params: see_maps(params) | {"masks": params["extract"]["masks"]},
         names=lambda params: [()] if has_signatures(params) else [],
         sources=("signatures.tsv",),
     ),
@@ -326,10 +332,7 @@ STAGES = (
         arguments=("mask", "algorithm"),
         names=list_expressed,
         reads=lambda params, mask, algorithm: (*read_signals(params, mask), *read_signatures(params)),
-        settings=lambda params, mask, algorithm: {
-            "signatures": params["similarity"]["signatures"],
-            "regress": see_model(params, mask, algorithm),
-        },
+        settings=lambda params, mask, algorithm: see_maps(params) | {"regress": see_model(params, mask, algorithm)},
         private=("*",),
         cost=cost_of_models,
     ),

@@ -1,5 +1,6 @@
 """Signatures and networks: brought to the mask's grid, and every mistake in their table named."""
 
+import gzip
 import json
 
 import nibabel
@@ -45,12 +46,55 @@ def test_maps_are_read_in_the_order_of_the_mask_and_brought_to_its_grid(folder, 
         ("nam\tfile\na\tone.nii.gz\n", 'has no column "name"; found nam, file; did you mean nam'),
         ("name\tfile\na\tnone.nii.gz\n", "none.nii.gz: not a readable map"),
         ("name\tfile\na\tone.nii.gz\na\tramp.nii.gz\n", 'two signatures are called "a"'),
+        ("name\tfile\nA\tone.nii.gz\na\tramp.nii.gz\n", 'signature "A" and "a" differ only in case'),
+        ("name\tfile\n\tone.nii.gz\n", "line 2 has no name; fill it in"),
+        ("name\tfile\na\tone.nii.gz\tx\n", "line 2 has 3 fields, the first has 2"),
     ],
 )
 def test_a_mistake_in_the_table_is_named(folder, mask_img, table, message):
     (folder / "signatures.tsv").write_text(table)
     with pytest.raises(InputError, match=message):
         load_signatures(folder / "signatures.tsv", mask_img)
+
+
+def test_names_are_text_and_quotes_are_too(folder, mask_img):
+    names = ["1.1", "1.10", "1e5", "100000", '"open', "NULL."]
+    rows = "".join(f"{name}\tone.nii.gz\n" for name in names)
+    (folder / "signatures.tsv").write_text(f"name\tfile\n{rows}")
+    assert load_signatures(folder / "signatures.tsv", mask_img)[0] == names
+
+
+COMPLEX = nibabel.Nifti1Image(np.ones(SHAPE, np.complex64), AFFINE).to_bytes()
+WITHOUT_CODES = nibabel.Nifti1Image(np.ones(SHAPE, np.float32), None).to_bytes()
+SERIES = nibabel.Nifti1Image(np.ones((*SHAPE, 2), np.float32), AFFINE).to_bytes()
+PACKED = bytearray(gzip.compress(nibabel.Nifti1Image(np.ones(SHAPE, np.float32), AFFINE).to_bytes()))
+PACKED[-6] ^= 1  # in the checksum
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.nii", COMPLEX, "holds complex numbers"),
+        ("x.nii", WITHOUT_CODES, "leaves open where left is; set extract.analyze_orientation"),
+        ("x.nii", SERIES, "has shape 7 x 8 x 9 x 2"),
+        ("x.nii.gz", bytes(PACKED), "damaged"),
+        ("x.nii", b"", "not a readable image"),
+    ],
+)
+def test_maps_and_atlases_get_the_scrutiny_of_images(folder, mask_img, name, content, message):
+    (folder / name).write_bytes(content)
+    (folder / "signatures.tsv").write_text(f"name\tfile\na\t{name}\n")
+    with pytest.raises(InputError, match=f"not a readable map .*{message}.*; correct the file, or signatures.tsv"):
+        load_signatures(folder / "signatures.tsv", mask_img)
+    with pytest.raises(InputError, match=f"not a readable atlas .*{message}.*, or similarity.networks in the params"):
+        load_networks(folder / name, mask_img)
+    if content == WITHOUT_CODES:
+        assert load_networks(folder / name, mask_img, "radiological")["label-1"].any()
+
+
+def test_a_map_of_other_than_whole_numbers_is_no_atlas(folder, mask_img):
+    with pytest.raises(InputError, match=r"one.nii.gz: holds -?\d.*; expected an atlas, with a whole number for each"):
+        load_networks(folder / "one.nii.gz", mask_img)
 
 
 def test_a_constant_map_is_refused(folder, mask_img):

@@ -216,6 +216,37 @@ def check_packed(path, img):
         raise InputError(f"{name}: damaged ({_first_line(error)}); restore the file") from None
 
 
+def read_image(path, orientation, what, named_in):
+    """Read an image that is no contrast, such as a mask, as strictly as contrasts are read.
+
+    Parameters
+    ----------
+    path : Path
+    orientation : str
+        As `open_image` takes it.
+    what, named_in : str
+        What it is and what names it, for messages.
+
+    Returns
+    -------
+    img : SpatialImage
+    affine : (4, 4) ndarray
+    values : ndarray of float64
+        Three-dimensional.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        img, affine = open_image(path, orientation)
+        check_packed(path, img)
+        return img, affine, read_scaled(img)
+    except InputError as error:
+        reason = str(error).removeprefix(f"{path}: ").partition("; where each trial")[0]
+        raise InputError(f"{path}: not a readable {what} ({reason}); correct the file, or {named_in}") from None
+
+
 def _first_line(error):
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

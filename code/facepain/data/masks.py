@@ -9,7 +9,7 @@ import numpy as np
 from errors import InputError
 from facepain.data.anatomy import find_brain, locate_packaged, mni_affine
 from facepain.data.extraction import describe_apart
-from facepain.data.images import Grid, check_packed, forms_apart, open_image, read_scaled
+from facepain.data.images import Grid, forms_apart, read_image
 from facepain.data.mask_expressions import BRAIN, COMPARISONS, GRAY_MATTER, kind_of, parse_definition
 
 GRAY_MATTER_FILE = "datasets/data/mni_icbm152_gm_tal_nlin_sym_09a_converted.nii.gz"
@@ -110,15 +110,7 @@ def _load_term(term, name, definitions, orientation):
 
 def _load_file(term, orientation):
     path = term.source
-    try:
-        img, affine = open_image(path, orientation)
-        check_packed(path, img)
-        values = read_scaled(img)
-    except InputError as error:
-        reason = str(error).removeprefix(f"{path}: ").partition("; where each trial")[0]
-        raise InputError(
-            f"{path}: not a readable mask ({reason}); correct the file, or extract.mask_files in the params"
-        ) from None
+    img, affine, values = read_image(path, orientation, "mask", "extract.mask_files in the params")
     apart = forms_apart(img)
     remarks = (describe_apart("a mask", {path: apart}),) if apart else ()
     if term.comparison:

@@ -1,20 +1,20 @@
 """Signatures, maps that weight maps are compared with, and the networks of an atlas, on the grid of a mask."""
 
-import json
 from pathlib import Path
 
 import nibabel
 import numpy as np
 
 from errors import InputError, suggest
-from facepain.data.images import Grid
+from facepain.data.images import Grid, read_image
 from facepain.data.masks import Mask, look_up
-from files.tables import read_table
+from facepain.data.trials import blank_missing, check_spellings
+from files.tables import read_json, read_text_table
 
 COLUMNS = ("name", "file")
 
 
-def load_signatures(table_path, mask_img):
+def load_signatures(table_path, mask_img, orientation="unknown"):
     """Read every map that a table lists.
 
     Parameters
@@ -23,6 +23,8 @@ def load_signatures(table_path, mask_img):
         TSV with ``name`` and ``file``, a path beside the table.
     mask_img : Nifti1Image
         Maps on another grid are brought to this one by linear interpolation.
+    orientation : str
+        Of maps that do not say where left is, as `facepain.data.images.open_image` takes it.
 
     Returns
     -------
@@ -41,7 +43,7 @@ def load_signatures(table_path, mask_img):
     inside = np.asarray(mask_img.dataobj) != 0
     maps = []
     for file in table["file"]:
-        values = _load_map(table_path.parent / file, mask_img)
+        values = _load_map(table_path.parent / file, mask_img, orientation)
         if not np.ptp(values):
             raise InputError(
                 f"{table_path.parent / file}: every voxel is {values.flat[0]:g} on the images' grid; expected a map in "
@@ -60,41 +62,34 @@ def read_signatures_table(path):
     """
     if not path.exists():
         raise InputError(f"{path}: no such table; `make inputs` installs it, or leave out similarity.signatures")
-    table = read_table(path)
+    table = blank_missing(read_text_table(path))
     for column in COLUMNS:
         if column not in table:
             raise InputError(f'{path}: has no column "{column}"; found {", ".join(table)}{suggest(column, table)}')
-    table = table.astype({column: str for column in COLUMNS})
+        blank = table.index[table[column] == ""]
+        if len(blank):
+            raise InputError(f"{path}: {blank[0]} has no {column}; fill it in")
+    check_spellings(path, table["name"], "signature")
     repeated = table["name"][table["name"].duplicated()]
     if len(repeated):
         raise InputError(f'{path}: two signatures are called "{repeated.iloc[0]}"; expected different names')
     return table
 
 
-def _load_map(path, mask_img):
-    try:
-        img = nibabel.load(path)
-        values = np.asarray(img.dataobj, dtype=np.float64)
-    except Exception as error:  # nibabel raises a dozen kinds on damaged files
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: not a readable map ({reason}); expected NIfTI, correct signatures.tsv") from None
-    values = (
-        values.reshape(values.shape[:3]) if values.ndim > 3 and values.size == np.prod(values.shape[:3]) else values
-    )
-    if values.ndim != 3:
-        raise InputError(f"{path}: has {values.ndim} axes; expected a map of three")
+def _load_map(path, mask_img, orientation):
+    _, affine, values = read_image(path, orientation, "map", "signatures.tsv")
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    if Grid(values.shape, img.affine).matches(Grid(mask_img.shape, mask_img.affine)):
+    if Grid(values.shape, affine).matches(Grid(mask_img.shape, mask_img.affine)):
         return values
     from nilearn.image import resample_to_img  # takes seconds to import
 
     moved = resample_to_img(
-        nibabel.Nifti1Image(values, img.affine), mask_img, interpolation="linear", force_resample=True, copy_header=True
+        nibabel.Nifti1Image(values, affine), mask_img, interpolation="linear", force_resample=True, copy_header=True
     )
     return np.asarray(moved.dataobj, dtype=np.float64)
 
 
-def load_networks(path, mask_img):
+def load_networks(path, mask_img, orientation="unknown"):
     """Mark the voxels of every label of an atlas inside a mask, by nearest neighbour.
 
     Parameters
@@ -102,21 +97,33 @@ def load_networks(path, mask_img):
     path : path_like
         Image of whole numbers; a JSON file beside it may name them (``{"1": "visual"}``).
     mask_img : Nifti1Image
+    orientation : str
+        As `load_signatures` takes it.
 
     Returns
     -------
     networks : dict of str to (n_voxels,) ndarray of bool
         By name, in the order of the labels; labels without a voxel in the mask are left out.
+
+    Raises
+    ------
+    InputError
+        If the atlas cannot be read or holds other than whole numbers.
     """
     path = Path(path)
-    img = nibabel.load(path)
-    labels = np.asarray(img.dataobj)
+    _, affine, labels = read_image(path, orientation, "atlas", "similarity.networks in the params")
+    present = np.unique(labels[np.isfinite(labels) & (labels != 0)])
+    if (present % 1).any():
+        raise InputError(
+            f"{path}: holds {present[present % 1 != 0][0]:g}; expected an atlas, with a whole number for each network; "
+            "correct similarity.networks in the params or leave it out"
+        )
     about = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
-    names = json.loads(about.read_text(encoding="utf-8")) if about.exists() else {}
+    names = read_json(about) if about.exists() else {}
     inside, grid = np.asarray(mask_img.dataobj) != 0, Grid(mask_img.shape, mask_img.affine)
     networks = {}
-    for label in np.unique(labels[np.isfinite(labels) & (labels != 0)]):
-        voxels = look_up(Mask(labels == label, img.affine), grid)[inside]
+    for label in present.astype(int):
+        voxels = look_up(Mask(labels == label, affine), grid)[inside]
         if voxels.any():
-            networks[names.get(f"{label:g}", f"label-{label:g}")] = voxels
+            networks[names.get(str(label), f"label-{label}")] = voxels
     return networks
