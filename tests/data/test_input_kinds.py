@@ -272,7 +272,26 @@ def _plain(text):
 
 
 @pytest.mark.parametrize(
-    "value", ["0", "1", "0.0", "False", "TRUE", "no", "No", "none", "None", "n", "yes", "-", "f", "keep", "+1", "00"]
+    "value",
+    [
+        "0",
+        "1",
+        "0.0",
+        "False",
+        "TRUE",
+        "no",
+        "None",
+        "n",
+        "-",
+        "keep",
+        "+1",
+        "00",
+        "2",
+        "?",
+        "not excluded",
+        "good",
+        "non",
+    ],
 )
 def test_a_column_of_exclusions_that_looks_logical_is_refused(study, value):
     study.set(3, "excluded", value)

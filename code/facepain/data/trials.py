@@ -19,7 +19,8 @@ DICTIONARY_COLUMNS = {"group": "participant_id", "data": "contrast"}
 MISSING = ("", "n/a", "na", "nan", "null", "#n/a")  # in any case
 # As reasons these say nothing: 0 and 1, or yes and no, leave open which of them means excluded.
 LOGICAL = re.compile(
-    r"[+-]?0*[01]?(\.0*)?|[-.]+|f(alse)?|t(rue)?|n(o(ne)?)?|y(es)?|x|ok|keep|kept|included?|excluded?|us(ed|able)"
+    r"[\W\d_]*[a-z]?[\W\d_]*|false|true|no(ne|t)?|yes|ok|keep|kept|included?|(not[ _-]?)?excluded?|us(ed|able)"
+    r"|(in)?valid|good|bad|pass(ed)?|fail(ed)?|in|out|oui|non|vrai|faux|ja|nein|wahr|falsch|s[ií]|verdadero|falso"
 )
 FILES_OF_PREP = ("trials", "summary", "scores", "reliability", "study", "inputs")
 
