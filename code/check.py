@@ -4,21 +4,26 @@ import subprocess
 import time
 from pathlib import Path
 
+import nibabel
 import numpy as np
 
 from errors import InputError
+from facepain.data.confounds import find_confounds
 from facepain.data.exclusions import is_usable, usable_trials
 from facepain.data.extraction import inspect_images, read_volumes
 from facepain.data.mask_expressions import mask_files
 from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_coverage
 from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_losses, find_warnings, screen_images
+from facepain.data.signatures import load_networks, load_signatures
 from facepain.data.summary import summarize
 from facepain.models.folds import make_folds
 from facepain.models.target import transform_target
 from prep import is_synthetic, join_trials, read_people
+from provenance.annex.integrity import is_pointer, require_whole
 from provenance.run.plan import Plan
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, require_disk
+from stages import read_signatures, see_prep
 
 SHOWN = 20  # warnings spelled out
 FLOAT32 = 4  # bytes
@@ -41,29 +46,34 @@ def check(params, cells=()):
     """
     fetch_content("inputs/behavior")
     trials = join_trials(params["prep"])
-    summarize(trials, read_people(trials), params["prep"]["target"])
+    people = read_people(trials)
+    summarize(trials, people, params["prep"]["target"])
     is_synthetic(Path("inputs/behavior"))
     usable = usable_trials(trials)
+    find_confounds(usable, people, see_prep(params)["confounds"])
     report_trials(trials, usable, params)
     fetch_content("inputs/contrasts")
     paths = [Path("inputs/contrasts") / contrast for contrast in usable["contrast"]]
     images = inspect_images(paths, params["extract"], usable.get("volume"))
     report_grid(images, usable)
     masks, coverages = report_masks(params["extract"], images.grid)
+    report_signatures(params, masks, images.grid)
     report_images(images, masks, coverages, usable, params["extract"])
     report_costs(usable, masks, params["regress"]["train_dataset"], cells)
 
 
 def fetch_content(folder, names=("",)):
-    """Fetch annexed content that is not here yet: of a dataset, or of some of its files."""
+    """Fetch annexed content that is not here yet: of a dataset, or of some of its files; broken content stops."""
+    if folder.startswith("inputs/"):
+        require_whole(folder)
     found = [path for name in names for path in (Path(folder, name), *Path(folder, name).rglob("*"))]
-    absent = [path for path in found if path.is_symlink() and not path.exists()]
+    absent = [path for path in found if ".git" not in path.parts and is_missing(path)]
     if not absent:
         return
     print(f"{folder}: fetching {len(absent)} file(s)", flush=True)
     command = ["datalad", "-l", "error", "-f", "disabled", "get", "--dataset", folder]
     subprocess.run([*command, *(str(Path(folder, name)) for name in names)], capture_output=True)
-    absent = [path for path in absent if not path.exists()]
+    absent = [path for path in absent if is_missing(path)]
     if absent:
         # DataLad keeps git-annex's reason to itself.
         command = ["git", "annex", "get", "--quiet", str(absent[0].relative_to(folder))]
@@ -72,10 +82,16 @@ def fetch_content(folder, names=("",)):
         reason = next(
             (line.strip() for line in said if "changed" in line), said[-1].strip() if said else "no reason given"
         )
+        others = f" and {len(absent) - 1} more" if absent[1:] else ""
         raise InputError(
-            f"{absent[0]} and {len(absent) - 1} more cannot be fetched ({reason[:200]}); "
+            f"{absent[0]}{others} cannot be fetched ({reason[:200]}); "
             "make the place that has them reachable; after a change of your own files `make own` records it"
         )
+
+
+def is_missing(path):
+    """Tell whether a file, locked or not, only stands for content that is not here."""
+    return not path.exists() if path.is_symlink() else is_pointer(path)
 
 
 def fetch_masks(settings):
@@ -141,6 +157,19 @@ def report_masks(settings, grid):
         for remark in filter(None, (*made.remarks, describe_size(name, made))):
             print(f"WARNING   {name}: {remark}")
     return masks, coverages
+
+
+def report_signatures(params, masks, grid):
+    """Read the signatures and networks, if there are any, as the stages that compare weight maps with them do."""
+    settings, orientation = params["similarity"], params["extract"]["analyze_orientation"]
+    if "signatures" not in settings:
+        return
+    for place in read_signatures(params):
+        fetch_content(place)
+    mask_img = nibabel.Nifti1Image(np.logical_or.reduce(list(masks.values())).astype(np.uint8), grid.affine)
+    names, _ = load_signatures(settings["signatures"], mask_img, orientation)
+    networks = load_networks(settings["networks"], mask_img, orientation) if "networks" in settings else {}
+    print(f"maps      {len(names)} signatures ({', '.join(names)}), {len(networks)} networks")
 
 
 def report_images(images, masks, coverages, usable, settings):

@@ -75,9 +75,19 @@ def join_trials(settings):
         Excluded trials included.
     """
     target, pattern = settings["target"], settings.get("images")
+    for path in [settings["table"]] if isinstance(settings["table"], str) else settings["table"]:
+        if not Path(path).is_relative_to(BEHAVIOR) or ".." in Path(path).parts:
+            raise InputError(
+                f'prep.table = "{path}" does not lie in {BEHAVIOR}, whose commit the record of a result holds; '
+                "move the table there"
+            )
     trials = read_trials(settings["table"], target, settings.get("columns"), pattern)
     if not is_usable(trials).any():
-        raise InputError(f"{settings['table']}: every trial is excluded; expected usable ones; keep some")
+        reason, count = next(iter(trials["excluded"].value_counts().items()))
+        raise InputError(
+            f"{settings['table']}: every trial is excluded; expected usable ones, with nothing in the column excluded, "
+            f'which holds "{reason}" in {count} of {len(trials)} trials'
+        )
     check_range(trials, target, settings.get("target_min"), settings.get("target_max"))
     check_varies(trials, target)
     trials, expected = name_images(trials, find_images(CONTRASTS), pattern)

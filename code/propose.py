@@ -1,5 +1,6 @@
 """Read from one's own data what the params can say of them, and write it there for a person to confirm."""
 
+import os
 import re
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def orientation_is_open(images, chosen):
     if not images or chosen != "unknown":
         return False
     names = [images[0], images[0].removesuffix(".hdr") + ".img", images[0].removesuffix(".hdr") + ".mat"]
-    fetch_content(str(CONTRASTS), [name for name in names if (CONTRASTS / name).is_symlink()])
+    fetch_content(str(CONTRASTS), [name for name in names if os.path.lexists(CONTRASTS / name)])
     try:
         open_image(CONTRASTS / images[0])
     except InputError as error:

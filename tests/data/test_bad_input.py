@@ -125,6 +125,17 @@ def scatter_missing(study):
         nibabel.save(img, study.images / f"con_{number}.hdr")
 
 
+def name_signatures(content):
+    def spoil(study):
+        folder = study.folder / "inputs/signatures"
+        folder.mkdir()
+        (folder / "signatures.tsv").write_text(content)
+        study.params["similarity"]["signatures"] = "inputs/signatures/signatures.tsv"
+        del study.params["similarity"]["networks"]
+
+    return spoil
+
+
 HEADER = "\t".join(COLUMNS)
 MISTAKES = {
     "a missing .img": (
@@ -217,6 +228,20 @@ MISTAKES = {
     "a table that is not there": (
         remove("inputs/behavior/trials.tsv"),
         "trials.tsv: no such table; correct prep.table",
+    ),
+    "a table that no record would name": (
+        params("prep", "table", value="trials.tsv"),
+        'prep.table = "trials.tsv" does not lie in inputs/behavior, whose commit the record of a result holds',
+    ),
+    "a confound that no table has": (params("regress", "confounds", value=["age"]), 'relate.columns names "age"'),
+    "a confound that is no number": (
+        params("regress", "confounds", value=["dataset"]),
+        'column "dataset" is "dataset-1" for participant sub-00, trial 1; expected a number for every usable trial',
+    ),
+    "a table of signatures that names none": (name_signatures("name\tfile\n"), "signatures.tsv: has no rows"),
+    "a signature that is not there": (
+        name_signatures("name\tfile\na\tmap.nii\n"),
+        "map.nii: not a readable map .*; correct the file, or signatures.tsv",
     ),
     "a folder for a table": (
         params("prep", "table", value="inputs/behavior"),

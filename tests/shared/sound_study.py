@@ -31,6 +31,7 @@ class Study:
             self.save(number, common + 0.3 * rng.normal(size=SHAPE))
         self.write_table()
         self.params = deepcopy(STUDY.load_params(ROOT / "code/params.toml"))
+        del self.params["similarity"]["signatures"]
         self.params["extract"]["mask_files"] = {
             "whole-brain": "whole-brain",
             "M1": "whole-brain and not gray-matter",

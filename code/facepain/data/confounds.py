@@ -1,5 +1,6 @@
 """Find the confounds that the params name among the columns of trials and participants."""
 
+import numpy as np
 import pandas as pd
 
 from errors import InputError
@@ -39,8 +40,8 @@ def find_confounds(trials, participants, names):
                 f"or the participants: {', '.join(known.columns)}"
             )
         values = pd.to_numeric(known[name], errors="coerce").to_numpy(float)
-        if not pd.notna(values).all():
-            row = known[~pd.notna(values)].iloc[0]
+        if not np.isfinite(values).all():
+            row = known[~np.isfinite(values)].iloc[0]
             raise InputError(
                 f'column "{name}" is "{row[name]}" for participant {row["participant_id"]}, trial {row["trial"]}; '
                 "expected a number for every usable trial; fill it in, code it as numbers, or exclude the trial"

@@ -9,7 +9,8 @@ import json
 import os
 import re
 
-from provenance.repository import ROOT, git_folder
+from errors import InputError
+from provenance.repository import ROOT, git_folder, object_ids
 
 KEY_CHECKSUM = re.compile(r"SHA256E?-s(\d+)--([0-9a-f]{64})")
 
@@ -45,6 +46,26 @@ def broken_files(paths, root=ROOT):
         temporary.write_text(json.dumps(seen, sort_keys=True))
         os.replace(temporary, memory)
     return broken
+
+
+def require_whole(path, root=ROOT):
+    """Stop if content of an input dataset is broken, which no stage can make again.
+
+    Parameters
+    ----------
+    path : str
+        From the root.
+
+    Raises
+    ------
+    InputError
+    """
+    if (root / path / ".git").exists():
+        for file in broken_files(object_ids(root=root / path), root / path):
+            raise InputError(
+                f"{path}/{file}: its content does not fit its checksum; set it aside with `git -C {path} annex fsck "
+                f"{file}`, then `make inputs` or `datalad get` brings it back"
+            )
 
 
 def recorded_checksum(path):

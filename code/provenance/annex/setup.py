@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 
 from errors import InputError
-from provenance.repository import ROOT, git, git_folder, input_datasets, write_whole
+from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids, write_whole
 
 # git-annex would name the annex after user, host and folder, and its branch travels.
 ANNEX_NAME = "a clone of the face of pain"
@@ -20,16 +21,28 @@ NEUTRAL = {
     "core.safecrlf": "false",
     "core.fsmonitor": "false",
     "commit.gpgSign": "false",
+    "commit.cleanup": "whitespace",
     "tag.gpgSign": "false",
+    "merge.ff": "true",
+    "merge.verifySignatures": "false",
     "log.showSignature": "false",
+    "log.follow": "false",
     "color.ui": "auto",
     "status.showUntrackedFiles": "normal",
     "diff.ignoreSubmodules": "none",
     "submodule.recurse": "false",
     "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "init.defaultObjectFormat": "sha1",
+    "init.defaultRefFormat": "files",
+    "annex.gitaddtoannex": "true",
+    "annex.dotfiles": "false",
     "annex.addunlocked": "false",
     "annex.thin": "false",
 }
+RESULT_ENDINGS = (".tsv", ".json", ".npy", ".npz", ".nii.gz", ".png", ".svg", ".html", ".md")
+OVERRIDING = re.compile(r"^[^#].*\s[-!]?(annex\.\w+|text|crlf|eol|filter|ident|working-tree-encoding)\b")
+ATTRIBUTES_OF_ANNEX = (["*", "filter=annex"], [".*", "!filter"])
 LAUNCHER = """\
 #!/bin/sh
 # Written by `make setup`: git-annex, also where its environment is not active or this clone was moved.
@@ -135,12 +148,32 @@ def require_annexable(root=ROOT):
             f"{root} lies on a file system without symbolic links (FAT?), by which git-annex keeps large files; "
             "clone to another disk"
         ) from None
+    require_own_rules(root)
     origin, _, value = git("config", "--show-origin", "annex.largefiles", check=False, root=root).partition("\t")
     if value:
         raise InputError(
             f"annex.largefiles = {value} in {origin.removeprefix('file:')} overrides the rules of this repository for "
             "what lies in git; remove it there (`git config --global --unset annex.largefiles`)"
         )
+
+
+def require_own_rules(root=ROOT):
+    """Stop if a rule in ``.git/info``, as a template of the user's brings one, changes what is recorded of results.
+
+    Raises
+    ------
+    InputError
+    """
+    results = [*object_ids("outputs", "figures", root=root), *(f"outputs/x{ending}" for ending in RESULT_ENDINGS)]
+    hidden = git("check-ignore", "--no-index", "--verbose", "--stdin", lines=results, check=False, root=root)
+    if hidden:
+        rule, _, name = hidden.splitlines()[0].partition("\t")
+        raise InputError(f"a rule hides results such as {name} from git ({rule}); remove it")
+    info = git("rev-parse", "--git-path", "info/attributes", root=root)
+    path = root / info
+    for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        if OVERRIDING.search(line) and line.split() not in ATTRIBUTES_OF_ANNEX:
+            raise InputError(f"{info}: `{line}` overrides the rules of this repository for its files; remove it")
 
 
 def require_git_annex():

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from errors import InputError
-from provenance.annex.integrity import broken_files, is_pointer
+from provenance.annex.integrity import broken_files, is_pointer, require_whole
 from provenance.annex.setup import require_annexable
 from provenance.environment import python as environment
 from provenance.repository import (
@@ -124,12 +124,7 @@ def check_inputs():
                 f"{path}: the content of {len(lost)} file(s) is missing, such as {lost[0]}; "
                 f"`make inputs` builds synthetic ones again, `datalad get {path}` fetches others"
             )
-        broken = broken_files(object_ids(root=ROOT / path), ROOT / path)
-        if broken:
-            raise InputError(
-                f"{path}/{broken[0]}: its content does not fit its checksum; "
-                f"`git -C {path} annex fsck {broken[0]}` sets it aside, then `make inputs`"
-            )
+        require_whole(path)
     return "inputs: installed at the recorded commits, with all content"
 
 

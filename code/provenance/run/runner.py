@@ -5,7 +5,7 @@ import shutil
 import time
 
 from errors import InputError
-from provenance.annex.integrity import broken_files
+from provenance.annex.integrity import broken_files, require_whole
 from provenance.declare import upstream
 from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdated
 from provenance.records.grading import grade_outputs
@@ -152,14 +152,8 @@ def quarantine_corrupt_files(cell, root):
     for path in broken_files([path for path in ids if cell.owns(path)], root):
         git("annex", "fsck", "--quiet", "--", path, check=False, root=root)
     read = [path for path in ids if cell.is_read(path)]
-    for inputs in (root / read for read in cell.reads if read.startswith("inputs/")):
-        if (inputs / ".git").exists():
-            tracked = object_ids(root=inputs)
-            for path in broken_files(tracked, inputs):
-                raise InputError(
-                    f"{inputs.name}/{path}: its content does not fit its checksum; set it aside with `git -C "
-                    f"{inputs.relative_to(root)} annex fsck {path}`, then `make inputs` or `datalad get` brings it back"
-                )
+    for inputs in (path for path in cell.reads if path.startswith("inputs/")):
+        require_whole(inputs, root)
     for path in broken_files(read, root):
         raise InputError(f"{path}: its content does not fit its checksum; `make {path.split('/')[1]}` makes it again")
 
