@@ -60,6 +60,13 @@ def test_other_texts_rows_or_columns_in_a_table_are_different(folders):
         assert grade(folders, "t.tsv").grade == DIFFERENT
 
 
+@pytest.mark.parametrize("other", ["1.10", "01.1", "11e-1"])
+def test_ids_that_are_the_same_number_are_different(folders, other):
+    for folder, name in zip(folders, ("1.1", other), strict=True):
+        folder.write_table("t.tsv", pd.DataFrame({"participant_id": [name]}), {"participant_id": "id"})
+    assert grade(folders, "t.tsv").grade == DIFFERENT
+
+
 def test_arrays_and_json_are_compared_by_value(folders):
     for factor, expected in ((1 + 1e-6, WITHIN), (1.01, DIFFERENT)):
         for folder, scale in zip(folders, (1, factor), strict=True):
