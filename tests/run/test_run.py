@@ -160,8 +160,10 @@ HOSTILE = """\
     autocrlf = true
     fsmonitor = {home}/hooks/pre-commit
     fileMode = false
+    commentChar = {{
 [commit]
     gpgsign = true
+    cleanup = strip
 [user]
     name = A tester
     email = tester@example.invalid
@@ -173,6 +175,11 @@ HOSTILE = """\
     st = !false
 [annex]
     addunlocked = true
+    gitaddtoannex = false
+    dotfiles = true
+[merge]
+    ff = only
+    verifySignatures = true
 [color]
     ui = always
 [log]
@@ -233,6 +240,27 @@ def test_a_setting_that_overrides_what_lies_in_git_is_refused(made, tmp_path):
     done = run([sys.executable, "code/study.py", "setup"], made, check=False, HOME=str(tmp_path))
     assert done.returncode != 0
     assert f"annex.largefiles = nothing in {tmp_path}/.gitconfig overrides the rules of this repository" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "message"),
+    [
+        (
+            "exclude",
+            "*.npy",
+            "a rule hides results such as outputs/x.npy from git (.git/info/exclude:1:*.npy); remove it",
+        ),
+        ("attributes", "* annex.largefiles=nothing", ".git/info/attributes: `* annex.largefiles=nothing` overrides"),
+        ("attributes", "*.tsv text eol=crlf", ".git/info/attributes: `*.tsv text eol=crlf` overrides the rules"),
+    ],
+)
+def test_a_rule_that_a_template_brings_into_a_clone_is_refused(made, tmp_path, name, rule, message):
+    (tmp_path / "template/info").mkdir(parents=True)
+    (tmp_path / "template/info" / name).write_text(f"{rule}\n")
+    template = f"--template={tmp_path / 'template'}"
+    run(["git", "clone", "--quiet", template, str(made), str(tmp_path / "clone")], tmp_path)
+    done = run([sys.executable, "code/study.py", "setup"], tmp_path / "clone", check=False)
+    assert done.returncode != 0 and message in done.stdout
 
 
 def test_a_copy_is_looked_at_by_plain_git_without_the_environment(made, tmp_path):
