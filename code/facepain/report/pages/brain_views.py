@@ -11,6 +11,7 @@ from facepain.report.figures.brain import COLOURS, SHOWN, strongest
 BODY = re.compile(r"<body>(.*)</body>", flags=re.DOTALL)
 RANDOM_ID = re.compile(r"(div_viewer|3Dviewer|spriteImg|overlayImg|colorMap|opacity|demo)-[0-9a-f]{32}")
 SCRIPT = re.compile(r"<script>(.*?)</script>", flags=re.DOTALL)
+JUST_BELOW = 1 - 1e-6  # nilearn hides a voxel at its threshold, the figures do not
 # Sulci and gyri are black and white in nilearn's view, which drowns the map.
 SULCI = {'"#000000"': '"#9a9a9a"', '"#ffffff"': '"#d2d2d2"', '"#959595"': '"#b6b6b6"'}
 # nilearn draws with an old plotly.js of its own; in the one that our pages share, `plot` has another name.
@@ -41,9 +42,9 @@ def slices_view(map_to_show, limit):
     body : Markup
         Needs jQuery.
     """
-    img = map_to_show.thresholded()
+    img, threshold = map_to_show.thresholded(), max(map_to_show.threshold * JUST_BELOW, SHOWN)
     view = view_img(
-        img, threshold=SHOWN, vmax=limit, cmap=COLOURS, symmetric_cmap=True, colorbar=True, title="",
+        img, threshold=threshold, vmax=limit, cmap=COLOURS, symmetric_cmap=True, colorbar=True, title="",
         resampling_interpolation="nearest", black_bg=False, width_view=1000, cut_coords=strongest(img),
     )  # fmt: skip
     html = RANDOM_ID.sub(lambda found: f"{found[1]}-weights", view.html)

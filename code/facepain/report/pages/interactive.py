@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from plotly.offline import get_plotlyjs
 
-from facepain.report.figures.brain import Map, percentile_threshold
+from facepain.report.figures.brain import weight_map
 from facepain.report.figures.page import ALGORITHM_NAMES
 from facepain.report.pages.brain_views import slices_view, surface_view
 from facepain.report.pages.charts import SCORES, score_charts
@@ -102,11 +102,12 @@ def weight_pages(results, settings):
         body = fill('<p>{{ why }}</p><p><a href="report.html">Report</a></p>', why=why)
         return (f"{title}, on slices", body, ()), (f"{title}, on the surface", body, ())
     percentile = settings["percentile"]
-    shown = Map(title, img, percentile_threshold(img.dataobj, cell.n_voxels, percentile))
+    shown = weight_map(cell, "weights_average", percentile, title)
     note = (
         f"Average over {len(cell.folds)} folds; drawn are the {shown.n_shown()} of {cell.n_voxels} voxels whose "
         f"absolute weight is at least {shown.threshold:.3g}, the {percentile:g}th percentile. Red raises the predicted "
-        "score, blue lowers it. A weight is not an effect: it depends on all other voxels. {}"
+        f"score, blue lowers it; the unit is {' '.join(shown.unit.split())}. A weight is not an effect: it depends on "
+        "all other voxels. {}"
     )
     limit = shown.largest()
     with warnings.catch_warnings():
@@ -119,7 +120,7 @@ def weight_pages(results, settings):
         lead=lead,
         view=slices,
         note=note.format(
-            "The middle of the colour scale, white, is zero. Background: MNI152 template, as packaged with nilearn."
+            "Grey on the colour scale is not drawn. Background: MNI152 template, as packaged with nilearn."
         ),
     )
     lead = "Turn the surface with the pointer; choose hemisphere, surface and view below."

@@ -54,8 +54,8 @@ def predictions_page(trials, predictions, score, synthetic):
     masks, algorithms, kinds = (list(dict.fromkeys(key[place] for key in charts)) for place in range(3))
     body = fill(
         CHART,
-        lead="Every prediction beside the score that was observed. Point at a mark for its participant and trial; "
-        "click a participant in the legend to hide them, twice to see them alone.",
+        lead="This chart shows every prediction beside the score that was observed. Point at a mark for its "
+        "participant and trial; click a participant in the legend to hide them, twice to see them alone.",
         choices={
             "Mask": {mask: mask for mask in masks},
             "Algorithm": {name: ALGORITHM_NAMES[name] for name in algorithms},
