@@ -58,7 +58,7 @@ select, input, button { font: inherit; max-width: 100%; }
   body { max-width: none; padding: 0; font-size: 10pt; } figure, tr { break-inside: avoid; }
   h2, h3 { break-after: avoid; } main > ul:first-of-type ul { display: none; }
   .scroll { overflow: visible; background: none; } table { width: 100%; font-size: 7pt; }
-  th, td, td code { white-space: normal; overflow-wrap: anywhere; padding: 0.15rem 0.25rem; }
+  th, td { white-space: normal; padding: 0.15rem 0.2rem; } td code { white-space: normal; overflow-wrap: anywhere; }
   td.text { min-width: 0; } pre { white-space: pre-wrap; overflow-wrap: anywhere; } .controls { display: none; } }
 """
 
