@@ -43,7 +43,13 @@ def main(cell, outputs):
     trials = trials.iloc[used]
     y = standardize(transform_target(trials[settings["target"]], settings["transform"]))
     groups = trials["participant_id"].to_numpy()
-    columns = {name: standardize(numbers_of(trials, name)) for name in settings["columns"]}
+    columns = {}
+    for name in settings["columns"]:
+        values = standardize(numbers_of(trials, name))
+        if follows(values, columns):
+            print(f"{cell.name}: {name} is left out, it is the same in every trial or follows from the other columns")
+        else:
+            columns[name] = values
 
     effects, slopes = [], []
     models = dict(list(expression.groupby("signature")))
@@ -71,6 +77,8 @@ def relate(cell, name, y, x, columns, groups):
     resampling = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"], n_workers())
     covariates = np.column_stack(list(columns.values())) if columns else np.empty((len(y), 0))
     _, p = within_slope_test(y, x, groups, covariates, resampling)
+    if np.isnan(p):
+        print(f"{cell.name}: scores or {name} do not vary within participants: permuting within does not apply")
     numbers = {"estimate": fitted.estimate, "se": fitted.se, "low": fitted.low, "high": fitted.high, "p": fitted.p}
     table = pd.DataFrame({"model": name, "term": fitted.terms} | {key: few_digits(v) for key, v in numbers.items()})
     table["p_permutation"] = np.where(table["term"] == EXPRESSION, p, np.nan)
@@ -108,6 +116,12 @@ def standardize(values):
     """Centre and scale to a standard deviation of 1; a constant becomes 0."""
     values = np.asarray(values, float)
     return (values - values.mean()) / (values.std() or 1.0)
+
+
+def follows(values, columns):
+    """Tell whether a column is constant or a combination of others, so that its effect cannot be told from theirs."""
+    design = np.column_stack([np.ones(len(values)), *columns.values(), values])
+    return np.linalg.matrix_rank(design) < design.shape[1]
 
 
 def few_digits(values):

@@ -8,6 +8,7 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.signatures import load_networks, load_signatures
+from facepain.inference.permutation import applicable_schemes
 from facepain.inference.similarity import (
     METRICS,
     familywise_p,
@@ -59,8 +60,10 @@ def main(cell, outputs):
     spatial = {name: spatial_tests(weights, maps, where, inside) for name, where in voxels.items()}
     low, high = bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model)
 
-    tables = []
-    for scheme in settings["permutation"]["schemes"]:
+    tables, asked, applicable = [], settings["permutation"]["schemes"], applicable_schemes(groups, y)
+    for scheme in sorted(set(asked) - set(applicable)):
+        print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
+    for scheme in [scheme for scheme in asked if scheme in applicable] or applicable[:1]:
         null = permutation_null(cell, scheme, products, images, y, groups, model)
         tables.append(tabulate(scheme, names, products, observed, null, low, high, spatial))
     outputs.write_table("similarity.tsv", pd.concat(tables), COLUMNS)

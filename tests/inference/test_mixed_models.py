@@ -6,6 +6,7 @@ import pytest
 from errors import InputError
 from facepain.inference.mixed_models import fit_mixed_model, within_slope_test
 from facepain.parallel import Resampling
+from relate import follows
 
 N_PARTICIPANTS, N_TRIALS = 16, 10
 GROUPS = np.repeat(np.arange(N_PARTICIPANTS), N_TRIALS)
@@ -79,3 +80,22 @@ def test_what_cannot_be_fitted_is_said(rng):
         fit_mixed_model(y, {"trial": np.ones(len(y))}, GROUPS)
     with pytest.raises(InputError, match="2 participants are too few"):
         fit_mixed_model(y[:20], {"x": x[:20]}, GROUPS[:20])
+
+
+@pytest.mark.parametrize("n_trials", [1, 4])
+def test_where_nothing_varies_within_participants_permuting_within_has_no_p(rng, n_trials):
+    """Also where covariates leave rounding errors that look like scores."""
+    groups = np.repeat(np.arange(12), n_trials)
+    x, y = rng.normal(size=len(groups)), np.repeat(rng.normal(size=12), n_trials)
+    trial = np.tile(np.arange(n_trials), 12)[:, None]
+    for pair in ((x, y), (y, x)):
+        assert np.isnan(within_slope_test(*pair, groups, trial, Resampling(20, 1))[1])
+
+
+@pytest.mark.parametrize(("run", "kept"), [("1111", "trial"), ("1234", "run"), ("1122", "run trial")])
+def test_a_column_that_the_others_explain_is_left_out(run, kept):
+    columns = {}
+    for name, values in (("run", list(map(int, run))), ("trial", [1, 2, 3, 4])):
+        if not follows(values, columns):
+            columns[name] = values
+    assert " ".join(columns) == kept

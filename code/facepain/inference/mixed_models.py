@@ -128,13 +128,14 @@ def within_slope_test(y, x, groups, covariates, resampling):
     slope : float
         Pooled over participants.
     p : float
-        Two-sided: (1 + #{|null| >= |slope|}) / (1 + n).
+        Two-sided: (1 + #{|null| >= |slope|}) / (1 + n); NaN where nothing varies within participants, and so nothing
+        can be permuted.
     """
     groups = np.asarray(groups)
+    if not all(varies_within(values, groups) for values in (x, y)):
+        return 0.0, np.nan
     x, y = _residuals(x, groups, covariates), _residuals(y, groups, covariates)
     denominator = x @ x
-    if denominator == 0:
-        return 0.0, 1.0
     permuter = TrialPermuter(groups, "within")
 
     def permute(indices):
@@ -145,6 +146,11 @@ def within_slope_test(y, x, groups, covariates, resampling):
     # The sums of a permuted and of the observed order may differ in their last bits.
     reached = np.abs(null) >= abs(slope) * (1 - 1e-12)
     return slope, float((1 + reached.sum()) / (1 + len(null)))
+
+
+def varies_within(values, groups):
+    """Tell whether values differ between the trials of any participant."""
+    return any(np.ptp(np.asarray(values)[groups == name]) > 0 for name in np.unique(groups))
 
 
 def _residuals(values, groups, covariates):
