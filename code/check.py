@@ -52,6 +52,11 @@ def check(params, cells=()):
     usable = usable_trials(trials)
     find_confounds(usable, people, see_prep(params)["confounds"])
     report_trials(trials, usable, params)
+    if params["regress"]["confounds"]:
+        print(
+            f"confounds {', '.join(params['regress']['confounds'])}: removed from images and scores in every training "
+            "fold; occurrence is left out, since a score without them is no longer 0 where there is no expression"
+        )
     fetch_content("inputs/contrasts")
     paths = [Path("inputs/contrasts") / contrast for contrast in usable["contrast"]]
     images = inspect_images(paths, params["extract"], usable.get("volume"))

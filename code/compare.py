@@ -7,6 +7,7 @@ import pandas as pd
 
 from facepain.inference.comparison import CELL_COLUMNS, PAIR_COLUMNS, familywise_table, pairs_table
 from facepain.inference.detectable import DETECTABLE_COLUMNS, critical_score, detectable_table
+from facepain.models.confounds import remove_from_gram
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions
@@ -41,6 +42,9 @@ def main(cell, outputs):
         images, (y, groups) = study.images, study.train
         splits = make_folds(groups, **settings["cross_validation"], seed=seed)
         gram = images.gram(np.ones(len(y)), n_jobs=n_workers())
+        if images.confounds is not None:
+            # Patterns are drawn and planted without confounds, as they will be tested.
+            gram, _ = remove_from_gram(gram, gram[:0], images.confounds, images.confounds[:0])
         limits = {name: limit for name in models if (limit := find_limit(tests, mask, name)) is not None}
         tested = {name: (models[name], limits[name]) for name in settings["detectable"]["algorithms"] if name in limits}
         if tested and settings["standardize"] == "image":

@@ -1,11 +1,18 @@
 """Say how strongly every trial expresses each signature, and the study's own model, the latter out of fold only."""
 
+import nibabel
 import numpy as np
 import pandas as pd
 
-from facepain.data.signatures import load_signatures
-from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
-from facepain.models.expression import express_map, require_unseen
+from facepain.data.signatures import OWN, load_signatures
+from facepain.models.cross_validation import (
+    confound_coefficients,
+    cross_validate,
+    fit_final,
+    prepare_folds,
+    voxel_weights,
+)
+from facepain.models.expression import express_map, require_foreign, require_unseen
 from facepain.models.folds import make_folds
 from facepain.models.standardize import predict_images
 from provenance.run.progress import Progress
@@ -13,13 +20,14 @@ from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 from training import load_model, load_training
 
-OWN = "own-model"
+OWN_MAPS = ("weights_average", "weights_final")
 COLUMNS = {
     "row": "row of signals.npy and of outputs/prep/trials.tsv, from 0",
     "participant_id": "participant",
     "trial": "trial of the participant",
     "signature": f"map whose expression it is; {OWN}: the model of this mask and algorithm",
-    "dot": "dot product of the contrast image with the map; of the own model, its prediction without the intercept",
+    "dot": "dot product of the contrast image with the map; of the own model, its prediction without the intercept, "
+    "and without confounds where these are removed",
     "cosine": "cosine of the angle between image and map",
     "pearson_r": "Pearson correlation of image and map",
     "out_of_fold": f"1 where the map has seen no trial of the participant: always, for {OWN}",
@@ -27,10 +35,14 @@ COLUMNS = {
 
 
 def main(cell, outputs):
-    (mask_name, _), settings = cell.names, cell.settings
+    (mask_name, algorithm), settings = cell.names, cell.settings
     study = load_training(mask_name, settings["regress"])
     trials, signals = study.trials, study.signals
     names, maps = load_signatures(settings["signatures"], study.mask_img, settings["analyze_orientation"])
+    inside = np.asarray(study.mask_img.dataobj) != 0
+    for kind in OWN_MAPS:
+        own = nibabel.load(f"outputs/regress/{mask_name}/{algorithm}/{kind}.nii.gz")
+        require_foreign(names, maps, np.asarray(own.dataobj, dtype=float)[inside])
     parts = []
     with Progress(len(names) + 1, cell.name) as progress:
         for name, values in zip(names, maps, strict=True):
@@ -61,6 +73,8 @@ def express_own_model(cell, study):
         require_unseen(train_idx, rows, f"fit {number + 1}")
         taken = study.signals[rows]
         predicted = predict_images(taken, weights[:, [number]], [0.0], settings["standardize"])[:, 0]
+        if study.confounds is not None:
+            predicted = predicted + study.confounds[rows] @ confound_coefficients(images, fit)
         _, cosine, r = express_map(taken, weights[:, number])
         parts.append(tabulate(study.trials, OWN, rows, (predicted, cosine, r)))
     return parts

@@ -30,7 +30,8 @@ _figures = {}  # forked processes inherit them, with the results that they hold
 
 
 def main(cell, outputs):
-    results, cells = read_results(cell.settings), describe_cells(cell)
+    cells = describe_cells(cell)
+    results = read_results(cell.settings, cells)
     settings = cell.settings | {"command": cell.command}
     _figures.update(list_figures(results, cells, settings))
     names = list(_figures)
@@ -64,9 +65,10 @@ def describe_cells(cell):
     ]
 
 
-def read_results(settings):
+def read_results(settings, cells):
     """Read what the settings name."""
-    return load_results("outputs", settings["masks"], settings["algorithms"], settings["target"], settings["score"])
+    shown = (settings[name] for name in ("masks", "algorithms", "target", "score"))
+    return load_results("outputs", *shown, folders=[cell.folder for cell in cells])
 
 
 def write_tables(results, outputs):

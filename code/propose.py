@@ -12,10 +12,12 @@ from facepain.data.images import open_image
 from facepain.data.proposals import propose_columns, propose_pattern, propose_targets
 from facepain.data.trials import read_trials
 from files.tables import read_text_table
+from make_inputs import is_synthetic
 from prep import BEHAVIOR, CONTRASTS, find_images
 from stages import STUDY
 
 PARAMS = Path("code/params.toml")
+SIGNATURES = Path("inputs/signatures")
 NOT_TRIALS = ("participants.tsv", "participants.csv")
 
 
@@ -43,6 +45,7 @@ def propose_params():
 
 def fill_in(params, proposed, remarks):
     """Collect what the table, the images' names and one header say, by (table, key) of the params."""
+    drop_absent_signatures(params["similarity"], proposed, remarks)
     prep = params["prep"]
     path = find_table(prep["table"])
     if path is None:
@@ -83,6 +86,19 @@ def fill_in(params, proposed, remarks):
             "the images do not say where left is; SPM writes them radiologically by default. Ask who made them: with "
             "the wrong choice left and right are exchanged"
         )
+
+
+def drop_absent_signatures(similarity, proposed, remarks):
+    """Leave out signatures that are the synthetic study's, which say nothing of one's own data, and an absent atlas."""
+    synthetic = is_synthetic(SIGNATURES.name)
+    for key in ("signatures", "networks"):
+        path = Path(similarity.get(key, ""))
+        if not path.is_relative_to(SIGNATURES):
+            continue
+        if synthetic or (key == "networks" and not path.is_symlink() and not path.exists()):
+            proposed["similarity", key] = None
+    if synthetic and ("similarity", "signatures") in proposed:
+        remarks.append("no SIGNATURES= was given: weight maps are compared with none (docs/own-study.md)")
 
 
 def find_table(named):

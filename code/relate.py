@@ -53,6 +53,9 @@ def main(cell, outputs):
 
     effects, slopes = [], []
     models = dict(list(expression.groupby("signature")))
+    if len(np.unique(groups)) == len(groups):
+        print(f"{cell.name}: every participant has one trial, so that there is no slope within them: left out")
+        models = {}
     with Progress(len(models), cell.name) as progress:
         for name, of_model in models.items():
             x = standardize(of_model.set_index("row").loc[used, settings["measure"]].to_numpy())
@@ -62,11 +65,12 @@ def main(cell, outputs):
             effects.append(relate(cell, name, y, x, columns, groups))
             slopes.append(slopes_of_participants(name, y, x, groups))
             progress()
-    if not effects:
+    if models and not effects:
         raise InputError("no signature is expressed differently in different trials; name another mask in relate.mask")
-    table = pd.concat(effects)
+    table = pd.concat(effects or [pd.DataFrame(columns=list(COLUMNS))])
     outputs.write_table("fixed_effects.tsv", table, COLUMNS)
-    outputs.write_table("participant_slopes.tsv", pd.concat(slopes), PARTICIPANT_COLUMNS)
+    slopes = pd.concat(slopes or [pd.DataFrame(columns=list(PARTICIPANT_COLUMNS))])
+    outputs.write_table("participant_slopes.tsv", slopes, PARTICIPANT_COLUMNS)
     shown = table[table["term"] == EXPRESSION]
     print(f"{cell.name}: " + ", ".join(f"{row.model} {row.estimate:.2f}" for row in shown.itertuples()))
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from errors import InputError
-from facepain.data.signatures import load_networks, load_signatures
+from facepain.data.signatures import WHOLE, load_networks, load_signatures
 from facepain.inference.permutation import applicable_schemes
 from facepain.inference.similarity import (
     METRICS,
@@ -24,7 +24,6 @@ from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 from training import load_model, load_training
 
-WHOLE = "all"
 LEAST_AGREEMENT = 0.999  # correlation of the map as written and as refitted
 COLUMNS = {
     "signature": "map that the weight map of the final model is compared with",

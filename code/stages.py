@@ -64,7 +64,7 @@ def read_results(params):
     for stage in STAGES:
         folder = f"outputs/{stage.name}"
         if stage.sources and stage.private != ("*",):
-            paths.append(folder)
+            paths += [folder] if stage.names(params) else []
         elif not stage.shows:
             files = (RECORD, *stage.sources)
             paths += ["/".join((folder, *names, file)) for names in stage.names(params) for file in files]
@@ -115,6 +115,11 @@ def see_tune(params, _mask, algorithm):
     own = {key: value for key, value in params["tune"].items() if key not in ("masks", "algorithms")}
     fixed = set(ALGORITHMS[algorithm].parameters) - {ALGORITHMS[algorithm].penalty}
     return own | {"parameters": {name: params["regress"][algorithm][name] for name in sorted(fixed)}} | see_fits(params)
+
+
+def list_occurrences(params):
+    """Return the masks, none where confounds are removed: without them a score of 0 no longer means no expression."""
+    return [] if params["regress"]["confounds"] else [(mask,) for mask in params["occurrence"]["masks"]]
 
 
 def see_occurrence(params, _mask):
@@ -176,7 +181,9 @@ def see_maps(params):
 
 def see_relate(params):
     regress = {key: params["regress"][key] for key in ("train_dataset", "transform")}
-    return params["relate"] | regress | {"seed": params["seed"], "target": params["prep"]["target"]}
+    columns = list(dict.fromkeys([*params["relate"]["columns"], *params["regress"]["confounds"]]))
+    shared = {"seed": params["seed"], "target": params["prep"]["target"], "columns": columns}
+    return params["relate"] | regress | shared
 
 
 def has_signatures(params):
@@ -331,7 +338,11 @@ STAGES = (
         about="say how strongly every trial expresses each signature",
         arguments=("mask", "algorithm"),
         names=list_expressed,
-        reads=lambda params, mask, algorithm: (*read_signals(params, mask), *read_signatures(params)),
+        reads=lambda params, mask, algorithm: (
+            *read_signals(params, mask),
+            *(f"outputs/regress/{mask}/{algorithm}/weights_{kind}.nii.gz" for kind in ("average", "final")),
+            *read_signatures(params),
+        ),
         settings=lambda params, mask, algorithm: see_maps(params) | {"regress": see_model(params, mask, algorithm)},
         private=("*",),
         cost=cost_of_models,
@@ -364,7 +375,7 @@ STAGES = (
         name="occurrence",
         about="predict whether a score is above 0, and how high it is then",
         arguments=("mask",),
-        names=lambda params: [(mask,) for mask in params["occurrence"]["masks"]],
+        names=list_occurrences,
         table=tables.Occurrence,
         reads=read_signals,
         settings=see_occurrence,

@@ -197,8 +197,12 @@ def run_stage(arguments):
 
     (name,) = arguments.names
     cells = requested_cells()
+    left_out = [stage.name for stage in load_study().stages if stage.name not in {cell.stage for cell in cells}]
+    if left_out and name in ("all", *left_out):
+        print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
     wanted = cells if name == "all" else [cell for cell in cells if cell.stage == load_study().stage(name).name]
-    run_cells(wanted, cells, load_study().size)
+    if wanted:
+        run_cells(wanted, cells, load_study().size)
 
 
 def run_cell(arguments):

@@ -48,6 +48,9 @@ def test_maps_are_read_in_the_order_of_the_mask_and_brought_to_its_grid(folder, 
         ("name\tfile\na\tone.nii.gz\na\tramp.nii.gz\n", 'two signatures are called "a"'),
         ("name\tfile\nA\tone.nii.gz\na\tramp.nii.gz\n", 'signature "A" and "a" differ only in case'),
         ("name\tfile\n\tone.nii.gz\n", "line 2 has no name; fill it in"),
+        ("name\tfile\na/b\tone.nii.gz\n", 'a signature may not be called "a/b", which names files; use letters'),
+        ("name\tfile\nown-model\tone.nii.gz\n", 'may not be called "own-model"'),
+        ("name\tfile\na\t../one.nii.gz\n", 'a has the file "../one.nii.gz"; expected a map beside the table'),
         ("name\tfile\na\tone.nii.gz\tx\n", "line 2 has 3 fields, the first has 2"),
     ],
 )
@@ -111,3 +114,20 @@ def test_networks_are_named_by_the_file_beside_the_atlas(folder, mask_img):
     networks = load_networks(folder / "atlas.nii.gz", mask_img)
     assert list(networks) == ["visual", "label-2"]  # label 3 lies outside of the mask
     assert networks["visual"].sum() == 2 * 6 * 7 and not (networks["visual"] & networks["label-2"]).any()
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["visual"], "expected the name of each label"),
+        ({"1": "all"}, 'label 1 is called "all", which is taken'),
+        ({"1": "a", "2": "a"}, 'label 2 is called "a", which is taken'),
+    ],
+)
+def test_a_mistake_in_the_names_of_networks_is_named(folder, mask_img, names, message):
+    labels = np.full(SHAPE, 2, np.int16)
+    labels[:4] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), folder / "atlas.nii.gz")
+    (folder / "atlas.json").write_text(json.dumps(names))
+    with pytest.raises(InputError, match=message):
+        load_networks(folder / "atlas.nii.gz", mask_img)

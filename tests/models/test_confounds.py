@@ -9,13 +9,27 @@ from sklearn.linear_model import LinearRegression, Ridge
 from errors import InputError
 from facepain.data.confounds import find_confounds
 from facepain.inference.bootstrap import fit_draw
+from facepain.inference.detectable import draw_pattern
 from facepain.inference.permutation import permutation_test
-from facepain.models.confounds import confound_matrix, confounds_alone_table, fit_confounds, remove_from_scores
-from facepain.models.cross_validation import cross_validate, fit_final, haufe_pattern, prepare_folds, voxel_weights
+from facepain.models.confounds import (
+    confound_matrix,
+    confounds_alone_table,
+    fit_confounds,
+    remove_from_gram,
+    remove_from_scores,
+)
+from facepain.models.cross_validation import (
+    confound_coefficients,
+    cross_validate,
+    fit_final,
+    haufe_pattern,
+    prepare_folds,
+    voxel_weights,
+)
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import skill
-from facepain.models.standardize import StandardizedImages
+from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.models.tuning import Tuning, fit_tuned, prepare_nested
 from facepain.models.voxel_regression import VoxelRegression
 from facepain.parallel import Resampling
@@ -91,6 +105,28 @@ def test_the_saved_model_needs_the_confounds_and_predicts_the_score(moved):
     left = standardize(X[train]) - LinearRegression().fit(Z[train], standardize(X[train])).predict(Z[train])
     expected = left.T @ (left @ weights[:, 0]) / len(train)
     assert haufe_pattern(images, final) == pytest.approx(expected)
+
+
+def test_patterns_are_planted_without_confounds(moved, rng):
+    X, _, groups, Z = moved
+    gram = standardize(X) @ standardize(X).T
+    left, _ = remove_from_gram(gram, gram[:0], Z, Z[:0])
+    expression, _ = draw_pattern(left, rng)
+    assert expression @ Z == pytest.approx(0, abs=1e-6)
+    # What is removed inside a fold afterwards is the same, whether or not it was removed before.
+    train, test = make_folds(groups)[0]
+    both = [remove_from_gram(K[np.ix_(train, train)], K[np.ix_(test, train)], Z[train], Z[test]) for K in (gram, left)]
+    for one, other in zip(*both, strict=True):
+        assert one == pytest.approx(other, abs=1e-8)
+
+
+def test_expression_of_the_model_is_its_prediction(moved):
+    X, y, groups, Z = moved
+    images, model = StandardizedImages(X, confounds=Z), PCARegression("ridge")
+    fit = cross_validate(prepare_folds(images, make_folds(groups)[:1], model), y, model)[0]
+    dot = predict_images(X[fit.test_idx], voxel_weights(images, [fit])[0], [0.0])[:, 0]
+    apart = fit.y_pred - dot - Z[fit.test_idx] @ confound_coefficients(images, fit)
+    assert apart == pytest.approx(apart[0])
 
 
 def test_bootstrap_draws_remove_the_confounds_of_the_trials_drawn(moved, rng):

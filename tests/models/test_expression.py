@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from errors import InputError
-from facepain.models.expression import express_map, require_unseen
+from facepain.models.expression import express_map, require_foreign, require_unseen
 
 
 def test_expression_equals_plain_products(rng):
@@ -20,6 +20,15 @@ def test_constant_maps_and_images_express_nothing(rng):
     dot, cosine, r = express_map(np.zeros((2, 5)), rng.normal(size=5))
     assert not dot.any() and not cosine.any() and not r.any()
     assert not express_map(rng.normal(size=(2, 5)), np.ones(5))[2].any()
+
+
+def test_the_study_s_own_map_is_no_signature(rng):
+    maps = rng.normal(size=(2, 50))
+    require_foreign(["a", "b"], maps, rng.normal(size=50))
+    with pytest.raises(
+        InputError, match="signature b is the weight map of this study's own model .* out of fold anyway"
+    ):
+        require_foreign(["a", "b"], maps, np.round(3 * maps[1], 4))
 
 
 def test_a_map_is_not_expressed_in_the_trials_that_it_was_fitted_to():

@@ -324,6 +324,13 @@ def test_a_constant_target_and_weights_of_zero_are_told(tmp_path):
     assert (tmp_path / "figures/notebook.ipynb").exists()
 
 
+def test_results_that_the_params_no_longer_ask_for_are_not_read(finished):
+    shown = (finished / "outputs", MASKS, ALGORITHMS, "facs")
+    assert load_results(*shown).table("prep/summary") is not None
+    assert load_results(*shown, folders=["outputs/prep"]).table("prep/summary") is not None
+    assert load_results(*shown, folders=["outputs/extract/M1"]).table("prep/summary") is None
+
+
 def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
     results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
     trials, predictions = read_table(finished / "outputs/prep/trials.tsv"), read_predictions(finished)

@@ -30,6 +30,23 @@ def test_the_projects_own_params_are_valid_and_give_one_cell_for_each_combinatio
     assert names[0] == "prep" and names[-1] == "plot"
 
 
+def test_confounds_leave_occurrence_out_and_join_the_predictors_of_the_score(edited):
+    path = edited("confounds = []", 'confounds = ["age", "run"]')
+    cells = {cell.name: cell for cell in STUDY.cells(Options(str(path)))}
+    assert not any(name.startswith("occurrence") for name in cells)
+    assert "outputs/occurrence" not in cells["plot"].reads
+    assert cells["relate"].settings["columns"] == ["run", "trial", "age"]
+    assert cells["prep"].settings["confounds"] == ["age", "run"]
+
+
+def test_without_signatures_there_is_nothing_of_them(edited):
+    path = edited('signatures = "inputs', '# signatures = "inputs')
+    cells = STUDY.cells(Options(str(path)))
+    stages = {cell.stage for cell in cells}
+    assert not stages & {"signatures", "similarity", "expression", "relate"}
+    assert not any("signatures" in read or "relate" in read for cell in cells for read in cell.reads)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

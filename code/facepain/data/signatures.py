@@ -12,6 +12,8 @@ from facepain.data.trials import blank_missing, check_spellings
 from files.tables import read_json, read_text_table
 
 COLUMNS = ("name", "file")
+OWN = "own-model"  # the study's own model, among the signatures
+WHOLE = "all"  # all voxels of a mask, among the networks
 
 
 def load_signatures(table_path, mask_img, orientation="unknown"):
@@ -69,6 +71,14 @@ def read_signatures_table(path):
         blank = table.index[table[column] == ""]
         if len(blank):
             raise InputError(f"{path}: {blank[0]} has no {column}; fill it in")
+    for name, file in zip(table["name"], table["file"], strict=True):
+        if set(name) & set("/\\") or name.startswith(".") or name == OWN:
+            raise InputError(
+                f'{path}: a signature may not be called "{name}", which names files; use letters and digits, and '
+                f'not "{OWN}"'
+            )
+        if Path(file).is_absolute() or ".." in Path(file).parts:
+            raise InputError(f'{path}: {name} has the file "{file}"; expected a map beside the table or below it')
     check_spellings(path, table["name"], "signature")
     repeated = table["name"][table["name"].duplicated()]
     if len(repeated):
@@ -120,10 +130,15 @@ def load_networks(path, mask_img, orientation="unknown"):
         )
     about = path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
     names = read_json(about) if about.exists() else {}
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        raise InputError(f'{about}: expected the name of each label, such as {{"1": "visual"}}')
     inside, grid = np.asarray(mask_img.dataobj) != 0, Grid(mask_img.shape, mask_img.affine)
     networks = {}
     for label in present.astype(int):
+        name = names.get(str(label), f"label-{label}")
+        if name in networks or name == WHOLE:
+            raise InputError(f'{about}: label {label} is called "{name}", which is taken; expected different names')
         voxels = look_up(Mask(labels == label, affine), grid)[inside]
         if voxels.any():
-            networks[names.get(str(label), f"label-{label}")] = voxels
+            networks[name] = voxels
     return networks

@@ -17,6 +17,7 @@ from errors import InputError
 from facepain.inference.permutation import TrialPermuter
 
 FEWEST_PARTICIPANTS = 3
+LIKELIHOOD_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
     Raises
     ------
     InputError
-        If there are too few participants or a predictor is constant.
+        If there are too few participants, or a predictor is constant or a combination of the others.
     """
     y, groups = np.asarray(y, float), np.asarray(groups)
     n_participants = len(np.unique(groups))
@@ -73,6 +74,10 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
         if not np.ptp(values):
             raise InputError(f"{name} is the same in every trial and explains nothing; leave it out of relate.columns")
     fixed = np.column_stack([np.ones(len(y)), *(np.asarray(values, float) for values in predictors.values())])
+    if np.linalg.matrix_rank(fixed) < fixed.shape[1]:
+        raise InputError(
+            f"one of {', '.join(predictors)} is the sum of multiples of the others; leave one out of relate.columns"
+        )
     random = np.column_stack([np.ones(len(y)), *(np.asarray(predictors[name], float) for name in slopes)])
     with warnings.catch_warnings():
         # A variance of 0 lies at the edge of what is allowed: usual where participants do not differ.
@@ -92,14 +97,13 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
 
 
 def _fit(model):
-    """Fit by the fast optimiser and, where it fails or steps onto a singular model, by the robust one."""
+    """Fit by a robust optimiser and by a fast one, which may stop short of the best fit; keep the better fit."""
+    robust = model.fit(reml=True, method="powell")
     try:
-        fitted = model.fit(reml=True, method="lbfgs")
-        if fitted.converged:
-            return fitted
+        fast = model.fit(reml=True, method="lbfgs")
     except np.linalg.LinAlgError:
-        pass
-    return model.fit(reml=True, method="powell")
+        return robust
+    return robust if robust.llf > fast.llf + LIKELIHOOD_TOLERANCE or not fast.converged else fast
 
 
 def _standard_errors(fixed, random, groups, covariance, residual_variance):

@@ -37,6 +37,32 @@ def express_map(signals, values):
     return tuple(np.array(found).reshape(-1, 3).T)
 
 
+def require_foreign(names, maps, own, alike=0.999):
+    """Stop if a signature is a map of the study's own model, which would be expressed in its own training trials.
+
+    Parameters
+    ----------
+    names : list of str
+    maps : (n_signatures, n_voxels) ndarray
+    own : (n_voxels,) ndarray
+        Map of the model.
+    alike : float
+        Correlation from which two maps are the same.
+
+    Raises
+    ------
+    InputError
+    """
+    for name, r in zip(names, express_map(maps, own)[2], strict=True):
+        if abs(r) >= alike:
+            raise InputError(
+                f"the signature {name} is the weight map of this study's own model (r = {r:.4f}), which was fitted to "
+                "trials that it would be expressed in: that expression goes with their scores in every study, whether "
+                "or not there is anything to find; take it out of signatures.tsv, the own model is expressed out of "
+                "fold anyway"
+            )
+
+
 def require_unseen(train_idx, test_idx, what):
     """Stop if a map would be expressed in trials that it was fitted to.
 

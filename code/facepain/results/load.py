@@ -145,6 +145,8 @@ class StudyResults:
         Those that there are; any may be missing.
     classifiers : dict of mask to ClassifierResults
         Empty for a study with one dataset.
+    folders : collection of str, optional
+        Of the results that the params ask for; tables in others are left over from other params, and are not read.
     """
 
     folder: Path
@@ -157,6 +159,7 @@ class StudyResults:
     algorithms: list
     regressions: dict
     classifiers: dict
+    folders: tuple | None = None
 
     @property
     def datasets(self):
@@ -168,6 +171,8 @@ class StudyResults:
 
     def table(self, name):
         """Read a table by its path below ``outputs``, such as ``compare/pairs``; None where no stage wrote it."""
+        if self.folders is not None and f"outputs/{name}".rpartition("/")[0] not in self.folders:
+            return None
         return read_optional(self.folder / f"{name}.tsv")
 
     def json(self, name):
@@ -185,7 +190,7 @@ class StudyResults:
         return float(found.iloc[0]) if len(found) else np.nan
 
 
-def load_results(outputs, masks, algorithms, target, score=""):
+def load_results(outputs, masks, algorithms, target, score="", folders=None):
     """Read every result that figures and tables are made from.
 
     Parameters
@@ -198,6 +203,8 @@ def load_results(outputs, masks, algorithms, target, score=""):
         Score that was predicted.
     score : str
         Its name in figures and text; the target by default.
+    folders : collection of str, optional
+        See `StudyResults`.
 
     Returns
     -------
@@ -226,6 +233,7 @@ def load_results(outputs, masks, algorithms, target, score=""):
             if all((outputs / "regress" / mask / algorithm / file).exists() for file in REGRESSION_FILES)
         },
         classifiers={mask: load_classifier(outputs / "classify" / mask) for mask in classified},
+        folders=folders,
     )
 
 

@@ -47,8 +47,9 @@ def list_figures(results, cells, settings):
     figures["repeats"] = partial(draw_repeats, results)
     figures["permutation_r2"] = partial(draw_nulls, results, "r2")
     figures["permutation_pearson-r"] = partial(draw_nulls, results, "pearson_r")
-    figures["similarity"] = partial(draw_similarity, results)
-    figures["expression_effects"] = partial(draw_fixed_effects, results)
+    if any(cell.stage == "similarity" for cell in cells):  # not in a study without signatures
+        figures["similarity"] = partial(draw_similarity, results)
+        figures["expression_effects"] = partial(draw_fixed_effects, results)
     for mask in results.masks:
         models = results.models(mask)
         if not models:
