@@ -83,6 +83,7 @@ PACKED[-6] ^= 1  # in the checksum
         ("x.nii.gz", bytes(PACKED), "damaged"),
         ("x.nii", b"", "not a readable image"),
     ],
+    ids=["complex", "without codes", "series", "damaged", "empty"],
 )
 def test_maps_and_atlases_get_the_scrutiny_of_images(folder, mask_img, name, content, message):
     (folder / name).write_bytes(content)
