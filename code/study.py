@@ -46,6 +46,8 @@ def main():
             return doctor.report(load_study() if python.is_ready() else None)
         if arguments.task == "wheelhouse":
             return python.make_wheelhouse()
+        if arguments.task == "open":  # needs no package
+            return open_report()
         if arguments.task in NEED_HISTORY:
             require_history()
         python.ensure_environment()
@@ -66,7 +68,7 @@ def main():
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=[*TASKS, "doctor", "wheelhouse"])
+    parser.add_argument("task", choices=[*TASKS, "doctor", "open", "wheelhouse"])
     parser.add_argument("names", nargs="*", help="of the stage, or of the cell")
     return parser.parse_args()
 
@@ -285,7 +287,7 @@ def show_verdict(_arguments):
     return 1
 
 
-def open_report(_arguments):
+def open_report():
     if not Path(REPORT).exists():
         raise InputError(f"{REPORT} is not here yet; `make all` makes it")
     url = Path(REPORT).resolve().as_uri()
@@ -397,7 +399,6 @@ TASKS = {
     "alone": run_alone,
     "status": show_status,
     "verdict": show_verdict,
-    "open": open_report,
     "notebook": open_notebook,
     "verify": verify,
     "explain": explain,
