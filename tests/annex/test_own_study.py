@@ -95,6 +95,7 @@ def test_a_plain_folder_is_used_where_it_lies_and_going_back_restores_the_rest(r
     files = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in images.iterdir()}
     said = own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*", confirm=False).stdout
     assert 'prep.table = "inputs/behavior/scores.csv"' in said and "confirm by `git commit" in said
+    assert "similarity.signatures is left out" in said and "no SIGNATURES= was given" in said
     assert run(["git", "status", "--porcelain"], repository).stdout == " M code/params.toml\n"
     assert run(["git", "branch", "--show-current"], repository).stdout.strip() == "own-study"
     found = sorted((repository / "inputs/contrasts").glob("[!.]*"))
