@@ -129,13 +129,33 @@ def report_trials(trials, usable, params):
             f'regress.train_dataset = "{train}" has no usable trial; expected one of {", ".join(datasets)}'
         )
     others = [dataset for dataset in datasets if dataset != train]
-    rows = usable["dataset"] == train
     transform_target(usable[target], params["regress"]["transform"])
-    folds = make_folds(
-        usable.loc[rows, "participant_id"].to_numpy(), **params["regress"]["cross_validation"], seed=params["seed"]
-    )
+    folds = split(usable, params)
     tests = f"tested on {', '.join(others)}" if others else "one dataset only: no test set and no classifier"
     print(f"models    trained on {train} in {len(folds)} folds; {tests}")
+
+
+def split(usable, params):
+    """Return the folds of `regress`, after a look at those of other stages: too few participants stop."""
+    seed, labels, groups = params["seed"], usable["dataset"].to_numpy(), usable["participant_id"].to_numpy()
+    if len(set(labels)) > 1:
+        for train_idx, _ in make_folds(groups, **params["classify"]["cross_validation"], seed=seed):
+            missing = sorted(set(labels) - set(labels[train_idx]))
+            if len(missing) == len(set(labels)) - 1:
+                raise InputError(
+                    f"classify: a training fold holds no participant of {', '.join(missing)}, so that there is nothing "
+                    "to tell apart; lower classify.cross_validation.test_size, or add participants"
+                )
+    trained = groups[labels == params["regress"]["train_dataset"]]
+    folds = make_folds(trained, **params["regress"]["cross_validation"], seed=seed)
+    n_inner = params["tune"]["grid"]["n_folds"]
+    for train_idx, _ in (*folds, *make_folds(trained, "lopo")):
+        if (n_left := len(set(trained[train_idx]))) < n_inner:
+            raise InputError(
+                f"tune.grid.n_folds = {n_inner} needs as many participants in every training fold, one holds {n_left}; "
+                "lower it, or add participants"
+            )
+    return folds
 
 
 def report_grid(images, usable):

@@ -41,6 +41,14 @@ def _not_blank(text):
     return text
 
 
+def _inside(path):
+    if path.startswith(("/", "~")) or ".." in path.split("/"):
+        raise ValueError(
+            "Input should be a path from the root of this repository, where the record of a result finds it"
+        )
+    return path
+
+
 def _one_target(value):
     if isinstance(value, list):
         raise ValueError("Input should be one column: a run predicts one target; make a params file for each (PARAMS=)")
@@ -57,6 +65,7 @@ Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 Text = Annotated[str, AfterValidator(_not_blank)]
+PathInside = Annotated[Text, AfterValidator(_inside)]
 Name = Annotated[str, AfterValidator(_plain)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
 AlgorithmName = Literal[*ALGORITHMS]
@@ -98,7 +107,7 @@ class Extract(Table):
     masks: Names
     non_finite: Literal["drop", "zero"]
     mixed_grids: Literal["refuse", "continuous", "nearest"]
-    target_grid: Text | None = None
+    target_grid: PathInside | None = None
     analyze_orientation: Literal["unknown", "radiological", "neurological"]
     zeros: Literal["value", "missing"]
     min_coverage: Annotated[Number, Field(ge=0, le=1)]
@@ -184,8 +193,8 @@ class SimilarityBootstrap(Table):
 
 
 class Similarity(Table):
-    signatures: Text | None = None
-    networks: Text | None = None
+    signatures: PathInside | None = None
+    networks: PathInside | None = None
     masks: Names | None = None
     algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)] | None = None
     permutation: SimilarityPermutation = Field(default_factory=SimilarityPermutation)

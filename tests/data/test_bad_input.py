@@ -91,10 +91,13 @@ def table_of(text):
     return write("inputs/behavior/trials.tsv", text.encode())
 
 
-def without_the_last_participants(study):
-    for row in study.rows[3:8]:
-        row[COLUMNS.index("excluded")] = "motion"
-    study.write_table()
+def leave_in_dataset_1(n):
+    def spoil(study):
+        for row in study.rows[n:8]:
+            row[COLUMNS.index("excluded")] = "motion"
+        study.write_table()
+
+    return spoil
 
 
 def exclude_all(study):
@@ -250,10 +253,18 @@ MISTAKES = {
     "every trial excluded": (exclude_all, "trials.tsv: every trial is excluded; expected usable ones"),
     "fewer participants than folds": (
         lambda study: (
-            without_the_last_participants(study),
+            leave_in_dataset_1(3)(study),
             study.params["regress"].setdefault("cross_validation", {}).update(scheme="group-kfold"),
         ),
         "3 participants",
+    ),
+    "fewer participants than inner folds": (
+        leave_in_dataset_1(3),
+        "tune.grid.n_folds = 3 needs as many participants in every training fold, one holds 2; lower it",
+    ),
+    "a dataset of too few to be told apart": (
+        lambda study: [study.set(row, "dataset", "dataset-1") for row in (8, 9, 11)],
+        "classify: a training fold holds no participant of dataset-2, .*lower classify.cross_validation.test_size",
     ),
     "a dataset to train on that is not there": (
         params("regress", "train_dataset", value="one"),

@@ -32,6 +32,7 @@ class Study:
         self.write_table()
         self.params = deepcopy(STUDY.load_params(ROOT / "code/params.toml"))
         del self.params["similarity"]["signatures"]
+        self.params["tune"]["grid"]["n_folds"] = 3
         self.params["extract"]["mask_files"] = {
             "whole-brain": "whole-brain",
             "M1": "whole-brain and not gray-matter",

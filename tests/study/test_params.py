@@ -84,6 +84,11 @@ def test_without_signatures_there_is_nothing_of_them(edited):
         ),
         ("n = 5000", "", "regress.permutation.n is missing"),
         ("seed = 42", "seed = ", "not valid TOML"),
+        (
+            '# target_grid = "inputs/masks/M1.nii.gz"',
+            'target_grid = "/data/M1.nii.gz"',
+            "extract.target_grid = '/data/M1.nii.gz' is not allowed; it should be a path from the root of this repository",
+        ),
     ],
 )
 def test_a_mistake_is_named(edited, old, new, message):

@@ -63,8 +63,9 @@ def silence_libraries():
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of workers
-    for name in ("matplotlib", "nibabel.global", "nilearn", "asyncio"):
+    for name in ("matplotlib", "nilearn", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # it raises its errors too
 
 
 def parse_cell(study, stage_name, arguments):
