@@ -91,20 +91,40 @@ def test_a_picture_may_differ_in_a_trace(folders, rng):
 
 
 def test_a_drawing_may_differ_in_the_last_digits_of_a_coordinate_and_in_ids(folders):
-    text = '<g id="m1234567890"><path d="M 10.25 20.5"/></g><use href="#m1234567890"/><text>R2 {}</text>'
+    text = (
+        '<svg><g id="m1234567890"><path d="M 10.25 20.5"/></g><use href="#m1234567890"/><text>R2 {}</text></svg> p {}'
+    )
     other_id = text.replace("m1234567890", "m0987654321")
     changes = (
-        (text.format("0.2"), IDENTICAL),
-        (other_id.replace("10.25", "10.251").format("0.2"), WITHIN),
-        (text.replace("10.25", "11.25").format("0.2"), DIFFERENT),
-        (text.format("0.3"), DIFFERENT),
-        (text.replace("use", "line").format("0.2"), DIFFERENT),
+        (text.format("0.2", "0.04"), IDENTICAL),
+        (other_id.replace("10.25", "10.251").format("0.2", "0.0400001"), WITHIN),
+        (text.replace("10.25", "11.25").format("0.2", "0.04"), DIFFERENT),
+        # What is read as a number is none of a drawing.
+        (text.format("0.21", "0.04"), DIFFERENT),
+        (text.format("0.2", "0.05"), DIFFERENT),
+        (text.replace("use", "line").format("0.2", "0.04"), DIFFERENT),
     )
-    for changed, expected in changes:
-        for folder, content in zip(folders, (text.format("0.2"), changed), strict=True):
-            folder.write_text("f.svg", content)
-        assert grade(folders, "f.svg").grade == expected
-    assert grade(folders, "f.svg").detail == "'line' where 'use' is recorded"
+    for name in ("f.svg", "f.html"):
+        for changed, expected in changes:
+            for folder, content in zip(folders, (text.format("0.2", "0.04"), changed), strict=True):
+                folder.write_text(name, content)
+            assert grade(folders, name).grade == expected
+        assert grade(folders, name).detail == "'line' where 'use' is recorded"
+
+
+def test_only_the_same_bytes_are_identical(folders, rng):
+    """A key that is there twice shows a reader another number; a header may say anything."""
+    for folder, text in zip(folders, ('{"p": 0.01,\n"p": 0.2}', '{"p": 0.2}'), strict=True):
+        folder.write_text("e.json", text)
+    assert grade(folders, "e.json").grade == DIFFERENT
+    folders[0].write_text("e.json", '{"p":  0.2}')
+    assert grade(folders, "e.json").grade == WITHIN
+    for folder in folders:
+        folder.write_map("w.nii.gz", np.arange(120.0), MASK)
+    img = nibabel.load(folders[0].path("w.nii.gz"))
+    img.header["descrip"] = b"of another study"
+    nibabel.save(nibabel.Nifti1Image(np.asarray(img.dataobj), img.affine, img.header), folders[0].path("w.nii.gz"))
+    assert grade(folders, "w.nii.gz").detail == "cannot be compared: another header"
 
 
 def test_p_maps_may_differ_as_the_z_scores_that_they_stand_for(folders, rng):
