@@ -111,10 +111,11 @@ def test_hidden_added_and_ignored_files_replaced_objects_and_swapped_results_are
     replacement = git(study, "hash-object", "-w", "other")
     (study / "other").unlink()
     git(study, "replace", blob, replacement)
+    (study / ".git/info/grafts").write_text(f"{git(study, 'rev-parse', 'HEAD')} {git(study, 'rev-parse', 'HEAD~5')}\n")
     done, _, different = verify(study, "regress M1 ridge")
     assert done.returncode != 0
     names = ("metrics.tsv", "test_metrics.tsv", "more.hidden", "transfer.tsv")
-    expected = {*(f"{cell}/{name}" for name in names), f"refs/replace/{blob}", "code/regress.py"}
+    expected = {*(f"{cell}/{name}" for name in names), f"refs/replace/{blob}", ".git/info/grafts", "code/regress.py"}
     assert different.keys() == expected, done.stdout
 
 

@@ -20,6 +20,8 @@ NEUTRAL = {
     "core.autocrlf": "false",
     "core.safecrlf": "false",
     "core.fsmonitor": "false",
+    "core.commitGraph": "false",  # which says what commits hold, and git believes it
+    "gc.writeCommitGraph": "false",
     "commit.gpgSign": "false",
     "commit.cleanup": "whitespace",
     "tag.gpgSign": "false",

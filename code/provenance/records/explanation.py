@@ -46,9 +46,9 @@ def what_made(path, revision, root=ROOT):
     if run is None:
         raise InputError(f"{path}: no run in this history made it; `make status` tells what is known")
     lines = [path, f"  command   {run.command}", f"  commit    {run.commit[:10]} of {run.date}"]
-    last = git("log", "-1", "--format=%h %s%n%B", revision, "--", path, root=root)
-    if parse_record(last) is None:
-        lines.append(f"  CHANGED   since, by commit {last.splitlines()[0]}, which is no run")
+    title, _, message = git("log", "-1", "--format=%h %s%n%B", revision, "--", path, root=root).partition("\n")
+    if parse_record(message) is None:
+        lines.append(f"  CHANGED   since, by commit {title}, which is no run")
     for part in ("data", "code"):
         for name, ids in sorted(by_folder(record[part]).items() if part == "data" else record[part].items()):
             commit = git("log", "-1", "--format=%h %cs %s", run.commit, "--", name, root=root)

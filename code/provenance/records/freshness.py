@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from provenance.annex.integrity import broken_files
 from provenance.declare import RECORD
 from provenance.records.inputs import describe_inputs, differences
+from provenance.records.runs import parse_record
 from provenance.repository import ROOT, git, is_absent, object_ids
 
 FRESH, STALE, ABSENT = "fresh", "stale", "absent"
@@ -126,5 +127,5 @@ def _describe(cell, ids, root, states):
 
 
 def _made_by_run(cell, root):
-    message = git("log", "-1", "--format=%B", "--", cell.folder, root=root)
-    return "[DATALAD RUNCMD]" in message and json.dumps(cell.command) in message
+    record = parse_record(git("log", "-1", "--format=%B", "--", cell.folder, root=root))
+    return record is not None and record["cmd"] == cell.command

@@ -8,6 +8,7 @@ fresh one.
 import ast
 import json
 import re
+import sys
 from functools import cache
 
 from provenance.repository import ROOT, object_ids
@@ -65,7 +66,8 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
         Distributions imported from elsewhere, by the name under which they are locked.
     """
     present = frozenset(path.relative_to(root).as_posix() for path in (root / "code").rglob("*.py"))
-    found, packages, waiting = set(), set(), [script]
+    unseen, compiled = unasked_modules(root)
+    found, packages, waiting = compiled, set(), [script, *sorted(unseen)]
     while waiting:
         path = waiting.pop()
         if path in found or path.startswith(machinery):
@@ -75,6 +77,19 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
         waiting += own
         packages |= others
     return sorted(found), packages
+
+
+def unasked_modules(root):
+    """Return the modules in ``code`` that Python takes in place of others, whoever imports these: source and compiled.
+
+    These are named as Python's own modules or as packages, such as ``code/random.py``, or stand beside a source.
+    """
+    places = [path.relative_to(root) for path in (root / "code").rglob("*.*") if "__pycache__" not in path.parts]
+    lock = root / "requirements.lock"
+    taken = {name.replace("-", "_") for name in locked_versions(lock.read_text() if lock.exists() else "")}
+    taken |= sys.stdlib_module_names | DISTRIBUTIONS.keys()
+    source = {path.as_posix() for path in places if path.suffix == ".py" and path.parts[1].split(".")[0] in taken}
+    return source, {path.as_posix() for path in places if path.suffix in (".pyc", ".so", ".pyd")}
 
 
 # Names of modules that differ from those of their distributions.

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from provenance.repository import ROOT, git
 
+TITLE = "[DATALAD RUNCMD] "
 OPENING, CLOSING = "=== Do not change lines below ===", "^^^ Do not change lines above ^^^"
 
 
@@ -35,9 +36,10 @@ class RunRecord:
 
 def find_runs(folder, revision="HEAD", root=ROOT):
     """Yield the run records of the commits that touched a folder or file, the last first."""
-    history = git("log", "--format=%H%x1f%cI%x1f%B%x1e", revision, "--", folder, root=root)
-    for entry in filter(None, history.split("\x1e")):
-        commit, date, message = entry.strip("\n").split("\x1f")
+    # No message can hold the NUL that ends it.
+    history = git("log", "-z", "--format=%H%n%cI%n%B", revision, "--", folder, root=root)
+    for entry in filter(None, history.split("\0")):
+        commit, date, message = entry.split("\n", 2)
         record = parse_record(message)
         if record:
             yield RunRecord(commit, date, record["cmd"], tuple(record["inputs"]), tuple(record["outputs"]), record)
@@ -53,9 +55,9 @@ def last_run(cell, revision="HEAD", root=ROOT):
 
 
 def parse_record(message):
-    """Return the record in a commit message as DataLad wrote it, None if there is none."""
-    _, found, rest = message.partition(OPENING)
-    if not found or "[DATALAD RUNCMD]" not in message:
+    """Return the record in a commit message as DataLad wrote it, None if there is none, or one beside another."""
+    _, _, rest = message.partition(OPENING)
+    if not message.startswith(TITLE) or message.count(OPENING) != 1 or message.count(CLOSING) != 1:
         return None
     try:
         record = json.loads(rest.partition(CLOSING)[0])

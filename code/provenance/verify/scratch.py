@@ -54,8 +54,9 @@ class Scratch:
     unchanged: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        # Not by links, so that git computes the id of every object anew.
-        git("clone", "--quiet", "--no-local", str(ROOT), str(self.clone), root=ROOT)
+        # Not by links, so that git computes the id of every object anew; and as recorded, whatever grafts say.
+        read = f"GIT_GRAFT_FILE={os.devnull}/none git upload-pack"
+        git("clone", "--quiet", "--no-local", "--upload-pack", read, str(ROOT), str(self.clone), root=ROOT)
         ensure_annex(self.clone)
         self.private = _install_inputs(self.clone, self.study)
         self.recorded = git("rev-parse", "HEAD")
@@ -144,7 +145,8 @@ class Scratch:
                 if made and producer.name in self.made:
                     git("checkout", "--quiet", self.made[producer.name], "--", *made, check=False, root=self.clone)
             self._commit("Put files that were not published in place")
-        for path in self._fetch(cell):
+        unmade = [path for path in hidden if not (self.clone / path).exists()]
+        for path in [*self._fetch(cell), *unmade]:
             if path not in self.stand_ins:
                 return f"it reads {path}, whose recorded bytes are nowhere and did not come out again"
             self._stand_in(path)
