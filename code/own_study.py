@@ -239,7 +239,7 @@ def put_in_place():
         if aside:
             remove_if_there(path)
             os.replace(aside[0], path)
-        elif recorded(name, "datalad-id") != DATASET_IDS[name]:
+        elif recorded(name, "datalad-id") != DATASET_IDS.get(name):
             fetch(name)
 
 

@@ -167,6 +167,9 @@ def hide_names(lab, safe):
         (lab / path).write_text(text)
     for form, write in FORMS.items():
         (lab / f"docs/{form}").write_bytes(write(ACCENTED))
+    (lab / f"inputs/{NAME}").mkdir()
+    link = f"160000,{head(lab, 'HEAD:inputs/masks')},inputs/{NAME}"
+    run(["git", "update-index", "--add", "--cacheinfo", link], lab)
     run(["git", "annex", "add", "--quiet", "--force-large", "--backend=WORM", "outputs/extra/mean." + NAME], lab)
     run(["git", "annex", "add", "--quiet", "--force-large", "outputs/extra"], lab)
     commit(lab, f"Keep what {NAME} said, see {safe}")
@@ -214,6 +217,7 @@ def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path)
     assert "\n.gitattributes\tno\tchanged; to let it go, add to code/publish.toml: " in table
     for path in ("docs/spelt.md", *(f"docs/{form}" for form in FORMS)):
         assert f"\n{path}\tno\tit names {PLAIN}\n" in table, path
+    assert f"\ninputs/{NAME}\tno\ta dataset that no result in this list reads\n" in table
     assert "\ndocs/old.md\tno\tanother content than the one that code/publish.toml names: " in table
     assert "\noutputs/extra/everybody.html\tno\tit " in table
     assert "\noutputs/extra/mean.npy\tno\tits key " in table
@@ -373,6 +377,9 @@ def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     ]
     assert commit_of[0] == commit_of[1] and "PRIVATE.md" not in published(tmp_path / "public")
     assert_silent(tmp_path / "public", study)
+    stranger = clone_as_stranger(tmp_path / "public", tmp_path / "stranger")
+    said = run(["make", "verify", "CELL=regress M1 lasso"], stranger, check=False, **SMALL).stdout
+    assert "not verifiable here: the inputs are private (inputs/behavior)" in said and "Error 3" in said, said
     assert (
         "this branch is your own study: name files in code/publish.toml"
         in run(["make", "manifest"], study, check=False).stdout

@@ -64,11 +64,18 @@ def test_what_concerns_groups_is_not(content):
     assert KNOWN.find("outputs/a.tsv", content.encode()) is None
 
 
-@pytest.mark.parametrize("text", ["of Jane Roe", "roe, jane", "Jane_Roe.png", "janeroe", "Jane\nRoe"])
+@pytest.mark.parametrize(
+    "text",
+    ["of Jane Roe", "roe, jane", "Jane_Roe.png", "janeroe", "Jane\nRoe", "Jane\tRoe", "ROE;  jane", "<b>Jane</b> Roe"],
+)
 def test_a_name_of_several_words_is_found_however_they_are_joined(text):
     # In parts: this file is published too.
-    assert Secrets({"Jane" + " Roe"}).find("outputs/a.tsv", text.encode())
-    assert Secrets({"Jane" + " Roe"}).find("outputs/a.tsv", b"Jane was there, Roe too") is None
+    for name in ("Jane" + " Roe", "jane" + "_roe", "Roe," + "Jane"):
+        assert Secrets({name}).find("outputs/a.tsv", text.encode()), name
+        assert Secrets({name}).find("outputs/a.tsv", b"Jane was there, Roe too") is None
+    assert Secrets({"Mary " + "Jane" + " Roe"}).find("a", b"Roe, Mary" + b" Jane")
+    # What joins the parts of an id is part of it.
+    assert Secrets({"x_12"}).find("a", b"x = 12 or x12") is None
 
 
 def test_code_may_show_ids_of_the_synthetic_form_and_no_others():
@@ -148,6 +155,19 @@ def test_names_come_from_every_table_and_image_that_is_here(lab, monkeypatch):
         original = getattr(secrets, name)
         monkeypatch.setattr(secrets, name, lambda *a, _original=original, **k: _original(*a, **{"root": root, **k}))
     assert secrets.gather_names(STUDY) == {"Ada", "Eve", "Ivy", "Una", "Joan", "Maud", "Maud1", "Olga"}
+
+
+def test_places_come_from_all_that_git_and_git_annex_know(lab, monkeypatch):
+    root, save = lab
+    save(root, {"uuid.log": "1 zq@zqnode:/scratch/zq/x timestamp=1s\n", "remote.log": "2 buprepo=/srv/bup name=x\n"})
+    for arguments in ("branch git-annex", "config remote.a.url zq@zqlab:/data/x", "config remote.b.directory /srv/raw"):
+        subprocess.run(["git", *arguments.split()], cwd=root, check=True)
+    monkeypatch.setattr(secrets, "input_folders", list)
+    original = secrets.git
+    monkeypatch.setattr(secrets, "git", lambda *a, **k: original(*a, **{"root": root, **k}))
+    known = Secrets((), secrets.gather_places())
+    for text in ("/scratch/zq/x/y", "in /srv/bup", "/data/x", "zq@zqlab:/data/x", "/srv/raw/a.img"):
+        assert "private place" in known.find("a", text.encode()), text
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,12 @@ def nifti(kind, name, where):
     return gzip.compress(img.to_bytes())
 
 
+def packed(name, window):
+    """Pack as libpng and Acrobat do, with a window of ``2 ** window`` bytes."""
+    packer = zlib.compressobj(wbits=window)
+    return packer.compress(name.encode()) + packer.flush()
+
+
 def in_zip(name):
     with zipfile.ZipFile(held := io.BytesIO(), "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a/b.txt", f"by {name}")
@@ -74,6 +80,18 @@ FORMS = {
     "xz": lambda name: lzma.compress(f"by {name}".encode()),
     "zip": in_zip,
     "PDF stream": lambda name: b"%PDF-1.4\nstream\n" + zlib.compress(f"by {name}".encode()) + b"\nendstream",
+    "PDF stream, small window": lambda name: b"%PDF-1.4\nstream\n" + packed(f"by {name}", 9) + b"\nendstream",
+    "PDF stream, ASCII 85": lambda name: (
+        b"<</Filter [/ASCII85Decode /FlateDecode]>>\nstream\n"
+        + base64.a85encode(zlib.compress(f"by {name}".encode()), wrapcol=76)
+        + b"~>endstream"
+    ),
+    "base64 in lines": lambda name: base64.encodebytes(f"{'x' * 50} by {name}".encode()),
+    "partly bold": lambda name: f"<p>by <b>{name[:2]}</b>{name[2:]}</p>".encode(),
+    "after a PNG": lambda name: png() + name.encode(),
+    "after the voxels": lambda name: gzip.compress(
+        nibabel.Nifti1Image(np.zeros((3, 4, 5), np.float32), np.eye(4)).to_bytes() + name.encode()
+    ),
     "PNG text": lambda name: png(chunk(b"tEXt", b"Author\0" + name.encode("latin-1"))),
     "PNG packed text": lambda name: png(chunk(b"zTXt", b"Author\0\0" + zlib.compress(name.encode("latin-1")))),
     "PNG international text": lambda name: png(chunk(b"iTXt", b"Author\0\1\0\0\0" + zlib.compress(name.encode()))),

@@ -11,6 +11,7 @@ from rocrate.rocrate import ROCrate
 from provenance.crate.citation import read_citation
 from provenance.crate.files import describe_file
 from provenance.declare import RECORD, Study
+from provenance.publish.siblings import UUID
 from provenance.records.inputs import flatten
 from provenance.repository import ROOT, git, input_datasets, object_ids
 
@@ -159,7 +160,8 @@ def describe_input(description, path, commit):
     name = path.split("/")[1]
     about = SYNTHETIC if name in SIMULATED and description.study.rebuilt(name) else "Not included."
     properties = {"@type": "Dataset", "name": path, "version": commit, "description": f"DataLad dataset. {about}"}
-    return description.add(f"#{path}", properties | ({"identifier": f"urn:uuid:{id_}"} if id_ else {}))
+    known = {"identifier": f"urn:uuid:{id_}"} if UUID.fullmatch(id_) else {}
+    return description.add(f"#{path}", properties | known)
 
 
 def describe_program(description, cell, record):

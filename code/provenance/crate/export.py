@@ -38,8 +38,9 @@ def export_crate(study, cells, to):
     target = find_target(to)
     with only_one():
         require_clean_tree()
-        runs = require_runs(cells)
-        crate = describe_study(study, runs, require_declared(study, cells))
+        runs, secrets = require_runs(cells), gather_secrets(study)
+        crate = describe_study(study, runs, require_declared(study, cells, secrets))
+        require_nobody_named(crate, secrets)
         with building_folder(target) as folder:
             crate.write(folder)
             make_writable(folder)
@@ -49,14 +50,26 @@ def export_crate(study, cells, to):
     print(f"{to}: {len(runs)} runs, {len(files)} files described, {included} of them included")
 
 
-def require_declared(study, cells):
+def require_nobody_named(crate, secrets):
+    """Stop if the description names a participant, as the name of a file that stays could.
+
+    Raises
+    ------
+    InputError
+    """
+    for entity in crate.get_entities():
+        if found := secrets.find_participant(json.dumps(entity.properties(), ensure_ascii=False)):
+            raise InputError(f"{unquote(entity.id)} may not be described: {found}")
+
+
+def require_declared(study, cells, secrets):
     """Return the files that may go, by path, once every result may; where content is missing it is described only.
 
     Raises
     ------
     InputError
     """
-    declared = find_declared(study, cells, gather_secrets(study), is_stored=lambda _key: True)
+    declared = find_declared(study, cells, secrets, is_stored=lambda _key: True)
     for cell in cells:
         if cell.name in declared.stays:
             raise InputError(

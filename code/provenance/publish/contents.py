@@ -6,6 +6,7 @@ import bz2
 import html
 import io
 import lzma
+import math
 import quopri
 import re
 import struct
@@ -15,9 +16,11 @@ import zipfile
 import zlib
 from contextlib import suppress
 
-PACKED = re.compile(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08|BZh[1-9]1AY|\xfd7zXZ\0|PK\x03\x04")
+# The first two bytes of zlib name the size of its window, a power of two from 256; together they are divisible by 31.
+ZLIB = [bytes((size, flags)) for size in range(0x08, 0x79, 0x10) for flags in range(256)]
+ZLIB = [start for start in ZLIB if int.from_bytes(start) % 31 == 0 and not start[1] & 0x20]
+PACKED = re.compile(b"|".join(map(re.escape, ZLIB)) + rb"|\x1f\x8b\x08|BZh[1-9]1AY|\xfd7zXZ\0|PK\x03\x04")
 UNPACKERS = {
-    b"\x78": lambda: zlib.decompressobj(),
     b"\x1f": lambda: zlib.decompressobj(zlib.MAX_WBITS | 16),
     b"B": bz2.BZ2Decompressor,
     b"\xfd": lzma.LZMADecompressor,
@@ -25,7 +28,8 @@ UNPACKERS = {
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DEEPEST = 5  # packed in packed
 PICTURE = 500  # bytes, or more
-BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{12,}={0,2}")
+BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/_-]{12,}={0,2}")
+ASCII85 = re.compile(rb"stream\s+[!-uz\s]+~>")  # as PDF has it
 HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){6,}")
 # Letters of alphabets in UTF-16, several in a row.
 WIDE = (re.compile(rb"(?:[\0-\xff][\0-\x06\x1e\x20]){3,}"), re.compile(rb"(?:[\0-\x06\x1e\x20][\0-\xff]){3,}"))
@@ -34,6 +38,7 @@ BACKSLASH = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|[uU]([0-9a-fA-F]{8}|[0-9a-fA-F
 UNSEEN = re.compile(
     "[\ufeff" + "".join(c for c in map(chr, range(0x3000)) if unicodedata.category(c) in ("Mn", "Cf")) + "]"
 )
+TAG = re.compile(r"<[^<>]*>")
 PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
 
@@ -51,7 +56,7 @@ def read_texts(content):
         for text in _decode(part):
             for plain in [text] if is_binary else _unescape(text):
                 yield normalise(plain), is_binary
-        for found, decode in ((BASE64, _from_base64), (HEX, binascii.unhexlify)):
+        for found, decode in ((BASE64, _from_base64), (HEX, binascii.unhexlify), (ASCII85, _from_ascii85)):
             inner = [decode(match.group()) for match in found.finditer(part)]
             # Words are many and short; a picture is seen as one by itself.
             words = b"\n".join(each for each in inner if len(each) < PICTURE)
@@ -83,10 +88,10 @@ def unpack(content, depth=0):
                     yield name.encode()
                     yield from unpack(archive.read(name), depth + 1)
             return
-        unpacker = UNPACKERS[found.group()[:1]]()
+        unpacker = UNPACKERS.get(found.group()[:1], zlib.decompressobj)()
         inner = b""
         with suppress(*DAMAGED):
-            inner = unpacker.decompress(content[found.start() :])
+            inner = unpacker.decompress(memoryview(content)[found.start() :])
         if inner:
             yield from unpack(inner, depth + 1)
         if unpacker.eof:
@@ -101,12 +106,21 @@ def _without_pixels(content):
             size, kind = struct.unpack_from(">I4s", content, position)
             kept.append(content[position + 8 : position + 8 + size] if kind != b"IDAT" else b"")
             position += 12 + size
-        return b"\n".join(kept)
+            if kind == b"IEND":
+                break
+        return b"\n".join([*kept, content[position:]])
     for order in "<>":
         if content[344:348] == b"n+1\0" and struct.unpack_from(order + "i", content)[0] == 348:
-            return content[: max(348, int(struct.unpack_from(order + "f", content, 108)[0]))]
-        if content[4:8] == b"n+2\0" and struct.unpack_from(order + "i", content)[0] == 540:
-            return content[: max(540, struct.unpack_from(order + "q", content, 168)[0])]
+            first = max(348, int(struct.unpack_from(order + "f", content, 108)[0]))
+            n_dims, *shape = struct.unpack_from(order + "8h", content, 40)
+            n_bits = struct.unpack_from(order + "h", content, 72)[0]
+        elif content[4:8] == b"n+2\0" and struct.unpack_from(order + "i", content)[0] == 540:
+            first = max(540, struct.unpack_from(order + "q", content, 168)[0])
+            n_dims, *shape = struct.unpack_from(order + "8q", content, 16)
+            n_bits = struct.unpack_from(order + "h", content, 14)[0]
+        else:
+            continue
+        return content[:first] + content[first + math.prod(shape[:n_dims]) * n_bits // 8 :]
     return content
 
 
@@ -140,6 +154,8 @@ def _unescape(text):
             yield plain.encode("latin-1").decode()
     if "%" in text:
         yield _unquote(text, "latin-1")
+    if "<" in text:  # a word may be partly bold
+        yield TAG.sub("", plain)
     if "=" in text:
         yield quopri.decodestring(text.encode()).decode("utf-8", "ignore")
 
@@ -158,6 +174,13 @@ def _character(match):
     return chr(code) if code <= sys.maxunicode else match.group()
 
 
+def _from_ascii85(text):
+    try:
+        return base64.a85decode(text.removeprefix(b"stream").removesuffix(b"~>"))
+    except ValueError:
+        return b""
+
+
 def _from_base64(text):
-    text = text.rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")
+    text = b"".join(text.rstrip(b"=").split()).replace(b"-", b"+").replace(b"_", b"/")
     return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"=" * (-len(text) % 4))

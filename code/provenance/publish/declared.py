@@ -42,6 +42,8 @@ class Declared:
     ----------
     code, named : dict of str to Item
         Code and documents of the manifest; files that the owner named.
+    inputs : dict of str to Item
+        Input datasets, as commits: those that these results read, and those that everybody can build.
     results : list of (Cell, RunRecord, dict of str to Item)
     private : dict of str to int
         Participant-level files by folder, which are not described further.
@@ -51,6 +53,7 @@ class Declared:
 
     code: dict = field(default_factory=dict)
     named: dict = field(default_factory=dict)
+    inputs: dict = field(default_factory=dict)
     results: list = field(default_factory=list)
     private: dict = field(default_factory=dict)
     stays: dict = field(default_factory=dict)
@@ -143,10 +146,13 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False, published=
         What strangers have already, by path: it was searched before it went.
     """
     found = Declared()
-    candidates, owners = {}, {}
+    candidates, owners, datasets = {}, {}, {}
     listed, named = read_declarations()
     for path, item in read_tree().items():
-        if path in (*GENERATED, NAMED, NOTICE) or item.mode == "160000":
+        if path in (*GENERATED, NAMED, NOTICE):
+            continue
+        if item.mode == "160000":
+            datasets[path] = item
             continue
         if study.is_private(path):
             if path in named:
@@ -177,6 +183,12 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False, published=
             found.stays[cell.name] = reason
         else:
             found.results.append((cell, last_run(cell), {path: look.items[path] for path in files}))
+    read = {path for cell, _, _ in found.results for path in cell.reads}
+    for path, item in datasets.items():
+        if path in read or (path.startswith("inputs/") and study.rebuilt(path.split("/")[1])):
+            found.inputs[path] = item
+        else:
+            found.stays[path] = "a dataset that no result in this list reads"
     return found
 
 

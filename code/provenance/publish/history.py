@@ -6,7 +6,6 @@ record. It is the only state: the next publication starts from it, from whicheve
 
 import json
 import os
-import re
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -28,14 +27,14 @@ from provenance.publish.declared import (
     is_code,
     read_tree,
 )
-from provenance.publish.siblings import dataset_id
+from provenance.publish.siblings import UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, parse_record
 from provenance.repository import ROOT, git, git_folder, without_foreign
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
 STORAGE = "public-storage"
 CODE_MESSAGE = "Publish code and documents"
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+DESIGNS = ("full", "small")  # of inputs that are built here
 
 
 @contextmanager
@@ -63,9 +62,10 @@ def require_published(scratch, study, store):
     if not store.tip:
         return
     odd = set(call(scratch, "git", "log", "--format=%an <%ae>%n%cn <%ce>", "main").splitlines()) - {AUTHOR}
-    for message in filter(None, call(scratch, "git", "log", "--format=%B%x00", "main").split("\0")):
-        record, message = parse_record(message), message.strip("\n")
-        if message and message != CODE_MESSAGE and (record is None or message != write_message(record, message)):
+    for message in call(scratch, "git", "log", "-z", "--format=%B", "main").split("\0"):
+        message = message.strip("\n")
+        record = parse_record(message)
+        if message not in ("", CODE_MESSAGE) and (record is None or message != write_message(record, message)):
             odd.add(message.splitlines()[0])
     paths = call(scratch, "git", "log", "--format=", "--name-only", "-z", "-m", "--root", "main").split("\0")
     odd |= {path.strip("\n") for path in paths if study.is_private(path.strip("\n"))}
@@ -112,7 +112,9 @@ def _with_code(scratch, study, cells, declared, base, head):
         if stays and not study.is_private(path) and path not in GENERATED and item.mode != "160000":
             tree[path] = item  # the present content may not go; the former did
     tree |= {path: Item(item.mode, item.id) for path, item in (declared.code | declared.named).items()}
-    links = {path: item for path, item in head.items() if item.mode == "160000" and path.startswith("inputs/")}
+    linked = (path for path, item in base.items() if item.mode == "160000" and path in head)
+    known = {path: head[path] for path in linked if head[path].mode == "160000"}
+    links = known | declared.inputs
     listed = {path: item.id for path, item in tree.items() if is_code(path) and item.mode != "120000"}
     written = {
         ".datalad/config": f'[datalad "dataset"]\n\tid = {dataset_id()}\n',
@@ -136,7 +138,7 @@ def _describe_input(study, path):
         values["datalad-id"] = known["datalad-id"]
     if study.rebuilt(name):
         values["url"] = f"./{path}"
-        values |= {"facepain-design": known["facepain-design"]} if known["facepain-design"].isalpha() else {}
+        values |= {"facepain-design": known["facepain-design"]} if known["facepain-design"] in DESIGNS else {}
     return f'[submodule "{path}"]\n' + "".join(f"\t{key} = {value}\n" for key, value in values.items())
 
 

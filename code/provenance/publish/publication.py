@@ -99,7 +99,8 @@ def describe(declared, commits, published):
     lines += [f"  {cell.name}: {len(files)} file(s) of {cell.folder}" for cell, files in new]
     for path, item in declared.named.items():
         if path not in published or published[path].id != item.id:
-            content = read_blobs([item.id])[item.id]
+            is_annexed = item.key and (ROOT / path).exists()
+            content = (ROOT / path).read_bytes() if is_annexed else read_blobs([item.id])[item.id]
             text = content.decode() if _is_text(content) else f"({len(content)} bytes)"
             lines += [f"  {path}, which code/publish.toml names:", *(f"    | {line}" for line in text.splitlines())]
     texts = foreign_texts(declared, new)

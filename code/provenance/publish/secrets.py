@@ -12,6 +12,7 @@ import re
 import socket
 import string
 import tomllib
+from functools import cache
 from getpass import getuser
 from pathlib import Path
 
@@ -45,13 +46,14 @@ class Secrets:
     """
 
     def __init__(self, names, places=(), open_place=""):
-        names = {spelling for name in names for spelling in _spellings(normalise(name))}
+        names = {normalise(name) for name in names}
         self.names = {name: _word(name) for name in sorted(names) if is_name(name)}
         self.telling = {name: word for name, word in self.names.items() if not EXAMPLE.fullmatch(name)}
         short = "|".join(re.escape(name) for name in sorted(names - self.names.keys() - {""}))
         labels = r"(?:participant|subject|patient|sub)(?:_?id)?[\s\"':=#_-]{1,4}"
         self.labelled = re.compile(rf"\b{labels}(?:{short})(?![a-z0-9])") if short else None
-        self.places = {place: _word(place) for place in sorted(map(normalise, places)) if len(place) > SHORTEST}
+        places = sorted(normalise(place) for place in places if len(place) > SHORTEST)
+        self.places = {place: re.compile(_apart(re.escape(place))) for place in places}
         self.open_place = re.compile(re.escape(normalise(open_place)) + r"(?![\w-]|\.\w)") if open_place else None
 
     def find(self, path, content, is_example=False):
@@ -64,10 +66,15 @@ class Secrets:
                 return found
         return None
 
+    def find_participant(self, text):
+        """Return the participant that a text names, whatever ids look like examples, None if there is none."""
+        return self._find_name(normalise(text), False, False)
+
     def _find_name(self, text, is_binary, is_example):
         names = self.telling if is_example else self.names
         for name, word in names.items():
-            if name in text and (len(name) >= LONG or not is_binary) and (len(name) >= LONG or word.search(text)):
+            seen = all(part in text for part in _parts(name)) and (len(name) >= LONG or not is_binary)
+            if seen and word.search(text):
                 return f"it names {name}"
         if is_example or is_binary:
             return None
@@ -85,11 +92,11 @@ class Secrets:
         return None
 
 
-def _spellings(name):
-    """Return the ways to write a name of several words, such as ``roe, jane`` and ``jane_roe``."""
-    words = name.split()
-    separators = (" ", "", "_", "-", ".", ", ", "\n") if words[1:] else ("",)
-    return {separator.join(order) for order in (words, words[::-1]) for separator in separators}
+@cache
+def _parts(name):
+    """Return the words of a name, as of ``jane roe`` and ``jane_roe``; an id such as ``p_14`` is one."""
+    words = re.split(r"[\s_.,]+", name)
+    return words if all(word.isalpha() and len(word) >= SHORTEST for word in words) else name.split()
 
 
 def is_name(text):
@@ -98,7 +105,16 @@ def is_name(text):
 
 
 def _word(name):
-    return re.compile(r"(?<![^\W_])" + re.escape(name) + r"(?![^\W_])")
+    """Return the pattern of a name; of several words, in any cyclic order or backwards, however they are joined."""
+    parts = _parts(name)
+    joined = r"[\W_]{0,4}" if all(map(str.isalpha, parts)) else r"(?:[ _.-]|, |\n)?"
+    orders = [order[n:] + order[:n] for order in (parts, parts[::-1]) for n in range(len(parts))]
+    spelt = "|".join(joined.join(map(re.escape, order)) for order in orders)
+    return re.compile(spelt if len(name) >= LONG else _apart(spelt))
+
+
+def _apart(pattern):
+    return rf"(?<![^\W_])(?:{pattern})(?![^\W_])"
 
 
 def gather_secrets(study, public=None):
@@ -242,11 +258,15 @@ def gather_places(public=None):
         settings = git("config", "--get-regexp", pattern, check=False, root=repository)
         found |= {line.split(" ", 1)[1] for line in settings.splitlines() if " " in line}
         log = git("show", "git-annex:remote.log", check=False, root=repository)
-        places = re.findall(r" (?:url|directory|rsyncurl|location)=(\S+)", log)
-        found |= {place.replace("&32;", " ") for place in places}
+        found |= {place.replace("&32;", " ") for place in re.findall(r"=(\S*[/@]\S*)", log)}
+        log = git("show", "git-annex:uuid.log", check=False, root=repository)  # where others have clones
+        found |= set(re.findall(r" (\S+@\S+:\S+)", log))
     history = git("log", "--all", "-p", "--format=", "--", ".gitmodules", check=False)
     found |= set(re.findall(r"^\+\s*(?:datalad-)?url\s*=\s*(\S+)", history, flags=re.MULTILINE))
     places = {re.sub(r"^(?:ria\+)?file://", "", url).split("#")[0].rstrip("/") for url in found}
+    # The folder on another host is not open either.
+    elsewhere = (re.match(r"(?:\w+://[^/\s]*@[^/\s]+|(?:[^/:\s]+@)?[^/:\s]+:)(/[^/\s]+/\S+)", each) for each in places)
+    places |= {match.group(1) for match in elsewhere if match}
     places |= {os.path.realpath(place) for place in places if place.startswith("/")}
     in_store = f"{dataset_id()[:3]}/{dataset_id()[3:]}"
     places |= {str(Path(place).parent.parent) for place in places if place.endswith(in_store)}

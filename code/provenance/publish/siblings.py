@@ -4,12 +4,15 @@ A sibling is configured in this clone alone, for looking and fetching. Nothing b
 one: ``git push`` and ``datalad push`` would send the git-annex branch as it is, and annexed files whoever they concern.
 """
 
+import re
 from functools import cache
 from itertools import count
 from pathlib import Path
 
+from errors import InputError
 from provenance.repository import git
 
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PUBLIC, PRIVATE = "public", "private"
 # What git takes for the address of a repository and quotes when it finds none there. No "=", which ends git's settings.
 NO_PUSH = "no push, only make publish with TO set to {}"
@@ -17,7 +20,17 @@ NO_PUSH = "no push, only make publish with TO set to {}"
 
 @cache
 def dataset_id():
-    return git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
+    """Return DataLad's id of this repository, which everybody gets to see.
+
+    Raises
+    ------
+    InputError
+        If it may be anything else.
+    """
+    found = git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
+    if not UUID.fullmatch(found):
+        raise InputError(f".datalad/config: datalad.dataset.id = {found!r}; expected a UUID, as DataLad gives")
+    return found
 
 
 def list_siblings():
