@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errors import InputError
 from provenance.annex.dataset import build_dataset, remove_tree
-from provenance.repository import ROOT, git
+from provenance.repository import ROOT, git, require_plain_branch
 
 # The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
 DATASET_IDS = {
@@ -102,6 +102,7 @@ def find_commit(path, pin):
             f"{path} holds something that is not a dataset; it is left alone: move it elsewhere "
             "and try again, or see `Your own data` in README.md"
         )
+    require_plain_branch(path.absolute())
     head, *lines = git("status", "--porcelain=v2", "--branch", root=path).splitlines()
     commit = head.removeprefix("# branch.oid ")
     n_changed = sum(not line.startswith("#") for line in lines)

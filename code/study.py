@@ -77,7 +77,7 @@ def require_known_words():
     """Stop if make was given an option or a target that means nothing, such as ``N_PERMUTATION=20``."""
     known = os.environ.get("MAKE_OPTIONS", "").split()
     for name in os.environ.get("MAKE_UNKNOWN", "").split():
-        sys.exit(f"{name}= is not an option; expected one of {', '.join(known)}{suggest(name, known)}")
+        sys.exit(f"{name}= is not an option; expected one of {', '.join(known)}{suggest(name.upper(), known)}")
     for name in os.environ.get("MAKE_UNKNOWN_TARGETS", "").split():
         hint = suggest(name, os.environ["MAKE_TARGETS"].split())
         hint = hint or '; one result is made by, for example, make cell CELL="regress M1 lasso"'
@@ -103,6 +103,9 @@ def requested_options():
     counts = {name: requested_count(name.upper()) for name in names}
     options = Options(os.environ.get("PARAMS") or PARAMS, {name: n for name, n in counts.items() if n is not None})
     path = Path(options.params)
+    if not path.is_file():
+        others = [each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml"))]
+        raise InputError(f"PARAMS={options.params}: no such file{suggest(options.params, others)}")
     if path.is_absolute() or not object_ids(options.params):
         raise InputError(f"PARAMS={options.params} is not a committed file of this repository; add and commit it first")
     return options

@@ -77,6 +77,22 @@ def require_history(root=ROOT):
         raise InputError("this clone is shallow, so that it holds no run records; `git fetch --unshallow` completes it")
 
 
+def require_plain_branch(root=ROOT):
+    """Stop on an adjusted branch of git-annex, whose commits are not those that are recorded.
+
+    Raises
+    ------
+    InputError
+    """
+    branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)
+    if branch.startswith("adjusted/"):
+        plain = branch.removeprefix("adjusted/").partition("(")[0]
+        there = "" if root == ROOT else f" -C {os.path.relpath(root, ROOT)}"
+        raise InputError(
+            f"{branch} is an adjusted branch of git-annex, which hides the recorded state; `git{there} checkout {plain}`"
+        )
+
+
 def read_blobs(ids, root=ROOT):
     """Return the contents of git objects by id: of the very objects that are named, not of replacements."""
     done = subprocess.run(

@@ -71,6 +71,14 @@ def test_an_adjusted_branch_is_explained(repository):
     )
 
 
+def test_an_adjusted_branch_of_an_input_is_explained(repository):
+    dataset = repository / "inputs/masks"
+    run(["git", "init", "--quiet", "--initial-branch", "adjusted/main(unlocked)", str(dataset)], repository)
+    said = run([sys.executable, "code/make_inputs.py"], repository, check=False).stdout
+    assert said.startswith("inputs: adjusted/main(unlocked) is an adjusted branch of git-annex")
+    assert "`git -C inputs/masks checkout main`" in said
+
+
 def test_a_file_system_without_links_is_refused(made, monkeypatch):
     def fail(*_):
         raise PermissionError("no links here")
@@ -84,6 +92,7 @@ def test_a_file_system_without_links_is_refused(made, monkeypatch):
     ("words", "message"),
     [
         (["all", "N_PERMUTATION=20"], "N_PERMUTATION= is not an option; .*did you mean N_PERMUTATIONS"),
+        (["all", "n_jobs=2"], "n_jobs= is not an option; .*did you mean N_JOBS"),
         (["regres"], '"regres" is not a target; .*did you mean regress'),
         (["regress", "M1", "lasso"], '"M1" is not a target; .*make cell CELL='),
         (["tests"], '"tests" is not a target; .*did you mean test'),

@@ -87,7 +87,7 @@ def test_without_signatures_there_is_nothing_of_them(edited):
         (
             '# target_grid = "inputs/masks/M1.nii.gz"',
             'target_grid = "/data/M1.nii.gz"',
-            "extract.target_grid = '/data/M1.nii.gz' is not allowed; it should be a path from the root of this repository",
+            "extract.target_grid = '/data/M1.nii.gz' is not allowed; it should be a path from the root",
         ),
     ],
 )

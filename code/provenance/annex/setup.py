@@ -7,7 +7,7 @@ import shlex
 import shutil
 
 from errors import InputError
-from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids, write_whole
+from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids, require_plain_branch, write_whole
 
 # git-annex would name the annex after user, host and folder, and its branch travels.
 ANNEX_NAME = "a clone of the face of pain"
@@ -134,12 +134,7 @@ def require_annexable(root=ROOT):
     ------
     InputError
     """
-    branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)
-    if branch.startswith("adjusted/"):
-        plain = branch.removeprefix("adjusted/").partition("(")[0]
-        raise InputError(
-            f"{branch} is an adjusted branch of git-annex, which hides the recorded state; `git checkout {plain}`"
-        )
+    require_plain_branch(root)
     probe = git_folder(root) / "link"
     try:
         probe.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from provenance.repository import (
     input_datasets,
     is_absent,
     object_ids,
+    require_plain_branch,
     require_writable,
 )
 from provenance.run.recovery import MARKER
@@ -116,6 +117,7 @@ def check_inputs():
     for path, commit in input_datasets().items():
         if not (ROOT / path / ".git").exists():
             raise NotSetUpError(f"{path}: not installed; `make inputs`")
+        require_plain_branch(ROOT / path)
         if git("rev-parse", "HEAD", root=ROOT / path) != commit:
             raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
         lost = [name for name in object_ids(root=ROOT / path) if is_absent(name, ROOT / path)]
