@@ -360,6 +360,11 @@ def test_methods_follow_the_settings_that_were_used(finished):
     told = "\n\n".join(describe_methods(results, records))
     assert "more than 80 % of the variance" in told
     assert "2 random splits in which 30 % of the participants were held out" in told
+    assert "explain was removed" not in told
+    for record in records.values():
+        record["settings"] = record["settings"] | {"confounds": ["age", "run"]}
+    assert "What age, run explain was removed from images and scores" in "\n".join(describe_methods(results, records))
+    records = {f"regress {mask} {algorithm}": {"settings": SETTINGS} for mask in MASKS for algorithm in ALGORITHMS}
     assert "not all rest on the same settings" not in told
     other = json.loads(json.dumps(SETTINGS)) | {"variance": 0.9}
     records["regress M1 svr"] = {"settings": other}

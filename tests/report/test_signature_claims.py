@@ -20,6 +20,7 @@ EFFECTS = pd.DataFrame(
         ("planted", "expression", 0.2, 0.05, 0.15, 0.25, 0.001, 0.002, 500, 34),
         ("planted", "trial", 0.3, 0.05, 0.25, 0.35, 0.001, None, 500, 34),
         ("own-model", "expression", 0.3, 0.05, 0.2, 0.4, 0.001, 0.002, 500, 34),
+        ("mixed", "expression", 0.1, 0.06, -0.02, 0.22, 0.1, 0.01, 500, 34),
         ("unrelated", "expression", 0.0, 0.05, -0.1, 0.1, 0.9, 0.8, 500, 34),
     ],
     columns=["model", "term", "estimate", "se", "low", "high", "p", "p_permutation", "n_trials", "n_participants"],

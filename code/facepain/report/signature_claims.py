@@ -1,9 +1,7 @@
 """What may be said of signatures: how similar weight maps are to them, and how their expression goes with the score."""
 
-import numpy as np
-
 from facepain.report.claims import ALPHA, make_claim, model_name, p_is, span
-from facepain.report.figures.page import OWN_MODEL
+from facepain.report.figures.page import OWN_MODEL, score_name
 
 WHOLE, METRIC, SCHEME = "all", "cosine", "block"
 
@@ -35,10 +33,13 @@ def relation_claims(results):
     table = results.table("relate/fixed_effects")
     if table is None:
         return []
-    score, n = results.score.split(" (")[0], results.settings("relate").get("permutation", {}).get("n", 0)
+    settings = results.settings("relate")
+    score = score_name(results.score.split(" (")[0], settings.get("transform", "raw"))
+    n = settings.get("permutation", {}).get("n", 0)
     claims = []
     for row in table[table["term"] == "expression"].to_dict("records"):
-        if not np.isfinite(row["p_permutation"]) or row["p_permutation"] > ALPHA:
+        # The test is of a slope in any participant, the interval of the mean slope: both have to find it.
+        if not row["p_permutation"] <= ALPHA or row["low"] <= 0 <= row["high"]:
             continue
         what = "the model's own map, out of fold," if row["model"] == OWN_MODEL else f'the signature "{row["model"]}"'
         text = (

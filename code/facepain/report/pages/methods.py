@@ -76,6 +76,18 @@ def _score_and_images(results, shared):
     return (
         f"The score predicted is the {plain(name)}, one for each trial, from the trial's first-level contrast image. "
         + " ".join(text for step, text in STANDARDIZED.items() if step in first.standardize)
+        + _confounds(shared.get("confounds"))
+    )
+
+
+def _confounds(names):
+    """Say which confounds were removed, where the params name some."""
+    if not names:
+        return ""
+    return (
+        f" What {plain(', '.join(names))} explain was removed from images and scores, by least squares inside every "
+        "training set, and from test trials with the same coefficients; what they predict alone is in `confounds.tsv` "
+        "of every model."
     )
 
 
