@@ -2,6 +2,8 @@
 
 from dataclasses import asdict
 
+import numpy as np
+
 from facepain.inference.bootstrap import FEWEST_DRAWS, bootstrap_weights, p_values, threshold_fdr, z_thresholds
 from facepain.inference.clusters import CLUSTER_COLUMNS, clusters_table
 from facepain.inference.intervals import INFLUENCE_COLUMNS, influence_table
@@ -137,5 +139,8 @@ def write_bootstrap(cell, outputs, images, train, model, mask_img):
         about["thresholds"] = thresholds = z_thresholds(z, chosen["fdr"])
         limits = {name: threshold["z"] for name, threshold in thresholds.items() if name != "uncorrected_0.05"}
         outputs.write_image("bootstrap_z_fdr.nii.gz", unmask(threshold_fdr(z, chosen["fdr"]), mask_img))
+        for name in ("bonferroni_0.05", "uncorrected_0.001"):
+            kept = np.where(np.abs(z) >= thresholds[name]["z"], z, 0)
+            outputs.write_image(f"bootstrap_z_{name.partition('_')[0]}.nii.gz", unmask(kept, mask_img))
         outputs.write_table("clusters.tsv", clusters_table(unmask(z, mask_img), limits), CLUSTER_COLUMNS)
     outputs.write_json("bootstrap.json", about)
