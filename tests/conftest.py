@@ -71,13 +71,3 @@ def study(finished_study, tmp_path):
     """A copy of the finished study that a test may change."""
     shutil.copytree(finished_study[0], tmp_path / "study", symlinks=True)
     return tmp_path / "study"
-
-
-def pytest_collection_modifyitems(items):
-    """Leave out what takes many minutes by itself, unless it is asked for."""
-    if os.environ.get("FACEPAIN_ACCEPTANCE"):
-        return
-    skip = pytest.mark.skip(reason="takes many minutes: run with FACEPAIN_ACCEPTANCE=1")
-    for item in items:
-        if item.get_closest_marker("acceptance"):
-            item.add_marker(skip)

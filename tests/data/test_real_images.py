@@ -16,7 +16,6 @@ from files.tables import read_table
 PAGE = (ROOT / "docs/own-study.md").read_text()
 FOLDER = os.environ.get("FACEPAIN_REAL_IMAGES", "")
 pytestmark = [
-    pytest.mark.acceptance,
     pytest.mark.slow,
     pytest.mark.skipif(not FOLDER, reason="FACEPAIN_REAL_IMAGES names no folder of real images"),
 ]
@@ -70,7 +69,7 @@ def test_every_step_says_what_it_did(walk):
     assert "one dataset only: no test set and no classifier" in check
     assert "47 x 56 x 31 voxels of 3.438 x 3.438 x 4.5 mm" in check
     assert "0 warning(s)" in check
-    assert "regress whole-brain ridge: R2 tested on no other dataset" in first
+    assert "regress whole-brain ridge: r lopo 0." in first
     assert "on main; `git switch own-study` and `make inputs`" in back
 
 
