@@ -272,6 +272,13 @@ def test_results_that_do_not_belong_together_are_refused(study, tmp_path):
     run(["git", "commit", "--quiet", "--message", "Remove a result"], study)
     assert "classify whole-brain is absent: it was never made; `make classify` makes it" in refuse(study, to)
     run(["git", "reset", "--quiet", "--hard", "HEAD~2"], study)
+    # What stays is described by its name.
+    message = run(["git", "log", "-1", "--format=%B", "--", "outputs/participants"], study).stdout
+    (study / "outputs/participants/sub-001.png").write_text("drawn")
+    run(["git", "add", "outputs"], study)
+    run(["git", "commit", "--quiet", "--message", message], study)
+    assert "#outputs/participants/sub-001.png may not be described: it names sub-001" in refuse(study, to)
+    run(["git", "reset", "--quiet", "--hard", "HEAD~1"], study)
     content = (study / "outputs/regress/M1/lasso/weights_average.nii.gz").resolve()
     content.chmod(0o644)
     content.write_bytes(b"broken")
