@@ -35,10 +35,10 @@ def main():
     os.chdir(ROOT)
     require_known_words()
     arguments = parse_arguments()
-    stop_cleanly()
-    if "MAKELEVEL" in os.environ or arguments.task == "serve":
-        stop_with_caller()
     try:
+        stop_cleanly()
+        if "MAKELEVEL" in os.environ or arguments.task == "serve":
+            stop_with_caller()
         require_clone()
         if arguments.task != "test":  # tests see the user's settings
             neutralise()
