@@ -322,7 +322,7 @@ def shrinkage_text(cell):
 
 
 def comparison_claims(results):
-    """Say which masks and which algorithms differ."""
+    """Say which masks and which algorithms differ; tuned models may differ otherwise."""
     table, n = results.table("compare/pairs"), results.settings("compare").get("n_exchanges", 0)
     claims = []
     for row in [] if table is None else table.to_dict("records"):
@@ -337,9 +337,9 @@ def comparison_claims(results):
         )
         a, b = (name_model(*row[side].rsplit(" ", 1)) for side in "ab")
         if row["p_corrected"] <= ALPHA:
-            text = f"{a} predicts unseen participants better than {b} ({numbers})."
+            text = f"With the penalties as set, {a} predicts unseen participants better than {b} ({numbers})."
         else:
-            text = f"No difference between {a} and {b} was shown ({numbers})."
+            text = f"With the penalties as set, no difference between {a} and {b} was shown ({numbers})."
         number = (row["difference"], row["low"], row["high"])
         claims.append(make_claim(name, text, number, ["outputs/compare/pairs.tsv"], row["p_corrected"], EXCHANGE))
     return claims

@@ -111,6 +111,8 @@ def draw_z_maps(cells, settings, synthetic):
         img = cell.map_img("bootstrap_z")
         maps.append(Map(ALGORITHM_NAMES[cell.algorithm], img, np.inf if threshold is None else threshold, "z"))
     mask, fdr = cells[0].mask, f"a false discovery rate of {cells[0].bootstrap['fdr']:g}"
+    if not any(cell.bootstrap["thresholds"] for cell in cells):
+        raise NothingToDraw(f"{mask}: {cells[0].bootstrap['reason_no_thresholds']}")
     maps = [each for each in maps if each.n_shown()]
     _require_voxels(maps, f"no voxel of {mask} survives {fdr} in any algorithm")
     figure, _ = page_of_maps(maps, settings["brain_mm"], synthetic, crop=False)
