@@ -58,7 +58,7 @@ def lost_input(study):
 def broken_input(study):
     content = writable(next((study / "inputs/contrasts").rglob("*_con.img")))
     content.write_bytes(b"\1" * content.stat().st_size)
-    return "its content does not fit its checksum; `git -C inputs/contrasts annex fsck sub-"
+    return "its content does not fit its checksum; set it aside with `git -C inputs/contrasts annex fsck sub-"
 
 
 def broken_result(study):

@@ -394,7 +394,7 @@ def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     (study / "inputs/behavior").mkdir()
     unknown = "inputs/behavior is not here, so that the participants' names"
     assert unknown in refuse(study, "public")
-    assert unknown in run(["make", "crate", f"TO={tmp_path / 'crate'}"], study, check=False).stdout
+    assert unknown in run(["make", "crate", f"TO={tmp_path / 'crate'}"], study, check=False, **SMALL).stdout
     assert not (tmp_path / "crate").exists()
 
 

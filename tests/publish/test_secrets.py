@@ -159,7 +159,7 @@ def test_names_come_from_every_table_and_image_that_is_here(lab, monkeypatch):
 
 def test_places_come_from_all_that_git_and_git_annex_know(lab, monkeypatch):
     root, save = lab
-    save(root, {"uuid.log": "1 zq@zqnode:/scratch/zq/x timestamp=1s\n", "remote.log": "2 buprepo=/srv/bup name=x\n"})
+    save(root, {"uuid.log": "1 zq@somehost:/scratch/zq/x timestamp=1s\n", "remote.log": "2 buprepo=/srv/bup name=x\n"})
     for arguments in ("branch git-annex", "config remote.a.url zq@zqlab:/data/x", "config remote.b.directory /srv/raw"):
         subprocess.run(["git", *arguments.split()], cwd=root, check=True)
     monkeypatch.setattr(secrets, "input_folders", list)

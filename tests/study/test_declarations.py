@@ -100,6 +100,8 @@ def extended(study):
     others = [f"outputs/{folder}" for folder in (*others, "regress/M1/ridge", "regress/M1/svr")]
     run(["git", "rm", "-r", "--quiet", *others], study)
     run(["git", "add", "--all"], study)
+    run([sys.executable, "code/study.py", "manifest"], study)
+    run(["git", "add", "--all"], study)
     run(["git", "commit", "--quiet", "--message", "Add an algorithm and a stage"], study)
     return study
 
