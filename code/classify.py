@@ -12,6 +12,7 @@ from facepain.models.classification import (
     PREDICTION_COLUMNS,
     classify_folds,
     confusion_table,
+    cut_gram,
     fold_metrics,
     predictions_table,
 )
@@ -36,7 +37,8 @@ def main(cell, outputs):
     images = StandardizedImages(np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r"))
     gram = images.gram(n_jobs=n_workers())
     folds = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
-    predictions = classify_folds(gram, labels, folds, settings["C"])
+    cuts = cut_gram(gram, folds)
+    predictions = classify_folds(cuts, labels, settings["C"])
     metrics = fold_metrics(predictions, labels)
     outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
     outputs.write_table("confusion.tsv", confusion_table(predictions, labels), CONFUSION_COLUMNS)
@@ -45,7 +47,7 @@ def main(cell, outputs):
     n = settings["permutation"]["n"]
     with Progress(n, f"{cell.name}: permutations") as progress:
         resampling = Resampling(n, settings["seed"], n_workers(), progress)
-        test = label_permutation_test(gram, labels, groups, folds, settings["C"], resampling)
+        test = label_permutation_test(cuts, labels, groups, settings["C"], resampling)
     outputs.write_permutation_tests([asdict(test)], tests_table([test]), TEST_COLUMNS)
     outputs.write_fingerprints()
     mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]

@@ -170,7 +170,9 @@ def read_weights(params, mask, algorithm):
 
 def see_similarity(params, mask, algorithm):
     own = {key: value for key, value in params["similarity"].items() if key not in ("masks", "algorithms")}
-    return own | see_maps(params) | {"regress": see_model(params, mask, algorithm)}
+    model = see_model(params, mask, algorithm)
+    n = min(own["permutation"]["n"], model["algorithm"].get("max_permutations") or own["permutation"]["n"])
+    return own | see_maps(params) | {"permutation": own["permutation"] | {"n": n}, "regress": model}
 
 
 def see_maps(params):

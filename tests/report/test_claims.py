@@ -213,10 +213,14 @@ def test_differences_carry_their_corrected_p(bare):
     about = {"a": "M1 lasso", "b": "whole-brain lasso", "metric": "skill"}
     pairs = [about | {"difference": -0.3, "low": -0.4, "high": -0.1, "p": 0.0002, "p_corrected": 0.004}]
     [claim] = claims_of(planted(bare, compare__pairs=pairs), "difference")
-    assert claim.text.startswith("With the penalties as set, Lasso in the whole brain predicts unseen participants better than Lasso in M1")
+    assert claim.text.startswith(
+        "With the penalties as set, Lasso in the whole brain predicts unseen participants better than Lasso in M1"
+    )
     assert "(difference in skill 0.30 (95 % interval 0.10 to 0.40); paired" in claim.text
     [claim] = claims_of(planted(bare, compare__pairs=[pairs[0] | {"p_corrected": 0.2}]), "difference")
-    assert claim.text.startswith("With the penalties as set, no difference between Lasso in the whole brain and Lasso in M1 was shown")
+    assert claim.text.startswith(
+        "With the penalties as set, no difference between Lasso in the whole brain and Lasso in M1 was shown"
+    )
 
 
 def test_a_corrected_p_at_its_floor_is_a_bound(bare):

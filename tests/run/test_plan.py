@@ -6,6 +6,7 @@ import pytest
 from repositories import ROOT, run
 
 from provenance.declare import Options
+from provenance.records.freshness import ABSENT, FRESH, STALE, Freshness
 from provenance.run.plan import Plan
 from stages import STUDY
 
@@ -19,7 +20,7 @@ def plan_of(tmp_path, monkeypatch):
 
     def make(size=STAND_IN, **values):
         cells = STUDY.cells(Options(values=values))
-        return Plan(cells, cells, size, tmp_path)
+        return Plan(cells, cells, size, root=tmp_path)
 
     return make
 
@@ -47,3 +48,15 @@ def test_what_was_measured_here_counts_and_scales_the_rest(plan_of):
             plan.measure(cell, 3 * plan.declared[cell.name])
     plan.measure(prep, 3 * plan.declared["prep"])
     assert plan_of().total() == pytest.approx(3 * declared, rel=0.01)
+
+
+def test_content_that_a_figure_needs_and_is_not_here_counts(tmp_path):
+    run(["git", "init", "--quiet", str(tmp_path)], tmp_path)
+    cells = STUDY.cells()
+    plot = next(cell for cell in cells if cell.stage == "plot")
+    states = {cell.name: Freshness(ABSENT, ["its content is not in this clone"]) for cell in cells}
+    plan = Plan([plot], cells, STAND_IN, states, tmp_path)
+    assert plan.place(cells[0], states).startswith(f"cell 1 of {len(plan.cells)}") and len(plan.cells) > 30
+    # What is out of date is left out of the figures, not made for them.
+    states = {cell.name: Freshness(STALE, ["code"]) for cell in cells} | {"plot": Freshness(FRESH, [])}
+    assert Plan([plot], cells, STAND_IN, states, tmp_path).cells == [plot]

@@ -29,6 +29,7 @@ from facepain.inference.permutation import permutation_test
 from facepain.inference.similarity import familywise_p as familywise_p_of_maps
 from facepain.inference.similarity import map_products, refit_permuted, spatial_p
 from facepain.inference.tuned import tuned_permutation_test
+from facepain.models.classification import cut_gram
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
@@ -247,8 +248,8 @@ def classifier_p(index, study, n):
     signals, _, groups = simulate(study, np.random.default_rng([SEED, index]))
     labels = np.where(groups < 0.6 * study.n_participants, "dataset-1", "dataset-2")
     folds = make_folds(groups, seed=index)
-    gram = StandardizedImages(signals).gram()
-    return label_permutation_test(gram, labels, groups, folds, 1.0, Resampling(n, index)).p
+    cuts = cut_gram(StandardizedImages(signals).gram(), folds)
+    return label_permutation_test(cuts, labels, groups, 1.0, Resampling(n, index)).p
 
 
 def bootstrap_share(index, study, algorithm, units, n):

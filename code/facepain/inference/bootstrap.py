@@ -17,7 +17,6 @@ import numpy as np
 from scipy.stats import false_discovery_control, norm
 
 from errors import InputError
-from facepain.models.algorithms import ALGORITHMS
 from facepain.models.components import fit_components
 from facepain.models.confounds import fit_confounds, remove_from_gram
 from facepain.models.pca_regression import fit_coefficients
@@ -197,8 +196,7 @@ def fit_draw(images, y, model, counts):
             slopes = fit_confounds(Z[rows], counts[rows])
             K, _ = remove_from_gram(K, K[:0], Z[rows], Z[:0], counts[rows])
             y = np.where(counts > 0, y - Z @ (slopes @ y[rows]), 0)
-        few = ALGORITHMS[model.algorithm].shrink is not None  # others take the scores of all trials
-        components = fit_components(K, model.explained_variance, counts[rows], few)
+        components = fit_components(K, model.explained_variance, counts[rows])
         if components.n_components == 0:
             outcome = "constant images"
         else:

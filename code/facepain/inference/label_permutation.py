@@ -7,12 +7,12 @@ from facepain.models.classification import balanced_accuracy, classify_folds
 from facepain.parallel import resample_rng
 
 
-def label_permutation_test(gram, labels, groups, folds, C, resampling):
+def label_permutation_test(cuts, labels, groups, C, resampling):
     """Test the mean over folds of the balanced accuracy by permuting labels between participants.
 
     Parameters
     ----------
-    gram, labels, folds, C
+    cuts, labels, C
         As for `classify_folds`.
     groups : (n_trials,) array_like
         Participant of every trial; all trials of one have the same label.
@@ -25,14 +25,14 @@ def label_permutation_test(gram, labels, groups, folds, C, resampling):
     """
 
     def score(permuted):
-        predictions = classify_folds(gram, permuted, folds, C)
+        predictions = classify_folds(cuts, permuted, C)
         return np.mean([balanced_accuracy(permuted[fold.test_idx], fold.predicted) for fold in predictions])
 
     def draw(index):
         rng = resample_rng(resampling.seed, index)
         while True:
             permuted = permute_participant_labels(labels, groups, rng)
-            if all(len(np.unique(permuted[train_idx])) > 1 for train_idx, _ in folds):
+            if all(len(np.unique(permuted[train_idx])) > 1 for train_idx, *_ in cuts):
                 return permuted
 
     null = [value for batch in resampling.run(lambda indices: [score(draw(i)) for i in indices], 1) for value in batch]

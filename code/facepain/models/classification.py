@@ -53,15 +53,30 @@ class FoldPrediction:
     decision: np.ndarray
 
 
-def classify_folds(gram, labels, folds, C):
-    """Fit and test a linear SVM in every fold.
+def cut_gram(gram, folds):
+    """Cut what every fold needs out of the Gram matrix, once for all labels that are tried.
 
     Parameters
     ----------
     gram : (n_trials, n_trials) ndarray
         Inner products of the images, each standardised by itself.
-    labels : (n_trials,) array_like
     folds : list of (train_idx, test_idx)
+
+    Returns
+    -------
+    cuts : list of (train_idx, test_idx, K_train, K_test)
+    """
+    return [(train, test, gram[np.ix_(train, train)], gram[np.ix_(test, train)]) for train, test in folds]
+
+
+def classify_folds(cuts, labels, C):
+    """Fit and test a linear SVM in every fold.
+
+    Parameters
+    ----------
+    cuts : list
+        As from `cut_gram`.
+    labels : (n_trials,) array_like
     C : float
         As scikit-learn's ``SVC(kernel="linear")`` takes it.
 
@@ -76,16 +91,17 @@ def classify_folds(gram, labels, folds, C):
     """
     labels = np.asarray(labels)
     predictions = []
-    for number, (train_idx, test_idx) in enumerate(folds, 1):
+    for number, (train_idx, test_idx, K_train, K_test) in enumerate(cuts, 1):
         if len(np.unique(labels[train_idx])) < 2:
             raise InputError(
                 f"fold {number} of the classifier trains on one dataset only; expected participants of both: lower "
                 "classify.cross_validation.test_size or choose another scheme"
             )
-        svm = SVC(C=C, kernel="precomputed", decision_function_shape="ovr")
-        svm.fit(gram[np.ix_(train_idx, train_idx)], labels[train_idx])
-        K_test = gram[np.ix_(test_idx, train_idx)]
-        predictions.append(FoldPrediction(train_idx, test_idx, svm.predict(K_test), svm.decision_function(K_test)))
+        svm = SVC(C=C, kernel="precomputed", decision_function_shape="ovr").fit(K_train, labels[train_idx])
+        decision = svm.decision_function(K_test)
+        # Of two labels the sign of the decision tells which is predicted, at half the cost.
+        predicted = svm.classes_[(decision > 0).astype(int)] if decision.ndim == 1 else svm.predict(K_test)
+        predictions.append(FoldPrediction(train_idx, test_idx, predicted, decision))
     return predictions
 
 

@@ -27,7 +27,7 @@ class Components:
 
     Attributes
     ----------
-    vectors : (n_trials, k) ndarray, or Reflected
+    vectors : (n_trials, k) ndarray
         Left singular vectors U of the centred rows, each weighted by the root of its count.
     singular_values : (k,) ndarray
         In falling order; k is 0 where the images do not vary.
@@ -48,7 +48,7 @@ class Components:
 
     def project(self, Y):
         """Return U'Y."""
-        return self.vectors.T @ Y if isinstance(self.vectors, np.ndarray) else self.vectors.project(Y)
+        return self.vectors.T @ Y
 
     def loadings(self):
         """Return A (n_trials, k) such that the voxel loadings of the components are X'A."""
@@ -92,39 +92,7 @@ class Components:
         return dual, intercept - self.mean_products @ dual
 
 
-@dataclass(frozen=True)
-class Reflected:
-    """Eigenvectors U = QV (n, k) of a matrix QTQ', T tridiagonal; QV itself, a third of the work, is never made.
-
-    Attributes
-    ----------
-    reflections : (n - 1, n - 1) ndarray
-    scales : (n - 1,) ndarray
-        Householder's vectors and scalars of Q, as LAPACK's ``dsytrd`` leaves them below the diagonal.
-    vectors : (n, k) ndarray
-        Eigenvectors V of T.
-    """
-
-    reflections: np.ndarray
-    scales: np.ndarray
-    vectors: np.ndarray
-
-    def project(self, Y):
-        """Return U'Y."""
-        return self.vectors.T @ self._reflect(Y, "T")
-
-    def __matmul__(self, coef):
-        """Return U times coefficients."""
-        return self._reflect(self.vectors @ coef, "N")
-
-    def _reflect(self, columns, direction):
-        reflected = np.array(columns, order="F")
-        lower = np.asfortranarray(reflected[1:])
-        reflected[1:] = dormqr("L", direction, self.reflections, self.scales, lower, lwork=64 * lower.shape[1])[0]
-        return reflected
-
-
-def fit_components(K, explained_variance=0.8, counts=None, few_targets=False):
+def fit_components(K, explained_variance=0.8, counts=None):
     """Find the principal components of training images from their Gram matrix.
 
     Parameters
@@ -137,8 +105,6 @@ def fit_components(K, explained_variance=0.8, counts=None, few_targets=False):
         equals it. No component is kept where the images do not vary.
     counts : (n_trials,) array_like of int, optional
         How often each trial is in the training set, 1 by default.
-    few_targets : bool, default False
-        Leave the eigenvectors `Reflected`: faster where only `Components.project` and `Components.to_dual` are called.
 
     Returns
     -------
@@ -155,34 +121,13 @@ def fit_components(K, explained_variance=0.8, counts=None, few_targets=False):
     if total <= VARIANCE_TOLERANCE * (counts @ np.diag(K)):
         return Components(np.empty((len(K), 0)), np.empty(0), counts, mean_products)
     limit = explained_variance + SHARE_TOLERANCE
-    reflections = None
-    if few_targets and 2 < len(K) < MANY_TRIALS:
-        variances, vectors, *reflections = _reflected_eigenvectors(centred)
-    else:
-        variances, vectors = _leading_eigenvectors(centred, limit * total)
-    cumulative = np.cumsum(variances / total)
-    k = min(np.sum(cumulative <= limit) + 1, len(cumulative))
-    vectors = vectors[:, :k]
-    if reflections:
-        vectors = Reflected(*reflections, vectors)
-    return Components(vectors, np.sqrt(variances[:k]), counts, mean_products)
-
-
-def _reflected_eigenvectors(matrix):
-    """Return eigenvalues in falling order, and vectors and reflections as `Reflected` has them."""
-    lwork = int(dsytrd_lwork(len(matrix), lower=1)[0])
-    # LAPACK reads columns first, which makes no difference to a symmetric matrix.
-    reduced, diagonal, beside, scales, failed = dsytrd(matrix.T, lower=1, lwork=lwork)
-    values, vectors, failed = dstevd(diagonal, beside)
-    if failed:
-        raise ArithmeticError(
-            f"LAPACK's dstevd failed ({failed}); check the images for values many powers of ten apart"
-        )
-    return np.maximum(values[::-1], 0.0), vectors[:, ::-1], np.asfortranarray(reduced[1:, :-1]), scales
+    variances, vectors = _leading_eigenvectors(centred, limit * total)
+    k = min(np.sum(np.cumsum(variances / total) <= limit) + 1, vectors.shape[1])
+    return Components(vectors[:, :k], np.sqrt(variances[:k]), counts, mean_products)
 
 
 def _leading_eigenvectors(matrix, wanted):
-    """Return eigenvalues in falling order and their vectors: all, or so many that they sum to more than `wanted`."""
+    """Return eigenvalues, not negative, in falling order, and the vectors of so many that they sum to `wanted`."""
     n_trials, n_found = len(matrix), FIRST_COMPONENTS
     # A fixed start, so that the same matrix gives the same bytes; not of ones, which centred images know nothing of.
     start = np.random.default_rng(0).normal(size=n_trials)
@@ -195,6 +140,28 @@ def _leading_eigenvectors(matrix, wanted):
             falling = np.argsort(values)[::-1]
             return values[falling], vectors[:, falling]
         n_found *= 2
-    # NumPy's eigh (LAPACK's divide and conquer) outran SciPy's drivers and lets threads run.
-    values, vectors = np.linalg.eigh(matrix)
-    return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    if n_trials <= 2:
+        values, vectors = np.linalg.eigh(matrix)
+        return np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    return _tridiagonal_eigenvectors(matrix, wanted)
+
+
+def _tridiagonal_eigenvectors(matrix, wanted):
+    """Return what `_leading_eigenvectors` does, by LAPACK's steps one by one: the last is made for these vectors only.
+
+    That saves a quarter of what ``numpy.linalg.eigh`` takes.
+    """
+    lwork = int(dsytrd_lwork(len(matrix), lower=1)[0])
+    # LAPACK reads columns first, which makes no difference to a symmetric matrix.
+    reduced, diagonal, beside, scales, _ = dsytrd(matrix.T, lower=1, lwork=lwork)
+    values, vectors, failed = dstevd(diagonal, beside)
+    if failed:
+        raise ArithmeticError(
+            f"LAPACK's dstevd failed ({failed}); check the images for values many powers of ten apart"
+        )
+    values = np.maximum(values[::-1], 0.0)
+    k = min(np.sum(np.cumsum(values) <= wanted) + 2, len(values))
+    vectors = np.array(vectors[:, ::-1][:, :k], order="F")
+    reflections, lower = np.asfortranarray(reduced[1:, :-1]), np.asfortranarray(vectors[1:])
+    vectors[1:] = dormqr("L", "N", reflections, scales, lower, lwork=64 * k)[0]
+    return values, vectors

@@ -20,15 +20,17 @@ class Plan:
         All of the study, in order.
     size : tuple of int
         As of `Study.size`; the declared costs depend on it.
+    states : dict of str to Freshness, optional
+        Of every cell; without it nothing is taken to be up to date.
     """
 
-    def __init__(self, wanted, cells, size, root=ROOT):
+    def __init__(self, wanted, cells, size, states=None, root=ROOT):
         needed, waiting = set(), list(wanted)
         while waiting:
             cell = waiting.pop()
             if cell.name not in needed:
                 needed.add(cell.name)
-                waiting += [] if cell.declared.shows else upstream(cell, cells)
+                waiting += made_before(cell, cells, states)
         self.cells = [cell for cell in cells if cell.name in needed]
         self.declared = {cell.name: cell.declared.cost(cell.settings, *size).on(n_workers()) for cell in self.cells}
         self.path = git_folder(root) / "costs.json"
@@ -80,6 +82,13 @@ class Plan:
             if state.state != FRESH or changed:
                 pending.add(cell.name)
         return pending
+
+
+def made_before(cell, cells, states=None):
+    """Return the cells to make before a cell; what shows results makes do with those that are up to date."""
+    if not cell.declared.shows:
+        return upstream(cell, cells)
+    return [other for other in upstream(cell, cells) if states and not is_outdated(states[other.name])]
 
 
 def _minutes(seconds):

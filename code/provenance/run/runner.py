@@ -6,13 +6,12 @@ import time
 
 from errors import InputError
 from provenance.annex.integrity import broken_files, require_whole
-from provenance.declare import upstream
 from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdated
 from provenance.records.grading import grade_outputs
 from provenance.repository import ROOT, git, git_folder, object_ids, require_clean_tree, require_writable, write_whole
 from provenance.run.locks import only_one
 from provenance.run.outcomes import log_outcome
-from provenance.run.plan import Plan
+from provenance.run.plan import Plan, made_before
 from provenance.run.recovery import DISK_LOW, MARKER, make_plain, restore, restore_interrupted
 from provenance.run.supervision import supervise
 
@@ -56,7 +55,7 @@ class _Making:
             return
         for other in self._reads(cell):
             self._renew(other)
-        if self._state(cell).state == FRESH:
+        if self._states()[cell.name].state == FRESH:
             log_outcome({"cell": cell.name, "ran": False}, self.root)
         else:
             for other in self._reads(cell):
@@ -68,25 +67,23 @@ class _Making:
         """Make a cell fresh if it is stale or was never made; content that is only not here stays away."""
         for other in self._reads(cell):
             self._renew(other)
-        if is_outdated(self._state(cell)):
+        if is_outdated(self._states()[cell.name]):
             self.bring_up(cell)
 
     def _reads(self, cell):
-        """Return the cells to make before a cell; what shows results makes do with those that are up to date."""
-        read = upstream(cell, self.cells)
-        return [other for other in read if not (cell.declared.shows and is_outdated(self._state(other)))]
+        return made_before(cell, self.cells, self._states())
 
-    def _state(self, cell):
+    def _states(self):
         if not self.states:
             self.states = assess(self.cells, self.root)
-        return self.states[cell.name]
+        return self.states
 
     def _run(self, cell):
         # What somebody edits meanwhile matters only where a cell reads it.
         read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
         require_clean_tree(self.root, *(read if self.n_run else ()))
-        state = self._state(cell)
-        self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.root)
+        state = self._states()[cell.name]
+        self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states, self.root)
         told = state.state == STALE or "checksum" in state.reasons[0]
         reason = f"{state.reasons[0]}; " if told else ""
         print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
