@@ -250,7 +250,7 @@ def find_cell(name, cells):
     if not name:
         raise InputError(f'CELL= is missing; name a result: make cell CELL="{cells[-2].name}"')
     if name not in known:
-        raise InputError(f'no result is called "{name}"; expected one of {", ".join(known)}{suggest(name, known)}')
+        raise InputError(f'no result is called "{name}"; `make status` lists all {len(known)}{suggest(name, known)}')
     return known[name]
 
 

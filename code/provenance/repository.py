@@ -89,7 +89,8 @@ def require_plain_branch(root=ROOT):
         plain = branch.removeprefix("adjusted/").partition("(")[0]
         there = "" if root == ROOT else f" -C {os.path.relpath(root, ROOT)}"
         raise InputError(
-            f"{branch} is an adjusted branch of git-annex, which hides the recorded state; `git{there} checkout {plain}`"
+            f"{branch} is an adjusted branch of git-annex, which hides the recorded state; "
+            f"`git{there} checkout {plain}`"
         )
 
 

@@ -90,7 +90,7 @@ def pairs_table(predicted, resampling):
     n = len(next(iter(predicted.values())).participants)
     exchanged = np.random.default_rng(resampling.seed).integers(2, size=(resampling.n, n))
     left_out = np.vstack([np.ones(n), 1 - np.eye(n)])
-    scored = {name: score_draws(of_model, left_out) for name, of_model in predicted.items()}
+    scored = {name: score_draws(of_model, left_out, PAIR_METRICS) for name, of_model in predicted.items()}
     rows = []
     for a, b in pairs:
         null = _exchange(predicted[a], predicted[b], exchanged)
@@ -121,6 +121,6 @@ def _exchange(a, b, exchanged):
         np.concatenate([np.unique(a.groups, return_inverse=True)[1] + part * len(a.participants) for part in (0, 1)]),
         np.concatenate([a.baseline, b.baseline]),
     )
-    first = score_draws(both, np.hstack([1 - exchanged, exchanged]))
-    second = score_draws(both, np.hstack([exchanged, 1 - exchanged]))
+    first = score_draws(both, np.hstack([1 - exchanged, exchanged]), PAIR_METRICS)
+    second = score_draws(both, np.hstack([exchanged, 1 - exchanged]), PAIR_METRICS)
     return {metric: first[metric] - second[metric] for metric in PAIR_METRICS}

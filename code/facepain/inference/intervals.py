@@ -42,7 +42,7 @@ INTERVAL_COLUMNS = {
 }
 
 
-def score_draws(predictions, counts):
+def score_draws(predictions, counts, metrics=None):
     """Score predictions with each participant repeated as often as drawn.
 
     Parameters
@@ -50,6 +50,8 @@ def score_draws(predictions, counts):
     predictions : Predictions
     counts : (n_draws, n_participants) array_like of int
         How often each participant, in sorted order, is in each draw.
+    metrics : sequence of str, optional
+        Those wanted, all by default: ranks take most of the time.
 
     Returns
     -------
@@ -60,7 +62,7 @@ def score_draws(predictions, counts):
     """
     counts = np.asarray(counts, float)
     score = _DrawScorer(predictions)
-    batches = [score(counts[start : start + BATCH_SIZE]) for start in range(0, len(counts), BATCH_SIZE)]
+    batches = [score(counts[start : start + BATCH_SIZE], metrics) for start in range(0, len(counts), BATCH_SIZE)]
     return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
 
 
@@ -84,25 +86,26 @@ class _DrawScorer:
         self._within = np.column_stack([n, 0 * n, 0 * n, within]) * varies[:, None]
         self._ranked = [self._values(values) for values in (y, p)]
 
-    def __call__(self, counts):
+    def __call__(self, counts, metrics=None):
         n, y, p, yy, pp, yp, error, of_baseline, absolute = (counts @ self._sums).T
         spread = _spread(yy, y, n)
         offset = (p - y) / n
         slope = _ratio(yp - y * p / n, _spread(pp, p, n))
-        return {
-            "r2": 1 - _ratio(error, spread),
-            "skill": 1 - _ratio(error, of_baseline),
-            "pearson_r": _correlation(counts @ self._sums[:, :6]),
-            "spearman_r": self._spearman(counts),
-            "within_r": np.where(counts @ self._within[:, 0] > 0, _correlation(counts @ self._within), np.nan),
-            "between_r": _correlation(counts @ self._between),
-            "mae": absolute / n,
-            "offset": offset,
-            "slope": slope,
-            "intercept": self._centre + (y - slope * p) / n - slope * self._centre,
-            "r2_offset_removed": 1 - _ratio(error - n * offset**2, spread),
-            "r2_recalibrated": 1 - _ratio(self._recalibrated_error(counts), spread),
+        scores = {
+            "r2": lambda: 1 - _ratio(error, spread),
+            "skill": lambda: 1 - _ratio(error, of_baseline),
+            "pearson_r": lambda: _correlation(counts @ self._sums[:, :6]),
+            "spearman_r": lambda: self._spearman(counts),
+            "within_r": lambda: np.where(counts @ self._within[:, 0] > 0, _correlation(counts @ self._within), np.nan),
+            "between_r": lambda: _correlation(counts @ self._between),
+            "mae": lambda: absolute / n,
+            "offset": lambda: offset,
+            "slope": lambda: slope,
+            "intercept": lambda: self._centre + (y - slope * p) / n - slope * self._centre,
+            "r2_offset_removed": lambda: 1 - _ratio(error - n * offset**2, spread),
+            "r2_recalibrated": lambda: 1 - _ratio(self._recalibrated_error(counts), spread),
         }
+        return {name: scores[name]() for name in metrics or scores}
 
     def _total(self, columns):
         sums = np.zeros((self._index.max() + 1, columns.shape[1]))
