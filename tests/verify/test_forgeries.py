@@ -205,4 +205,4 @@ def test_private_inputs_leave_what_can_be_checked(study):
 
 def test_a_result_that_does_not_exist_is_refused(finished_study):
     said = run(["make", "verify", "CELL=regress M9 lasso"], finished_study[0], check=False).stdout
-    assert 'no result is called "regress M9 lasso"; expected one of prep, extract' in said
+    assert 'no result is called "regress M9 lasso"; `make status` lists all' in said
