@@ -69,7 +69,7 @@ def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
     commits = {name: find_commit(into / name, pins.get(name)) for name in names}
     for name, commit in commits.items():
         if commit is not None and (lost := lost_content(into / name)):
-            print(f"{into / name}: the content of {lost} file(s) is lost; built anew", flush=True)
+            print(f"{into / name}: the content of {lost} file(s) is lost; built again", flush=True)
             remove_tree(into / name)
         elif commit is not None:
             print(f"{into / name}: there, at commit {commit[:10]}")

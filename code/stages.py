@@ -238,7 +238,7 @@ def cost_of_models(settings, n_trials, n_participants, n_voxels):
     fit = TUNED_FIT if "grid" in settings else MACHINE_FIT if machine else FIT
     draws = settings.get("bootstrap", {}).get("n", 0) * (MACHINE_DRAW if machine else 1) + n_participants
     gram = PER_PRODUCT * n_trials**2 * n_voxels
-    # Where voxels are standardised anew each draw has products of its own.
+    # Where voxels are standardised again each draw has products of its own.
     draw = PER_SQUARE * n_trials**2 + PER_CUBE * n_trials**3 + (gram if "voxel" in model.get("standardize", "") else 0)
     seconds = BASE_SECONDS + 4 * gram + draw * (draws + fit * fits)
     return Cost(seconds, BASE_MEMORY + 12 * n_trials * n_voxels + 200 * n_trials**2, cores=4)

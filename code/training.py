@@ -57,7 +57,7 @@ class Training:
 def load_training(mask, settings):
     """Load the study within a mask; confounds are removed from the scores as the training dataset has them.
 
-    Permuting these residuals is the test of Freedman and Lane; every fold removes its own confounds anew.
+    Permuting these residuals is the test of Freedman and Lane; every fold removes its own confounds again.
     """
     trials = read_table("outputs/prep/trials.tsv")
     signals = np.load(f"outputs/extract/{mask}/signals.npy", mmap_mode="r")

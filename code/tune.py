@@ -67,7 +67,7 @@ def main(cell, outputs):
 
 
 def write_repeats(cell, outputs, published, images, y, groups, tuning):
-    """Write how the scores vary with the split; every split is tuned anew."""
+    """Write how the scores vary with the split; every split is tuned again."""
     seed, n = cell.settings["seed"], cell.settings["repeats"]
     n_folds = min(5, len(np.unique(groups)))
     rows = [score_repeat(0, published, y, groups)]

@@ -132,7 +132,7 @@ def _inherit(function):
 
 
 def _end_with(parent):
-    """End this process when its parent was killed, lest it wait for work for ever."""
+    """End this process when its parent was killed, so that it does not wait for work for ever."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)

@@ -223,8 +223,8 @@ def test_stratified_tests_say_what_is_exchanged(study):
     model = PCARegression("ridge")
     folds = prepare_folds(StandardizedImages(signals), make_folds(groups), model)
     for strata, text in (
-        (None, "strain this"),
-        (np.zeros(len(y)), "strain this"),
+        (None, "holds only approximately"),
+        (np.zeros(len(y)), "holds only approximately"),
         (np.arange(len(y)) % 4 == 0, "of their kind only"),
     ):
         test = permutation_test(folds, y, groups, model, "within", Resampling(3, 1), strata=strata)[0]

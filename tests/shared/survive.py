@@ -250,7 +250,7 @@ def test_a_broken_input_is_never_read(study):
     assert f"contrasts/{name}: its content does not fit its checksum; set it aside with" in done.stdout
     run(["git", "annex", "fsck", "--quiet", str(name)], study / "inputs/contrasts", check=False)
     said = run(["make", "extract"], study, **SMALL).stdout
-    assert "inputs/contrasts: the content of 1 file(s) is lost; built anew" in said
+    assert "inputs/contrasts: the content of 1 file(s) is lost; built again" in said
     assert run(["git", "status", "--porcelain"], study).stdout == ""
 
 

@@ -176,7 +176,7 @@ def permutation_p(index, study, algorithm, schemes, n, strata=False):
 
 
 def tuned_p(index, study, algorithm, n):
-    """Return the p of r2 and Pearson's r under ``within`` and ``block`` where every permutation is tuned anew."""
+    """Return the p of r2 and Pearson's r under ``within`` and ``block`` where every permutation is tuned again."""
     signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
     splits, schemes = make_folds(groups, seed=index), ("within", "block")
     given = StandardizedImages(signals), splits, y, groups, Tuning(algorithm, n_components=4, n_penalties=5, n_folds=3)

@@ -21,7 +21,7 @@ def label_permutation_test(cuts, labels, groups, C, resampling):
     Returns
     -------
     test : PermutationTest
-        Permutations that leave some training fold without a label are drawn anew from the same generator.
+        Permutations that leave some training fold without a label are drawn again from the same generator.
     """
 
     def score(permuted):

@@ -27,7 +27,7 @@ ESTIMATES = ("published", "lopo")
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 
-FIRST_TRIAL = "Trials that differ by their place, such as the first of each run, strain this exchangeability."
+FIRST_TRIAL = "Where trials differ by their place, such as the first of each run, this holds only approximately."
 STRATIFIED = "Trials are exchanged with trials of their kind only (first of a run, or not)."
 NULL_HYPOTHESES = {
     "within": (
@@ -132,7 +132,7 @@ def permute_trials(groups, scheme, rng, strata=None):
         ``block`` exchanges whole participants with equally many trials, then permutes within. Null
         hypothesis: scores and images are unrelated; exchangeable are such participants, and the
         trials of one. ``free`` permutes all trials, exchangeable without participant effects only.
-        The higher first trial of each run strains ``within`` and ``block``.
+        The higher first trial of each run violates ``within`` and ``block`` a little.
     rng : Generator
     strata : (n_trials,) array_like, optional
         Kinds of trials, such as the first of a run: scores are permuted within a kind only, and ``block`` exchanges

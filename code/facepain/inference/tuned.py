@@ -70,7 +70,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
 
 
 def tuned_permutation_test(images, splits, y, groups, tuning, schemes, resampling, estimate_of):
-    """Test the cross-validated scores of tuned models; every permutation is tuned anew.
+    """Test the cross-validated scores of tuned models; every permutation is tuned again.
 
     Parameters
     ----------

@@ -12,9 +12,9 @@ from errors import InputError
 METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
     "predictions of all folds together, a trial once for every fold that tests it",
-    "accuracy": "share of trials whose dataset is told rightly",
+    "accuracy": "share of trials classified correctly",
     "majority_share": "share of trials in the largest dataset: the accuracy of always naming it",
-    "balanced_accuracy": "mean over datasets of the share told rightly; 0.5 is chance for two",
+    "balanced_accuracy": "mean over datasets of the share classified correctly; 0.5 is chance for two",
     "auc": "area under the ROC curve of the distance to the boundary (one against the rest for more than two datasets)",
     "n_train": "trials trained on",
     "n_test": "trials tested; pooled: predictions",

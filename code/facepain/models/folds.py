@@ -16,7 +16,7 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     groups : (n_trials,) array_like
         Participant of every trial.
     scheme : {"group-shuffle", "group-kfold", "lopo"}
-        ``group-shuffle`` draws the test participants of each fold anew, so that some may never be
+        ``group-shuffle`` draws the test participants of each fold again, so that some may never be
         tested (the published scheme). ``group-kfold`` tests everyone once. ``lopo`` leaves one
         participant out at a time.
     n_folds : int, default 5

@@ -28,7 +28,7 @@ PART_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over the folds that have a "
     "score; lopo: all predictions of leave-one-participant-out together",
     "auc": "area under the ROC curve; 0.5 is chance",
-    "balanced_accuracy": "mean of the shares of trials above 0 and at 0 that are classified rightly; 0.5 is chance",
+    "balanced_accuracy": "mean of the shares of trials above 0 and at 0 that are classified correctly; 0.5 is chance",
     "r2": "coefficient of determination on the trials scored",
     "skill": "share of the squared error of predicting the mean of the training scores that the model saves",
     "pearson_r": "Pearson correlation of observed and predicted scores",

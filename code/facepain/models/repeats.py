@@ -1,4 +1,4 @@
-"""Does a score hang on the split or on the number of participants? The same model over many splits."""
+"""Does a score depend on the split or on the number of participants? The same model over many splits."""
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from facepain.parallel import resample_rng
 REPEATED = ("r2", "skill", "pearson_r", "spearman_r")
 POOLED = ("r2", "skill", "pearson_r")
 REPEAT_COLUMNS = {
-    "repeat": "0: the published split; then grouped k-fold with participants shuffled anew",
+    "repeat": "0: the published split; then grouped k-fold with participants shuffled again",
     **{metric: f"{metric}: mean over folds" for metric in REPEATED},
     **{f"pooled_{metric}": f"{metric} of the predictions of all folds together" for metric in POOLED},
     "n_tested": "different participants tested",

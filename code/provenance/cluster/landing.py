@@ -58,7 +58,7 @@ def land(branch, root=ROOT):
         reason = move(branch, old, new, landed, root) if landed else ""
         if not reason:
             for folder, commit in handed_over.items():
-                # Only what was landed: another job may have handed over anew.
+                # Only what was landed: another job may have handed over again.
                 git("update-ref", "-d", cell_ref(folder), commit, check=False, root=root)
             return landed
     raise InputError(f"{', '.join(landed)}: handed over, but not yet on {branch}: {reason}; `make submit` tries again")

@@ -136,7 +136,7 @@ def require_runs(cells):
     runs = [(cell, last_run(cell)) for cell in cells]
     for cell, run in runs:
         if run is None:
-            raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it anew")
+            raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it again")
     folders = tuple(f"{cell.folder}/" for cell in cells)
     for path in object_ids("outputs", "figures"):
         if not path.startswith(folders):

@@ -78,7 +78,7 @@ def require_own_venv():
     if made and Path(made.group(1)).resolve() != VENV.resolve():
         raise InputError(
             f".venv was made for {Path(made.group(1)).parent}, and this clone was moved or copied from there; remove "
-            "it (`rm -rf .venv`), the same command makes it anew"
+            "it (`rm -rf .venv`), the same command makes it again"
         )
 
 

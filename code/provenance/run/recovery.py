@@ -40,7 +40,7 @@ def make_plain(name, root=ROOT):
     """Put the commit of a result's run on top of a commit that somebody made meanwhile.
 
     There DataLad saves the outputs and then writes the run record into a merge, which holds the changes of others too.
-    That merge is made anew as one commit with the folder of the result and nothing else.
+    That merge is made again as one commit with the folder of the result and nothing else.
     """
     head, *parents = git("rev-list", "--parents", "-1", "HEAD", root=root).split()
     if len(parents) != 2 or git("log", "-1", "--format=%s", head, root=root) != f"[DATALAD RUNCMD] {name}":

@@ -217,7 +217,7 @@ def plot_calibration(axes, bins, cell, kind):
 
 
 def draw_repeats(results):
-    """Draw how much the mean scores over folds vary when the participants are split anew."""
+    """Draw how much the mean scores over folds vary when the participants are split again."""
     tables = {key: cell.table("repeats") for key, cell in results.regressions.items()}
     tables = {key: table for key, table in tables.items() if table is not None and len(table) > 2}
     if not tables:

@@ -170,7 +170,7 @@ def _estimates(results, shared):
             "The scheme above is called published. Since its scores depend on which participants are held out, every "
             "model was also fitted without each participant in turn (leave one participant out), and all of these "
             f"predictions were scored together; the grouped {shared.get('repeats.n_folds', 5)}-fold cross-validation "
-            f"was repeated {shared.get('repeats.n', 100)} times with participants divided anew. Skill is 1 minus the "
+            f"was repeated {shared.get('repeats.n', 100)} times with participants divided again. Skill is 1 minus the "
             "squared error of the model divided by that of the mean training score."
         )
     if cell.table("intervals") is not None:
