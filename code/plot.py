@@ -1,9 +1,9 @@
 """Draw the group-level figures and write the tables, pages, notebook and report, from outputs/ alone."""
 
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
+from facepain.parallel import map_in_processes
 from facepain.report.claims import write_claims
 from facepain.report.figures.catalogue import list_figures
 from facepain.report.figures.page import draw_figure, shrink
@@ -26,22 +26,24 @@ from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 
-_figures = {}  # forked processes inherit them, with the results that they hold
-
 
 def main(cell, outputs):
     cells = describe_cells(cell)
     results = read_results(cell.settings, cells)
-    settings = cell.settings | {"command": cell.command}
-    _figures.update(list_figures(results, cells, settings))
-    names = list(_figures)
-    with ProcessPoolExecutor(n_workers(), get_context("fork")) as workers:
-        drawing = workers.map(draw, names, [str(outputs.path("."))] * len(names))
-        # What else takes long is done meanwhile.
-        walk = run_notebook(results, cell.settings)
-        write_tables(results, outputs)
-        write_pages(results, cell.settings, outputs)
-        words, pictures = collect(names, drawing)
+    figures = list_figures(results, cells, cell.settings | {"command": cell.command})
+    # What takes longest comes first, so that no process waits for another at the end.
+    work = {
+        "the notebook": lambda: run_notebook(results, cell.settings),
+        "the tables": lambda: write_tables(results, outputs),
+        "the pages": lambda: write_pages(results, cell.settings, outputs),
+    } | {name: partial(draw, figure, outputs.path(name)) for name, figure in figures.items()}
+    with Progress(len(work), "plot") as progress:
+        done = {}
+        for name, result in zip(work, map_in_processes(lambda name: work[name](), work, n_workers()), strict=True):
+            done[name] = result
+            progress()
+    walk = done["the notebook"]
+    words, pictures = collect({name: done[name] for name in figures})
     outputs.write_json("captions.json", words)
     write_notebook(walk, words["figures"], pictures, outputs)
     write_report(results, cells, cell.settings, words, pictures, object_ids("outputs"), outputs)
@@ -89,22 +91,20 @@ def write_tables(results, outputs):
     write_claims(make_claims(results, recovered), outputs)
 
 
-def draw(name, folder):
-    """Draw and save one figure in this process; return its words, and a picture to embed if it could be drawn."""
-    words = draw_figure(_figures[name], Path(folder, name))
-    return words, None if "skipped" in words else shrink(Path(folder, f"{name}.png"))
+def draw(figure, path):
+    """Draw and save one figure; return its words, and a picture to embed if it could be drawn."""
+    words = draw_figure(figure, path)
+    return words, None if "skipped" in words else shrink(Path(f"{path}.png"))
 
 
-def collect(names, drawing):
-    """Wait for the figures; return their words (``figures``, ``skipped``) and pictures by name."""
+def collect(drawn):
+    """Return the words of the figures (``figures``, ``skipped``) and their pictures, by name."""
     words, pictures = {"figures": {}, "skipped": {}}, {}
-    with Progress(len(names), "plot") as progress:
-        for name, (said, picture) in zip(names, drawing, strict=True):
-            if picture is None:
-                words["skipped"][name] = said["skipped"]
-            else:
-                words["figures"][name], pictures[name] = said, picture
-            progress()
+    for name, (said, picture) in drawn.items():
+        if picture is None:
+            words["skipped"][name] = said["skipped"]
+        else:
+            words["figures"][name], pictures[name] = said, picture
     return words, pictures
 
 
