@@ -7,8 +7,6 @@ provenance and the report's sources follow from these entries.
 
 import math
 
-import nibabel
-
 from facepain import params as tables
 from facepain.data.mask_expressions import definitions_used, mask_files
 from facepain.models.algorithms import ALGORITHMS
@@ -213,6 +211,8 @@ def see_participants(params):
 
 def measure_study():
     """Return the numbers of trials, participants and brain voxels, as far as the images' names and one header say."""
+    import nibabel  # as most commands need no image
+
     folder = ROOT / "inputs/contrasts"
     paths = [path for path in folder.rglob("*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
     here = next((path for path in paths if path.exists()), None)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import nibabel
 import numpy as np
 from matplotlib import image as images
-from scipy import stats
+from scipy.special import ndtri
 
 from files.rounding import map_step
 from files.tables import COLUMN_TYPES, read_table
@@ -79,7 +79,7 @@ def _compare_maps(recorded, recomputed):
 def _compare_p_maps(recorded, recomputed):
     """Compare as |z|: one step of z moves p by more or less, depending on where it lies."""
     maps = _load_maps(recorded, recomputed)
-    old, new = (stats.norm.isf(np.clip(img.get_fdata(), 1e-300, 1) / 2) for img in maps)
+    old, new = (-ndtri(np.clip(img.get_fdata(), 1e-300, 1) / 2) for img in maps)
     step = map_step(old.max()) if old.max() else 0.0
     return _grade(old, new, MAP_STEPS * step, DIGIT_TOLERANCE, "voxels, as |z|,")
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import nibabel
 import numpy as np
-import scipy.io
 from nibabel.nifti1 import Nifti1Pair
 from nibabel.nifti2 import Nifti2Pair
 
@@ -253,6 +252,8 @@ def _first_line(error):
 
 def _mat_says_where_left_is(path):
     """Tell whether SPM wrote ``mat`` beside an image; a ``M`` alone leaves open how its x axis runs."""
+    import scipy.io  # few studies need it
+
     return os.path.exists(path) and any(name == "mat" for name, *_ in scipy.io.whosmat(path))
 
 

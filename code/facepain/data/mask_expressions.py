@@ -7,15 +7,14 @@ atlas      := "harvard-oxford" | path
 """
 
 import math
+import operator
 import re
 from dataclasses import dataclass
-
-import numpy as np
 
 from errors import InputError
 
 BRAIN, GRAY_MATTER, HARVARD_OXFORD = "whole-brain", "gray-matter", "harvard-oxford"
-COMPARISONS = {">": np.greater, ">=": np.greater_equal}
+COMPARISONS = {">": operator.gt, ">=": operator.ge}
 IMAGE = re.compile(r".+\.(nii|nii\.gz|hdr|img)$")
 
 

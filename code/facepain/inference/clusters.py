@@ -4,7 +4,6 @@ import warnings
 
 import numpy as np
 import pandas as pd
-from nilearn.reporting import get_clusters_table
 
 MIN_VOXELS = 10
 CLUSTER_COLUMNS = {
@@ -43,6 +42,8 @@ def clusters_table(z_img, thresholds):
 
 
 def _clusters(z_img, threshold):
+    from nilearn.reporting import get_clusters_table  # takes seconds to import, and few draws give no threshold
+
     # nilearn keeps what lies above the threshold: a voxel right at it is significant too.
     just_below = np.nextafter(threshold, 0)
     with warnings.catch_warnings():

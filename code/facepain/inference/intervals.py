@@ -6,7 +6,7 @@ participant follow from sums over each participant, so that all of them cost a f
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t
+from scipy.special import stdtrit
 
 from facepain.models.scores import CONSTANT_SPREAD
 
@@ -202,7 +202,7 @@ def jackknife_interval(estimate, without, level=LEVEL):
     """Return the t interval from the estimates (n_participants,) without each participant, NaN for fewer than 3."""
     n = len(without)
     error = np.sqrt((n - 1) * np.var(without)) if n > 2 else np.nan
-    half = t.ppf((1 + level) / 2, max(n - 1, 1)) * error
+    half = stdtrit(max(n - 1, 1), (1 + level) / 2) * error
     return estimate - half, estimate + half
 
 
@@ -229,7 +229,7 @@ def fold_mean_interval(scores, n_train, n_test, level=LEVEL):
     if len(scores) < 2:
         return np.nan, np.nan
     error = np.sqrt((1 / len(scores) + n_test / n_train) * scores.var(ddof=1))
-    half = t.ppf((1 + level) / 2, len(scores) - 1) * error
+    half = stdtrit(len(scores) - 1, (1 + level) / 2) * error
     return scores.mean() - half, scores.mean() + half
 
 

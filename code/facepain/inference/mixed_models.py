@@ -9,7 +9,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
+from scipy.special import ndtr, ndtri
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
@@ -88,8 +88,8 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
         fitted = _fit(model)
     estimate = np.asarray(fitted.fe_params)
     se = _standard_errors(fixed, random, groups, np.asarray(fitted.cov_re), fitted.scale)
-    half = norm.isf(0.025) * se
-    p = 2 * norm.sf(np.abs(estimate / se))
+    half = -ndtri(0.025) * se
+    p = 2 * ndtr(-np.abs(estimate / se))
     terms = ["intercept", *predictors]
     return FixedEffects(
         terms, estimate, se, estimate - half, estimate + half, p, len(y), n_participants, bool(fitted.converged)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import fft
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from facepain.inference.bootstrap import draw_counts, fit_draw
 from facepain.inference.permutation import BATCH_SIZE, TrialPermuter
@@ -208,7 +208,7 @@ def spatial_p(values, maps, inside):
         if n_effective <= 2 or r >= 1:
             p.append(float(r < 1))
         else:
-            p.append(2 * student.sf(r * np.sqrt((n_effective - 2) / (1 - r**2)), n_effective - 2))
+            p.append(2 * stdtr(n_effective - 2, -r * np.sqrt((n_effective - 2) / (1 - r**2))))
     return np.array(p)
 
 

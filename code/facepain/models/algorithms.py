@@ -14,8 +14,6 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from facepain.models.svr import solve_svr
-
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -106,6 +104,8 @@ def scale_ridge(components, _Y):
 
 def fit_linear_svr(components, Y, C, epsilon):
     """Fit scikit-learn's ``SVR(kernel="linear", C=C, epsilon=epsilon)`` for all targets at once."""
+    from facepain.models.svr import solve_svr  # SciPy takes long to import, and most commands fit nothing
+
     # A trial drawn m times pays m times for its error.
     solution = solve_svr(components.train_scores(), Y, C=C * components.counts, epsilon=epsilon)
     return solution.coef, solution.intercept

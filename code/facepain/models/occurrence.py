@@ -10,10 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from facepain.models.pca_regression import PCARegression
-from facepain.models.scores import CONSTANT_SPREAD
+from facepain.models.scores import CONSTANT_SPREAD, rank
 
 # What each part is scored by: occurrence on all trials, intensity on those above 0.
 PART_METRICS = {
@@ -152,7 +151,7 @@ def _classify(positive, decision):
     n_zero = n - n_positive
     both = (n_positive > 0) & (n_zero > 0)
     above, below = np.where(both, n_positive, np.nan), np.where(both, n_zero, np.nan)
-    ranks = np.sum(rankdata(decision, axis=0) * positive, axis=0)
+    ranks = np.sum(rank(decision) * positive, axis=0)
     right = (decision > 0) == positive
     return {
         "auc": (ranks - above * (above + 1) / 2) / (above * below),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+import pandas as pd
 
 # Below this share of its mean a spread is rounding (the bound of scipy.stats.pearsonr).
 CONSTANT_SPREAD = 1e-13
@@ -71,7 +71,12 @@ def spearman_r(y_true, y_pred):
 
     Parameters and shapes are those of `r2`; NaN for fewer than two trials.
     """
-    return pearson_r(rankdata(y_true, axis=0), rankdata(y_pred, axis=0))
+    return pearson_r(rank(y_true), rank(y_pred))
+
+
+def rank(values):
+    """Return the rank of every value in its column, from 1; ties share their mean rank."""
+    return pd.DataFrame(values).rank().to_numpy().reshape(np.shape(values))
 
 
 def skill(y_true, y_pred, baseline):
