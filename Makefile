@@ -5,21 +5,25 @@ PYTHON ?= python3
 STUDY := $(PYTHON) code/study.py
 # Keeps apart what two calls of make at once have done.
 export MAKE_RUN := $(shell echo $$PPID)
-# Options that change a result stand in the recorded command; N_JOBS and DASK change none and are not recorded.
-OPTIONS := PARAMS N_PERMUTATIONS N_BOOTSTRAPS N_JOBS DASK CELL
-# Where the packages lie, on a machine without network.
-OPTIONS += WHEELS
-# What to explain; where to write a crate or to publish; where one's own data lie; where newer code comes from.
-OPTIONS += RESULT SINCE TO PRIVATE YES CONTRASTS BEHAVIOR MASKS SIGNATURES ONLY FROM FAST TABLES
+# As code/stages.py declares them.
+STAGES := $(shell sed -n 's/^        name="\(.*\)",/\1/p' code/stages.py)
+# Options of every target: they change no result. WHEELS is where the packages lie, on a machine without network.
+OPTIONS := N_JOBS DASK WHEELS
+# Options of some targets. The first three change a result and stand in the recorded command.
+RESULTS := all cell check crate notebook on-demand publish status submit update verify $(STAGES)
+TAKEN := $(foreach option,PARAMS N_PERMUTATIONS N_BOOTSTRAPS,$(RESULTS:%=$(option):%)) \
+    CELL:cell CELL:verify RESULT:explain SINCE:explain TO:trial TO:wheelhouse TO:crate TO:publish PRIVATE:publish \
+    YES:publish CONTRASTS:own BEHAVIOR:own MASKS:own SIGNATURES:own ONLY:own FROM:update FAST:test TABLES:validity
+OPTIONS += $(sort $(foreach pair,$(TAKEN),$(firstword $(subst :, ,$(pair)))))
 export $(OPTIONS)
 export MAKE_OPTIONS := $(OPTIONS)
-# Unknown options and targets are refused by study.py, which suggests what was meant.
-export MAKE_UNKNOWN := $(foreach name,$(filter-out $(OPTIONS) PYTHON MAKEFLAGS SHELL,$(.VARIABLES)),$(if $(findstring command,$(origin $(name))),$(name)))
+export MAKE_TAKEN := $(TAKEN)
+export MAKE_GOALS := $(MAKECMDGOALS)
+# Unknown options and targets, and options of other targets, are refused by study.py, which suggests what was meant.
+export MAKE_GIVEN := $(foreach name,$(filter-out PYTHON MAKEFLAGS SHELL,$(.VARIABLES)),$(if $(findstring command,$(origin $(name))),$(name)))
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-# As code/stages.py declares them.
-STAGES := $(shell sed -n 's/^        name="\(.*\)",/\1/p' code/stages.py)
 TARGETS := $(shell sed -n 's/^\([a-z-]*\):.*\#\# .*/\1/p' Makefile) $(STAGES)
 export MAKE_TARGETS := $(TARGETS)
 export MAKE_UNKNOWN_TARGETS := $(filter-out $(TARGETS),$(MAKECMDGOALS))

@@ -75,9 +75,15 @@ def parse_arguments():
 
 def require_known_words():
     """Stop if make was given an option or a target that means nothing, such as ``N_PERMUTATION=20``."""
-    known = os.environ.get("MAKE_OPTIONS", "").split()
-    for name in os.environ.get("MAKE_UNKNOWN", "").split():
-        sys.exit(f"{name}= is not an option; expected one of {', '.join(known)}{suggest(name.upper(), known)}")
+    known, goals = os.environ.get("MAKE_OPTIONS", "").split(), os.environ.get("MAKE_GOALS", "").split()
+    taken = [pair.split(":") for pair in os.environ.get("MAKE_TAKEN", "").split()]
+    for name in os.environ.get("MAKE_GIVEN", "").split():
+        targets = [target for option, target in taken if option == name]
+        if name not in known:
+            sys.exit(f"{name}= is not an option; expected one of {', '.join(known)}{suggest(name.upper(), known)}")
+        if targets and not set(targets) & set(goals):
+            some = ", ".join(targets[:5]) + (f" and {len(targets) - 5} more" if targets[5:] else "")
+            sys.exit(f"make {' '.join(goals)} does not take {name}=, which is an option of {some}")
     for name in os.environ.get("MAKE_UNKNOWN_TARGETS", "").split():
         hint = suggest(name, os.environ["MAKE_TARGETS"].split())
         hint = hint or '; one result is made by, for example, make cell CELL="regress M1 lasso"'

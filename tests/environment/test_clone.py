@@ -93,6 +93,8 @@ def test_a_file_system_without_links_is_refused(made, monkeypatch):
     [
         (["all", "N_PERMUTATION=20"], "N_PERMUTATION= is not an option; .*did you mean N_PERMUTATIONS"),
         (["all", "n_jobs=2"], "n_jobs= is not an option; .*did you mean N_JOBS"),
+        (["regress", "CELL=regress M1 lasso"], "make regress does not take CELL=, which is an option of cell, verify"),
+        (["own", "PARAMS=mine.toml"], "make own does not take PARAMS=, .* all, cell, check, crate, notebook and "),
         (["regres"], '"regres" is not a target; .*did you mean regress'),
         (["regress", "M1", "lasso"], '"M1" is not a target; .*make cell CELL='),
         (["tests"], '"tests" is not a target; .*did you mean test'),
