@@ -16,6 +16,7 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 import argparse
 import os
+import re
 import subprocess
 import webbrowser
 from pathlib import Path
@@ -112,6 +113,8 @@ def requested_options():
     if not path.is_file():
         others = [each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml"))]
         raise InputError(f"PARAMS={options.params}: no such file{suggest(options.params, others)}")
+    if not re.fullmatch(r"[\w./][\w./-]*", options.params):
+        raise InputError(f"PARAMS={options.params}: stands in recorded commands; use letters, digits, dots and dashes")
     if path.is_absolute() or not object_ids(options.params):
         raise InputError(f"PARAMS={options.params} is not a committed file of this repository; add and commit it first")
     return options

@@ -4,6 +4,7 @@ Each stage declares the model of its own table (code/stages.py); the models are 
 they stand in the file. A table or key with a default may be left out, so that older params files stay valid.
 """
 
+import re
 import tomllib
 from typing import Annotated, Literal
 
@@ -30,8 +31,8 @@ def _different(names):
 
 
 def _plain(name):
-    if not name or set(name) & set("/\\ "):
-        raise ValueError("Input should be a name without spaces or slashes")
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ValueError("Input should be a name of letters, digits, dots and dashes: it is part of paths and commands")
     return name
 
 

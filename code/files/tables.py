@@ -120,7 +120,7 @@ def read_text(path):
     except PermissionError:
         raise InputError(f"{path}: may not be read by you; `chmod u+r {path}`") from None
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save the table as UTF-8") from None
+        raise InputError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from None
     if "\0" in text:
         raise InputError(f"{path}: holds zero bytes; expected text, save the table as TSV or CSV")
     return text

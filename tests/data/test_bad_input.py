@@ -198,6 +198,7 @@ MISTAKES = {
         "facs is 1 in every usable trial; expected scores",
     ),
     "a trial that is no number": (change("trial", "first"), 'line 4 has trial "first"; expected a whole number'),
+    "a trial that counts as missing": (change("trial", "n/a"), 'line 4 has trial "n/a"; expected a whole number'),
     "swapped columns": (
         lambda study: study.write_table(["facs", "dataset", "trial", "participant_id", "contrast", "excluded"]),
         'is "sub-00"; expected a finite number',
@@ -226,7 +227,7 @@ MISTAKES = {
     "an empty table": (table_of(""), 'not a table, its first line is ""'),
     "a table that is no text": (
         write("inputs/behavior/trials.tsv", b"PK\x03\x04\xff\xfe\x00"),
-        "not UTF-8 text .*save the table as UTF-8",
+        "not UTF-8 text .*save it as UTF-8",
     ),
     "a table that is not there": (
         remove("inputs/behavior/trials.tsv"),

@@ -137,6 +137,10 @@ def test_another_grid_is_refused_by_name_or_resampled_on_request(write, mask_pat
     inside[1:6, 1:6, 1:8] = True
     assert finite.all()
     np.testing.assert_allclose(signals[1], values[inside], rtol=1e-6)
+    moved[:3, 3] -= 9000
+    away = write("away.hdr", values=values, dtype=np.float32, affine=moved)
+    with pytest.raises(InputError, match="away.hdr: no finite value but 0 inside the mask"):
+        extract([first, away], mask_path, mixed_grids="continuous")
 
 
 def test_voxels_that_are_not_finite_are_marked_and_kept_out_of_the_quality(write, mask_path, rng):

@@ -47,7 +47,7 @@ def test_maps_are_read_in_the_order_of_the_mask_and_brought_to_its_grid(folder, 
         ("name\tfile\na\tnone.nii.gz\n", "none.nii.gz: not a readable map"),
         ("name\tfile\na\tone.nii.gz\na\tramp.nii.gz\n", 'two signatures are called "a"'),
         ("name\tfile\nA\tone.nii.gz\na\tramp.nii.gz\n", 'signature "A" and "a" differ only in case'),
-        ("name\tfile\n\tone.nii.gz\n", "line 2 has no name; fill it in"),
+        ("name\tfile\n\tone.nii.gz\n", "line 2 has no name; expected one in every line"),
         ("name\tfile\na/b\tone.nii.gz\n", 'a signature may not be called "a/b", which names files; use letters'),
         ("name\tfile\nown-model\tone.nii.gz\n", 'may not be called "own-model"'),
         ("name\tfile\na\t../one.nii.gz\n", 'a has the file "../one.nii.gz"; expected a map beside the table'),
@@ -103,6 +103,11 @@ def test_a_map_of_other_than_whole_numbers_is_no_atlas(folder, mask_img):
 
 def test_a_constant_map_is_refused(folder, mask_img):
     nibabel.save(nibabel.Nifti1Image(np.zeros(SHAPE, np.float32), AFFINE), folder / "one.nii.gz")
+    with pytest.raises(InputError, match=r"one.nii.gz: every voxel is 0 on the images' grid"):
+        load_signatures(folder / "signatures.tsv", mask_img)
+    away = AFFINE.copy()
+    away[:3, 3] -= 9000  # no voxel of it lies on the images' grid
+    nibabel.save(nibabel.Nifti1Image(np.arange(504.0).reshape(SHAPE), away), folder / "one.nii.gz")
     with pytest.raises(InputError, match=r"one.nii.gz: every voxel is 0 on the images' grid"):
         load_signatures(folder / "signatures.tsv", mask_img)
 

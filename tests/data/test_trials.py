@@ -65,6 +65,8 @@ def test_byte_order_mark_and_windows_line_ends_change_nothing(write, encoding):
         (["sub-01\tdataset-1\t1\t1\t\ta\t"], HEADER, "expected a finite number"),
         (["sub-01\tdataset-1\t1\tone\t1\ta\t"], HEADER, 'line 2 has trial "one"; expected a whole number'),
         (["\tdataset-1\t1\t1\t1\ta\t"], HEADER, "line 2 has no participant_id"),
+        (["NA\td1\t1\t1\t1\ta\t"], HEADER, 'line 2 has participant_id "NA", which means missing; write another name'),
+        (["p\tnan\t1\t1\t1\ta\t"], HEADER, 'line 2 has dataset "nan", which means missing'),
         (["p\ta/b\t1\t1\t1\ta\t"], HEADER, 'dataset "a/b" names files'),
         (["p\td1\t1\t1\t1\ta\t", "p\td2\t1\t2\t1\tb\t"], HEADER, "p is in more than one dataset"),
         ([], HEADER, "has no rows"),

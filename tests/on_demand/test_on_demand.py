@@ -146,7 +146,10 @@ def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
     run(["git", "clone", "--quiet", str(hostile), str(tmp_path / "git")], tmp_path)
     run(["git", "annex", "init"], tmp_path / "git")
     shutil.copytree(clone, tmp_path / "copied", symlinks=True)  # with its mark, which is for another place
-    for name in ("datalad", "git", "copied"):
+    # Other files with the history of the clone that was opted in, as a folder that somebody sent could have it.
+    shutil.copytree(clone, tmp_path / "posing", symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    (tmp_path / "posing/.git").write_text(f"gitdir: {clone}/.git\n")
+    for name in ("datalad", "git", "copied", "posing"):
         folder = tmp_path / name
         said = run(["git", "annex", "enableremote", "on-demand"], folder, check=False).stdout
         # git-annex starts the program more than once.

@@ -42,8 +42,9 @@ def find_confounds(trials, participants, names):
         values = pd.to_numeric(known[name], errors="coerce").to_numpy(float)
         if not np.isfinite(values).all():
             row = known[~np.isfinite(values)].iloc[0]
+            found = f'"{row[name]}"' if isinstance(row[name], str) and row[name] else "missing"
             raise InputError(
-                f'column "{name}" is "{row[name]}" for participant {row["participant_id"]}, trial {row["trial"]}; '
+                f'column "{name}" is {found} for participant {row["participant_id"]}, trial {row["trial"]}; '
                 "expected a number for every usable trial; fill it in, code it as numbers, or exclude the trial"
             )
         confounds[name] = values

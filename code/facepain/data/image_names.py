@@ -11,7 +11,7 @@ from facepain.data.trials import shorten
 
 IMAGE_ENDINGS = (".hdr", ".nii", ".nii.gz")
 WILDCARDS = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
-SPM_VOLUME = re.compile(r",([0-9]+)$")  # SPM writes image.nii,3 for the third volume
+SPM_VOLUME = re.compile(r",([0-9]{1,9})$")  # SPM writes image.nii,3 for the third volume
 
 
 def name_images(trials, image_paths, pattern=None):

@@ -8,7 +8,7 @@ import numpy as np
 from errors import InputError, suggest
 from facepain.data.images import Grid, read_image
 from facepain.data.masks import Mask, look_up
-from facepain.data.trials import blank_missing, check_spellings
+from facepain.data.trials import blank_missing, check_spellings, require_filled
 from files.tables import read_json, read_text_table
 
 COLUMNS = ("name", "file")
@@ -64,13 +64,12 @@ def read_signatures_table(path):
     """
     if not path.exists():
         raise InputError(f"{path}: no such table; `make inputs` installs it, or leave out similarity.signatures")
-    table = blank_missing(read_text_table(path))
+    written = read_text_table(path)
+    table = blank_missing(written)
     for column in COLUMNS:
         if column not in table:
             raise InputError(f'{path}: has no column "{column}"; found {", ".join(table)}{suggest(column, table)}')
-        blank = table.index[table[column] == ""]
-        if len(blank):
-            raise InputError(f"{path}: {blank[0]} has no {column}; fill it in")
+        require_filled(path, table, written, column)
     for name, file in zip(table["name"], table["file"], strict=True):
         if set(name) & set("/\\") or name.startswith(".") or name == OWN:
             raise InputError(
@@ -92,10 +91,13 @@ def _load_map(path, mask_img, orientation):
     if Grid(values.shape, affine).matches(Grid(mask_img.shape, mask_img.affine)):
         return values
     from nilearn.image import resample_to_img  # takes seconds to import
+    from nilearn.image.resampling import BoundingBoxError
 
-    moved = resample_to_img(
-        nibabel.Nifti1Image(values, affine), mask_img, interpolation="linear", force_resample=True, copy_header=True
-    )
+    img = nibabel.Nifti1Image(values, affine)
+    try:
+        moved = resample_to_img(img, mask_img, interpolation="linear", force_resample=True, copy_header=True)
+    except BoundingBoxError:  # no voxel of it lies there
+        return np.zeros(mask_img.shape)
     return np.asarray(moved.dataobj, dtype=np.float64)
 
 

@@ -71,10 +71,11 @@ def read_trials(paths, target, columns=None, image_pattern=None):
                 "name the table's own under [prep.columns] in the params (the score: prep.target)"
             )
     written, table = table, blank_missing(table)
-    _fill(path, table)
-    _check_reasons(path, table)
-    for column in {"participant_id", "dataset"} & set(written):
+    for column in (name for name in ("participant_id", "dataset") if name in written):
+        require_filled(path, table, written, column)
         check_spellings(path, written[column], column)
+    _fill(path, table, written)
+    _check_reasons(path, table)
     _check_duplicates(path, table, written)
     table[target] = _scores(path, table, target, written[target])
     return table.reset_index(drop=True)
@@ -102,9 +103,13 @@ def read_participants(path, trials):
     for column in {"participant_id", "dataset"} & set(table):
         check_spellings(path, pd.concat([table[column], trials[column]]), column)
     people = blank_missing(table)
-    if "participant_id" in people and people["participant_id"].duplicated().any():
-        name = people.loc[people["participant_id"].duplicated(), "participant_id"].iloc[0]
-        raise InputError(f'{path}: participant "{name}" is duplicated; expected one line for each; remove one')
+    if "participant_id" in people:
+        require_filled(path, people, table, "participant_id")
+        repeated = people.loc[people["participant_id"].duplicated(), "participant_id"]
+        if len(repeated):
+            raise InputError(
+                f'{path}: participant "{repeated.iloc[0]}" is duplicated; expected one line for each; remove one'
+            )
     return people
 
 
@@ -112,6 +117,27 @@ def blank_missing(table):
     """Return a table of text without blanks around its fields, and "" for what is missing."""
     stripped = table.apply(lambda column: column.str.strip())
     return stripped.mask(stripped.apply(lambda column: column.str.lower().isin(MISSING)), "")
+
+
+def require_filled(path, table, written, column):
+    """Stop at a name that is missing, showing what was taken for that: somebody may be called NA.
+
+    Parameters
+    ----------
+    path : Path
+    table, written : DataFrame
+        After and before `blank_missing`.
+    column : str
+
+    Raises
+    ------
+    InputError
+    """
+    blank = table.index[table[column] == ""]
+    if len(blank):
+        found = written.loc[blank[0], column].strip()
+        said = f'has {column} "{found}", which means missing; write another name' if found else f"has no {column}"
+        raise InputError(f"{path}: {blank[0]} {said}; expected one in every line")
 
 
 def check_spellings(path, names, what):
@@ -182,7 +208,7 @@ def _entries(path, key, values):
     return ["null" if value is None else value for value in values]
 
 
-def _fill(path, table):
+def _fill(path, table, written):
     """Fill columns that a simple study does not have, and check the others' form, in place."""
     for column, value in (("dataset", ONLY_DATASET), ("run", "1"), ("excluded", ""), ("contrast", "")):
         if column not in table:
@@ -190,9 +216,6 @@ def _fill(path, table):
     if "trial" not in table:
         table["trial"] = (table.groupby("participant_id").cumcount() + 1).astype(str)
     for column in ("participant_id", "dataset"):
-        blank = table.index[table[column] == ""]
-        if len(blank):
-            raise InputError(f"{path}: {blank[0]} has no {column}; fill it in")
         odd = table.index[table[column].str.contains(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")]
         if len(odd):
             raise InputError(f"{path}: {odd[0]} has a control character in its {column}; expected letters and digits")
@@ -203,18 +226,16 @@ def _fill(path, table):
             f"dashes, and none of {', '.join(FILES_OF_PREP)}"
         )
     for column in ("run", "trial", *({"volume"} & set(table))):
-        table[column] = _whole_numbers(path, table, column)
+        table[column] = _whole_numbers(path, table, column, written)
 
 
-def _whole_numbers(path, table, column):
+def _whole_numbers(path, table, column, written):
     # An excluded trial may have no image and so no volume.
     text = table[column].mask(~is_usable(table) & (table[column] == ""), "0")
     bad = table.index[~text.str.fullmatch(r"[0-9]{1,9}(\.0+)?")]
     if len(bad):
-        raise InputError(
-            f'{path}: {bad[0]} has {column} "{table.loc[bad[0], column]}"; expected a whole number, such as 1; '
-            "correct it"
-        )
+        found = written.loc[bad[0], column]
+        raise InputError(f'{path}: {bad[0]} has {column} "{found}"; expected a whole number, such as 1; correct it')
     return text.astype(float).astype(int)
 
 

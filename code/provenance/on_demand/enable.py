@@ -18,12 +18,13 @@ MARK = "facepain.on-demand"  # in this clone's own .git/config, which nothing th
 # git-annex to start it. git-annex speaks to it through standard streams; what a run prints goes to standard error.
 SCRIPT = f"""#!/bin/sh
 # Recompute a result of the clone in which git-annex asks for one, if `make on-demand` was run in this very clone.
+top=$(cd "$(git rev-parse --show-toplevel)" && pwd -P)
 here=$(cd "$(git rev-parse --absolute-git-dir)" && pwd -P)
-if [ "$(git config --local --get {MARK})" != "$here $(git config --local --get annex.uuid)" ]; then
+if [ "$(git config --local --get {MARK})" != "$top $here $(git config --local --get annex.uuid)" ]; then
     echo "on-demand: nothing was run: only after \\`make on-demand\\` in this clone may its code be started" >&2
     exit 1
 fi
-exec "$(dirname "$0")/python" "$(git rev-parse --show-toplevel)/code/study.py" serve "$PWD" 3>&1 1>&2
+exec "$(dirname "$0")/python" "$top/code/study.py" serve "$PWD" 3>&1 1>&2
 """
 
 
@@ -44,9 +45,9 @@ def enable(cells):
 
 
 def mark_here():
-    """Return the mark that belongs to this clone: where it lies and git-annex's id of it."""
-    folder = Path(git("rev-parse", "--absolute-git-dir")).resolve()
-    return f"{folder} {git('config', '--local', 'annex.uuid')}"
+    """Return the mark that belongs to this clone: where its files and its history lie, and git-annex's id of it."""
+    folders = (Path(git("rev-parse", option)).resolve() for option in ("--show-toplevel", "--absolute-git-dir"))
+    return " ".join((*map(str, folders), git("config", "--local", "annex.uuid")))
 
 
 def vouch_for():
