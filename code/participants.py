@@ -8,6 +8,7 @@ from plotly.offline import get_plotlyjs
 from facepain.report.figures.page import draw_figures, score_name
 from facepain.report.figures.participants import (
     draw_expression,
+    draw_influence,
     draw_predictions,
     draw_scores_by_participant,
     draw_trajectories,
@@ -25,11 +26,13 @@ def main(cell, outputs):
     masks, synthetic = settings["masks"], is_synthetic("outputs")
     score = score_name(settings["score"], settings["transform"])
     trials = read_table(Path("outputs/prep/trials.tsv"))
-    predictions = {mask: read_predictions(mask, settings["algorithms"]) for mask in masks}
+    predictions = {mask: read_models(mask, settings["algorithms"], "predictions") for mask in masks}
     shown = (trials, settings["target"], settings["score"], synthetic)
     figures = {"scores": partial(draw_scores_by_participant, *shown), "trials": partial(draw_trajectories, *shown)}
     for mask in masks:
         figures[f"predictions_{mask}"] = partial(draw_predictions, predictions[mask], score, synthetic, mask)
+        influence = read_models(mask, settings["algorithms"], "influence")
+        figures[f"influence_{mask}"] = partial(draw_influence, influence, synthetic, mask)
     if "related" in settings:
         mask, algorithm, measure = settings["related"]
         expression = read_table(Path("outputs/expression", mask, algorithm, "expression.tsv"))
@@ -43,9 +46,9 @@ def main(cell, outputs):
     print(f"participants: {sum('skipped' not in said for said in words.values())} figures")
 
 
-def read_predictions(mask, algorithms):
-    """Read the predictions of every algorithm on a mask, as far as they are here."""
-    paths = {name: Path("outputs/regress", mask, name, "predictions.tsv") for name in algorithms}
+def read_models(mask, algorithms, table):
+    """Read a table of every algorithm on a mask, as far as it is here."""
+    paths = {name: Path("outputs/regress", mask, name, f"{table}.tsv") for name in algorithms}
     return {name: read_table(path) for name, path in paths.items() if path.exists()}
 
 

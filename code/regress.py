@@ -4,13 +4,13 @@ import numpy as np
 
 from facepain.data.trials import first_of_run
 from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
-from facepain.models.confounds import CONFOUND_COLUMNS, confounds_alone_table
 from facepain.models.cross_validation import cross_validate, fit_final, haufe_pattern, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.score_tables import out_of_fold_table
 from provenance.run.stage import n_workers, run_stage
 from regress_outputs import (
     write_bootstrap,
+    write_confounds_alone,
     write_folds,
     write_generalisation,
     write_model,
@@ -51,9 +51,7 @@ def main(cell, outputs):
     outputs.write_table("intervals.tsv", intervals, INTERVAL_COLUMNS)
     write_splits(cell, outputs, images, train, model, fits["published"])
     if confounds is not None:
-        splits = {name: [(fold.train_idx, fold.test_idx) for fold in each] for name, each in folds.items()}
-        alone = confounds_alone_table(splits, study.y_with_confounds[train_rows], images.confounds)
-        outputs.write_table("confounds.tsv", alone, CONFOUND_COLUMNS)
+        write_confounds_alone(cell, outputs, study, folds, strata[train_rows])
     write_permutation_tests(cell, outputs, folds, train, model, strata[train_rows])
     write_bootstrap(cell, outputs, images, train, model, mask_img)
     outputs.write_fingerprints()

@@ -6,6 +6,7 @@ import numpy as np
 
 from facepain.inference.bootstrap import FEWEST_DRAWS, bootstrap_weights, p_values, threshold_fdr, z_thresholds
 from facepain.inference.clusters import CLUSTER_COLUMNS, clusters_table
+from facepain.inference.confounds_alone import CONFOUND_COLUMNS, confounds_alone_table
 from facepain.inference.intervals import INFLUENCE_COLUMNS, influence_table
 from facepain.inference.permutation import TEST_COLUMNS, applicable_schemes, permutation_test, tests_table
 from facepain.inference.transfer import TRANSFER_COLUMNS, transfer_table
@@ -110,6 +111,16 @@ def write_permutation_tests(cell, outputs, folds, train, model, strata):
     for scheme in set(chosen["permutation_schemes"]) - set(applicable):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
     outputs.write_permutation_tests([asdict(entry) for entry in tests], tests_table(tests), TEST_COLUMNS)
+
+
+def write_confounds_alone(cell, outputs, study, folds, strata):
+    """Write what the confounds predict without any image."""
+    y, groups, Z = study.y_with_confounds, study.groups, study.confounds
+    splits = {name: [(fold.train_idx, fold.test_idx) for fold in each] for name, each in folds.items()}
+    own, others = study.rows, {name: (y[rows], groups[rows], Z[rows]) for name, rows in study.others.items()}
+    resampling = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
+    table = confounds_alone_table(splits, y[own], groups[own], Z[own], resampling, strata, others)
+    outputs.write_table("confounds.tsv", table, CONFOUND_COLUMNS)
 
 
 def write_bootstrap(cell, outputs, images, train, model, mask_img):

@@ -70,12 +70,12 @@ def read_results(params):
 
 
 def read_participants(params):
-    """Return what shows participants: the trials, and every model's predictions."""
+    """Return what shows participants: the trials, and every model's predictions and who they hang on."""
     models = ["/".join(("outputs/regress", *names)) for names in list_models(params)]
     expression = [read_expression(params)] if has_signatures(params) else []
     return (
         *("outputs/prep/trials.tsv", "outputs/prep/study.json", *expression),
-        *(f"{folder}/predictions.tsv" for folder in models),
+        *(f"{folder}/{name}.tsv" for folder in models for name in ("predictions", "influence")),
     )
 
 
@@ -290,7 +290,8 @@ STAGES = (
         private=("predictions.*", "split_fold-*", "out_of_fold.*", "influence.*", "bootstrap_draws.*"),
         sources=(
             *("metrics.tsv", "test_metrics.tsv", "permutation.tsv", "bootstrap.json"),
-            *("intervals.tsv", "transfer.tsv", "repeats.tsv", "learning.tsv", "calibration.tsv", "clusters.tsv"),
+            *("intervals.tsv", "transfer.tsv", "repeats.tsv", "learning.tsv", "calibration.tsv", "confounds.tsv"),
+            "clusters.tsv",
             *("weights_average.nii.gz", "bootstrap_z.nii.gz"),
         ),
         cost=cost_of_models,

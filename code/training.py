@@ -37,11 +37,16 @@ class Training:
         """Scores and participants of the training dataset."""
         return self.y[self.rows], self.groups[self.rows]
 
+    @property
+    def others(self):
+        """Rows of every other dataset, by its name."""
+        names = sorted(set(self.trials["dataset"]) - {self.trials["dataset"].iloc[self.rows[0]]})
+        return {name: np.flatnonzero(self.trials["dataset"] == name) for name in names}
+
     def predict_others(self, weights, intercepts, confound_coef):
         """Return rows and predictions of every other dataset, by its name."""
         predicted = {}
-        for dataset in sorted(set(self.trials["dataset"]) - {self.trials["dataset"].iloc[self.rows[0]]}):
-            rows = np.flatnonzero(self.trials["dataset"] == dataset)
+        for dataset, rows in self.others.items():
             y_pred = predict_images(take_rows(self.signals, rows), weights, intercepts, self.standardize)[:, 0]
             predicted[dataset] = rows, y_pred + (0 if self.confounds is None else self.confounds[rows] @ confound_coef)
         return predicted

@@ -5,15 +5,16 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import r2_score
 
 from errors import InputError
 from facepain.data.confounds import find_confounds
 from facepain.inference.bootstrap import fit_draw
+from facepain.inference.confounds_alone import confounds_alone_table
 from facepain.inference.detectable import draw_pattern
 from facepain.inference.permutation import permutation_test
 from facepain.models.confounds import (
     confound_matrix,
-    confounds_alone_table,
     fit_confounds,
     remove_from_gram,
     remove_from_scores,
@@ -81,11 +82,34 @@ def test_planted_motion_vanishes(moved):
     )
     assert plain.score > 0.5 and plain.p == pytest.approx(0.01)
     assert abs(removed.score) < 0.25 and removed.p > 0.05
-    alone = confounds_alone_table({"published": splits, "lopo": make_folds(groups, "lopo")}, y, Z)
-    assert alone["skill"].min() > 0.6 and list(alone["estimate_of"]) == ["published", "lopo"]
     tuning = Tuning("ridge", n_components=3, n_penalties=5)
     tuned = fit_tuned(prepare_nested(StandardizedImages(X, confounds=Z), splits[0], groups, tuning), y, tuning)[0]
     assert skill(tuned.y_test, tuned.y_pred, 0) < 0.1
+
+
+def test_the_confounds_alone_are_scored_and_tested_as_a_model_of_their_own(moved, rng):
+    _, y, groups, Z = moved
+    splits = {"published": make_folds(groups), "lopo": make_folds(groups, "lopo")}
+    others = {"dataset-2": (y[:48] + 3, groups[:48], Z[:48])}
+    planted, nothing = (
+        confounds_alone_table(splits, y, groups, confounds, Resampling(99, 1), others=others).set_index(
+            ["estimate_of", "metric"]
+        )
+        for confounds in (Z, np.column_stack([np.ones(96), rng.standard_normal((96, 2))]))
+    )
+    least_squares = LinearRegression()
+    y_pred = np.concatenate([least_squares.fit(Z[a], y[a]).predict(Z[b]) for a, b in splits["lopo"]])
+    means = np.concatenate([np.full(len(b), y[a].mean()) for a, b in splits["lopo"]])
+    assert planted.loc[("lopo", "skill"), "estimate"] == pytest.approx(skill(y, y_pred, means))
+    folds = [r2_score(y[b], least_squares.fit(Z[a], y[a]).predict(Z[b])) for a, b in splits["published"]]
+    assert planted.loc[("published", "r2"), "estimate"] == pytest.approx(np.mean(folds))
+    assert planted.loc[("dataset-2", "r2"), "estimate"] == pytest.approx(
+        r2_score(y[:48] + 3, least_squares.fit(Z, y).predict(Z[:48]))
+    )
+    assert planted.loc[("lopo", "pearson_r"), ["p_within", "p_block"]].tolist() == pytest.approx([0.01, 0.01])
+    assert planted.loc[("lopo", "pearson_r"), "low"] > 0.5
+    assert nothing.loc[("lopo", "pearson_r"), ["p_within", "p_block"]].min() > 0.05
+    assert planted.loc["dataset-2", ["p_within", "p_block"]].isna().all(axis=None)
 
 
 def test_the_saved_model_needs_the_confounds_and_predicts_the_score(moved):

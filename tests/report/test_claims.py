@@ -8,8 +8,10 @@ import pytest
 from planted_results import draw_trials, write_results
 
 from facepain.report.claims import DESCRIPTION, p_is, read_claims, write_claims
+from facepain.report.figures.prediction import draw_models
 from facepain.report.pages.findings import describe_findings, describe_limits
 from facepain.report.study_claims import make_claims
+from facepain.results.tables import cross_validation_columns, cross_validation_markdown, cross_validation_table
 from files.outputs import OutputFolder
 
 FLOOR = 1 / 5001
@@ -148,6 +150,33 @@ def test_unseen_people_need_block_and_an_interval(bare):
     assert "is not certain" in claim.text
 
 
+def test_confounds_alone_are_the_baseline_of_figure_table_and_sentences(tmp_path):
+    rng = np.random.default_rng(7)
+    moved = write_results(tmp_path, draw_trials(rng), rng, confounds=["motion", "run"])
+    cell = moved.regressions["whole-brain", "lasso"]
+    alone = cell.table("confounds").set_index(["estimate_of", "metric"])["estimate"]
+    assert alone["lopo", "pearson_r"] > 0.5
+    [claim, *_] = claims_of(moved, "confounds")
+    assert claim.text.startswith("Without images, motion and run predict the scores of unseen participants (r = 0.")
+    assert (claim.number, claim.scheme, claim.p) == (alone["lopo", "pearson_r"], "block", 0.05)
+    assert cell.table("intervals") is None and "reaches" not in claim.text
+    tables = {"confounds": cell.table("confounds"), "intervals": interval_rows()}
+    beside = planted(moved, tables, [test_row("block", FLOOR)])
+    [claim] = claims_of(beside, "confounds")
+    assert "For what they leave of the scores, Lasso in the whole brain reaches r = 0.50" in claim.text
+    [claim] = claims_of(beside, "unseen")
+    assert claim.text.startswith("Lasso in the whole brain (motion and run removed) predicts")
+    assert "better than a model of motion and run alone does: skill 0.25" in claim.text
+    drawing = draw_models(moved)
+    crosses = [line.get_xdata()[0] for line in drawing.figure.axes[1].lines if line.get_marker() == "x"]
+    assert crosses == pytest.approx([alone["lopo", "pearson_r"]] * len(moved.regressions))
+    assert "what motion and run leave; crosses" in drawing.caption and len(drawing.caption.split()) <= 60
+    table = cross_validation_table(moved)
+    assert table["r2_confounds"].iloc[0] == alone["published", "r2"]
+    assert set(cross_validation_columns(table)) == set(table)
+    assert "by themselves these reach R² " in cross_validation_markdown(moved)
+
+
 def test_a_model_among_many_is_held_to_the_corrected_p(bare):
     cells = [
         {
@@ -231,10 +260,13 @@ def test_a_corrected_p_at_its_floor_is_a_bound(bare):
 
 
 def test_no_sign_is_reported_where_no_large_weight_lies_in_the_planted_pattern(bare):
-    about = {"mask": "whole-brain", "algorithm": "lasso", "share_planted": 0.0, "chance_share": 0.1}
+    about = {"mask": "whole-brain", "algorithm": "lasso", "n_top": 3, "share_planted": 0.0, "chance_share": 0.1}
     rows = pd.DataFrame([about | {"map": name, "share_right_sign": np.nan} for name in ("average", "fold-1")])
     text = next(claim.text for claim in make_claims(planted(bare), rows) if claim.id.startswith("recovered/"))
-    assert "0 % lie where a pattern was planted" in text and "sign" not in text
+    assert (
+        "largest weights (3 voxels, average over folds) 0 % lie where a pattern was planted" in text
+        and "sign" not in text
+    )
 
 
 def test_tuned_and_parts_rest_on_their_own_tests(bare):
@@ -259,6 +291,11 @@ def test_tuned_and_parts_rest_on_their_own_tests(bare):
     folder = "occurrence__whole-brain__"
     [claim] = claims_of(planted(bare, **{f"{folder}intervals": auc, f"{folder}permutation": test}), "occurrence")
     assert "predicts whether a trial of an unseen participant has a score above 0 (AUC = 0.70" in claim.text
+    both = pd.DataFrame([about | {"part": part, "metric": "pearson_r", "estimate": r, "low": 0.3, "high": 0.7}
+                         for part, r in (("product", 0.6), ("plain", 0.55))])  # fmt: skip
+    test = [test_row("block", 0.01) | {"part": "product", "estimate_of": "lopo"}]
+    [claim] = claims_of(planted(bare, **{f"{folder}intervals": both, f"{folder}permutation": test}), "product")
+    assert "block p = 0.01; by one regression of all scores, r = 0.55 (95 % interval 0.30 to 0.70))" in claim.text
 
 
 def test_every_claim_has_its_number_interval_and_test(bare, tmp_path):

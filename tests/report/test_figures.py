@@ -33,6 +33,7 @@ from facepain.report.figures.page import (
 )
 from facepain.report.figures.participants import (
     draw_expression,
+    draw_influence,
     draw_predictions,
     draw_scores_by_participant,
     draw_trajectories,
@@ -112,7 +113,7 @@ def check_readable(name, figure):
 def test_every_figure_is_drawn_readable_and_labelled(results):
     drawings, reasons = draw(results)
     # No table of these is planted.
-    assert set(reasons) <= {"repeats", "similarity", "expression_effects"}
+    assert set(reasons) <= {"repeats", "learning", "similarity", "expression_effects"}
     assert {"models", "calibration", "calibration_dataset-2", "scores", "paradigm", "permutation_r2"} <= set(drawings)
     for name, drawing in drawings.items():
         check_readable(name, drawing.figure)
@@ -169,6 +170,23 @@ def test_every_participant_has_a_place_and_equal_scores_lie_side_by_side(results
     assert len(set(shifts[:3])) == 3 and shifts[3] == 0 and np.abs(shifts).max() <= 0.4
     with pytest.raises(NothingToDraw, match="no model of M1 is here"):
         draw_predictions({}, "FACS score", True, "M1")
+
+
+def test_learning_curves_and_influence_are_drawn_from_their_tables(results):
+    cell = results.regressions["M1", "ridge"]
+    sizes, repeats = np.repeat([2, 8, 14], 3), np.tile([1, 2, 3], 3)
+    table = pd.DataFrame({"n_participants": sizes, "repeat": repeats, "pearson_r": sizes / 20 + repeats / 100})
+    object.__setattr__(cell, "table", {"learning": table}.get)
+    drawing = prediction.draw_learning(replace(results, regressions={("M1", "ridge"): cell}))
+    check_readable("learning", drawing.figure)
+    np.testing.assert_allclose(drawing.figure.axes[0].lines[0].get_ydata(), [0.12, 0.42, 0.72])
+    assert "M1: Ridge 0.30" in drawing.alt
+    people = [f"sub-{number:02d}" for number in range(9)]
+    without = pd.DataFrame({"participant_id": people, "metric": "skill", "score_without": [0.3] * 8 + [0.1]})
+    drawing = draw_influence({"lasso": without}, True, "M1")
+    check_readable("influence", drawing.figure)
+    assert drawing.figure.axes[0].get_xticklabels()[0].get_text() == "sub-08"
+    assert "0.10 to 0.30" in drawing.alt
 
 
 def test_scores_over_trials_and_against_expression_are_drawn_for_each_participant(results):

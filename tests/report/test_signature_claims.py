@@ -12,9 +12,10 @@ SIMILARITY = pd.DataFrame(
         ("planted", "all", "cosine", 0.31, 0.2, 0.4, "block", 0.001, 0.004, 1000),
         ("planted", "network-1", "cosine", 0.5, 0.4, 0.6, "block", 0.001, 0.002, 100),
         ("unrelated", "all", "cosine", 0.02, -0.1, 0.1, "block", 0.6, 0.9, 1000),
+        ("planted", "all", "pearson_r", 0.3, 0.2, 0.4, "block", 0.001, 0.004, 1000),
     ],
     columns=["signature", "network", "metric", "score", "low", "high", "scheme", "p", "p_familywise", "n_voxels"],
-)
+).assign(p_spatial=[None, None, None, 0.032])
 EFFECTS = pd.DataFrame(
     [
         ("planted", "expression", 0.2, 0.05, 0.15, 0.25, 0.001, 0.002, 500, 34),
@@ -30,7 +31,7 @@ EFFECTS = pd.DataFrame(
 @pytest.fixture
 def results():
     tables = {"similarity/M1/lasso/similarity": SIMILARITY, "relate/fixed_effects": EFFECTS}
-    cell = SimpleNamespace(mask="M1", algorithm="lasso")
+    cell = SimpleNamespace(mask="M1", algorithm="lasso", confounds=())
     settings = {"similarity/M1/lasso": {"permutation": {"n": 249}}, "relate": {"permutation": {"n": 5000}}}
     models = {("M1", "lasso"): cell}
     return SimpleNamespace(score="facs (units)", settings=settings.get, regressions=models, table=tables.get)
@@ -40,6 +41,7 @@ def test_only_similarities_over_the_whole_mask_that_survive_are_said(results):
     (claim,) = similarity_claims(results)
     assert (claim.id, claim.number, claim.p, claim.scheme) == ("similarity/planted/M1/lasso", 0.31, 0.004, "block")
     assert "cosine 0.31 (95 % interval 0.20 to 0.40), family-wise p \N{LESS-THAN OR EQUAL TO} 0.004" in claim.text
+    assert "as two stationary random fields, gives p = 0.032; where fields are not stationary, about 10 %" in claim.text
     assert claim.files == ("outputs/similarity/M1/lasso/similarity.tsv",)
 
 

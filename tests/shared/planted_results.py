@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from facepain.data.summary import SCORE_COLUMNS, bin_scores, summarize
+from facepain.inference.confounds_alone import CONFOUND_COLUMNS, confounds_alone_table
 from facepain.inference.permutation import applicable_schemes, summarize_null, tests_table
 from facepain.models.classification import METRIC_COLUMNS as CLASSIFIER_COLUMNS
 from facepain.models.classification import FoldPrediction, confusion_table
@@ -24,6 +25,7 @@ from facepain.models.score_tables import (
     predictions_table,
 )
 from facepain.models.scores import Predictions
+from facepain.parallel import Resampling
 from facepain.results.load import ShownCell, load_results
 from files.outputs import OutputFolder, unmask
 from stages import STAGES
@@ -53,8 +55,8 @@ def write_results(root, trials, rng, **choices):
     trials : DataFrame
     rng : Generator
     choices : dict
-        ``synthetic`` (default True), ``skill`` (0 makes predictions constant), ``weights``
-        and ``z`` (0 makes maps empty).
+        ``synthetic`` (default True), ``skill`` (0 makes predictions constant), ``weights`` and ``z`` (0 makes maps
+        empty), ``confounds`` (names; the first predicts the scores by itself).
     """
     outputs = root / "outputs"
     prep = OutputFolder(root / "partial")
@@ -156,7 +158,15 @@ def write_regression(folder, trials, rng, choices):
         out.write_map(f"{name}.nii.gz", weights, mask_img)
     out.write_map("bootstrap_z.nii.gz", z, mask_img)
     out.write_arrays("model.npz", weights=weights.astype(np.float32))
-    out.write_json("model.json", {"transform": "raw", "standardize": "image"})
+    confounds = choices.get("confounds", [])
+    out.write_json("model.json", {"transform": "raw", "standardize": "image", "confounds": confounds})
+    if confounds:
+        noise = np.random.default_rng(3).normal(0, 3, (len(y), len(confounds)))  # the same in every model
+        Z = np.column_stack([np.ones(len(y)), y + noise[:, 0], noise[:, 1:]])
+        splits = {"published": [(fit.train_idx, fit.test_idx) for fit in fits]}
+        splits["lopo"] = make_folds(groups[train_rows], "lopo")
+        given = y[train_rows], groups[train_rows], Z[train_rows], Resampling(19, 1)
+        out.write_table("confounds.tsv", confounds_alone_table(splits, *given), CONFOUND_COLUMNS)
     threshold = {"z": 4.0 if np.abs(z).max() > 4 else None, "n_voxels": 0}
     out.write_json("bootstrap.json", {"n": 20, "unit": "participant", "fdr": 0.05, "thresholds": {"fdr": threshold}})
     out.publish(folder)

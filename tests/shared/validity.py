@@ -15,25 +15,31 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest
 from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "code"))
 
+from facepain.data.reliability import reliability_table
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
 from facepain.inference.comparison import familywise_table
-from facepain.inference.intervals import intervals_table, participant_intervals
+from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals
 from facepain.inference.label_permutation import label_permutation_test
+from facepain.inference.mixed_models import fit_mixed_model
+from facepain.inference.parts import part_intervals_table
 from facepain.inference.permutation import permutation_test
 from facepain.inference.similarity import familywise_p as familywise_p_of_maps
-from facepain.inference.similarity import map_products, refit_permuted, spatial_p
-from facepain.inference.tuned import tuned_permutation_test
-from facepain.models.classification import cut_gram
+from facepain.inference.similarity import map_products, refit_permuted, refit_resampled, spatial_p
+from facepain.inference.tuned import tune_folds, tuned_permutation_test
+from facepain.models.classification import classify_folds, cut_gram
+from facepain.models.classification import fold_metrics as classifier_metrics
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
+from facepain.models.occurrence import predict_parts, score_parts
 from facepain.models.pca_regression import PCARegression
-from facepain.models.score_tables import fold_metrics, out_of_fold_table
+from facepain.models.score_tables import as_predictions, fold_metrics, out_of_fold_table
 from facepain.models.scores import Predictions
 from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.models.tuning import Tuning
@@ -51,7 +57,10 @@ SCORE_SD = 8.0
 # Participants that an interval's target is measured in.
 N_FURTHER = 150
 METRICS = ("r2", "pearson_r")
-COVERED = ("r2", "skill", "pearson_r", "spearman_r")
+COVERED = ("r2", "skill", "pearson_r", "spearman_r", "within_r", "between_r", "offset", "slope")
+COVERED_ELSEWHERE = (*COVERED, "r2_offset_removed", "r2_recalibrated")
+COVERED_PARTS = (("occurrence", "auc"), ("occurrence", "balanced_accuracy"), ("intensity", "pearson_r"),
+                 ("product", "pearson_r"))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -207,9 +216,9 @@ def coverage(index, study, algorithm, n_other=18):
 
     Returns
     -------
-    covers : (3, 4) ndarray of bool
+    covers : (3, 10) ndarray of float
         Rows: leave-one-participant-out, the mean over the published folds, a test on another dataset of ``n_other``
-        participants of the same population. Columns: `COVERED`.
+        participants of the same population. Columns: `COVERED_ELSEWHERE`; NaN where there is no such interval.
     """
     n = study.n_participants
     whole = replace(study, n_participants=n + n_other + N_FURTHER)
@@ -221,23 +230,130 @@ def coverage(index, study, algorithm, n_other=18):
         for scheme in ("lopo", "group-shuffle")
     )
     final = fit_final(images, own[0], model)
-    y_pred = predict_images(signals, *voxel_weights(images, [final]), "image")[:, 0]
-    tested, target = (
-        Predictions(y[rows], y_pred[rows], groups[rows], np.full(rows.sum(), final.y_train_mean))
-        for rows in (other, further)
+    tested, target = (predict_further(images, final, signals, y, groups, rows) for rows in (other, further))
+    given = {"lopo": as_predictions(out_of_fold_table(lopo, np.arange(inside.sum()), *own)), "other": tested}
+    table = intervals_table(given, fold_metrics(published, *own), published, own[1])
+    found = {key: (row.low, row.high) for key, row in table.set_index(["estimate_of", "metric"]).iterrows()}
+    found |= {("other", name): ends[1:] for name, ends in participant_intervals(tested).items()}
+    reached = participant_intervals(target)
+    return np.array([
+        [hits(found.get((kind, name)), reached[name][0]) for name in COVERED_ELSEWHERE]
+        for kind in ("lopo", "published", "other")
+    ])  # fmt: skip
+
+
+def predict_further(images, fit, signals, y, groups, rows):
+    """Return the predictions of a final model for other trials."""
+    y_pred = predict_images(signals[rows], *voxel_weights(images, [fit]), "image")[:, 0]
+    return Predictions(y[rows], y_pred, groups[rows], np.full(rows.sum(), fit.y_train_mean))
+
+
+def hits(ends, value):
+    """Return whether an interval covers a value, as a number; NaN where one of them is not known."""
+    known = ends is not None and np.isfinite([*ends, value]).all()
+    return float(ends[0] <= value <= ends[1]) if known else np.nan
+
+
+def tuned_coverage(index, study, algorithm):
+    """Return whether the intervals of `COVERED` cover where every fit chooses its penalty and components."""
+    n = study.n_participants
+    signals, y, groups = simulate(replace(study, n_participants=n + N_FURTHER), np.random.default_rng([SEED, index]))
+    inside = groups < n
+    images, own = StandardizedImages(signals[inside]), (y[inside], groups[inside])
+    tuning = Tuning(algorithm, n_components=4, n_penalties=5, n_folds=3)
+    everything = np.arange(inside.sum()), np.arange(0)
+    *lopo, final = (
+        fold.fit
+        for fold in tune_folds(
+            images, [*make_folds(own[1], "lopo"), everything], own[0][:, None], own[1], tuning, Resampling(1, index)
+        )
     )
-    table = out_of_fold_table(lopo, np.arange(inside.sum()), *own)
-    columns = (table[name].to_numpy() for name in ("y_true", "y_pred", "participant_id", "y_train_mean"))
-    given = {"lopo": Predictions(*columns), "other": tested}
-    intervals = intervals_table(given, fold_metrics(published, *own), published, own[1])
-    intervals, reached = intervals.set_index(["estimate_of", "metric"]), participant_intervals(target)
-    rows = [[intervals.loc[(kind, name)] for name in COVERED] for kind in ("lopo", "published", "other")]
-    return np.array(
-        [
-            [row.low <= reached[name][0] <= row.high for row, name in zip(of_kind, COVERED, strict=True)]
-            for of_kind in rows
-        ]
-    )
+    found = participant_intervals(as_predictions(out_of_fold_table(lopo, everything[0], *own)))
+    reached = participant_intervals(predict_further(images, final, signals, y, groups, ~inside))
+    return np.array([hits(found[name][1:], reached[name][0]) for name in COVERED])
+
+
+def part_coverage(index, study):
+    """Return whether the intervals of occurrence and intensity cover what all data's model reaches in further people.
+
+    Returns
+    -------
+    covers : (2, 4) ndarray of float
+        Rows: leave-one-participant-out, the mean over the published folds. Columns: `COVERED_PARTS`.
+    """
+    n = study.n_participants
+    signals, y, groups = simulate(replace(study, n_participants=n + N_FURTHER), np.random.default_rng([SEED, index]))
+    inside, model = np.flatnonzero(groups < n), PCARegression("ridge")
+    images, own = StandardizedImages(signals[inside]), (y[inside], groups[inside])
+    parts = {}
+    for name, scheme in (("lopo", "lopo"), ("published", "group-shuffle")):
+        folds = prepare_folds(images, make_folds(own[1], scheme, seed=index), model)
+        parts[name] = [predict_parts(fold, own[0][:, None], 1.0) for fold in folds]
+    table = part_intervals_table(parts, *own).set_index(["estimate_of", "part", "metric"])
+    (final,) = prepare_folds(StandardizedImages(signals), [(inside, np.flatnonzero(groups >= n))], model)
+    reached = score_parts([predict_parts(final, y[:, None], 1.0)], y[:, None])
+    return np.array([
+        [hits(table.loc[(kind, *part), ["low", "high"]].tolist(), reached[part][0]) for part in COVERED_PARTS]
+        for kind in ("lopo", "published")
+    ])  # fmt: skip
+
+
+def classifier_coverage(index, study, shift, n_other=18):
+    """Return whether the interval of the classifier's balanced accuracy covers what is reached in further people.
+
+    A second dataset of ``n_other`` participants differs by ``shift`` times a smooth pattern.
+    """
+    n, rng = study.n_participants + n_other, np.random.default_rng([SEED, index])
+    signals, _, groups = simulate(replace(study, n_participants=n + N_FURTHER), rng)
+    second = (groups >= study.n_participants) & (groups < n) | (groups >= n) & (groups % 3 == 0)
+    signals += shift * second[:, None] * draw_smooth(1, study.side, SMOOTH_PATTERNS, rng).astype(np.float32)
+    labels, inside = np.where(second, "dataset-2", "dataset-1"), np.flatnonzero(groups < n)
+    gram = StandardizedImages(signals).gram()
+    splits = make_folds(groups[inside], "group-shuffle", seed=index)
+    folds = classify_folds(cut_gram(gram, splits), labels, 1.0)
+    scores = classifier_metrics(folds, labels)["balanced_accuracy"].to_numpy(float)[: len(folds)]
+    people = np.mean([[len(np.unique(groups[side])) for side in split] for split in splits], axis=0)
+    final = classify_folds(cut_gram(gram, [(inside, np.flatnonzero(groups >= n))]), labels, 1.0)
+    reached = classifier_metrics(final, labels)
+    return hits(fold_mean_interval(scores, *people), reached["balanced_accuracy"].iloc[0])
+
+
+def similarity_coverage(index, study, n, n_studies=20):
+    """Return the share of studies of one population whose interval covers their mean cosine with a map.
+
+    The map is that of a model of all of them together: what a study of this size finds resembles it, but less than
+    fully, and that expected similarity is what an interval can be asked to cover.
+    """
+    whole = replace(study, n_participants=n_studies * study.n_participants)
+    signals, y, groups = simulate(whole, np.random.default_rng([SEED, index]))
+    model, images = PCARegression("ridge"), StandardizedImages(signals)
+    target = voxel_weights(images, [fit_final(images, y, model)])[0].T
+    scores, ends = [], []
+    for number in range(n_studies):
+        own = groups // study.n_participants == number
+        images = StandardizedImages(np.ascontiguousarray(signals[own]))
+        products = map_products(images, target, {"all": np.ones(signals.shape[1], bool)})["all"]
+        scores.append(products.similarity(fit_final(images, y[own], model).dual[:, None])[0][0, 0])
+        draws = np.hstack(list(refit_resampled(images, y[own], groups[own], model, Resampling(n, index))))
+        ends.append(np.quantile(products.similarity(draws)[0][0], [0.025, 0.975]))
+    return np.mean([hits(pair, np.mean(scores)) for pair in ends])
+
+
+def reliability_interval(index, study):
+    """Return the intraclass correlation of a study's scores, and its bootstrap interval."""
+    _, y, groups = simulate(study, np.random.default_rng([SEED, index]))
+    table = reliability_table(pd.DataFrame({"dataset": "one", "participant_id": groups, "y": y}), "y",
+                              Resampling(2000, index))  # fmt: skip
+    return table.iloc[0][["icc", "low", "high"]].to_numpy(float)
+
+
+def slope_interval(index, n_participants, n_trials, slope_sd):
+    """Return the mean slope .5 as a mixed model estimates it, where participants' slopes vary, and its interval."""
+    rng, groups = np.random.default_rng([SEED, index]), np.repeat(np.arange(n_participants), n_trials)
+    x, slopes = rng.normal(size=len(groups)), 0.5 + slope_sd * rng.normal(size=n_participants)
+    y = slopes[groups] * x + rng.normal(size=n_participants)[groups] + rng.normal(size=len(groups))
+    effects = fit_mixed_model(y, {"x": x}, groups, slopes=("x",))
+    return np.array([effects.estimate[1], effects.low[1], effects.high[1]])
 
 
 def classifier_p(index, study, n):
@@ -384,14 +500,67 @@ def tabulate_family(n_studies):
 
 
 def tabulate_coverage(n_studies):
-    print_row("participants x trials", "effect", "studies", "interval", *COVERED, head=True)
+    print_row("participants x trials", "effect", "studies", "interval", *COVERED_ELSEWHERE, head=True)
     n_studies = max(20, n_studies // 3)
     for study in (Study(), Study(effect=0.4), Study(n_participants=34, n_trials=16, effect=0.4)):
         covers = simulate_many(partial(coverage, study=study, algorithm="ridge"), n_studies)
-        size = f"{study.n_participants} x {study.n_trials}"
         kinds = ("leave-one-participant-out", "published folds", "other dataset")
-        for kind, shares in zip(kinds, covers.mean(axis=0), strict=True):
-            print_row(size, study.effect, n_studies, kind, *(f"{share:.2f}" for share in shares))
+        for kind, hit in zip(kinds, covers.swapaxes(0, 1), strict=True):
+            print_row(size_of(study), study.effect, n_studies, kind, *map(share_of, hit.T))
+    n_studies = max(20, n_studies // 2)
+    for study in (Study(), Study(effect=0.4), Study(n_participants=34, n_trials=16, effect=0.4)):
+        hit = simulate_many(partial(tuned_coverage, study=study, algorithm="ridge"), n_studies)
+        name = "tuned, leave-one-participant-out"
+        print_row(size_of(study), study.effect, n_studies, name, *map(share_of, hit.T))
+
+
+def tabulate_parts(n_studies):
+    names = (" ".join(part) for part in COVERED_PARTS)
+    print_row("participants x trials", "effect", "studies", "interval", *names, head=True)
+    n_studies = max(20, n_studies // 3)
+    for study in (Study(), Study(effect=0.4), Study(n_participants=34, n_trials=16, effect=0.4)):
+        covers = simulate_many(partial(part_coverage, study=study), n_studies)
+        for kind, hit in zip(("leave-one-participant-out", "published folds"), covers.swapaxes(0, 1), strict=True):
+            print_row(size_of(study), study.effect, n_studies, kind, *map(share_of, hit.T))
+
+
+def tabulate_intervals(n_studies):
+    """Print the coverage of all intervals that are not of a prediction of scores."""
+    print_row("interval", "simulated", "studies", "covers", head=True)
+    n_studies = max(20, n_studies // 3)
+    for n_participants, n_trials in ((20, 8), (34, 16)):
+        study = Study(n_participants=n_participants, n_trials=n_trials)
+        for shift in (0.0, 0.5):
+            hit = simulate_many(partial(classifier_coverage, study=study, shift=shift), n_studies)
+            about = f"{size_of(study)} and 18 others, {'other images' if shift else 'no difference'}"
+            print_row("classifier, balanced accuracy over folds", about, n_studies, share_of(hit))
+    for size in ((20, 8), (34, 16)):
+        study = Study(*size)
+        _, low, high = simulate_many(partial(reliability_interval, study=study), 5 * n_studies).T
+        # What very many participants have in common.
+        true = reliability_interval(0, replace(study, n_participants=20_000))[0]
+        hit = (low <= true) & (true <= high)
+        print_row("intraclass correlation of the score", size_of(study), 5 * n_studies, share_of(hit))
+    for size in ((20, 8), (34, 16)):
+        for slope_sd in (0.0, 0.4):
+            interval = partial(slope_interval, n_participants=size[0], n_trials=size[1], slope_sd=slope_sd)
+            _, low, high = simulate_many(interval, 2 * n_studies).T
+            about = f"{size[0]} x {size[1]}, slopes {'vary' if slope_sd else 'are equal'}"
+            print_row("effect of expression", about, 2 * n_studies, share_of((low <= 0.5) & (high >= 0.5)))
+    for effect in (0.4, 0.7):
+        study, few = Study(effect=effect), max(2, n_studies // 20)
+        share = simulate_many(partial(similarity_coverage, study=study, n=200), few).mean()
+        print_row("cosine with a signature", f"{size_of(study)}, effect {effect}", 20 * few, f"{share:.2f}")
+
+
+def size_of(study):
+    return f"{study.n_participants} x {study.n_trials}"
+
+
+def share_of(hit):
+    """Write the share of intervals that cover, "n/a" where there are none."""
+    known = np.asarray(hit, float)[np.isfinite(np.asarray(hit, float))]
+    return f"{known.mean():.2f}" if len(known) else ""
 
 
 def tabulate_similarity(n_studies):
@@ -465,6 +634,8 @@ TABLES = {
     "tuned": tabulate_tuned,
     "family": tabulate_family,
     "coverage": tabulate_coverage,
+    "parts": tabulate_parts,
+    "intervals": tabulate_intervals,
     "power": tabulate_power,
     "bootstrap": tabulate_bootstrap,
     "shrinkage": tabulate_shrinkage,

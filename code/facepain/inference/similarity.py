@@ -139,8 +139,9 @@ def similarity_of_maps(weights, maps):
 def familywise_p(observed, null):
     """Return the p of each observed value and its family-wise p by the largest standardised null value.
 
-    Each test is divided by the root mean square of its observed and null values, so that small networks, whose
-    similarity varies more, do not decide alone what is large.
+    Values are taken as distances from the mean of all, observed and null, since permuting within participants leaves
+    what these have in common, so that the null need not lie about 0. Each test is divided by the root mean square of
+    its distances, so that small networks, whose similarity varies more, do not decide alone what is large.
 
     Parameters
     ----------
@@ -151,15 +152,16 @@ def familywise_p(observed, null):
     Returns
     -------
     p, p_familywise : (n_tests,) ndarrays
-        Two-sided: (1 + #{|null| >= |observed|}) / (1 + n).
+        Two-sided: (1 + #{|null - mean| >= |observed - mean|}) / (1 + n).
     """
-    observed, null = np.abs(np.asarray(observed, float)), np.abs(np.asarray(null, float))
-    n = null.shape[1]
-    p = (1 + np.sum(null >= observed[:, None], axis=1)) / (1 + n)
-    scale = np.sqrt((observed**2 + np.sum(null**2, axis=1)) / (1 + n))
-    scale[scale == 0] = 1.0
-    largest = (null / scale[:, None]).max(axis=0)
-    return p, (1 + np.sum(largest >= (observed / scale)[:, None], axis=1)) / (1 + n)
+    values = np.column_stack([np.asarray(observed, float), np.asarray(null, float)])
+    distances = np.abs(values - values.mean(axis=1, keepdims=True))
+    scale = np.sqrt(np.mean(distances**2, axis=1, keepdims=True))
+    distances /= np.where(scale > 0, scale, 1.0)
+    # The observed value is one of those compared with it: that is the 1 of the formula.
+    p = np.mean(distances >= distances[:, :1], axis=1)
+    largest = distances[:, 1:].max(axis=0)
+    return p, (1 + np.sum(largest >= distances[:, :1], axis=1)) / values.shape[1]
 
 
 def spatial_p(values, maps, inside):

@@ -8,16 +8,6 @@ every fold, so that adding it back would change nothing.
 """
 
 import numpy as np
-import pandas as pd
-
-from facepain.models.scores import pearson_r, r2, skill
-
-CONFOUND_COLUMNS = {
-    "estimate_of": "published: mean over the folds of the published scheme; lopo: leave-one-participant-out, pooled",
-    "r2": "coefficient of determination of predicting the score by the confounds alone",
-    "skill": "its share of the squared error of predicting the training mean that it saves",
-    "pearson_r": "correlation of its predictions with the scores",
-}
 
 
 def confound_matrix(columns):
@@ -73,30 +63,3 @@ def remove_from_scores(Y, Z, train_idx):
     Without confounds (None) the scores are returned as they are.
     """
     return Y if Z is None else Y - Z @ (fit_confounds(Z[train_idx]) @ Y[train_idx])
-
-
-def confounds_alone_table(splits, y, Z):
-    """Score the confounds as a model of their own.
-
-    Parameters
-    ----------
-    splits : dict of str to list of (train_idx, test_idx)
-        ``published`` and ``lopo``.
-    y : (n_trials,) ndarray
-    Z : (n_trials, n_confounds) ndarray
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `CONFOUND_COLUMNS`.
-    """
-    rows = []
-    for estimate_of, folds in splits.items():
-        tested = [
-            (y[test], (y - remove_from_scores(y, Z, train))[test], np.full(len(test), y[train].mean()))
-            for train, test in folds
-        ]
-        tested = [[np.concatenate(each) for each in zip(*tested, strict=True)]] if estimate_of == "lopo" else tested
-        scores = [(r2(*each[:2]), skill(*each), pearson_r(*each[:2])) for each in tested if len(each[0]) > 1]
-        rows.append((estimate_of, *np.mean(scores, axis=0)))
-    return pd.DataFrame(rows, columns=list(CONFOUND_COLUMNS))

@@ -74,7 +74,14 @@ def name_model(mask, algorithm):
 
 def model_name(cell):
     """Name a model in a sentence."""
-    return name_model(cell.mask, cell.algorithm)
+    removed = f" ({name_confounds(cell)} removed)" if cell.confounds else ""
+    return name_model(cell.mask, cell.algorithm) + removed
+
+
+def name_confounds(cell):
+    """List the confounds that were removed, such as "age, run and motion"."""
+    *names, last = cell.confounds
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def span(row, name="estimate", ends=None):

@@ -21,6 +21,7 @@ from facepain.report.claims import (
     make_claim,
     mask_name,
     model_name,
+    name_confounds,
     name_model,
     p_is,
     span,
@@ -53,7 +54,7 @@ def make_claims(results, recovered=None):
     cells = list(results.regressions.values())
     claims = [claim for cell in cells for claim in transfer_claims(results, cell)]
     claims += [claim for cell in cells for claim in level_claims(results, cell)]
-    for rule in (split_claim, unseen_claim, trials_claim, detectable_claim, voxels_claim):
+    for rule in (split_claim, confounds_claim, unseen_claim, trials_claim, detectable_claim, voxels_claim):
         claims += [rule(results, cell) for cell in cells]
     claims += same_claims(results) + comparison_claims(results) + tuned_claims(results) + occurrence_claims(results)
     claims += [recovered_claim(recovered, cell) for cell in cells] if recovered is not None else []
@@ -149,10 +150,37 @@ def split_claim(results, cell):
         f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. In "
         f"{len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average (middle "
         f"95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); {percent(place)} of them lie "
-        "below the published one. Skill against the training mean depends less on the division: "
+        f"below the published one. Skill against {baseline_name(cell) if cell.confounds else 'the training mean'} "
+        "depends less on the division: "
         f"{signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to {signed(skill.quantile(0.975))})."
     )
     return of_model(cell, "split", text, (published["r2"], low, high), ["repeats.tsv"])
+
+
+def confounds_claim(_results, cell):
+    """Say what the confounds that were removed predict without any image, beside the model."""
+    table = cell.table("confounds")
+    if table is None:
+        return None
+    r, skill = (_interval(table, "lopo", metric) for metric in ("pearson_r", "skill"))
+    scheme = next((scheme for scheme in SCHEMES if r[f"p_{scheme}"] == r[f"p_{scheme}"]), None)
+    if scheme is None:
+        return None
+    p = r[f"p_{scheme}"]
+    shown = "predict" if p <= ALPHA else "were not shown to predict"
+    text = (
+        f"Without images, {name_confounds(cell)} {shown} the scores of unseen participants (r = {span(r)}, {scheme} "
+        f"{p_is(p, r['n_permutations'])}; skill {span(skill)})"
+    )
+    own, beside = interval(cell, "lopo", "pearson_r"), interval(cell, "lopo", "skill")
+    if own is not None and beside is not None:
+        test = unseen_test(cell)
+        tested = "" if test is None else f", block {p_is(test['p'], test['n'])}"
+        text += (
+            f". For what they leave of the scores, {name_model(cell.mask, cell.algorithm)} reaches r = {span(own)}"
+            f"{tested}; skill, the share of their squared error that it saves, {span(beside)}"
+        )
+    return of_model(cell, "confounds", f"{text}.", ends(r), ["confounds.tsv", "intervals.tsv"], p, scheme)
 
 
 def unseen_claim(results, cell):
@@ -175,15 +203,20 @@ def unseen_claim(results, cell):
         )
     elif skill["low"] > 0:
         text = (
-            f"{model_name(cell)} predicts the scores of unseen participants better than the mean training score does: "
+            f"{model_name(cell)} predicts the scores of unseen participants better than {baseline_name(cell)} does: "
             f"skill {span(skill)}; {numbers}."
         )
     else:
         text = (
             f"{model_name(cell)}: predicted and observed scores of unseen participants are associated ({numbers}); "
-            f"that predictions are better than the mean training score is not certain (skill {span(skill)})."
+            f"that predictions are better than {baseline_name(cell)} is not certain (skill {span(skill)})."
         )
     return of_model(cell, "unseen", text, ends(r), ["intervals.tsv", "permutation.tsv"], test["p"], "block")
+
+
+def baseline_name(cell):
+    """Name what skill compares with: with confounds removed, the mean of what they leave is 0, their own prediction."""
+    return f"a model of {name_confounds(cell)} alone" if cell.confounds else "the mean training score"
 
 
 def trials_claim(results, cell):
@@ -422,9 +455,11 @@ def occurrence_claims(results):
             if row is None or test is None:
                 continue
             shown = "predicts" if test["p"] <= ALPHA else "was not shown to predict"
+            plain = _row(intervals, part="plain", metric=metric, estimate_of=estimate) if part == "product" else None
+            beside = "" if plain is None else f"; by one regression of all scores, {name} = {span(plain)}"
             text = (
                 f"In {mask_name(mask)} a linear model {shown} {what} ({name} = {span(row)}; {test['scheme']} "
-                f"{p_is(test['p'], test['n'])})."
+                f"{p_is(test['p'], test['n'])}{beside})."
             )
             files = [f"outputs/{folder}/{file}.tsv" for file in ("intervals", "permutation")]
             claims.append(make_claim(f"{part}/{mask}", text, ends(row), files, test["p"], test["scheme"]))
@@ -440,9 +475,9 @@ def recovered_claim(recovered, cell):
     folds = rows.loc[[name for name in rows.index if str(name).startswith("fold-")], "share_planted"]
     sign = average["share_right_sign"]
     text = (
-        f"{model_name(cell)}: of the 1 % largest weights (average over folds) {percent(average['share_planted'])} lie "
-        f"where a pattern was planted ({percent(folds.min())} to {percent(folds.max())} in single folds; "
-        f"{percent(average['chance_share'])} of all voxels do)"
+        f"{model_name(cell)}: of the 1 % largest weights ({average['n_top']:,.0f} voxels, average over folds) "
+        f"{percent(average['share_planted'])} lie where a pattern was planted ({percent(folds.min())} to "
+        f"{percent(folds.max())} in single folds; {percent(average['chance_share'])} of all voxels do)"
         + ("." if np.isnan(sign) else f", {percent(sign, 1)} of these with the planted sign.")
     )
     number = (average["share_planted"], folds.min(), folds.max())

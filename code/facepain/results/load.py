@@ -72,6 +72,8 @@ class RegressionResults:
         Name of what was predicted, and how it and the images were prepared.
     n_voxels : int
         Of the mask, those with weight 0 included.
+    confounds : tuple of str
+        Removed from images and scores.
     """
 
     mask: str
@@ -86,6 +88,7 @@ class RegressionResults:
     transform: str
     standardize: str
     n_voxels: int
+    confounds: tuple = ()
 
     @property
     def folds(self):
@@ -266,6 +269,7 @@ def load_regression(folder, score):
         transform=about["transform"],
         standardize=about["standardize"],
         n_voxels=n_voxels,
+        confounds=tuple(about.get("confounds", ())),
     )
 
 

@@ -41,10 +41,20 @@ def cross_validation_table(results):
                     known = scheme in tests.index
                     row[f"{score}_p_{scheme}"] = tests.loc[scheme, "p"] if known else np.nan
                     row[f"{score}_null_mean_{scheme}"] = tests.loc[scheme, "null_mean"] if known else np.nan
+        row |= {f"{score}_confounds": alone for score, alone in confounds_alone(cell).items()}
         row["r2_pooled"] = cell.summary("pooled", "r2")
         row["n_distinct_pooled"] = int(cell.summary("pooled", "n_distinct"))
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def confounds_alone(cell):
+    """Return what the confounds predict without images in the published folds; empty where none are removed."""
+    table = cell.table("confounds")
+    if table is None:
+        return {}
+    scores = table[table["estimate_of"] == "published"].set_index("metric")["estimate"]
+    return {score: float(scores[score]) for score in TESTED}
 
 
 def cross_validation_columns(table):
@@ -61,6 +71,8 @@ def cross_validation_columns(table):
         if kind in ("mean", "sd") and not score.endswith("_null"):
             name = {"mean": "mean", "sd": "standard deviation (of the population)"}[kind]
             described[column] = f"{score}: {name} over folds"
+        elif kind == "confounds":
+            described[column] = f"{score}: of predicting the scores by the confounds alone, mean over folds"
         elif "_null_mean_" in column:
             described[column] = (
                 f"mean of the null scores of {column.split('_null_mean_')[0]}, permutation scheme {kind}"
@@ -137,6 +149,12 @@ def cross_validation_markdown(results):
         f"permutations), with up to {n} permutations of each scheme. Scores without a p were not tested. R² baseline "
         "is the R² of predicting the mean of the training scores.\n"
     )
+    if alone := confounds_alone(example):
+        scores = " and ".join(f"{SCORE_NAMES[score]} {_number(value)}" for score, value in alone.items())
+        note = (
+            f"{note.rstrip()} Models are scored on what {', '.join(example.confounds)} leave of the scores; by "
+            f"themselves these reach {scores} (of scores from which they are not removed).\n"
+        )
     return _markdown("Table 1. Cross-validation", header, lines, note, results.synthetic)
 
 

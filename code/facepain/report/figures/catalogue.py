@@ -8,7 +8,7 @@ from facepain.report.figures.classifier import draw_datasets
 from facepain.report.figures.nulls import draw_nulls
 from facepain.report.figures.page import NothingToDraw
 from facepain.report.figures.paradigm import draw_paradigm
-from facepain.report.figures.prediction import draw_calibration, draw_models, draw_repeats
+from facepain.report.figures.prediction import draw_calibration, draw_learning, draw_models, draw_repeats
 from facepain.report.figures.provenance import draw_provenance
 from facepain.report.figures.recovery import draw_recovery
 from facepain.report.figures.signatures import draw_fixed_effects, draw_similarity
@@ -45,6 +45,7 @@ def list_figures(results, cells, settings):
     for name in others:
         figures[f"calibration_{name}"] = partial(draw_calibration, results, name)
     figures["repeats"] = partial(draw_repeats, results)
+    figures["learning"] = partial(draw_learning, results)
     figures["permutation_r2"] = partial(draw_nulls, results, "r2")
     figures["permutation_pearson-r"] = partial(draw_nulls, results, "pearson_r")
     if any(cell.stage == "similarity" for cell in cells):  # not in a study without signatures

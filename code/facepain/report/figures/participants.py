@@ -101,6 +101,48 @@ def draw_predictions(predictions, score, synthetic, mask):
     return Drawing(figure, f"Observed and predicted scores, {mask}", caption, alt)
 
 
+def draw_influence(influence, synthetic, mask, metric="skill"):
+    """Draw the score of all leave-one-participant-out predictions without each participant.
+
+    Parameters
+    ----------
+    influence : dict of str to DataFrame
+        influence.tsv of each algorithm.
+    synthetic : bool
+    mask : str
+    metric : {"skill", "pearson_r", "r2"}
+    """
+    if not influence:
+        raise NothingToDraw(f"no model of {mask} is here")
+    scores = {
+        name: table[table["metric"] == metric].set_index("participant_id")["score_without"]
+        for name, table in influence.items()
+    }
+    people = next(iter(scores.values())).sort_values().index
+    figure = new_page(66, synthetic, layout=None)
+    axes = place(figure, 16, 6, 160, 40)
+    for name, values in scores.items():
+        axes.plot(
+            values.reindex(people).to_numpy(), "o", color=ALGORITHM_COLOURS[name], markersize=3, markeredgewidth=0,
+            label=ALGORITHM_NAMES[name],
+        )  # fmt: skip
+        axes.axhline(values.median(), color=ALGORITHM_COLOURS[name], linewidth=0.7)
+    axes.set_xticks(range(len(people)), people if len(people) <= MOST_NAMES else [""] * len(people), rotation=90)
+    axes.set(xlim=(-0.8, len(people) - 0.2), ylabel=f"{metric} without the participant")
+    axes.legend(loc="lower right", ncols=len(scores))
+    caption = (
+        f"Score of all leave-one-participant-out predictions ({mask} mask) when one participant's trials are left out "
+        "of the scoring; the models are as fitted. Lines: medians. A dot far from its line is a participant on whom "
+        "the score hangs."
+    )
+    first = next(iter(scores))
+    alt = (
+        f"Dots for {len(people)} participants: without one of them the {metric} of {ALGORITHM_NAMES[first]} is "
+        f"{scores[first].min():.2f} to {scores[first].max():.2f}."
+    )
+    return Drawing(figure, f"Influence of single participants, {mask}", caption, alt)
+
+
 def draw_trajectories(trials, target, score, synthetic):
     """Draw the score of every participant over their trials; parameters are those of `draw_scores_by_participant`."""
     colours = dataset_colours(sorted(set(trials["dataset"])))

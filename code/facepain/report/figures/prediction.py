@@ -5,6 +5,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from facepain.report.claims import name_confounds
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
@@ -34,11 +35,14 @@ def draw_models(results):
         (name, metric) for name in others for metric in METRIC_NAMES
     ]
     height = ROW_MM * (len(rows) + 0.7 * len(results.masks))
-    figure = new_page(height + 22, results.synthetic, layout=None)
+    handles = _legend(results)
+    n_columns, above = (3, 16) if len(handles) > 5 else (5, 12)
+    figure = new_page(height + above + 10, results.synthetic, layout=None)
+    figure.legend(handles=handles, loc="upper center", ncols=n_columns, bbox_to_anchor=(0.55, 1))
     width = (176 - LABEL_MM) / len(kinds)
     places = row_places(results)
     for number, (kind, metric) in enumerate(kinds):
-        axes = place(figure, LABEL_MM + number * width, 12, width - 4, height)
+        axes = place(figure, LABEL_MM + number * width, above, width - 4, height)
         for (mask, algorithm), y in places.items():
             cell = results.regressions.get((mask, algorithm))
             if cell is None:
@@ -58,12 +62,13 @@ def draw_models(results):
             axes.annotate(mask, (0, top - 0.75), (-LABEL_MM * 72 / 25.4 + 6, 0), xycoords=axes.get_yaxis_transform(),
                           textcoords="offset points", fontweight="bold", va="center",
                           annotation_clip=False)  # fmt: skip
-    figure.legend(handles=_legend(name_schemes(results)), loc="upper center", ncols=5, bbox_to_anchor=(0.55, 1))
     caption = (
-        "Each model has a line. Large dots are its scores, lines their 95 % intervals, small dots single folds; a "
-        "triangle marks an interval that goes on beyond the axis. Compare a score with the grey band, the middle 95 % "
-        "of the null, and with the tick, the score of predicting the mean training score."
+        "Large dots are the scores of each model, lines their 95 % intervals, small dots single folds; a triangle "
+        "marks an interval that goes on beyond the axis. Grey: the middle 95 % of the null; tick: predicting the mean "
+        "training score."
     )
+    if confounds := confounds_removed(results):
+        caption += f" Scores are of what {confounds} leave; crosses: what these predict by themselves."
     missing = sum(key not in results.regressions for key in rows)
     alt = (
         f"Forest plot of R² and Pearson r of {len(rows) - missing} models. Mean R² over folds: "
@@ -133,8 +138,23 @@ def plot_model(axes, y, cell, kind, metric):
         axes.plot(
             rows["r2_baseline"].get(row, np.nan), y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6
         )
+    alone = baseline_of_confounds(cell, kind, metric)
+    if alone is not None:
+        axes.plot(max(alone, LOWEST), y, "x", color=BLACK, markersize=5, markeredgewidth=1.2, zorder=6)
     if min(score, low) < LOWEST:
         axes.plot(LOWEST, y, "<", color=colour, markersize=5, markeredgewidth=0, clip_on=False, zorder=5)
+
+
+def confounds_removed(results):
+    """Name the confounds that were removed; empty if none were."""
+    return next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
+
+
+def baseline_of_confounds(cell, kind, metric):
+    """Return what the confounds predict by themselves, None where none are removed."""
+    table = cell.table("confounds")
+    found = None if table is None else table[(table["estimate_of"] == kind) & (table["metric"] == metric)]
+    return None if found is None or not len(found) else float(found["estimate"].iloc[0])
 
 
 def estimate(cell, kind, metric):
@@ -161,14 +181,16 @@ def name_schemes(results):
     return " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
 
 
-def _legend(scheme):
+def _legend(results):
     mark = {"linestyle": "none", "color": GREY}
+    alone = Line2D([], [], linestyle="none", color=BLACK, marker="x", markersize=5, label="confounds alone")
     return [
         Line2D([], [], marker="o", markersize=5, label="score", **mark),
         Line2D([], [], color=GREY, linewidth=1.4, label="its interval"),
         Line2D([], [], marker="o", markersize=2, label="fold", **mark),
         Line2D([], [], linestyle="none", color=BLACK, marker="|", markersize=8, label="baseline: training mean"),
-        Patch(color=NULL_GREY, label=f"95 % of the null ({scheme})"),
+        *([alone] if confounds_removed(results) else []),
+        Patch(color=NULL_GREY, label=f"95 % of the null ({name_schemes(results)})"),
     ]
 
 
@@ -261,3 +283,41 @@ def plot_repeats(axes, y, scores, colour):
     axes.plot([np.median(repeats)] * 2, [y - 0.3, y + 0.3], color=BLACK, linewidth=1.2)
     if 0 in scores.index and scores[0] == scores[0]:
         axes.plot(max(scores[0], LOWEST), y, "D", color=BLACK, markersize=3.5)
+
+
+def draw_learning(results, metric="pearson_r"):
+    """Draw the score of held-out participants by the number of participants trained on."""
+    tables = {key: cell.table("learning") for key, cell in results.regressions.items()}
+    tables = {
+        key: table for key, table in tables.items() if table is not None and table["n_participants"].nunique() > 1
+    }
+    if not tables:
+        raise NothingToDraw("no model was fitted to different numbers of participants")
+    masks = [mask for mask in results.masks if any(key[0] == mask for key in tables)]
+    figure = new_page(55, results.synthetic)
+    panels = figure.subplots(1, max(len(masks), 3), squeeze=False, sharex=True, sharey=True)[0]
+    for axes in panels[len(masks) :]:
+        axes.axis("off")
+    gains = {}
+    for axes, mask in zip(panels, masks, strict=False):
+        for algorithm in (name for name in results.algorithms if (mask, name) in tables):
+            by_size = tables[mask, algorithm].groupby("n_participants")[metric]
+            middle, low, high = by_size.median(), by_size.quantile(0.25), by_size.quantile(0.75)
+            colour, gains[mask, algorithm] = ALGORITHM_COLOURS[algorithm], middle.iloc[-1] - middle.iloc[-2]
+            axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHM_NAMES[algorithm])
+            axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
+        axes.set_title(mask, fontweight="bold")
+        axes.set_xlabel("participants trained on")
+    panels[0].set_ylabel(ALL_NAMES[metric])
+    panels[0].legend(loc="lower right")
+    caption = (
+        f"{ALL_NAMES[metric]} in participants held out, by the number of participants trained on. Lines: medians over "
+        "random choices of participants; bands: their middle half. Where a line still rises at its end, more "
+        "participants would help."
+    )
+    alt = (
+        f"Learning curves of {len(tables)} models. Change of the median over the last step: "
+        f"{list_values(results, lambda cell: gains.get((cell.mask, cell.algorithm), np.nan))}."
+    )
+    return Drawing(figure, "Learning curves", caption, alt)

@@ -1,14 +1,15 @@
 """What was found and what limits it: the claims that a reader may quote, each at its place in the report."""
 
+from facepain.inference.intervals import covered
 from facepain.report.claims import ALPHA, SYNTHETIC_SUFFIX
 from facepain.report.figures.page import ALGORITHM_NAMES
 
-OF_A_MODEL = ("transfer", "split", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
+OF_A_MODEL = ("transfer", "split", "confounds", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 OF_A_MASK = ("occurrence", "intensity", "product", "same")
 # Of the first mask; those of every mask say whether the scores of unseen participants are predicted.
-FOUND = ("transfer", "split", "unseen", "tuned", "voxels", "recovered", "datasets")
+FOUND = ("transfer", "split", "confounds", "unseen", "tuned", "voxels", "recovered", "datasets")
 FOUND_OF_EVERY_MASK = ("unseen", "tuned", "datasets")
-KINDS = (*OF_A_MODEL[:4], "difference", *OF_A_MASK, *OF_A_MODEL[4:], "expression", "datasets", "reliability")
+KINDS = (*OF_A_MODEL[:5], "difference", *OF_A_MASK, *OF_A_MODEL[5:], "expression", "datasets", "reliability")
 
 
 def describe_findings(claims, results):
@@ -85,9 +86,11 @@ def describe_limits(claims, results):
     if cells:
         texts += [_untested(cells[0]), *_absence(claims, results)]
     texts += [
-        "Intervals over participants take the models as fitted. In simulated studies 95 % intervals covered 90 to 95 % "
-        "of the time on another dataset, and 68 to 95 % of the time for leave-one-participant-out scores "
-        "(`docs/validity.md`).",
+        "Intervals over participants take the models as fitted, so that they are too narrow. In simulated studies 95 % "
+        f"intervals covered {covered('other dataset', 'r2', 'skill', 'pearson_r')} of the time on another dataset, "
+        f"{covered('lopo', 'skill')} for the skill and {covered('lopo', 'pearson_r')} for the correlation of "
+        f"leave-one-participant-out predictions, and with tuned models {covered('tuned', 'skill')} and "
+        f"{covered('tuned', 'pearson_r')} (`docs/validity.md`).",
         "The correlation of all leave-one-participant-out predictions together is below 0 where there is nothing to "
         "find; it is compared with its permutations, never with 0.",
         "Exchanging scores within participants tests single trials only: differences between participants stay in the "

@@ -1,5 +1,6 @@
 """The methods of a study in words, generated from the settings that its results record."""
 
+from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name
 from facepain.report.pages.markdown import bullets, plain, table
@@ -86,8 +87,10 @@ def _confounds(names):
         return ""
     return (
         f" What {plain(', '.join(names))} explain was removed from images and scores, by least squares inside every "
-        "training set, and from test trials with the same coefficients; what they predict alone is in `confounds.tsv` "
-        "of every model."
+        "training set, and from test trials with the same coefficients. Scores of models are of what is left, so that "
+        "their skill compares with a prediction by the confounds alone; what these predict without images is in "
+        "`confounds.tsv` of every model. Occurrence and intensity were not predicted apart: once confounds are "
+        "removed, a score of 0 no longer means that there is no expression."
     )
 
 
@@ -177,14 +180,22 @@ def _estimates(results, shared):
         texts.append(
             "95 % intervals of leave-one-participant-out scores and of scores on another dataset leave participants "
             "out of the scoring, one by one, with the models as fitted (jackknife, Student's t). Intervals of means "
-            "over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. How often "
-            "they cover is measured in `docs/validity.md`."
+            "over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. In "
+            "simulated studies (`docs/validity.md`) they covered: leave-one-participant-out, "
+            f"{covered('lopo', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill), {covered('lopo', 'pearson_r')} (Pearson "
+            f"r) and {covered('lopo', 'within_r')} (r within participants); means over folds, "
+            f"{covered('published', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill) and "
+            f"{covered('published', 'pearson_r')} (Pearson r); another dataset, "
+            f"{covered('other dataset', 'r2', 'skill', 'pearson_r', 'within_r')}."
         )
     if cell.table("transfer") is not None and len(cell.table("transfer")):
         texts.append(
             "On another dataset the association of predicted and observed scores is reported apart from the offset "
             "(mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
-            "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored."
+            "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored. Intervals covered "
+            f"{covered('other dataset', 'offset', 'slope')} (offset, slope), "
+            f"{covered('other dataset', 'r2_offset_removed')} (R\N{SUPERSCRIPT TWO} with the offset removed) and "
+            f"{covered('other dataset', 'r2_recalibrated')} (recalibrated, too narrow)."
         )
     return texts
 
@@ -222,9 +233,12 @@ def _further(records):
     texts = {
         "tune": "Penalty and number of components were also chosen by nested cross-validation: inside each training "
         "set, by the squared error over participants held out there. Every permutation of the scores repeats the "
-        "choice.",
+        "choice. Intervals of tuned leave-one-participant-out scores are too narrow: in simulated studies they covered "
+        f"{covered('tuned', 'skill')} (skill) and {covered('tuned', 'pearson_r')} (Pearson r).",
         "occurrence": "Whether a score is above 0, and how high it is where it is, were predicted apart by linear "
-        "models on the same components; their product is set beside the plain regression.",
+        "models on the same components; their product is set beside the plain regression. "
+        f"Leave-one-participant-out intervals covered {covered('parts', 'auc')} (AUC) and "
+        f"{covered('parts', 'pearson_r')} (Pearson r of intensity and product) in simulated studies.",
         "compare": "p values corrected for all models compare each score with the largest null score over the models "
         "(Westfall and Young), permutation by permutation. Masks and algorithms were compared in pairs by exchanging "
         "the predictions of whole participants, with Holm's correction. What would have been found was measured by "

@@ -1,0 +1,88 @@
+"""What the confounds predict by themselves: the baseline of a study that removes them from images and scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
+from facepain.inference.permutation import METRICS, applicable_schemes, permutation_test
+from facepain.models.confounds import fit_confounds
+from facepain.models.cross_validation import Fit
+from facepain.models.score_tables import as_predictions, fold_metrics, out_of_fold_table
+from facepain.models.scores import Predictions
+
+SCHEMES = ("within", "block")
+CONFOUND_COLUMNS = {
+    **{name: text for name, text in INTERVAL_COLUMNS.items() if name != "level"},
+    "metric": "score of predicting the scores, confounds not removed, by least squares on the confounds alone",
+    **{
+        f"p_{scheme}": f"(1 + permutations, scheme {scheme}, that score at least as high) / (1 + permutations); n/a on "
+        "other datasets, and where the scheme does not apply"
+        for scheme in SCHEMES
+    },
+    "n_permutations": "permutations of each scheme",
+}
+
+
+@dataclass(frozen=True)
+class ConfoundFold:
+    """Predict the test trials of a fold by least squares on confounds, in the way that a `Fold` does by images."""
+
+    train_idx: np.ndarray
+    test_idx: np.ndarray
+    confounds: np.ndarray
+
+    def predict(self, Y, _model):
+        Z = self.confounds
+        return Z[self.test_idx] @ (fit_confounds(Z[self.train_idx]) @ Y[self.train_idx])
+
+    def residual(self, Y):
+        return Y
+
+
+def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=None):
+    """Score and test the confounds as a model of their own.
+
+    Parameters
+    ----------
+    splits : dict of str to list of (train_idx, test_idx)
+        ``published`` and ``lopo``.
+    y, groups : (n_trials,) ndarray
+        Scores with their confounds, and participants, of the training dataset.
+    Z : (n_trials, 1 + n_confounds) ndarray
+        Behind a column of ones.
+    resampling : Resampling
+    strata : (n_trials,) ndarray, optional
+        As for `facepain.inference.permutation.permute_trials`.
+    others : dict of str to tuple (y, groups, Z), optional
+        The same of other datasets.
+
+    Returns
+    -------
+    table : DataFrame
+        With the columns of `CONFOUND_COLUMNS`.
+    """
+    folds = {name: [ConfoundFold(*split, Z) for split in each] for name, each in splits.items()}
+    fits = {name: [_fit(fold, y) for fold in each] for name, each in folds.items()}
+    predicted = {"lopo": as_predictions(out_of_fold_table(fits["lopo"], np.arange(len(y)), y, groups))}
+    coef = fit_confounds(Z) @ y
+    for name, (y_other, groups_other, Z_other) in (others or {}).items():
+        predicted[name] = Predictions(y_other, Z_other @ coef, groups_other, np.full(len(y_other), y.mean()))
+    table = intervals_table(predicted, fold_metrics(fits["published"], y, groups), fits["published"], groups)
+    table = table[table["metric"].isin(METRICS)].drop(columns="level")
+    p = {}
+    for scheme in set(SCHEMES) & set(applicable_schemes(groups, y)):
+        for name, each in folds.items():
+            tests = permutation_test(each, y, groups, None, scheme, resampling, name, strata)
+            p |= {(scheme, name, test.metric): test.p for test in tests}
+    for scheme in SCHEMES:
+        keys = zip(table["estimate_of"], table["metric"], strict=True)
+        table[f"p_{scheme}"] = [p.get((scheme, *key), np.nan) for key in keys]
+    return table.assign(n_permutations=resampling.n)[list(CONFOUND_COLUMNS)]
+
+
+def _fit(fold, y):
+    train_idx, test_idx = fold.train_idx, fold.test_idx
+    n_confounds = fold.confounds.shape[1] - 1
+    mean = y[train_idx].mean()
+    return Fit(train_idx, test_idx, y[test_idx], fold.predict(y, None), mean, n_confounds, None, 0.0, 0.0)
