@@ -1,8 +1,7 @@
 """Cross-validation folds that keep every participant on one side."""
 
-import math
-
 import numpy as np
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroupOut
 
 from errors import InputError
 
@@ -39,8 +38,8 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     InputError
         If the scheme is unknown or there are too few participants: fewer than two, or than folds of ``group-kfold``.
     """
-    names, participant = np.unique(groups, return_inverse=True)
-    n_participants = len(names)
+    groups = np.asarray(groups)
+    n_participants = len(np.unique(groups))
     if scheme not in SCHEMES:
         raise InputError(f"cross-validation scheme {scheme!r} is unknown: use one of {SCHEMES}")
     n_needed = n_folds if scheme == "group-kfold" else 2
@@ -49,32 +48,13 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
             f"{n_participants} participants are fewer than the {n_needed} that {scheme} needs: "
             "lower the number of folds or add participants"
         )
-    if scheme == "lopo":
-        tested = [[number] for number in range(n_participants)]
-    elif scheme == "group-shuffle":
-        tested = _draw_anew(n_participants, n_folds, test_size, seed)
-    elif shuffle:
-        tested = np.array_split(np.random.RandomState(seed).permutation(n_participants), n_folds)
-    else:
-        tested = _deal_by_size(np.bincount(participant), n_folds)
-    held_out = [np.isin(participant, numbers) for numbers in tested]
-    return [(np.flatnonzero(~test), np.flatnonzero(test)) for test in held_out]
-
-
-def _draw_anew(n_participants, n_folds, test_size, seed):
-    """Return the participants that each fold tests, as scikit-learn's ``GroupShuffleSplit`` draws them."""
-    n_test = math.ceil(test_size * n_participants)
-    if n_test == n_participants:
-        raise InputError(f"test_size = {test_size} of {n_participants} participants leaves none to train on: lower it")
-    random = np.random.RandomState(seed)
-    return [random.permutation(n_participants)[:n_test] for _ in range(n_folds)]
-
-
-def _deal_by_size(n_trials, n_folds):
-    """Deal participants, those with most trials first, each to the fold with fewest, as ``GroupKFold`` does."""
-    tested, load = [[] for _ in range(n_folds)], np.zeros(n_folds)
-    for number in np.argsort(n_trials)[::-1]:
-        fold = np.argmin(load)
-        tested[fold].append(number)
-        load[fold] += n_trials[number]
-    return tested
+    splitter = {
+        "group-shuffle": GroupShuffleSplit(n_folds, test_size=test_size, random_state=seed),
+        "group-kfold": GroupKFold(n_folds, shuffle=shuffle, random_state=seed if shuffle else None),
+        "lopo": LeaveOneGroupOut(),
+    }[scheme]
+    # The splitters look at the number of rows only: positions stand in for the images.
+    return [
+        (np.sort(train_idx), np.sort(test_idx))
+        for train_idx, test_idx in splitter.split(np.zeros(len(groups)), groups=groups)
+    ]
