@@ -139,7 +139,7 @@ def test_another_grid_is_refused_by_name_or_resampled_on_request(write, mask_pat
     np.testing.assert_allclose(signals[1], values[inside], rtol=1e-6)
     moved[:3, 3] -= 9000
     away = write("away.hdr", values=values, dtype=np.float32, affine=moved)
-    with pytest.raises(InputError, match="away.hdr: no finite value but 0 inside the mask"):
+    with pytest.raises(InputError, match=r"away.hdr: no finite value but 0 inside the mask"):
         extract([first, away], mask_path, mixed_grids="continuous")
 
 

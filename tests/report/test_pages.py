@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from html import escape
 from pathlib import Path
 
 import nbformat
@@ -432,13 +433,17 @@ def test_what_comes_from_data_is_text(text):
     assert Markup(html).striptags() == f"h {text}"
     assert not re.search("<(script|a|em|code)", html)
     assert plain("=1+1").startswith("\\=")
+    html = to_html(picture("models", dict.fromkeys(("title", "caption", "alt"), text)), str)
+    assert Markup(html).striptags() == f"{text}. {text} PNG, SVG"
+    assert f'alt="{escape(text, quote=False).replace(chr(34), "&quot;")}"' in html
+    assert not re.search("<(script|em|code)", html)
 
 
 def test_a_picture_becomes_a_figure_and_headings_are_linked():
     said = {"title": "R2", "caption": "It is low.", "alt": 'a "b" [c]'}
     html = to_html("## A & B\n\n" + picture("models", said), lambda name: f"data:{name}")
     assert '<h2 id="a--b">A &amp; B</h2>' in html
-    assert '<figure><img src="data:models.png" alt="a &quot;b&quot; c" /><figcaption><strong>R2.</strong>' in html
+    assert '<figure><img src="data:models.png" alt="a &quot;b&quot; [c]" /><figcaption><strong>R2.</strong>' in html
     assert contents("## One\n\n### Two three") == "- [One](#one)\n  - [Two three](#two-three)"
 
 

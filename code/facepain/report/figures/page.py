@@ -32,6 +32,7 @@ OWN_MODEL = "own-model"  # what stands for the study's own weight map among the 
 SYNTHETIC_LABEL = "Synthetic data: a simulation, not a measurement"
 
 STYLE = {
+    "text.parse_math": False,  # a name with two dollar signs is no formula
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,

@@ -88,8 +88,8 @@ def draw_provenance(results, cells, command):
     n_stages = sum(bool(node.n_results) for node in nodes.values())
     caption = (
         f"{len(nodes) - n_stages - 1} inputs, each by its commit, and {n_stages} stages; every result is one command, "
-        "run and recorded by `datalad run`. Follow a line from a box down to the arrowheads of the stages that read "
-        "it; dashed: only settings and commands are read. Drawn from the `inputs.json` beside every result."
+        "run and recorded by datalad run. Follow a line from a box down to the arrowheads of the stages that read "
+        "it; dashed: only settings and commands are read. Drawn from the inputs.json beside every result."
     )
     told = (f"{name} reads {', '.join(node.reads)}" for name, node in nodes.items() if node.reads)
     return Drawing(figure, "Provenance of the results", caption, f"Diagram: {'; '.join(told)}.")

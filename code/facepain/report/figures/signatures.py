@@ -53,7 +53,7 @@ def draw_similarity(results, metric="cosine"):
     caption = (
         "Similarity of the final weight maps with each signature. Lines are 95 % intervals over participants. Dots are "
         "filled where the family-wise p over signatures and networks of a map is at most .05, by refits of permuted "
-        f"scores ({scheme}). Values within networks are in `similarity.tsv`."
+        f"scores ({scheme}). Values within networks are in similarity.tsv."
     )
     alt = (
         f"Dot plot of the {metric} of the weight maps of {len(tables)} models with {len(names)} signatures, filled "

@@ -3,6 +3,7 @@
 from facepain.inference.intervals import covered
 from facepain.report.claims import ALPHA, SYNTHETIC_SUFFIX
 from facepain.report.figures.page import ALGORITHM_NAMES
+from facepain.report.pages.markdown import plain
 
 OF_A_MODEL = ("transfer", "split", "confounds", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 OF_A_MASK = ("occurrence", "intensity", "product", "same")
@@ -36,7 +37,7 @@ def describe_findings(claims, results):
     for claim in sorted(claims.values(), key=lambda claim: (*KINDS, "level", "detectable").index(kind_of(claim))):
         section = section_of(claim, results.masks, algorithm)
         if section:
-            texts[section].append(claim.text.removesuffix(SYNTHETIC_SUFFIX))
+            texts[section].append(plain(claim.text.removesuffix(SYNTHETIC_SUFFIX)))
     rest = ", ".join(ALGORITHM_NAMES[name] for name in results.algorithms[1:])
     others = f" The same sentences for {rest} are in" if rest else " They are also in"
     texts["found"].append(f"{ALGORITHM_NAMES[algorithm]} stands for all algorithms here.{others} `claims.json`.")
@@ -118,7 +119,7 @@ def _untested(cell):
 
 def _absence(claims, results):
     texts = [
-        claim.text.removesuffix(SYNTHETIC_SUFFIX)
+        plain(claim.text.removesuffix(SYNTHETIC_SUFFIX))
         for claim in claims.values()
         if claim.id.startswith("detectable/") and claim.id.split("/")[-1] == results.algorithms[0]
     ]

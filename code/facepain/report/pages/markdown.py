@@ -29,9 +29,9 @@ def bullets(texts):
 
 
 def picture(name, said):
-    """Write a figure with its caption; the alternative text is what it shows."""
-    alt = re.sub(r"[\[\]]", "", said["alt"])
-    return f"![{alt}]({name}.png)\n\n**{said['title']}.** {said['caption']} [PNG]({name}.png), [SVG]({name}.svg)"
+    """Write a figure with its caption; the alternative text is what it shows. All three may name what data do."""
+    title, caption, alt = (plain(said[key]) for key in ("title", "caption", "alt"))
+    return f"![{alt}]({name}.png)\n\n**{title}.** {caption} [PNG]({name}.png), [SVG]({name}.svg)"
 
 
 def anchor(heading):

@@ -296,7 +296,8 @@ def _datasets(results):
 
 
 def _figure(said, picture):
-    text = f"### {said['title']}\n\n![{plain(said['alt'])}](attachment:figure.png)\n\n{said['caption']}"
+    title, caption, alt = (plain(said[key]) for key in ("title", "caption", "alt"))
+    text = f"### {title}\n\n![{alt}](attachment:figure.png)\n\n{caption}"
     image = base64.b64encode(picture).decode("ascii")
     return new_markdown_cell(text, attachments={"figure.png": {"image/png": image}})
 
