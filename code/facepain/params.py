@@ -31,8 +31,8 @@ def _different(names):
 
 
 def _plain(name):
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ValueError("Input should be a name of letters, digits, dots and dashes: it is part of paths and commands")
+    if not re.fullmatch(r"\w[\w.-]{0,59}", name):
+        raise ValueError("Input should be up to 60 letters, digits, dots and dashes: it is part of paths and commands")
     return name
 
 

@@ -68,6 +68,7 @@ def test_byte_order_mark_and_windows_line_ends_change_nothing(write, encoding):
         (["NA\td1\t1\t1\t1\ta\t"], HEADER, 'line 2 has participant_id "NA", which means missing; write another name'),
         (["p\tnan\t1\t1\t1\ta\t"], HEADER, 'line 2 has dataset "nan", which means missing'),
         (["p\ta/b\t1\t1\t1\ta\t"], HEADER, 'dataset "a/b" names files'),
+        ([f"p\t{'d' * 61}\t1\t1\t1\ta\t"], HEADER, 'd" names files; use up to 60 letters'),
         (["p\td1\t1\t1\t1\ta\t", "p\td2\t1\t2\t1\tb\t"], HEADER, "p is in more than one dataset"),
         ([], HEADER, "has no rows"),
         ([], "", "not a table, its first line is"),

@@ -219,11 +219,11 @@ def _fill(path, table, written):
         odd = table.index[table[column].str.contains(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")]
         if len(odd):
             raise InputError(f"{path}: {odd[0]} has a control character in its {column}; expected letters and digits")
-    named = table["dataset"].str.fullmatch(r"\w[\w.-]*") & ~table["dataset"].str.lower().isin(FILES_OF_PREP)
+    named = table["dataset"].str.fullmatch(r"\w[\w.-]{0,59}") & ~table["dataset"].str.lower().isin(FILES_OF_PREP)
     if not named.all():
         raise InputError(
-            f'{path}: dataset "{table.loc[~named, "dataset"].iloc[0]}" names files; use letters, digits, dots and '
-            f"dashes, and none of {', '.join(FILES_OF_PREP)}"
+            f'{path}: dataset "{table.loc[~named, "dataset"].iloc[0]}" names files; use up to 60 letters, digits, '
+            f"dots and dashes, and none of {', '.join(FILES_OF_PREP)}"
         )
     for column in ("run", "trial", *({"volume"} & set(table))):
         table[column] = _whole_numbers(path, table, column, written)
