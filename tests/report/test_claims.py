@@ -70,7 +70,7 @@ def claims_of(results, kind):
 
 def test_no_table_no_sentence(bare):
     kinds = {claim.id.split("/")[0] for claim in make_claims(bare)}
-    assert kinds <= {"datasets", "same"}
+    assert kinds <= {"datasets", "same", "shrinkage"}
     untested = transfer_row(FOUND | LEVEL | GAIN) | {"p_block": np.nan, "p_within": np.nan}
     assert claims_of(planted(bare, {"transfer": [untested]}), "transfer") == []
 
@@ -87,7 +87,7 @@ SCENARIOS = {
         FLOOR,
         [
             "of its participants are associated (r = 0.53 (95 % interval 0.10 to 0.70)",
-            "Predictions are 4.4 units of the score too high (3.5 to 5.2)",
+            "Predictions are 4.4 units of the score too high (95 % interval 3.5 to 5.2)",
             "without that constant, 0.24 (95 % interval 0.05 to 0.40)",
         ],
         ["vary", "Neither"],
@@ -216,6 +216,7 @@ def test_the_published_split_is_placed_among_others(bare):
     [claim] = claims_of(planted(bare, {"repeats": table}), "split")
     below = int(np.sum(others < 0.24))
     assert f"{below} % of them lie below the published one" in claim.text
+    assert "training mean depends less on the division: 0.20 on average (middle 95 %: 0.20 to 0.20)" in claim.text
     assert f"{int(np.sum(others < 0))} % below 0" in claim.text
     assert (claim.scheme, claim.p) == (DESCRIPTION, None)
 
@@ -233,7 +234,8 @@ def test_algorithms_with_the_same_weights_are_called_so(bare):
     both = replace(bare, regressions={("whole-brain", "lasso"): lasso, ("whole-brain", "ridge"): ridge})
     [claim] = claims_of(both, "same")
     assert claim.text.startswith("Lasso and Ridge are nearly the same model in the whole brain")
-    assert "Lasso shrinks the fitted scores of least squares by at most 0.07 %" in claim.text
+    said = {claim.id: claim.text for claim in claims_of(both, "shrinkage")}
+    assert "spread 0.07 % less than those of least squares" in said["shrinkage/whole-brain/lasso"]
     ridge = replace(other, algorithm="ridge")
     assert claims_of(replace(both, regressions=both.regressions | {("whole-brain", "ridge"): ridge}), "same") == []
 
@@ -247,6 +249,7 @@ def test_differences_carry_their_corrected_p(bare):
     )
     assert "(difference in skill 0.30 (95 % interval 0.10 to 0.40); paired" in claim.text
     [claim] = claims_of(planted(bare, compare__pairs=[pairs[0] | {"p_corrected": 0.2}]), "difference")
+    assert "; the interval is of this pair alone, not corrected)" in claim.text
     assert claim.text.startswith(
         "With the penalties as set, no difference between Lasso in the whole brain and Lasso in M1 was shown"
     )
@@ -302,7 +305,7 @@ def test_every_claim_has_its_number_interval_and_test(bare, tmp_path):
     tables = {"intervals": interval_rows(), "transfer": [transfer_row(FOUND | LEVEL | GAIN)]}
     results = planted(bare, tables, [test_row("block", FLOOR), test_row("within", FLOOR)])
     claims = make_claims(results)
-    assert {claim.id.split("/")[0] for claim in claims} == {"transfer", "level", "unseen", "trials"}
+    assert {claim.id.split("/")[0] for claim in claims} == {"transfer", "level", "unseen", "trials", "shrinkage"}
     for claim in claims:
         assert claim.low <= claim.number <= claim.high
         assert (claim.p is None) == (claim.scheme == DESCRIPTION)

@@ -54,7 +54,15 @@ def make_claims(results, recovered=None):
     cells = list(results.regressions.values())
     claims = [claim for cell in cells for claim in transfer_claims(results, cell)]
     claims += [claim for cell in cells for claim in level_claims(results, cell)]
-    for rule in (split_claim, confounds_claim, unseen_claim, trials_claim, detectable_claim, voxels_claim):
+    for rule in (
+        split_claim,
+        confounds_claim,
+        unseen_claim,
+        trials_claim,
+        detectable_claim,
+        shrinkage_claim,
+        voxels_claim,
+    ):
         claims += [rule(results, cell) for cell in cells]
     claims += same_claims(results) + comparison_claims(results) + tuned_claims(results) + occurrence_claims(results)
     claims += [recovered_claim(recovered, cell) for cell in cells] if recovered is not None else []
@@ -120,7 +128,7 @@ def _level_and_gain(row, unit):
         side = "high" if row["offset"] > 0 else "low"
         texts.append(
             f"Predictions are {signed(abs(row['offset']), 1)} {unit} too {side} "
-            f"({signed(row['offset_low'], 1)} to {signed(row['offset_high'], 1)}): {R2} as it is, {span(row, 'r2')}; "
+            f"(95 % interval {signed(row['offset_low'], 1)} to {signed(row['offset_high'], 1)}): {R2} as it is, {span(row, 'r2')}; "
             f"without that constant, {span(row, 'r2_offset_removed')}."
         )
     if gain:
@@ -146,13 +154,14 @@ def split_claim(results, cell):
         return None
     low, high = np.quantile(r2, [0.025, 0.975])
     place = np.mean(r2 < published["r2"])
+    skill_low, skill_high = np.quantile(skill, [0.025, 0.975])
+    steady = " depends less on the division" * bool(skill_high - skill_low < high - low)
     text = (
         f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. In "
         f"{len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average (middle "
         f"95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); {percent(place)} of them lie "
-        f"below the published one. Skill against {baseline_name(cell) if cell.confounds else 'the training mean'} "
-        "depends less on the division: "
-        f"{signed(skill.mean())} on average ({signed(skill.quantile(0.025))} to {signed(skill.quantile(0.975))})."
+        f"below the published one. Skill against {baseline_name(cell) if cell.confounds else 'the training mean'}"
+        f"{steady}: {signed(skill.mean())} on average (middle 95 %: {signed(skill_low)} to {signed(skill_high)})."
     )
     return of_model(cell, "split", text, (published["r2"], low, high), ["repeats.tsv"])
 
@@ -327,10 +336,9 @@ def same_claims(results):
                 continue
             r = correlate_maps(one, other, "weights_final")
             names = " and ".join(ALGORITHM_NAMES[cell.algorithm] for cell in (one, other))
-            shrink = "; ".join(filter(None, (shrinkage_text(cell) for cell in (one, other))))
             text = (
                 f"{names} are nearly the same model in {mask_name(mask)}: their weights correlate at "
-                f"r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} over folds)" + (f"; {shrink}." if shrink else ".")
+                f"r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} over folds)."
             )
             name = f"same/{mask}/{one.algorithm}-{other.algorithm}"
             files = [f"outputs/regress/{mask}/{cell.algorithm}/weights_final.nii.gz" for cell in (one, other)]
@@ -346,12 +354,18 @@ def correlate_maps(one, other, name):
     return float(np.corrcoef(*values)[0, 1])
 
 
-def shrinkage_text(cell):
-    """Say how much the penalty shrinks what is fitted, where that was computed."""
-    if "shrinkage" not in cell.metrics or not np.isfinite(cell.folds["shrinkage"]).all():
-        return ""
-    largest = 100 * cell.folds["shrinkage"].max()
-    return f"{ALGORITHM_NAMES[cell.algorithm]} shrinks the fitted scores of least squares by at most {largest:.2g} %"
+def shrinkage_claim(_results, cell):
+    """Say how much the penalty as set shrinks what is fitted, where that was computed."""
+    if "shrinkage" not in cell.metrics:
+        return None
+    folds = cell.folds["shrinkage"]
+    mean, low, high = numbers = folds.mean(), folds.min(), folds.max()
+    mean, low, high = (f"{100 * value:.2g}".replace("-", "\N{MINUS SIGN}") for value in (mean, low, high))
+    text = (
+        f"{model_name(cell)}: with its penalty as set, the fitted training scores spread {mean} % less than those of "
+        f"least squares on the same components ({low} % to {high} % over folds)."
+    )
+    return of_model(cell, "shrinkage", text, numbers, ["metrics.tsv"])
 
 
 def comparison_claims(results):
@@ -372,7 +386,8 @@ def comparison_claims(results):
         if row["p_corrected"] <= ALPHA:
             text = f"With the penalties as set, {a} predicts unseen participants better than {b} ({numbers})."
         else:
-            text = f"With the penalties as set, no difference between {a} and {b} was shown ({numbers})."
+            uncorrected = "; the interval is of this pair alone, not corrected" if row["low"] > 0 else ""
+            text = f"With the penalties as set, no difference between {a} and {b} was shown ({numbers}{uncorrected})."
         number = (row["difference"], row["low"], row["high"])
         claims.append(make_claim(name, text, number, ["outputs/compare/pairs.tsv"], row["p_corrected"], EXCHANGE))
     return claims
@@ -497,7 +512,7 @@ def classifier_claim(classifier):
     shown = "tell" if test["p"] <= ALPHA else "were not shown to tell"
     text = (
         f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets apart: balanced accuracy "
-        f"{percent(mean['balanced_accuracy'], 1)} ({percent(low)} to {percent(high)} over folds; chance "
+        f"{percent(mean['balanced_accuracy'], 1)} (95 % interval {percent(low)} to {percent(high)}, over folds; chance "
         f"{percent(test['null_mean'])}; participants' labels exchanged, {p_is(test['p'], test['n'])}), accuracy "
         f"{percent(mean['accuracy'], 1)} where always naming the larger dataset gives "
         f"{percent(mean['majority_share'], 1)}."

@@ -6,7 +6,7 @@ from facepain.report.figures.page import ALGORITHM_NAMES
 from facepain.report.pages.markdown import plain
 
 OF_A_MODEL = ("transfer", "split", "confounds", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
-OF_A_MASK = ("occurrence", "intensity", "product", "same")
+OF_A_MASK = ("occurrence", "intensity", "product", "shrinkage", "same")
 # Of the first mask; those of every mask say whether the scores of unseen participants are predicted.
 FOUND = ("transfer", "split", "confounds", "unseen", "tuned", "voxels", "recovered", "datasets")
 FOUND_OF_EVERY_MASK = ("unseen", "tuned", "datasets")
