@@ -378,8 +378,8 @@ def write_manifest(_arguments):
 
 def run_tests(arguments):
     selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
-    # Tests of one module share what they make, and so go to one process.
-    parallel = ["--numprocesses", "2", "--dist", "loadscope"]
+    # In the order of tests/conftest.py, which keeps together what shares a fixture.
+    parallel = ["--numprocesses", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
     return subprocess.run([sys.executable, "-m", "pytest", *parallel, *selected]).returncode
 
 

@@ -2,12 +2,11 @@
 
 import fcntl
 import os
-import shutil
 
 import matplotlib
 import numpy as np
 import pytest
-from repositories import IDENTITY, SMALL, make_repository, name_tester, readme_commands, run
+from repositories import IDENTITY, SMALL, copy_repository, make_repository, name_tester, readme_commands, run
 
 matplotlib.use("Agg")
 
@@ -21,6 +20,23 @@ def forget_git_settings():
 
 
 forget_git_settings()
+
+
+def pytest_collection_modifyitems(config, items):
+    """Keep tests in one process that share what a fixture makes for their module, and begin with those that take long.
+
+    The first of all makes the finished study, which the other process would else wait for.
+    """
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        fixtures = [fixture for found in item._fixtureinfo.name2fixturedefs.values() for fixture in found]
+        if any(fixture.scope == "module" for fixture in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None, "finished_study" in item.fixturenames))
+    first = next((item for item in items if "finished_study" in item.fixturenames), items[0])
+    items.remove(first)
+    items.insert(0, first)
 
 
 @pytest.fixture
@@ -69,5 +85,4 @@ def finished_study(tmp_path_factory, worker_id):
 @pytest.fixture
 def study(finished_study, tmp_path):
     """A copy of the finished study that a test may change."""
-    shutil.copytree(finished_study[0], tmp_path / "study", symlinks=True)
-    return tmp_path / "study"
+    return copy_repository(finished_study[0], tmp_path / "study")

@@ -9,7 +9,7 @@ import sys
 import nibabel
 import numpy as np
 import pytest
-from repositories import make_repository, run
+from repositories import copy_repository, make_repository, run
 
 from files.tables import read_table
 
@@ -42,8 +42,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def repository(made, tmp_path):
-    shutil.copytree(made[0], tmp_path / "repository", symlinks=True)
-    return tmp_path / "repository"
+    return copy_repository(made[0], tmp_path / "repository")
 
 
 @pytest.fixture

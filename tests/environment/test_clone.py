@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from repositories import make_repository, run
+from repositories import copy_repository, make_repository, run
 
 from errors import InputError
 from provenance.annex.setup import require_annexable
@@ -19,8 +19,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def repository(made, tmp_path):
-    shutil.copytree(made, tmp_path / "repository", symlinks=True)
-    return tmp_path / "repository"
+    return copy_repository(made, tmp_path / "repository")
 
 
 def refuse(folder, task="status"):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from repositories import run
+from repositories import copy_repository, run
 
 pytestmark = pytest.mark.slow
 
@@ -31,7 +31,7 @@ def plain_clone(finished_study, tmp_path_factory):
 @pytest.fixture
 def clone(plain_clone, tmp_path):
     """A copy of it that a test may change."""
-    return shutil.copytree(plain_clone, tmp_path / "clone", symlinks=True)
+    return copy_repository(plain_clone, tmp_path / "clone")
 
 
 def get(folder, *paths):

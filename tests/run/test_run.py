@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from repositories import OF_AN_OUTER_MAKE, SMALL, make_repository, run
+from repositories import OF_AN_OUTER_MAKE, SMALL, copy_repository, make_repository, run
 
 pytestmark = pytest.mark.slow
 
@@ -24,8 +24,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def repository(made, tmp_path):
-    shutil.copytree(made, tmp_path / "repository", symlinks=True)
-    return tmp_path / "repository"
+    return copy_repository(made, tmp_path / "repository")
 
 
 WAIT = """\

@@ -58,6 +58,7 @@ FEWER = {
     "tune": {"masks": ["M1"], "algorithms": ["ridge"], "repeats": 2},
     "occurrence": {"masks": ["M1"]},
     "compare.detectable": {"n": 10, "effects": [0.4, 0.8]},
+    "plot": {"brain_mm": 3.0},
 }
 
 
@@ -86,6 +87,16 @@ def name_tester(folder):
 def readme_commands():
     """Return the blocks of commands in the README, in order."""
     return re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.DOTALL)
+
+
+def copy_repository(folder, copy):
+    """Copy a repository so that git knows the copies of its files, which each command would else read anew."""
+    shutil.copytree(folder, copy, symlinks=True)
+    for place in (copy, *(copy / "inputs").glob("*/")):
+        if (place / ".git").exists():
+            unfiltered = ["-c", "filter.annex.process=", "-c", "filter.annex.clean="]
+            run(["git", *unfiltered, "update-index", "-q", "--refresh"], place, check=False)
+    return copy
 
 
 def small_cells():

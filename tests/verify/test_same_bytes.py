@@ -6,7 +6,7 @@ import shutil
 import sys
 
 import pytest
-from repositories import run
+from repositories import copy_repository, run
 
 pytestmark = pytest.mark.slow
 # Kernels, of which every x86-64 processor since 2013 can run three beside or with its own; threads; languages, of which
@@ -36,8 +36,7 @@ def test_verify_finds_every_output_identical(finished_study, tmp_path, kernel, n
     usual, other = (run([sys.executable, "-c", KERNEL], tmp_path, check=False, **each) for each in ({}, environment))
     if other.returncode or usual.stdout == other.stdout:
         pytest.skip(f"this processor cannot run the kernel {kernel}, or uses it anyway")
-    folder = tmp_path / "another folder"
-    shutil.copytree(finished_study[0], folder, symlinks=True)
+    folder = copy_repository(finished_study[0], tmp_path / "another folder")
     done = run(["make", "verify", f"CELL={cell}"], folder, check=False, **environment)
     with open(folder / ".git/facepain/verification.tsv", newline="") as file:
         rows = list(csv.DictReader(file, delimiter="\t"))
