@@ -437,4 +437,5 @@ STUDY = Study(
     contradictions=find_contradictions,
     participant_column=lambda params: params.get("prep", {}).get("columns", {}).get("participant_id", "participant_id"),
     image_pattern=lambda params: params.get("prep", {}).get("images"),
+    libraries=("plotly/package_data/plotly.min.js",),
 )

@@ -224,6 +224,8 @@ class Study:
     participant_column, image_pattern : callable
         Take the params as they stand in the file, perhaps incomplete; return the column of participants' ids in the
         tables, and the pattern of images' names, None if there is none.
+    libraries : tuple of str
+        Files of installed packages, below their folder, that results hold as they are: these name nobody.
     """
 
     stages: tuple
@@ -235,6 +237,7 @@ class Study:
     contradictions: Callable = lambda folder: []
     participant_column: Callable = lambda params: "participant_id"
     image_pattern: Callable = lambda params: None
+    libraries: tuple = ()
 
     def stage(self, name):
         """Return a stage by its name.

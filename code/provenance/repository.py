@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 from errors import InputError
@@ -185,9 +186,14 @@ def is_absent(path, root=ROOT):
 
 def git_folder(root=ROOT):
     """Return the folder ``.git/facepain``, made if missing: local state that no commit holds."""
-    folder = Path(git("rev-parse", "--absolute-git-dir", root=root)) / "facepain"
+    folder = _find_git_folder(root) / "facepain"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@cache
+def _find_git_folder(root):
+    return Path(git("rev-parse", "--absolute-git-dir", root=root))
 
 
 def require_writable(path, root=ROOT):

@@ -78,6 +78,13 @@ def test_a_name_of_several_words_is_found_however_they_are_joined(text):
     assert Secrets({"x_12"}).find("a", b"x = 12 or x12") is None
 
 
+def test_a_whole_file_of_a_package_is_not_searched():
+    library = f"a library by {NAME}".encode()
+    known = Secrets({NAME}, libraries=[library])
+    assert known.find("figures/library.js", library) is None
+    assert known.find("figures/library.js", library + b" ") and known.find(f"figures/{NAME}.js", library)
+
+
 def test_code_may_show_ids_of_the_synthetic_form_and_no_others():
     assert KNOWN.find("docs/a.md", b"such as sub-014", is_example=True) is None
     assert KNOWN.find(f"docs/{PLAIN}.md", b"", is_example=True)

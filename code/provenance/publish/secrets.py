@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import string
+import sysconfig
 import tomllib
 from functools import cache
 from getpass import getuser
@@ -42,10 +43,11 @@ COMMON = {"root", "user", "users", "admin", "guest", "home", "nobody", "test", "
 class Secrets:
     """What is searched for: names of participants, and places, hosts and logins.
 
-    The public store's folder, the open place, may be named.
+    The public store's folder, the open place, may be named. Libraries, whole files of packages, are not searched.
     """
 
-    def __init__(self, names, places=(), open_place=""):
+    def __init__(self, names, places=(), open_place="", libraries=()):
+        self.libraries = libraries
         names = {normalise(name) for name in names}
         self.names = {name: _word(name) for name in sorted(names) if is_name(name)}
         self.telling = {name: word for name, word in self.names.items() if not EXAMPLE.fullmatch(name)}
@@ -61,6 +63,7 @@ class Secrets:
 
         In code and documents ids of the form of the synthetic ones are examples.
         """
+        content = b"" if content in self.libraries else content
         for text, is_binary in (*read_texts(os.fsencode(path)), *read_texts(content)):
             if found := self._find_name(text, is_binary, is_example) or self._find_place(text, is_binary):
                 return found
@@ -132,7 +135,9 @@ def gather_secrets(study, public=None):
     open_place = str(public or "")
     if found := Secrets((), places).find(open_place, b""):
         print(f"note: the public store's own address is published with it, and {found}")
-    return Secrets(names, places, open_place)
+    packages = Path(sysconfig.get_paths()["purelib"])
+    libraries = [(packages / path).read_bytes() for path in study.libraries if (packages / path).is_file()]
+    return Secrets(names, places, open_place, libraries)
 
 
 def _require_known_names(study):
