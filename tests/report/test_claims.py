@@ -127,6 +127,15 @@ def test_transfer_is_taken_apart(bare, scenario):
     assert claim.files == ("outputs/regress/whole-brain/lasso/transfer.tsv",)
 
 
+def test_an_offset_of_transformed_scores_is_not_in_points(bare):
+    results = planted(bare, {"transfer": [transfer_row(FOUND | TOO_HIGH | GAIN)]})
+    [(key, cell)] = results.regressions.items()
+    logged = replace(cell, transform="log1p")
+    object.__setattr__(logged, "table", cell.table)
+    [claim] = claims_of(replace(results, regressions={key: logged}), "transfer")
+    assert "Predictions of log(1 + facs) are 4.40 too high (95 % interval 3.50 to 5.20)" in claim.text
+
+
 def test_trials_alone_are_not_called_participants(bare):
     row = transfer_row(FOUND | LEVEL | GAIN | {"p_block": 0.2})
     [claim] = claims_of(planted(bare, {"transfer": [row]}), "transfer")

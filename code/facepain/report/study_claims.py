@@ -26,7 +26,7 @@ from facepain.report.claims import (
     p_is,
     span,
 )
-from facepain.report.figures.page import ALGORITHM_NAMES, percent, signed
+from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name, signed
 from facepain.report.signature_claims import relation_claims, similarity_claims
 
 POWER = 0.8
@@ -93,7 +93,7 @@ def transfer_claims(results, cell):
                 else "predictions follow single trials within its participants, while an association over whole "
                 f"participants was not {'tested' if np.isnan(row['p_block']) else 'shown'}"
             )
-            text = f"{where}: {shown} ({numbers}). {_level_and_gain(row, unit_of(results.score))}"
+            text = f"{where}: {shown} ({numbers}). {_level_and_gain(row, results.score, cell.transform)}"
         elif known is not None and known["p"] <= ALPHA:
             text = f"{where}: the association found in the training data was not found there ({numbers})."
         else:
@@ -119,17 +119,21 @@ def level_claims(results, cell):
     return claims
 
 
-def _level_and_gain(row, unit):
+def _level_and_gain(row, score, transform):
     """Say whether predictions are too high or low and vary too much or too little, and what R2 is without that."""
     offset = row["offset_low"] > 0 or row["offset_high"] < 0
     gain = row["slope_low"] > 1 or row["slope_high"] < 1
     texts = []
     if offset:
         side = "high" if row["offset"] > 0 else "low"
+        raw = transform == "raw"
+        what, unit = ("", f" {unit_of(score)}") if raw else (f" of {score_name(score, transform)}", "")
+        error, low, high = (
+            signed(value, 1 if raw else 2) for value in (abs(row["offset"]), row["offset_low"], row["offset_high"])
+        )
         texts.append(
-            f"Predictions are {signed(abs(row['offset']), 1)} {unit} too {side} "
-            f"(95 % interval {signed(row['offset_low'], 1)} to {signed(row['offset_high'], 1)}): {R2} as it is, {span(row, 'r2')}; "
-            f"without that constant, {span(row, 'r2_offset_removed')}."
+            f"Predictions{what} are {error}{unit} too {side} (95 % interval {low} to {high}): {R2} as it is, "
+            f"{span(row, 'r2')}; without that constant, {span(row, 'r2_offset_removed')}."
         )
     if gain:
         how = "less" if row["slope"] > 1 else "more"
