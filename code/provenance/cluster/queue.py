@@ -98,7 +98,8 @@ def last_jobs(root=ROOT):
         form = "--format=JobID,State,Elapsed,NodeList"
         listing = slurm("sacct", "-X", "-n", "-P", form, f"--jobs={','.join(forgotten)}", check=False)
         for id_, state, elapsed, node in (line.split("|")[:4] for line in listing.splitlines()):
-            known[id_] = Job(id_, state.split()[0], elapsed, node)
+            # As in "CANCELLED by 1000"; "None assigned" is the node of a job that never started.
+            known[id_] = Job(id_, state.split()[0], elapsed, "" if node.startswith("None") else node)
     return {name: known.get(id_, Job(id_)) for name, id_ in ids.items()}
 
 
