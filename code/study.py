@@ -230,6 +230,7 @@ def submit_jobs(_arguments):
     from provenance.cluster.submission import submit
 
     submit(load_study(), requested_cells())
+    say_what_was_rebuilt()
 
 
 def cancel_jobs(_arguments):
@@ -247,7 +248,7 @@ def run_job(arguments):
 
 
 def run_alone(arguments):
-    from provenance.cluster.job import make_alone
+    from provenance.cluster.alone import make_alone
 
     cells = requested_cells()
     make_alone(find_cell(" ".join(arguments.names), cells), cells)
@@ -290,13 +291,17 @@ def show_verdict(_arguments):
 
     lines, reproduced = verdict()
     print("\n".join(lines))
-    if rebuilt := python.rebuilt_packages():
-        print(f"built by this cluster: {', '.join(rebuilt)}; outputs may be equal within tolerance, not identical")
+    say_what_was_rebuilt()
     if reproduced:
         print(f"All results are up to date: open {REPORT}, or type `make open`.")
         return 0
     print("Some results differ from the recorded ones: the lines above name them.")
     return 1
+
+
+def say_what_was_rebuilt():
+    if rebuilt := python.rebuilt_packages():
+        print(f"built by this cluster: {', '.join(rebuilt)}; outputs may be equal within tolerance, not identical")
 
 
 def open_report():

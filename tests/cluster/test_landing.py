@@ -11,6 +11,7 @@ import pytest
 
 from errors import InputError
 from provenance.cluster import landing
+from provenance.cluster.job import require_room
 from provenance.repository import git, git_folder
 
 CELLS = {"prep": "outputs/prep", "M1": "outputs/regress/M1/lasso", "brain": "outputs/regress/brain/lasso"}
@@ -149,8 +150,11 @@ def test_a_full_disk_keeps_what_was_there_and_what_was_handed_over(hub, tmp_path
             landing.land("main", hub)
         with pytest.raises(InputError):
             hand_over(hub, tmp_path, "prep")
+        with pytest.raises(InputError, match="hub takes no more files: No space left on device; make room"):
+            require_room(hub)
         assert git("rev-parse", "HEAD", root=hub) == before and landing.waiting(hub) == {CELLS["M1"]: job}
         (small / "filler").unlink()
+        require_room(hub)
         assert landing.land("main", hub) == [CELLS["M1"]] and made(hub) == {"M1"}
         assert not git("status", "--porcelain", root=hub)
     finally:

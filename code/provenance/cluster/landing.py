@@ -104,7 +104,7 @@ def move(branch, old, new, folders, root):
 def _remove_leftovers(new, folders, root):
     """Remove untracked files that a killed landing wrote: those that are just what is about to land."""
     ids = object_ids(*folders, revision=new, root=root)
-    for path in (line[3:] for line in changed_files(root) if line.startswith("??")):
+    for path in (line[3:] for line in changed_files(root, *folders) if line.startswith("??")):
         if path not in ids:
             continue
         file = root / path

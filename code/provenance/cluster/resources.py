@@ -6,9 +6,9 @@ import tomllib
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InputError
+from provenance.cluster import SETTINGS
 from provenance.repository import ROOT
 
-SETTINGS = "code/cluster.toml"
 MARGIN = 3  # times the measured cost
 START_MINUTES = 5  # packages load from a busy file system, the clone is made, content comes and goes
 LONG_MINUTES = 10  # on one core; what is shorter gets no second one

@@ -13,7 +13,6 @@ from dataclasses import replace
 from threadpoolctl import threadpool_limits
 
 from errors import InputError
-from files.outputs import OutputFolder
 from provenance.declare import PARAMS, RECORD, Options
 from provenance.records.freshness import describe
 from provenance.records.inputs import dump_record
@@ -33,6 +32,9 @@ def run_stage(study, stage, compute):
     compute : callable
         Takes the `Cell` and an `OutputFolder`; writes into the latter.
     """
+    # Not above: what make calls uses this module too, and would wait for the packages that write images and tables.
+    from files.outputs import OutputFolder
+
     silence_libraries()
     cell = None
     os.chdir(ROOT)  # so that messages and records name paths from the root
