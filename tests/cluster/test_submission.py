@@ -4,16 +4,10 @@ import re
 import shutil
 
 import pytest
-from repositories import SMALL, edit_params, make_repository, run
+from repositories import SMALL, run
 from slurm import Slurm
 
 pytestmark = pytest.mark.slow
-ONE_MODEL = {
-    "extract": {"masks": ["M1"]},
-    "regress": {"algorithms": ["lasso"]},
-    "classify": {"masks": ["M1"]},
-    "plot": {"mask": "M1"},
-}
 MINUTES = 30  # that a test waits at most, on a busy machine
 
 
@@ -23,15 +17,6 @@ def slurm():
         yield slurm
 
 
-@pytest.fixture
-def repository(tmp_path):
-    """A small study without results whose jobs work below a folder of the test."""
-    folder = make_repository(tmp_path / "hub")
-    (tmp_path / "scratch").mkdir()
-    edit(folder, "code/cluster.toml", 'scratch = ""', f'scratch = "{tmp_path}/scratch"')
-    return folder
-
-
 def edit(folder, name, old, new):
     text = (folder / name).read_text()
     assert old in text
@@ -39,12 +24,20 @@ def edit(folder, name, old, new):
     run(["git", "commit", "--quiet", "--all", "--message", f"Edit {name}"], folder)
 
 
+def set_scratch(folder, tmp_path):
+    """Let the jobs work below a folder of the test."""
+    (tmp_path / "scratch").mkdir()
+    edit(folder, "code/cluster.toml", 'scratch = ""', f'scratch = "{tmp_path}/scratch"')
+
+
 def git(folder, *arguments):
     return run(["git", *arguments], folder).stdout.strip()
 
 
-def test_all_cells_by_jobs_have_the_bytes_of_make_all(slurm, repository, finished_study, tmp_path):
-    local = finished_study[0]
+def test_all_cells_by_jobs_have_the_bytes_of_make_all(slurm, finished_study, tmp_path):
+    local, repository = finished_study[0], tmp_path / "hub"
+    shutil.copytree(local.parent / "source", repository, symlinks=True)
+    set_scratch(repository, tmp_path)
     before = git(repository, "rev-parse", "HEAD")
     said = run(["make", "submit"], repository, **SMALL, **slurm.environment).stdout
     cells = git(local, "log", "--format=%s", "--grep", "DATALAD RUNCMD").splitlines()
@@ -68,69 +61,65 @@ def test_all_cells_by_jobs_have_the_bytes_of_make_all(slurm, repository, finishe
     assert "0 job(s) submitted" in run(["make", "submit"], repository, **SMALL, **slurm.environment).stdout
 
 
-def test_jobs_that_fail_are_stopped_killed_cancelled_or_lost(slurm, repository, tmp_path):
-    edit_params(repository / "code/params.toml", ONE_MODEL)
-    run(["git", "commit", "--quiet", "--all", "--message", "Ask for one model"], repository)
-    hold, main = tmp_path / "hold", 'if __name__ == "__main__":\n'
+def test_jobs_that_fail_are_stopped_killed_lost_or_cancelled_leave_no_trace(slurm, study, tmp_path):
+    set_scratch(study, tmp_path)
+    hold = tmp_path / "hold"
+    hold.touch()
+    wait = "import pathlib, time\n    pathlib.Path('.git/facepain/computing-{name}').touch()\n"
+    wait += f"    while pathlib.Path('{hold}').exists():\n        time.sleep(0.1)\n"
+    fail = "raise SystemExit('classify: a planted failure')\n"
+    for name, planted in (("classify", fail), ("signatures", wait), ("tune", wait), ("occurrence", wait)):
+        main = 'if __name__ == "__main__":\n'
+        edit(study, f"code/{name}.py", main, f"{main}    {planted.format(name=name)}")
 
     def make(target):
-        return run(["make", target], repository, **SMALL, **slurm.environment).stdout
+        return run(["make", target], study, **SMALL, **slurm.environment).stdout
 
-    def start():
-        """Submit, and wait until the first job computes; return its id."""
-        assert not list((tmp_path / "scratch").iterdir())
-        hold.touch()
-        assert f"{n_cells} job(s) submitted, 0 were there" in make("submit")
-        first = min(int(id_) for id_, _ in slurm.jobs())
-        slurm.wait_for(lambda: list((tmp_path / "scratch").glob("*/clone/.git/facepain/computing")))
-        return str(first)
+    def computing(name):
+        return list((tmp_path / "scratch").glob(f"*/clone/.git/facepain/computing-{name}"))
 
-    def ended_without_a_trace(*said):
-        slurm.wait_for(lambda: not slurm.jobs())
-        status = make("status")
-        assert f"0 of {n_cells} results are fresh" in status
-        for words in said:
-            assert re.search(words, status), status
-        assert git(repository, "status", "--porcelain") == git(repository, "for-each-ref", "refs/facepain") == ""
+    jobs = dict(re.findall(r"^(\w+).*: job (\d+), .* min", make("submit"), re.MULTILINE))
+    assert list(jobs) == ["classify", "signatures", "tune", "occurrence", "plot"]
+    slurm.wait_for(lambda: computing("signatures"))
+    slurm.ask("scancel", "--batch", "--signal=USR1", jobs["signatures"])
+    slurm.wait_for(lambda: computing("tune"))
+    slurm.ask("scancel", "--full", "--signal=KILL", jobs["tune"])
 
-    edit(repository, "code/prep.py", main, f"{main}    raise SystemExit('prep: a planted failure')\n")
-    n_cells = int(re.search(r"(\d+) job\(s\) submitted", make("submit"))[1])
-    ended_without_a_trace(
-        r"prep +absent +job \d+ FAILED on n[12], .*\n.*never made\n +prep: a planted failure\n", r"plot .* CANCELLED"
-    )
-    assert list((tmp_path / "scratch").iterdir()) == []
-
-    wait = "import pathlib, time\n    pathlib.Path('.git/facepain/computing').touch()\n"
-    wait += f"    while pathlib.Path('{hold}').exists():\n        time.sleep(0.1)\n"
-    edit(repository, "code/prep.py", "raise SystemExit('prep: a planted failure')\n", wait)
-    slurm.ask("scancel", "--batch", "--signal=USR1", start())
-    ended_without_a_trace(
-        r"prep +absent +job \d+ FAILED.*\n.*\n +job: prep was stopped after \d of \d+ min; nothing of it was kept. If "
-        r'the time was too short, ask for more in code/cluster.toml: \[cells."prep"\] minutes = \d+; then `make submit`'
-    )
-    assert list((tmp_path / "scratch").iterdir()) == []
-
-    slurm.ask("scancel", "--full", "--signal=KILL", start())
-    ended_without_a_trace(r"prep +absent +job \d+ (FAILED|CANCELLED)")
-    # Nothing can tidy up after itself then: clusters remove a job's folder.
-    shutil.rmtree(tmp_path / "scratch")
-    (tmp_path / "scratch").mkdir()
-
-    first = start()
-    node = next(line[1] for line in slurm.jobs("%i %N") if line[0] == first)
+    lost = jobs["occurrence"]
+    slurm.wait_for(lambda: computing("occurrence"))
+    node = next(line[1] for line in slurm.jobs("%i %N") if line[0] == lost)
     slurm.lose(node)
-    slurm.wait_for(lambda: [first, "PENDING"] in slurm.jobs())
+    slurm.wait_for(lambda: [lost, "PENDING"] in slurm.jobs())
     # Slurm would give the lost node two minutes.
-    slurm.ask("scontrol", "update", f"JobId={first}", "StartTime=now")
-    slurm.wait_for(lambda: [first, "n2" if node == "n1" else "n1"] in slurm.jobs("%i %N"))
-    assert f"0 job(s) submitted, {n_cells} were there" in make("submit")
-    other = slurm.ask("sbatch", "--parsable", "--hold", f"--chdir={tmp_path}", "--wrap", "sleep 600")
+    slurm.ask("scontrol", "update", f"JobId={lost}", "StartTime=now")
+    slurm.wait_for(lambda: len(computing("occurrence")) == 2)
     hold.unlink()
     # The lost job, which nobody tells to end, hands over the same.
-    slurm.wait_for(lambda: first not in [id_ for id_, _ in slurm.jobs()])
-    assert f"{n_cells - 1} job(s) cancelled" in make("cancel")
-    slurm.wait_for(lambda: [id_ for id_, _ in slurm.jobs()] == [other])
+    slurm.wait_for(lambda: not slurm.jobs() and not computing("occurrence"))
+
     status = make("status")
-    assert re.search(r"prep +fresh +job \d+ COMPLETED", status) and re.search(r"M1 +absent +job \d+ CANCELLED", status)
-    assert git(repository, "log", "--format=%s", "--", "outputs/prep") == "[DATALAD RUNCMD] prep"
-    assert git(repository, "status", "--porcelain") == git(repository, "for-each-ref", "refs/facepain") == ""
+    for words in (
+        r"classify .* +stale +job \d+ FAILED on n[12], .*\n.*\n +classify: a planted failure\n",
+        r"signatures +stale +job \d+ FAILED on n[12], .*\n.*\n +job: signatures was stopped after \d of \d+ min; "
+        r"nothing of it was kept. If the time was too short, ask for more in code/cluster.toml: "
+        r'\[cells."signatures"\] minutes = \d+; then `make submit`\n',
+        r"tune .* +stale +job \d+ (FAILED|CANCELLED)",
+        r"occurrence .* +fresh +job \d+ COMPLETED on n[12]",
+        r"plot +stale +job \d+ CANCELLED",
+    ):
+        assert re.search(words, status), status
+    made = git(study, "log", "--format=%s", "--", "outputs/occurrence").splitlines()
+    assert made == ["[DATALAD RUNCMD] occurrence M1"] * 2  # before, and once by these jobs
+    assert git(study, "status", "--porcelain") == git(study, "for-each-ref", "refs/facepain") == ""
+    # Nothing can tidy up after itself when it is killed outright: clusters remove a job's folder.
+    assert len(computing("tune")) == len(list((tmp_path / "scratch").iterdir())) == 1
+
+    hold.touch()
+    assert "4 job(s) submitted, 0 were there" in make("submit")
+    other = slurm.ask("sbatch", "--parsable", "--hold", f"--chdir={tmp_path}", "--wrap", "sleep 600")
+    # Until one has failed, and what reads its result is gone.
+    slurm.wait_for(lambda: len(slurm.jobs()) == 3)
+    assert "2 job(s) cancelled" in make("cancel")
+    slurm.wait_for(lambda: [id_ for id_, _ in slurm.jobs()] == [other])
+    assert re.search(r"signatures +stale +job \d+ (CANCELLED|FAILED)", make("status"))
+    assert git(study, "status", "--porcelain") == git(study, "for-each-ref", "refs/facepain") == ""
