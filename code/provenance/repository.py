@@ -1,6 +1,7 @@
 """What this project asks of git: ids of objects, the state of the tree, the last commit of a path."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
+# What git-annex ends with does not say why.
+SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*)$")
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
@@ -33,7 +36,8 @@ def git(*arguments, check=True, root=ROOT, lines=None):
         input="".join(f"{line}\n" for line in lines or ()),
     )  # fmt: skip
     if check and done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        last = next((line.strip() for line in reversed(said) if not SUMMARY.match(line)), said[-1])
         full = "; no space is left on this disk: make room" if shutil.disk_usage(root).free < DISK_FULL else ""
         raise InputError(f"git {arguments[0]} failed: {last}{full}")
     return done.stdout.strip("\n")

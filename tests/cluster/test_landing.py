@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from errors import InputError
+from provenance.cluster import job as jobs
 from provenance.cluster import landing
-from provenance.cluster.job import require_room
 from provenance.repository import git, git_folder
 
 CELLS = {"prep": "outputs/prep", "M1": "outputs/regress/M1/lasso", "brain": "outputs/regress/brain/lasso"}
@@ -151,11 +151,25 @@ def test_a_full_disk_keeps_what_was_there_and_what_was_handed_over(hub, tmp_path
         with pytest.raises(InputError):
             hand_over(hub, tmp_path, "prep")
         with pytest.raises(InputError, match="hub takes no more files: No space left on device; make room"):
-            require_room(hub)
+            jobs.require_room(hub)
         assert git("rev-parse", "HEAD", root=hub) == before and landing.waiting(hub) == {CELLS["M1"]: job}
         (small / "filler").unlink()
-        require_room(hub)
+        jobs.require_room(hub)
         assert landing.land("main", hub) == [CELLS["M1"]] and made(hub) == {"M1"}
         assert not git("status", "--porcelain", root=hub)
     finally:
         subprocess.run(["umount", small], check=True)
+
+
+def test_what_cannot_be_handed_over_says_why(hub, tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "HAND_OVER_ATTEMPTS", 1)
+    git("annex", "init", "--quiet", "hub", root=hub)
+    git("config", "annex.diskreserve", "1000 petabytes", root=hub)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", hub, clone], check=True)
+    git("annex", "init", "--quiet", "clone", root=clone)
+    (clone / "signals.npy").write_bytes(bytes(1000))
+    git("annex", "add", "--quiet", "signals.npy", root=clone)
+    with pytest.raises(InputError, match=r"prep was made but could not be handed over: .* not enough free space, need"):
+        jobs._hand_over("prep", "signals.npy", clone, hub)
+    assert not landing.waiting(hub)
