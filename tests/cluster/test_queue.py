@@ -46,3 +46,10 @@ def test_jobs_that_slurm_has_forgotten_are_told_from_its_accounting(repository, 
 def test_without_accounting_such_jobs_have_ended(repository, tmp_path):
     (tmp_path / "programs/sacct").write_text("#!/bin/sh\necho Slurm accounting storage is disabled >&2\nexit 1\n")
     assert queue.describe_jobs(repository)["prep"] == ["job 1 ended"]
+
+
+def test_a_slurm_that_does_not_answer_hides_no_results(repository, tmp_path, capsys):
+    said = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
+    (tmp_path / "programs/squeue").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
+    assert queue.describe_jobs(repository) == {}
+    assert capsys.readouterr().out == f"jobs are not shown: squeue: {said}\n"

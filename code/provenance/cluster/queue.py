@@ -119,8 +119,13 @@ def describe_jobs(root=ROOT):
     """Return lines about the last job of each cell, by the cell's name; none where nothing was submitted."""
     if not has_slurm() or not submitted(root):
         return {}
+    try:
+        jobs = last_jobs(root)
+    except InputError as error:
+        print(f"jobs are not shown: {error}")
+        return {}
     lines = {}
-    for name, job in last_jobs(root).items():
+    for name, job in jobs.items():
         lines[name] = [str(job)]
         if not job.lives and job.state != DONE and (said := last_line(job.id, root)):
             lines[name].append(said)
