@@ -39,7 +39,7 @@ def test_all_cells_by_jobs_have_the_bytes_of_make_all(slurm, finished_study, tmp
     shutil.copytree(local.parent / "source", repository, symlinks=True)
     set_scratch(repository, tmp_path)
     before = git(repository, "rev-parse", "HEAD")
-    said = run(["make", "submit"], repository, **SMALL, **slurm.environment).stdout
+    said = run(["make", "submit"], repository, **SMALL, N_JOBS="2", **slurm.environment).stdout
     cells = git(local, "log", "--format=%s", "--grep", "DATALAD RUNCMD").splitlines()
     assert f"{len(cells)} job(s) submitted, 0 were there" in said
     assert re.search(r"regress M1 lasso: job \d+, \d+ min, \d+ MB, 1 core\(s\), after \d+ \d+\n", said)
@@ -111,8 +111,8 @@ def test_jobs_that_fail_are_stopped_killed_lost_or_cancelled_leave_no_trace(slur
     made = git(study, "log", "--format=%s", "--", "outputs/occurrence").splitlines()
     assert made == ["[DATALAD RUNCMD] occurrence M1"] * 2  # before, and once by these jobs
     assert git(study, "status", "--porcelain") == git(study, "for-each-ref", "refs/facepain") == ""
-    # Nothing can tidy up after itself when it is killed outright: clusters remove a job's folder.
-    assert len(computing("tune")) == len(list((tmp_path / "scratch").iterdir())) == 1
+    # What was killed outright may leave its clone: clusters remove a job's folder.
+    assert list((tmp_path / "scratch").iterdir()) == [path.parents[3] for path in computing("tune")]
 
     hold.touch()
     assert "4 job(s) submitted, 0 were there" in make("submit")
