@@ -1,10 +1,9 @@
 """`make submit` on a real Slurm: the bytes of `make all`; failed, killed, lost and cancelled jobs leave no trace."""
 
 import re
-import shutil
 
 import pytest
-from repositories import SMALL, run
+from repositories import SMALL, copy_repository, run
 from slurm import Slurm
 
 pytestmark = pytest.mark.slow
@@ -35,8 +34,8 @@ def git(folder, *arguments):
 
 
 def test_all_cells_by_jobs_have_the_bytes_of_make_all(slurm, finished_study, tmp_path):
-    local, repository = finished_study[0], tmp_path / "hub"
-    shutil.copytree(local.parent / "source", repository, symlinks=True)
+    local = finished_study[0]
+    repository = copy_repository(local.parent / "source", tmp_path / "hub")
     set_scratch(repository, tmp_path)
     before = git(repository, "rev-parse", "HEAD")
     said = run(["make", "submit"], repository, **SMALL, N_JOBS="2", **slurm.environment).stdout
