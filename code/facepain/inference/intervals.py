@@ -37,6 +37,8 @@ COVERAGE = {
         **{"r2_offset_removed": (0.88, 0.93), "r2_recalibrated": (0.52, 0.68)},
     },
     "parts": {"auc": (0.77, 0.87), "balanced_accuracy": (0.72, 0.88), "pearson_r": (0.65, 0.80)},
+    "reliability": {"icc": (0.80, 0.86)},
+    "relate": {"estimate": (0.92, 0.93)},
     "classifier": {"balanced_accuracy": (0.83, 0.95)},
     "parts, published": {"auc": (0.93, 0.97), "balanced_accuracy": (0.88, 1.00), "pearson_r": (0.87, 0.95)},
 }

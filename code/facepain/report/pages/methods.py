@@ -188,6 +188,12 @@ def _estimates(results, shared):
             f"{covered('published', 'pearson_r')} (Pearson r); another dataset, "
             f"{covered('other dataset', 'r2', 'skill', 'pearson_r', 'within_r')}."
         )
+    if results.table("prep/reliability") is not None:
+        texts.append(
+            "The share of the scores' variance between participants is the intraclass correlation of single trials; "
+            "its interval, percentiles of a bootstrap over participants, covered "
+            f"{covered('reliability', 'icc')} in simulated studies."
+        )
     if cell.table("transfer") is not None and len(cell.table("transfer")):
         texts.append(
             "On another dataset the association of predicted and observed scores is reported apart from the offset "
@@ -247,7 +253,8 @@ def _further(records):
         "voxels of the mask and of each network. Models refitted to permuted scores give its null distribution, "
         "corrected over signatures and networks; intervals draw whole participants.",
         "relate": "How strongly a trial expresses a signature was related to its score by linear mixed models with "
-        "participants' own intercepts and slopes. The study's own map is expressed by a fit without the participant.",
+        "participants' own intercepts and slopes. The study's own map is expressed by a fit without the participant. "
+        f"Intervals covered {covered('relate', 'estimate')} in simulated studies.",
     }
     return [text for kind, text in texts.items() if kind in kinds]
 
