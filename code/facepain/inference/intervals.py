@@ -38,7 +38,7 @@ COVERAGE = {
     },
     "parts": {"auc": (0.77, 0.87), "balanced_accuracy": (0.72, 0.88), "pearson_r": (0.65, 0.80)},
     "reliability": {"icc": (0.80, 0.86)},
-    "relate": {"estimate": (0.92, 0.93)},
+    "relate": {"estimate": (0.92, 0.95)},
     "classifier": {"balanced_accuracy": (0.83, 0.95)},
     "parts, published": {"auc": (0.93, 0.97), "balanced_accuracy": (0.88, 1.00), "pearson_r": (0.87, 0.95)},
 }
