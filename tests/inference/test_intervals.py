@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
+from repositories import ROOT
 from scipy.stats import pearsonr, spearmanr, t, ttest_1samp
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import mean_absolute_error, r2_score
 
-from facepain.inference.intervals import fold_mean_interval, influence_table, participant_intervals, score_draws
+from facepain.inference.intervals import (
+    COVERAGE,
+    fold_mean_interval,
+    influence_table,
+    participant_intervals,
+    score_draws,
+)
 from facepain.models.scores import Predictions
 
 GROUPS = np.repeat(list("abcdefg"), [6, 5, 6, 6, 4, 6, 1])
@@ -56,6 +63,39 @@ def plain_scores(y, p, baseline, names):
         "r2_offset_removed": r2_score(y, p - p.mean() + y.mean()),
         "r2_recalibrated": r2_score(y, recalibrated),
     }
+
+
+def test_the_coverage_that_is_printed_is_that_of_the_validity_page():
+    """Every table of docs/validity.md with a column `interval` is read; the dictionary holds its extremes."""
+    tables, header = {}, None
+    for line in (ROOT / "docs/validity.md").read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else None
+        if cells is None or "interval" in cells:
+            header = cells
+        elif header and set(cells[0]) != {"-"}:
+            row = dict(zip(header, cells, strict=True))
+            if "simulated" not in row:
+                kind = "parts, " * ("occurrence auc" in row) + row["interval"]
+                for name, share in row.items():
+                    if share.startswith(("0.", "1.")) and name != "effect":
+                        tables.setdefault((kind, name.split()[-1]), []).append(float(share))
+            else:
+                tables.setdefault((row["interval"], ""), []).append(float(row["covers"]))
+    kinds = {
+        "lopo": "leave-one-participant-out",
+        "tuned": "tuned, leave-one-participant-out",
+        "published": "published folds",
+        "other dataset": "other dataset",
+        "parts": "parts, leave-one-participant-out",
+        "parts, published": "parts, published folds",
+        "reliability": "intraclass correlation of the score",
+        "relate": "effect of expression",
+        "classifier": "classifier, balanced accuracy over folds",
+    }
+    for kind, metrics in COVERAGE.items():
+        for metric, ends in metrics.items():
+            shares = tables.get((kinds[kind], metric)) or tables[kinds[kind], ""]
+            assert ends == (min(shares), max(shares)), (kind, metric)
 
 
 def test_scores_of_draws_equal_plain_scores_of_repeated_rows(predictions, rng):
