@@ -5,22 +5,34 @@ way is moved to ``.git/facepain/datasets``, whole, and comes back when its branc
 loses nothing and fetches nothing.
 """
 
+import json
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from errors import InputError
 from make_inputs import DATASET_IDS
 from provenance.annex.dataset import remove_tree
 from provenance.annex.own_dataset import clone_dataset, dataset_id, import_files, take_up_changes
-from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids, require_clean_tree
+from provenance.repository import (
+    ROOT,
+    git,
+    git_folder,
+    input_datasets,
+    object_ids,
+    require_clean_tree,
+    write_whole,
+)
+from provenance.run.locks import remove_stale_locks
 
 BRANCH = "own-study"
 NOTICE = "PRIVATE.md"
+UNDO_NOTE = "own.json"  # in .git/facepain while datasets are moved
 NOTICE_TEXT = """\
 # Not for publishing
 
@@ -60,6 +72,7 @@ def start(sources, only=None):
     InputError
         If a source cannot be used; the repository is then as it was.
     """
+    undo()
     require_clean_tree()
     if git("branch", "--list", BRANCH):
         raise InputError(
@@ -81,8 +94,7 @@ def start(sources, only=None):
             make(source, building[name], *([] if kind == "dataset" else [name, only]))
         switch(came_from, found, building)
     finally:
-        for folder in building.values():
-            remove_if_there(folder)
+        undo()
     print(
         f"on the branch {BRANCH}, which starts without results; `make check` looks at the data, "
         f"`make synthetic` goes back"
@@ -107,50 +119,60 @@ def find_source(name, source):
 
 
 def switch(came_from, found, building):
-    """Make the branch and its commit from datasets that are ready; undo everything if a step fails."""
-    parked, placed, done = {}, [], False
-    hook = hook_path()
-    before = {path: path.read_bytes() if path.exists() else None for path in (hook, hook.with_name("pre-push.next"))}
-    try:
-        install_hook()
-        git("switch", "--quiet", "--create", BRANCH)
-        git("config", f"branch.{BRANCH}.facepain-from", came_from)
-        results = [folder for folder in ("outputs", "figures") if object_ids(folder)]
-        if results:
-            git("rm", "-r", "--quiet", "--", *results)
-        for name, (kind, source) in found.items():
-            path = ROOT / "inputs" / name
-            if is_installed(path):
-                parked[path] = park(path)
-            remove_if_there(path)
-            placed.append(path)
-            os.replace(building[name], path)
-            record(name, "./inputs/" + name if kind == "files" else source, dataset_id(path))
-        (ROOT / NOTICE).write_text(NOTICE_TEXT, encoding="utf-8")
-        git("-c", "advice.addEmbeddedRepo=false", "add", ".gitmodules", NOTICE, *(f"inputs/{name}" for name in found))
-        git("commit", "--quiet", "--message", "Put one's own datasets in the place of the synthetic ones")
-        done = True
-    finally:
-        if not done:
-            undo(came_from, parked, placed, before)
-
-
-def undo(came_from, parked, placed, files):
-    """Put everything back as it was before `switch` began; a hook of the user's must not get in the way."""
-    without_hooks = ("-c", f"core.hooksPath={os.devnull}")
-    for path in placed:
+    """Make the branch and its commit from datasets that are ready; a note says what `undo` does if a step fails."""
+    hook, note = hook_path(), git_folder() / UNDO_NOTE
+    state = {"from": came_from, "commit": git("rev-parse", "HEAD"), "started": time.time(), "parked": {}, "hooks": {}}
+    for path in (hook, hook.with_name("pre-push.next")):
+        state["hooks"][str(path)] = path.read_bytes().decode("latin-1") if path.exists() else None
+    write_whole(note, json.dumps(state))
+    install_hook()
+    git("switch", "--quiet", "--create", BRANCH)
+    git("config", f"branch.{BRANCH}.facepain-from", came_from)
+    results = [folder for folder in ("outputs", "figures") if object_ids(folder)]
+    if results:
+        git("rm", "-r", "--quiet", "--", *results)
+    for name, (kind, source) in found.items():
+        path = ROOT / "inputs" / name
+        place = parking_place(path) if is_installed(path) else None
+        state["parked"][name] = place and str(place)
+        write_whole(note, json.dumps(state))
+        if place:
+            os.replace(path, place)
         remove_if_there(path)
-        if path in parked:
-            os.replace(parked[path], path)
-        else:
-            path.mkdir()  # as git keeps the place of a subdataset that is not installed
-    git(*without_hooks, "reset", "--quiet", "--hard", check=False)
-    (ROOT / NOTICE).unlink(missing_ok=True)
-    known = git("branch", "--list", came_from)
-    git(*without_hooks, "switch", "--quiet", *([] if known else ["--detach"]), came_from, check=False)
-    git(*without_hooks, "branch", "--quiet", "-D", BRANCH, check=False)
-    for path, content in files.items():
-        path.unlink(missing_ok=True) if content is None else path.write_bytes(content)
+        os.replace(building[name], path)
+        record(name, "./inputs/" + name if kind == "files" else source, dataset_id(path))
+    (ROOT / NOTICE).write_text(NOTICE_TEXT, encoding="utf-8")
+    git("-c", "advice.addEmbeddedRepo=false", "add", ".gitmodules", NOTICE, *(f"inputs/{name}" for name in found))
+    git("commit", "--quiet", "--message", "Put one's own datasets in the place of the synthetic ones")
+
+
+def undo():
+    """Put everything back as it was before a `start` that made no commit, also one that was killed.
+
+    No hook may get in the way.
+    """
+    for folder in (ROOT / "inputs").glob(".*.building"):
+        remove_if_there(folder)
+    note, without_hooks = git_folder() / UNDO_NOTE, ("-c", f"core.hooksPath={os.devnull}")
+    if not note.exists():
+        return
+    state = json.loads(note.read_text())
+    if git("rev-parse", "HEAD") == state["commit"]:
+        remove_stale_locks(state["started"], ROOT)
+        for name, place in state["parked"].items():
+            path = ROOT / "inputs" / name
+            if place is None or os.path.exists(place):  # else it was not moved yet
+                remove_if_there(path)
+                os.replace(place, path) if place else path.mkdir()  # as git keeps the place of what is not installed
+        git(*without_hooks, "reset", "--quiet", "--hard")
+        (ROOT / NOTICE).unlink(missing_ok=True)
+        known = git("branch", "--list", state["from"])
+        git(*without_hooks, "switch", "--quiet", *([] if known else ["--detach"]), state["from"])
+        git(*without_hooks, "branch", "--quiet", "-D", BRANCH, check=False)
+        for path, content in state["hooks"].items():
+            path = Path(path)
+            path.unlink(missing_ok=True) if content is None else path.write_bytes(content.encode("latin-1"))
+    note.unlink()
 
 
 def record(name, url, id_):
@@ -200,6 +222,7 @@ def refresh():
     InputError
         If this is no branch of one's own.
     """
+    undo()
     require_clean_tree()
     if not (ROOT / NOTICE).exists():
         raise InputError(
@@ -214,6 +237,7 @@ def refresh():
 
 def go_back():
     """Switch to the branch that one's own study started from, and put its datasets in place."""
+    undo()
     if (ROOT / NOTICE).exists():
         require_clean_tree()
         branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False)
@@ -226,6 +250,7 @@ def go_back():
 
 def put_in_place():
     """Bring the datasets that this branch records to ``inputs``; move others aside."""
+    undo()
     if (ROOT / NOTICE).exists():
         install_hook()
     for name, path in ((path.split("/")[1], ROOT / path) for path in input_datasets()):
@@ -275,7 +300,19 @@ def fetch(name):
 
 
 def park(path):
-    """Move a dataset aside, whole; return where it is."""
+    """Move a dataset aside, whole."""
+    os.replace(path, parking_place(path))
+    path.mkdir()  # as git keeps the place of a subdataset that is not installed
+
+
+def parking_place(path):
+    """Return where a dataset goes when it makes way.
+
+    Raises
+    ------
+    InputError
+        If it may not be moved.
+    """
     if (path / ".git").is_file():
         raise InputError(
             f"{path.relative_to(ROOT)} keeps its history elsewhere; `datalad drop --what all -d {path}` it first"
@@ -292,8 +329,6 @@ def park(path):
         raise InputError(
             f"{place} is taken by another copy of {path.relative_to(ROOT)}; remove the one that is not needed"
         )
-    os.replace(path, place)
-    path.mkdir()  # as git keeps the place of a subdataset that is not installed
     return place
 
 

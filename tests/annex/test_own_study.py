@@ -244,6 +244,18 @@ def test_a_source_that_cannot_be_used_leaves_everything_as_it_was(made, tmp_path
     assert describe(folder) == before
 
 
+def test_what_a_killed_call_left_is_undone_by_the_next(repository, made):
+    hook = repository / ".git/hooks/pre-commit"
+    hook.write_text('#!/bin/sh\nkill -9 "$(ps -o ppid= -p $PPID)"\nexit 1\n')  # what called git
+    hook.chmod(0o755)
+    before = describe(repository)
+    own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    hook.unlink()
+    assert run(["git", "branch", "--show-current"], repository).stdout.strip() == "own-study"
+    run(["make", "inputs"], repository)
+    assert describe(repository) == before
+
+
 @pytest.mark.parametrize("step", ["reference-transaction", "post-checkout", "pre-commit"])
 def test_a_failure_in_any_step_is_undone(repository, made, step):
     hook = repository / ".git/hooks" / step
