@@ -7,7 +7,7 @@ goes by what is declared here; what is not declared cannot run.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from errors import InputError, suggest
@@ -114,7 +114,7 @@ class Stage:
         """
         if name == RECORD or not self.private:
             return False
-        return name.startswith("fingerprints.") or any(fnmatch(name, pattern) for pattern in self.private)
+        return name.startswith("fingerprints.") or any(fnmatchcase(name, pattern) for pattern in self.private)
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ class Cell:
         """
         if path.endswith("/" + RECORD) and not self.declared.shows:
             return False
-        if any(path == read or fnmatch(path, read) for read in self.reads):
+        if any(path == read or fnmatchcase(path, read) for read in self.reads):
             return True
         in_folder = any(path.startswith(read + "/") for read in self.reads)
         return in_folder and not any(other.owns(path) and other.is_private(path) for other in self.shown)

@@ -56,3 +56,34 @@ def test_what_python_imports_in_place_of_its_own_modules_is_recorded(tmp_path):
     assert imported_modules("code/prep.py", tmp_path)[0] == expected
     (tmp_path / "code/random.py").unlink()
     assert "code/other.py" not in imported_modules("code/prep.py", tmp_path)[0]
+
+
+EVERYWHERE = """
+def f():
+    import a1
+    async def g():
+        async with x: import a2
+    try: from a3 import b
+    except* E: import a4
+    else: import a5
+    finally: import a6
+class C:
+    for i in x: import a7
+    else:
+        while x: import a8
+match x:
+    case [1, *_] if x: import a9
+with x, y: import a10
+x = 1; import a11
+if x: pass
+elif y: import a12
+else:
+    try: pass
+    except E: import a13
+"""
+
+
+def test_an_import_is_seen_wherever_it_stands(tmp_path):
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code/prep.py").write_text(EVERYWHERE)
+    assert imported_modules("code/prep.py", tmp_path)[1] == {f"a{number}" for number in range(1, 14)}

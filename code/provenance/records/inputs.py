@@ -7,9 +7,11 @@ fresh one.
 
 import ast
 import json
+import os
 import re
 import sys
 from functools import cache
+from pathlib import Path
 
 from provenance.repository import ROOT, object_ids
 
@@ -65,8 +67,9 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     packages : set of str
         Distributions imported from elsewhere, by the name under which they are locked.
     """
-    present = frozenset(path.relative_to(root).as_posix() for path in (root / "code").rglob("*.py"))
-    unseen, compiled = unasked_modules(root)
+    listed = list_code(root)
+    present = frozenset(path for path in listed if path.endswith(".py"))
+    unseen, compiled = unasked_modules(root, listed)
     found, packages, waiting = compiled, set(), [script, *sorted(unseen)]
     while waiting:
         path = waiting.pop()
@@ -79,17 +82,26 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     return sorted(found), packages
 
 
-def unasked_modules(root):
+def list_code(root):
+    """List the files below ``code``, from the root, but for what Python compiled aside."""
+    listed = []
+    for folder, folders, files in os.walk(root / "code"):
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        place = Path(folder).relative_to(root).as_posix()
+        listed += [f"{place}/{name}" for name in files]
+    return listed
+
+
+def unasked_modules(root, listed):
     """Return the modules in ``code`` that Python takes in place of others, whoever imports these: source and compiled.
 
     These are named as Python's own modules or as packages, such as ``code/random.py``, or stand beside a source.
     """
-    places = [path.relative_to(root) for path in (root / "code").rglob("*.*") if "__pycache__" not in path.parts]
     lock = root / "requirements.lock"
     taken = {name.replace("-", "_") for name in locked_versions(lock.read_text() if lock.exists() else "")}
     taken |= sys.stdlib_module_names | DISTRIBUTIONS.keys()
-    source = {path.as_posix() for path in places if path.suffix == ".py" and path.parts[1].split(".")[0] in taken}
-    return source, {path.as_posix() for path in places if path.suffix in (".pyc", ".so", ".pyd")}
+    source = {path for path in listed if path.endswith(".py") and re.split("[/.]", path)[1] in taken}
+    return source, {path for path in listed if path.endswith((".pyc", ".so", ".pyd"))}
 
 
 # Names of modules that differ from those of their distributions.
@@ -114,16 +126,28 @@ def _imports(source, present):
 
 
 def _imported_names(tree):
-    for node in ast.walk(tree):
+    # Imports are statements: expressions, most of a tree, hold none.
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def statements(tree):
+    """Yield every statement of a module, those within others too."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            waiting += getattr(node, part, ())
+
+
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)
 
 
+@cache
 def locked_versions(lock):
     """Return the versions that ``requirements.lock`` pins, by distribution name.
 
