@@ -6,9 +6,12 @@ import os
 import matplotlib
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401 - brings a BLAS of its own
 from repositories import IDENTITY, SMALL, copy_repository, make_repository, name_tester, readme_commands, run
+from threadpoolctl import threadpool_limits
 
 matplotlib.use("Agg")
+threadpool_limits(1)  # as stages compute; two processes of tests share the cores
 
 # Settings and an identity in the surroundings, as on many CI servers, go before those of a test's repository.
 SETTINGS_OF_GIT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_")
@@ -34,9 +37,9 @@ def pytest_collection_modifyitems(config, items):
         if any(fixture.scope == "module" for fixture in fixtures):
             item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, "finished_study" in item.fixturenames))
-    first = next((item for item in items if "finished_study" in item.fixturenames), items[0])
-    items.remove(first)
-    items.insert(0, first)
+    for first in [item for item in items if "finished_study" in item.fixturenames][:1]:
+        items.remove(first)
+        items.insert(0, first)
 
 
 @pytest.fixture
