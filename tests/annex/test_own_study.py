@@ -45,15 +45,15 @@ def repository(made, tmp_path):
     return copy_repository(made[0], tmp_path / "repository")
 
 
-@pytest.fixture
-def dataset(made, tmp_path):
-    """A DataLad dataset of the images and the table."""
-    folder = tmp_path / "dataset"
-    run(["datalad", "-l", "error", "create", str(folder)], tmp_path, **IDENTITY)
+@pytest.fixture(scope="module")
+def dataset(made, tmp_path_factory):
+    """A DataLad dataset of the images and the table; tests must not change it."""
+    folder = tmp_path_factory.mktemp("datalad") / "dataset"
+    run(["datalad", "-l", "error", "create", str(folder)], folder.parent, **IDENTITY)
     for path in made[1].glob("con*"):
         shutil.copy(path, folder)
     shutil.copy(made[2], folder)
-    run(["datalad", "-l", "error", "save", "-d", str(folder)], tmp_path, **IDENTITY)
+    run(["datalad", "-l", "error", "save", "-d", str(folder)], folder.parent, **IDENTITY)
     return folder
 
 
@@ -156,6 +156,7 @@ def test_another_clone_fetches_the_recorded_datasets(repository, dataset, tmp_pa
 
 def test_a_ria_store_is_a_source(repository, dataset, tmp_path):
     url = f"ria+file://{tmp_path}/store"
+    dataset = shutil.copytree(dataset, tmp_path / "dataset", symlinks=True)
     run(
         ["datalad", "-l", "error", "create-sibling-ria", "-s", "store", "--alias", "pain", "--new-store-ok", url],
         dataset,

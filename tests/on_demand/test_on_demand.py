@@ -159,7 +159,7 @@ def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
         assert not trace.exists(), name
         assert not (folder / MAP).exists()
     # In the clone that was opted in it does run.
-    get(clone, MAP)
+    get(clone, SUMMARY)
     assert trace.exists()
 
 

@@ -125,6 +125,14 @@ def assert_silent(store, lab, *places):
 
 
 @pytest.fixture
+def results(study):
+    """The finished study without its figures, which take most of the time of a publication to search."""
+    run(["git", "rm", "-r", "--quiet", "figures"], study)
+    run(["git", "commit", "--quiet", "--message", "Leave the figures out"], study)
+    return study
+
+
+@pytest.fixture
 def lab(study):
     """The finished study, with a participant of another study known from a table that was put aside."""
     aside = study / ".git/facepain/datasets/other"
@@ -329,12 +337,12 @@ def head_of(folder, path):
     return run(["git", "log", "-1", "--format=%H", "--", path], folder).stdout.strip()
 
 
-def test_a_later_publication_adds_what_changed_from_whichever_clone(study, tmp_path):
+def test_a_later_publication_adds_what_changed_from_whichever_clone(results, tmp_path):
     store = tmp_path / "public"
-    publish(study, store)
+    publish(results, store)
     first, n_first = head(dataset(store), "main"), len(subjects(store))
     clone = tmp_path / "clone"
-    run(["datalad", "clone", str(study), str(clone)], tmp_path, **IDENTITY)
+    run(["datalad", "clone", str(results), str(clone)], tmp_path, **IDENTITY)
     params = clone / "code/params.toml"
     params.write_text(params.read_text().replace("epsilon = 0.1", "epsilon = 0.2"))
     commit(clone, "Try another epsilon", "code/params.toml")
@@ -357,7 +365,7 @@ def test_a_later_publication_adds_what_changed_from_whichever_clone(study, tmp_p
     assert subjects(store)[n_first:] == ["Publish code and documents", "[DATALAD RUNCMD] regress M1 svr"]
     run(["git", "merge-base", "--is-ancestor", first, "main"], dataset(store))
     # Back in the first clone, which knows nothing of it.
-    said = publish(study, store)
+    said = publish(results, store)
     assert subjects(store)[n_first + 2 :] == ["Publish code and documents", "[DATALAD RUNCMD] regress M1 svr"]
     assert get(clone_as_stranger(store, tmp_path / "stranger"), MAP)
 
@@ -398,7 +406,7 @@ def test_private_inputs_are_named_by_commit_and_id_alone(study, tmp_path):
     assert not (tmp_path / "crate").exists()
 
 
-def test_what_cannot_be_published_is_one_line(study, tmp_path):
+def test_what_cannot_be_published_is_one_line(results, tmp_path):
     store = tmp_path / "public"
     (tmp_path / "file").write_text("")
     (tmp_path / "full").mkdir()
@@ -409,36 +417,36 @@ def test_what_cannot_be_published_is_one_line(study, tmp_path):
         "public": "TO=public is no sibling of this clone; expected ria+file:// and a folder",
         f"{tmp_path}/file/store": f"TO={tmp_path}/file/store: {tmp_path}/file is no folder that can be written to",
         f"{tmp_path}/full": "the folder holds other things; expected a RIA store",
-        f"{study}/store": "lies in this repository; name a folder outside of it",
+        f"{results}/store": "lies in this repository; name a folder outside of it",
     }
     for to, expected in said.items():
-        assert expected in refuse(study, to), to
+        assert expected in refuse(results, to), to
     for private in (f"{store}/within", store):
-        assert "TO and PRIVATE are the same store or lie in one another" in refuse(study, store, PRIVATE=private)
-    (study / "new").write_text("")
-    assert "1 file(s) differ from the last commit: new" in refuse(study, store)
-    (study / "new").unlink()
-    run(["git", "clone", "--quiet", "--depth", "1", f"file://{study}", str(tmp_path / "shallow")], tmp_path)
+        assert "TO and PRIVATE are the same store or lie in one another" in refuse(results, store, PRIVATE=private)
+    (results / "new").write_text("")
+    assert "1 file(s) differ from the last commit: new" in refuse(results, store)
+    (results / "new").unlink()
+    run(["git", "clone", "--quiet", "--depth", "1", f"file://{results}", str(tmp_path / "shallow")], tmp_path)
     assert "this clone is shallow" in refuse(tmp_path / "shallow", store)
-    content = (study / MAP).resolve()
+    content = (results / MAP).resolve()
     os.chmod(content.parent, 0o755)
     os.chmod(content, 0o644)
     content.write_bytes(b"broken")
-    assert f"{MAP}: its content does not fit its checksum" in refuse(study, store)
+    assert f"{MAP}: its content does not fit its checksum" in refuse(results, store)
     assert not store.exists()
 
 
-def test_what_else_lies_in_a_store_stops_and_its_git_annex_branch_is_not_believed(study, tmp_path):
+def test_what_else_lies_in_a_store_stops_and_its_git_annex_branch_is_not_believed(results, tmp_path):
     """Also in a store that was made by DataLad, and one that was moved or has a space in its name."""
     store, elsewhere = tmp_path / "my store", tmp_path / "elsewhere"
-    run(["datalad", "create-sibling-ria", "-s", "mine", "--new-store-ok", f"ria+file://{store}"], study)
-    publish(study, "mine")
+    run(["datalad", "create-sibling-ria", "-s", "mine", "--new-store-ok", f"ria+file://{store}"], results)
+    publish(results, "mine")
     assert get(clone_as_stranger(store, tmp_path / "stranger"), MAP)
     smuggled = "annex/objects/aa/bb/SHA256E-s9--0.tsv/0.tsv", "archives/archive.7z", "ora-remote-1/transfer/half"
     for path in smuggled:
         (dataset(store) / path).parent.mkdir(parents=True, exist_ok=True)
         (dataset(store) / path).write_text("x")
-    assert f"{smuggled[0]}; remove it (and 2 more)" in refuse(study, "mine")
+    assert f"{smuggled[0]}; remove it (and 2 more)" in refuse(results, "mine")
     for path in smuggled:
         (dataset(store) / path).unlink()
     elsewhere.mkdir()
@@ -450,9 +458,9 @@ def test_what_else_lies_in_a_store_stops_and_its_git_annex_branch_is_not_believe
     run(["git", "-c", "user.name=x", "-c", "user.email=x@y", "commit", "--quiet", "--all", "--message", "x"], annex)
     run(["git", "push", "--quiet", "origin", "git-annex"], annex)
     store.rename(tmp_path / "moved")
-    publish(study, tmp_path / "moved")
+    publish(results, tmp_path / "moved")
     assert "trap" not in run(["git", "show", "git-annex:remote.log"], dataset(tmp_path / "moved")).stdout
-    assert not list(elsewhere.iterdir()) and "trap" not in (study / ".git/config").read_text()
+    assert not list(elsewhere.iterdir()) and "trap" not in (results / ".git/config").read_text()
     assert get(clone_as_stranger(tmp_path / "moved", tmp_path / "another"), MAP)
 
 
@@ -467,17 +475,17 @@ def kill_when(folder, to, reached):
     return process.wait() != 0
 
 
-def test_after_interruptions_the_same_command_goes_on(study, tmp_path):
+def test_after_interruptions_the_same_command_goes_on(results, tmp_path):
     store = tmp_path / "public"
     moments = {
-        "scratch repository": lambda: any((study / ".git/facepain").glob("publishing/*/objects/info/alternates")),
+        "scratch repository": lambda: any((results / ".git/facepain").glob("publishing/*/objects/info/alternates")),
         "content": lambda: len(keys(store)) > 3,
         "history": lambda: (dataset(store) / "refs/heads/main").exists(),
     }
     for name, reached in moments.items():
-        assert kill_when(study, store, reached), name
-    publish(study, store)
-    assert list((study / ".git/facepain/publishing").iterdir()) == []
-    assert len(subjects(store)) == 1 + len(list_records(study))
+        assert kill_when(results, store, reached), name
+    publish(results, store)
+    assert list((results / ".git/facepain/publishing").iterdir()) == []
+    assert len(subjects(store)) == 1 + len(list_records(results))
     assert get(clone_as_stranger(store, tmp_path / "stranger"), MAP)
-    assert_silent(store, study)
+    assert_silent(store, results)

@@ -1,6 +1,7 @@
 """Stages and algorithms are declared once: a new one is run, checked, explained and shown like all others."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -83,7 +84,7 @@ def make(folder, *arguments):
 
 @pytest.fixture
 def extended(study):
-    """The small study on one mask, with a fourth algorithm and a new stage in its code, committed."""
+    """The small study on one mask without signatures, its code with a fourth algorithm and a new stage."""
     edit(
         study / "code/facepain/models/algorithms.py",
         ("    )\n}\n", ALGORITHM.lstrip("\n")),
@@ -94,9 +95,11 @@ def extended(study):
     params = (study / "code/params.toml").read_text()
     params = params.replace('masks = ["whole-brain", "M1"]', 'masks = ["M1"]')
     params = params.replace('masks = ["whole-brain"]', 'masks = ["M1"]').replace('mask = "whole-brain"', 'mask = "M1"')
+    params = re.sub(r"(?m)^(signatures|networks) = .*\n", "", params)
     (study / "code/params.toml").write_text(params.replace('["lasso", "ridge", "svr"]', '["lasso", "ols"]'))
     # Results that the study no longer declares.
     others = ["extract/whole-brain", "regress/whole-brain", "classify/whole-brain"]
+    others += ["signatures", "similarity", "expression", "relate"]
     others = [f"outputs/{folder}" for folder in (*others, "regress/M1/ridge", "regress/M1/svr")]
     run(["git", "rm", "-r", "--quiet", *others], study)
     run(["git", "add", "--all"], study)

@@ -78,6 +78,7 @@ def test_forged_digit_voxel_inputs_fingerprint_and_record_are_named_in_one_resul
     for fault in ("&& touch forged`, declared is", "says exit = 1, expected 0", "holds more, which DataLad"):
         assert fault in different[CELL]
     assert different[f"{CELL}/metrics.tsv"].startswith("column ")
+    assert different[f"{CELL}/weights_average.nii.gz"].startswith("1 of ")
     assert different[f"{CELL}/my notes é.tsv"] == "the run does not write it"
     assert different[f"{CELL}/bootstrap.json"] == "its file was removed"
     assert different[f"{CELL}/weights_final.nii.gz"].startswith("its content here does not fit its checksum: ")
