@@ -52,15 +52,7 @@ def require_clone(root=ROOT):
     """
     if shutil.which("git") is None:
         raise InputError("git is missing; install it (Debian: `apt install git`)")
-    environment = without_foreign(os.environ) | {"LC_ALL": "C"}
-    done = subprocess.run(
-        ["git", "rev-parse", "--show-toplevel"], cwd=root, env=environment, capture_output=True, text=True
-    )
-    if "dubious ownership" in done.stderr:
-        raise InputError(
-            f"{root} belongs to another user, and its settings can run programs; if you trust it: "
-            f"`git config --global --add safe.directory {root}`, else make a clone of your own"
-        )
+    done = ask_for_root(root)
     if done.returncode or Path(done.stdout.strip()).resolve() != root:
         around = (
             f", but lies in the repository {done.stdout.strip()}, which is left alone" if not done.returncode else ""
@@ -69,6 +61,26 @@ def require_clone(root=ROOT):
             f"{root} is no clone{around}; results are recorded in a clone's history, which a ZIP does not hold: "
             "use `git clone`"
         )
+
+
+def ask_for_root(folder):
+    """Ask git for the root of the repository around a folder.
+
+    Raises
+    ------
+    InputError
+        If it belongs to another user.
+    """
+    environment = without_foreign(os.environ) | {"LC_ALL": "C"}
+    done = subprocess.run(
+        ["git", "rev-parse", "--show-toplevel"], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    if "dubious ownership" in done.stderr:
+        raise InputError(
+            f"{folder} belongs to another user, and its settings can run programs; if you trust it: "
+            f"`git config --global --add safe.directory {folder}`, else make a clone of your own"
+        )
+    return done
 
 
 def require_history(root=ROOT):

@@ -55,6 +55,17 @@ def test_a_clone_of_another_user_is_refused_with_what_trusts_it(repository):
     assert "belongs to another user" in said and f"safe.directory {repository}`" in said
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="giving a folder to another user needs root")
+def test_an_input_of_another_user_is_named(repository):
+    run(["git", "-c", "advice.addEmbeddedRepo=false", "clone", "--quiet", ".", "inputs/masks"], repository)
+    run(["git", "add", "inputs/masks"], repository)
+    run(["git", "commit", "--quiet", "--message", "Add an input"], repository)
+    for path in ("inputs/masks", "inputs/masks/.git"):
+        os.chown(repository / path, 12345, 12345)
+    said = run([sys.executable, "code/study.py", "setup"], repository, check=False).stdout
+    assert f"{repository}/inputs/masks belongs to another user" in said and "Traceback" not in said
+
+
 def test_an_environment_that_was_made_in_another_folder_is_named(repository):
     (repository / ".venv").mkdir()
     shutil.copy(repository / "requirements.lock", repository / ".venv/installed.lock")

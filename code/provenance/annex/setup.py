@@ -7,7 +7,16 @@ import shlex
 import shutil
 
 from errors import InputError
-from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids, require_plain_branch, write_whole
+from provenance.repository import (
+    ROOT,
+    ask_for_root,
+    git,
+    git_folder,
+    input_datasets,
+    object_ids,
+    require_plain_branch,
+    write_whole,
+)
 
 # git-annex would name the annex after user, host and folder, and its branch travels.
 ANNEX_NAME = "a clone of the face of pain"
@@ -94,6 +103,7 @@ def configure_inputs(root=ROOT):
     """Neutralise the user's settings in the installed input datasets too, which `git status` looks into."""
     for path in input_datasets(root=root):
         if (root / path / ".git").is_dir():
+            ask_for_root(root / path)  # stops at one of another user
             configure(root / path, NEUTRAL | launch("../../.git/facepain/git-annex"))
 
 
