@@ -310,7 +310,7 @@ def draw_learning(results, metric="pearson_r"):
         axes.set_title(mask, fontweight="bold")
         axes.set_xlabel("participants trained on")
     panels[0].set_ylabel(ALL_NAMES[metric])
-    panels[0].legend(loc="lower right")
+    panels[0].legend(loc="upper left")
     caption = (
         f"{ALL_NAMES[metric]} in participants held out, by the number of participants trained on. Lines: medians over "
         "random choices of participants; bands: their middle half. Where a line still rises at its end, more "
