@@ -262,7 +262,12 @@ STAGES = (
         table=tables.Prep,
         reads=lambda params: ("inputs/behavior", "inputs/contrasts"),
         settings=see_prep,
-        private=("trials.*", "dataset-*"),
+        # Each dataset has a file of its name, whatever that is.
+        private=("*.*",),
+        public=(
+            "study.json",
+            *(f"{name}.{end}" for name in ("reliability", "scores", "summary") for end in ("json", "tsv")),
+        ),
         sources=("summary.tsv", "scores.tsv", "reliability.tsv"),
         cost=cost_of_images,
     ),

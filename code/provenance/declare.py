@@ -81,6 +81,8 @@ class Stage:
         That the cells' folders lie in; ``outputs/<name>`` by default.
     private : tuple of str
         Patterns of participant-level files, below a cell's folder.
+    public : tuple of str
+        Names among these that are group level after all.
     sources : tuple of str
         Files of a cell that the report's numbers come from; empty where the report shows nothing of it.
     cost : callable
@@ -99,6 +101,7 @@ class Stage:
     options: dict = field(default_factory=dict)
     folder: str = ""
     private: tuple = ()
+    public: tuple = ()
     sources: tuple = ()
     cost: Callable = lambda settings, *size: Cost(20, 1e9)
     shows: bool = False
@@ -112,7 +115,7 @@ class Stage:
 
         Records never are. Fingerprints describe the participant-level files too.
         """
-        if name == RECORD or not self.private:
+        if name == RECORD or name in self.public or not self.private:
             return False
         return name.startswith("fingerprints.") or any(fnmatchcase(name, pattern) for pattern in self.private)
 

@@ -181,6 +181,11 @@ def test_places_come_from_all_that_git_and_git_annex_know(lab, monkeypatch):
     ("path", "expected"),
     [
         ("outputs/prep/summary.tsv", False),
+        ("outputs/prep/dataset-1.json", True),
+        ("outputs/prep/d-1.json", True),
+        ("outputs/prep/summary.x.json", True),
+        ("outputs/prep/trials.tsv", True),
+        ("outputs/prep/reliability.json", False),
         ("outputs/extract/M1/signals.npy", True),
         ("outputs/regress/M1/lasso/predictions.tsv", True),
         ("outputs/regress/M1/lasso/split_fold-3.npz", True),
