@@ -33,8 +33,9 @@ COLUMNS = {
     "low": "lower end of the 95 % interval (percentiles of the bootstrap over participants)",
     "high": "upper end of that interval",
     "scheme": "what is permuted: scores within participants, or whole participants too (block)",
-    "p": "two-sided, exact: (1 + refits of permuted scores at least as similar) / (1 + permutations)",
-    "p_familywise": "the same, by the largest standardised value over all signatures and networks of a permutation",
+    "p": "two-sided, exact: (1 + refits of permuted scores at least as far from the mean of all, the observed one "
+    "included) / (1 + permutations)",
+    "p_familywise": "the same, by the largest standardised distance over all signatures and networks of a permutation",
     "p_spatial": "two-sided, of Pearson's r of two stationary fields; about 10 % false positives where they are not",
     "n_voxels": "voxels compared",
 }

@@ -62,7 +62,8 @@ def read_results(params):
     for stage in STAGES:
         folder = f"outputs/{stage.name}"
         if stage.sources and stage.private != ("*",):
-            paths += [folder] if stage.names(params) else []
+            # Not the folder of all: what other params left there need not be in this clone.
+            paths += ["/".join((folder, *names)) for names in stage.names(params)]
         elif not stage.shows:
             files = (RECORD, *stage.sources)
             paths += ["/".join((folder, *names, file)) for names in stage.names(params) for file in files]
