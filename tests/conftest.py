@@ -23,6 +23,8 @@ def forget_git_settings():
 
 
 forget_git_settings()
+# Where git knows nobody: tests commit, and clone with DataLad, as users would who have told it their names.
+os.environ.setdefault("EMAIL", "tester@example.invalid")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -93,7 +93,7 @@ def ensure_annex(root=ROOT):
     configure(root, NEUTRAL)
     if not is_initialised(root):
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
-        print("initialised git-annex in this clone")
+        print("initialised git-annex in this clone", flush=True)
     write_launcher(root)
     configure(root, MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
     configure_inputs(root)

@@ -141,10 +141,8 @@ class Scratch:
         self._check_out(cell, run)
         if hidden:
             for producer in producers:
-                made = [path for path in hidden if producer.owns(path)]
-                if made and producer.name in self.made:
-                    git("checkout", "--quiet", self.made[producer.name], "--", *made, check=False, root=self.clone)
-            self._commit("Put files that were not published in place")
+                if producer.name in self.made and any(producer.owns(path) for path in hidden):
+                    self._put_in_place(producer)
         unmade = [path for path in hidden if not (self.clone / path).exists()]
         for path in [*self._fetch(cell), *unmade]:
             if path not in self.stand_ins:
@@ -152,6 +150,18 @@ class Scratch:
             self._stand_in(path)
         # Unchanged is the rule; another state of the inputs is checked out only where this machine has it.
         return self._align_inputs()
+
+    def _put_in_place(self, producer):
+        """Commit the participant-level files that a recomputed cell made, all of them, by the record of their run.
+
+        With some of them only, or by another commit, they would not count as its result.
+        """
+        commit = self.made[producer.name]
+        private = [
+            path for path in object_ids(producer.folder, revision=commit, root=self.clone) if producer.is_private(path)
+        ]
+        git("checkout", "--quiet", commit, "--", *private, check=False, root=self.clone)
+        self._commit(git("log", "-1", "--format=%B", commit, root=self.clone))
 
     def _unpublished_inputs(self, cell, run):
         """Return what a cell read that is not in this history, since it is participant level."""

@@ -7,7 +7,7 @@ from errors import InputError
 from provenance.annex.dataset import remove_tree
 from provenance.records.freshness import STALE, assess
 from provenance.records.runs import last_run
-from provenance.repository import ROOT, git_folder
+from provenance.repository import ROOT, git_folder, object_ids
 from provenance.run.locks import only_one
 from provenance.run.outcomes import sum_up
 from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
@@ -39,15 +39,16 @@ def verify(study, cells, name=""):
     Raises
     ------
     InputError
-        If there is no such cell or it was never made: there is nothing to verify then.
+        If there is no such cell, or no run record of what was chosen: there is nothing to verify then.
     """
     chosen = [cell for cell in cells if name in ("", cell.name)]
     if not chosen:
         raise InputError(f'no cell "{name}"; expected one of {", ".join(cell.name for cell in cells)}')
     runs = {cell.name: last_run(cell) for cell in cells}
-    for cell in chosen:
-        if runs[cell.name] is None:
-            raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it first")
+    unrecorded = [cell for cell in chosen if runs[cell.name] is None]
+    if unrecorded == chosen:
+        raise InputError(f"{chosen[0].name} has no run record in this history; `make {chosen[0].stage}` makes it first")
+    chosen = [cell for cell in chosen if cell not in unrecorded]
     with only_one():
         parent = make_scratch()
         try:
@@ -59,6 +60,10 @@ def verify(study, cells, name=""):
         finally:
             remove_tree(parent)
     graded = [entry for cell in chosen for entry in scratch.graded[cell.name]]
+    # Files without a record vouch for nothing; where there are none, the result was not made or not published.
+    graded += [(cell.folder, DIFFERENT, "has no run record") for cell in unrecorded if object_ids(cell.folder)]
+    for cell in unrecorded:
+        print(f"{cell.name} has no run record in this history, so that it cannot be verified")
     read = {"/".join(read.split("/")[:2]) for cell in chosen for read in cell.reads if read.startswith("inputs/")}
     faults = {path: detail for path, detail in find_deceptions() + changed_inputs(read)}
     # A hidden edit of a result was compared above.
