@@ -140,9 +140,11 @@ class Scratch:
                 self.recompute(producer)
         self._check_out(cell, run)
         if hidden:
-            for producer in producers:
-                if producer.name in self.made and any(producer.owns(path) for path in hidden):
-                    self._put_in_place(producer)
+            tracked = object_ids(root=self.clone)
+            for other in self.cells:
+                # Of all results: what shows some of them says whether these are up to date, by what they read.
+                if other.name in self.made.keys() & self.unpublished and f"{other.folder}/{RECORD}" in tracked:
+                    self._put_in_place(other)
         unmade = [path for path in hidden if not (self.clone / path).exists()]
         for path in [*self._fetch(cell), *unmade]:
             if path not in self.stand_ins:
