@@ -13,7 +13,7 @@ from errors import InputError
 ROOT = Path(__file__).resolve().parents[2]
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 # What git-annex ends with does not say why.
-SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*)$")
+SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*|git-annex: unable to use external .*)$")
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
@@ -227,8 +227,14 @@ def require_writable(path, root=ROOT):
         raise InputError(f"{shown} cannot be written to; `chmod u+w {shown}`, or mount its disk for writing")
 
 
-def write_whole(path, text):
-    """Write a file of local state so that nobody ever sees half of it."""
+def write_whole(path, text, mode=None):
+    """Write a file of local state so that nobody ever sees half of it, nor a program that may not be started yet."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     temporary.write_text(text)
-    os.replace(temporary, path)
+    if mode is not None:
+        temporary.chmod(mode)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink()
+        raise

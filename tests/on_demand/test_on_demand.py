@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 from repositories import copy_repository, run
 
+from provenance.annex import setup
+from provenance.on_demand import enable
+
 pytestmark = pytest.mark.slow
 
 MAP = "outputs/regress/M1/lasso/weights_average.nii.gz"
@@ -169,20 +172,28 @@ def test_what_fails_leaves_nothing_behind_and_stops_nothing_else(clone, tmp_path
     done = run(["datalad", "get", SUMMARY], clone, check=False, TMPDIR=str(tmp_path))
     assert done.returncode != 0 and "inputs/masks is not installed here; `make inputs` installs it" in done.stdout
     assert not list(tmp_path.glob("facepain-*"))
-    # An environment that takes no program has everything else.
-    program = Path(sys.executable).with_name("git-annex-remote-facepain")
-    kept = program.read_text()
-    program.unlink()
-    program.mkdir()
-    try:
-        said = run(["make", "setup"], clone).stdout
-    finally:
-        for left in program.parent.glob(f"{program.name}.*"):
-            left.unlink()
-        program.rmdir()
-        program.write_text(kept)
-        program.chmod(0o755)
-    assert "on-demand does not work here" in said and "Traceback" not in said
+
+
+def test_an_environment_that_takes_no_program_has_everything_else(tmp_path, monkeypatch, capsys):
+    import study
+
+    (tmp_path / "git-annex").write_text("#!/bin/sh\n")
+    (tmp_path / "git-annex").chmod(0o755)
+    (tmp_path / enable.PROGRAM).mkdir()
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
+    monkeypatch.setattr(enable, "is_enabled", lambda: True)
+    monkeypatch.setattr(setup, "ensure_annex", lambda: None)
+    study.set_up(None)
+    assert f"on-demand does not work here: {tmp_path / enable.PROGRAM} cannot be written" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["git-annex", enable.PROGRAM]
+
+
+def test_a_program_that_may_not_be_started_is_put_right(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
+    enable.put_program()
+    (tmp_path / enable.PROGRAM).chmod(0o644)
+    enable.put_program()
+    assert os.access(tmp_path / enable.PROGRAM, os.X_OK)
 
 
 def test_an_interrupted_get_leaves_nobody_at_work_and_goes_on(clone, tmp_path):

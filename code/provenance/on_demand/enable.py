@@ -4,6 +4,7 @@ That remote holds nothing. What it claims to hold are the results of HEAD; a cla
 branch. It runs the code that the run records name, so it exists only where somebody asked for it.
 """
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -88,11 +89,10 @@ def put_program():
         If that folder cannot be written to.
     """
     program = Path(shutil.which("git-annex")).parent / PROGRAM
-    if program.is_file() and program.read_text() == SCRIPT:
+    if program.is_file() and os.access(program, os.X_OK) and program.read_text() == SCRIPT:
         return
     try:
-        write_whole(program, SCRIPT)
-        program.chmod(0o755)
+        write_whole(program, SCRIPT, mode=0o755)
     except OSError:
         raise InputError(f"{program} cannot be written; leave this environment, `make setup` makes one") from None
 
