@@ -281,7 +281,7 @@ class Study:
         """
         stage = self.stage(stage_name)
         if len(names) != len(stage.arguments):
-            takes = " and ".join(f"a {name}" for name in stage.arguments) or "no name"
+            takes = " and ".join(stage.arguments) or "no name"
             raise InputError(f"{stage_name} takes {takes}; got {' '.join(names) or 'none'}")
         params = self.load_params(Path(options.params))
         known = [tuple(each) for each in stage.names(params)]

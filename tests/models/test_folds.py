@@ -1,17 +1,35 @@
 import numpy as np
 import pytest
-from sklearn.model_selection import GroupShuffleSplit
+from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroupOut
 
 from facepain.models.folds import make_folds
 
 GROUPS = np.repeat([f"sub-{k:03}" for k in range(10)], np.arange(1, 11))
 
 
-def test_published_scheme_is_group_shuffle_split():
-    expected = GroupShuffleSplit(5, test_size=0.3, random_state=42).split(GROUPS, groups=GROUPS)
-    for (train_idx, test_idx), (train_expected, test_expected) in zip(make_folds(GROUPS), expected, strict=True):
-        np.testing.assert_array_equal(train_idx, train_expected)
-        np.testing.assert_array_equal(test_idx, test_expected)
+@pytest.mark.parametrize("seed", range(20))
+def test_folds_are_those_of_scikit_learn(rng, seed):
+    """Also for names that do not come in order, unequal numbers of trials, and shares that do not divide them."""
+    n_participants, n_folds = int(rng.integers(6, 60)), int(rng.integers(2, 7))
+    groups = rng.permutation([f"p{k}" for k in rng.integers(n_participants, size=6 * n_participants)])
+    for test_size in (0.1, 0.3, 0.5):
+        expected = GroupShuffleSplit(n_folds, test_size=test_size, random_state=seed)
+        assert_same_folds(make_folds(groups, "group-shuffle", n_folds, test_size, seed), expected, groups)
+    assert_same_folds(make_folds(groups, "group-kfold", n_folds), GroupKFold(n_folds), groups)
+    shuffled = GroupKFold(n_folds, shuffle=True, random_state=seed)
+    assert_same_folds(make_folds(groups, "group-kfold", n_folds, seed=seed, shuffle=True), shuffled, groups)
+    assert_same_folds(make_folds(groups, "lopo"), LeaveOneGroupOut(), groups)
+
+
+def assert_same_folds(folds, splitter, groups):
+    for found, expected in zip(folds, splitter.split(groups, groups=groups), strict=True):
+        for indices, those in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(indices, np.sort(those))
+
+
+def test_a_share_that_leaves_nobody_to_train_on_is_refused():
+    with pytest.raises(ValueError, match=r"^test_size=0.95 leaves none of 10 participants to train on; lower it"):
+        make_folds(GROUPS, test_size=0.95)
 
 
 @pytest.mark.parametrize("scheme, n_folds", [("group-shuffle", 5), ("group-kfold", 5), ("lopo", 10)])

@@ -75,7 +75,7 @@ def parse_cell(study, stage_name, arguments):
     stage = study.stage(stage_name)
     parser = argparse.ArgumentParser(prog=f"python {stage.script}", description=sys.modules["__main__"].__doc__)
     for name in stage.arguments:
-        parser.add_argument(name, help=f"a {name} named in the params")
+        parser.add_argument(name, help=f"{name} named in the params")
     parser.add_argument("--params", default=PARAMS, help="a committed params file, from the root")
     for option, setting in stage.options.items():
         parser.add_argument(
