@@ -12,7 +12,7 @@ from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_
 from facepain.data.signals import SignalsWriter, read_rows
 from files.tables import read_table
 from provenance.run.progress import Progress
-from provenance.run.stage import require_disk, run_stage
+from provenance.run.stage import n_workers, require_disk, run_stage
 from stages import STUDY
 
 QUALITY_COLUMNS = {
@@ -44,7 +44,7 @@ def main(cell, outputs):
     path = outputs.path("signals.npy")
     signals = SignalsWriter(path, len(paths), int(mask.sum()))
     with signals, Progress(len(paths), f"extract {mask_name}") as progress:
-        quality, finite = extract_signals(images, mask, signals, progress, settings["zeros"])
+        quality, finite = extract_signals(images, mask, signals, progress, settings["zeros"], n_workers())
     if settings["non_finite"] == "drop":
         coverage *= finite.mean()
         require_coverage(mask_name, coverage, settings["min_coverage"])

@@ -48,6 +48,11 @@ def map_on_dask(function, items, n_jobs):
         client.cancel(list(pending))
 
 
+def workers_see(folder, n_jobs):
+    """Tell whether all workers of the cluster have this folder in their file systems."""
+    return all(_connect(os.environ["DASK"], n_jobs).run(os.path.isdir, str(folder)).values())
+
+
 class _Held:
     """A function, such that Dask takes it for data."""
 
@@ -75,6 +80,7 @@ def _connect(where, n_jobs):
     """Start or find the cluster; wait for its first worker; send the project's code there."""
     try:
         from distributed import Client, LocalCluster
+        from distributed.diagnostics.plugin import UploadFile
     except ImportError:
         raise InputError(
             "DASK is set and Dask is not installed: `pip install --no-deps --require-hashes -r code/locks/dask.lock` "
@@ -93,7 +99,10 @@ def _connect(where, n_jobs):
     for opened in filter(None, (cluster, client)):
         atexit.register(opened.close)
     client.wait_for_workers(1)
-    client.upload_file(_pack())
+    # Not to where the code is loaded already: loaded again, its InputError would be another class than before.
+    # `client.upload_file` would load it in this process too, where the scheduler may run.
+    if where != "local":
+        client.register_plugin(UploadFile(_pack()))
     return client
 
 

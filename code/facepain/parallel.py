@@ -16,7 +16,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from errors import InputError
-from facepain.on_dask import map_on_dask
+from facepain.on_dask import map_on_dask, workers_see
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,19 @@ class Resampling:
             Must never depend on ``n_jobs``: BLAS rounds by the shape of what it is given.
         """
         batches = [range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)]
-        ordered = map_on_dask if os.environ.get("DASK") else map_in_processes
-        for batch, result in zip(batches, ordered(function, batches, self.n_jobs), strict=True):
+        for batch, result in zip(batches, map_anywhere(function, batches, self.n_jobs), strict=True):
             yield result
             if self.progress is not None:
                 self.progress(len(batch))
+
+
+def map_anywhere(function, items, n_jobs=1, folder=None):
+    """Yield ``function(item)`` in the order of the items, computed on Dask where that was chosen, else by processes.
+
+    Processes of this machine compute also where the function reads files of a folder that workers of Dask do not see.
+    """
+    on_dask = os.environ.get("DASK") and (folder is None or workers_see(folder, n_jobs))
+    return (map_on_dask if on_dask else map_in_processes)(function, items, n_jobs)
 
 
 def map_in_order(function, items, n_jobs=1):

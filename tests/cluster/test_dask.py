@@ -12,10 +12,14 @@ from slurm import Slurm
 LOCK = ROOT / "code/locks/dask.lock"
 pytestmark = pytest.mark.slow
 
-# Permutations and both kinds of bootstrap, as a stage does them; prints what is written of them.
+# Images, permutations and both kinds of bootstrap, as stages do them; prints what is written of them.
 WORK = """
 import hashlib, sys
+from pathlib import Path
+import nibabel
 import numpy as np
+from errors import InputError
+from facepain.data.extraction import extract_signals, inspect_images
 from facepain.inference.bootstrap import bootstrap_weights
 from facepain.inference.permutation import permutation_test
 from facepain.models.cross_validation import prepare_folds
@@ -25,11 +29,28 @@ from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
 from files.rounding import round_map
 
+def extract(rng, n_jobs):
+    paths = [Path(f"images/{number:02}.nii") for number in range(40)]
+    paths[0].parent.mkdir(exist_ok=True)
+    for number, path in enumerate(paths):
+        nibabel.save(nibabel.Nifti1Image(rng.normal(size=(5, 6, 7)), np.diag([3, 3, 3 + number % 2, 1])), path)
+    images = inspect_images(paths, {"analyze_orientation": "unknown", "mixed_grids": "continuous"})
+    mask = np.ones((5, 6, 7), dtype=bool)
+    signals = np.empty((len(paths), mask.sum()), np.float32)
+    quality, _ = extract_signals(images, mask, signals, lambda: None, n_jobs=n_jobs)
+    paths[7].write_bytes(paths[7].read_bytes()[:-100])
+    try:
+        extract_signals(images, mask, signals, lambda: None, n_jobs=n_jobs)
+    except InputError as error:
+        message = str(error)
+    assert message.startswith("images/07.nii: truncated"), message
+    return signals.tobytes() + repr((quality, message)).encode()
+
 def main():
     rng = np.random.default_rng(1)
+    written = extract(rng, int(sys.argv[1]))
     signals, y = rng.normal(size=(60, 500)).astype(np.float32), rng.normal(size=60)
     groups = np.repeat(np.arange(12), 5)
-    written = b""
     for mode in ("image", "voxel"):
         images, n_jobs = StandardizedImages(signals, mode), int(sys.argv[1])
         model = PCARegression("ridge", explained_variance=0.8, alpha=1.0)
@@ -61,7 +82,8 @@ def compute(folder, n_jobs, **environment):
     environment = os.environ | {"PYTHONPATH": f"{ROOT / 'code'}{os.pathsep}{folder}"} | environment
     script = folder / "work.py"
     script.write_text(WORK)
-    done = subprocess.run([sys.executable, script, str(n_jobs)], env=environment, capture_output=True, text=True)
+    command = [sys.executable, script, str(n_jobs)]
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

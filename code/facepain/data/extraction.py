@@ -1,6 +1,8 @@
 """Take the voxels of a mask out of contrast images, one image at a time."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
 import nibabel
 import numpy as np
@@ -8,7 +10,9 @@ import numpy as np
 from errors import InputError
 from facepain.data.images import Grid, check_packed, forms_apart, grid_of, open_image, read_scaled
 from facepain.data.trials import shorten
+from facepain.parallel import map_anywhere
 
+IMAGES_AT_ONCE = 32  # of a worker; the next volume of a packed series is found without unpacking those before it again
 OUTLIER_DISTANCE = 6.0  # median absolute deviations from the median
 
 
@@ -97,8 +101,8 @@ def describe_apart(what, apart):
     return f"sform and qform of {what} disagree, by up to {apart[path]:.3g} mm in {path}; the sform is used"
 
 
-def extract_signals(images, mask, signals, progress, zeros="value"):
-    """Read the images one by one and store the voxels inside the mask.
+def extract_signals(images, mask, signals, progress, zeros="value", n_jobs=1):
+    """Read the images and store the voxels inside the mask, a few images in memory at a time.
 
     Parameters
     ----------
@@ -111,6 +115,8 @@ def extract_signals(images, mask, signals, progress, zeros="value"):
         Called after every image.
     zeros : {"value", "missing"}
         Whether 0 is a value like any other or marks what was not measured; then it is stored as NaN.
+    n_jobs : int, default 1
+        Number of workers that read.
 
     Returns
     -------
@@ -118,28 +124,54 @@ def extract_signals(images, mask, signals, progress, zeros="value"):
         For each image ``mean`` and ``sd`` over its finite voxels inside the mask and ``finite_share``.
     finite : (n_voxels,) ndarray of bool
         Voxels that are finite in every image.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read, or has no finite value but 0 inside the mask.
     """
     # Raw data lie in Fortran order: positions in it, listed in the C order of the mask.
     positions = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
+    folder = Path.cwd()
+    read = partial(_read_block, images, positions, zeros, folder)
+    n_images = len(images.paths)
+    blocks = [range(first, min(first + IMAGES_AT_ONCE, n_images)) for first in range(0, n_images, IMAGES_AT_ONCE)]
     finite = np.ones(positions.size, dtype=bool)
     quality = {"mean": [], "sd": [], "finite_share": []}
-    for row, (path, volume) in enumerate(read_volumes(images)):
-        values = volume.reshape(-1, order="F")[positions]
-        if zeros == "missing":
-            values[values == 0] = np.nan
-        good = np.isfinite(values)
-        finite &= good
-        kept = values if good.all() else values[good]
-        quality["mean"].append(kept.mean() if kept.size else np.nan)
-        quality["sd"].append(kept.std() if kept.size else np.nan)
-        quality["finite_share"].append(good.mean())
-        if not kept.size or not kept.any():
-            raise InputError(
-                f"{path}: no finite value but 0 inside the mask; expected a contrast image, exclude the trial"
-            )
-        signals[row] = values
-        progress()
+    for rows, block in zip(blocks, map_anywhere(read, blocks, n_jobs, folder), strict=True):
+        for row, (values, found) in zip(rows, block, strict=True):
+            finite &= np.isfinite(values)
+            signals[row] = values
+            for name, value in found.items():
+                quality[name].append(value)
+            progress()
     return quality, finite
+
+
+def _read_block(images, positions, zeros, folder, rows):
+    """Return, for some images, the float32 values at the positions and what is found of their quality.
+
+    Workers of a cluster start in folders of their own: paths are taken from ``folder``, which messages leave out.
+    """
+    paths, volumes, resampled = (
+        [list_[row] for row in rows] for list_ in (images.paths, images.volumes, images.resampled)
+    )
+    block = replace(images, paths=[folder / path for path in paths], volumes=volumes, resampled=resampled)
+    try:
+        return [_take_voxels(path, volume, positions, zeros) for path, volume in read_volumes(block)]
+    except InputError as error:
+        raise InputError(str(error).replace(f"{folder}/", "")) from None
+
+
+def _take_voxels(path, volume, positions, zeros):
+    values = volume.reshape(-1, order="F")[positions]
+    if zeros == "missing":
+        values[values == 0] = np.nan
+    good = np.isfinite(values)
+    kept = values if good.all() else values[good]
+    if not kept.size or not kept.any():
+        raise InputError(f"{path}: no finite value but 0 inside the mask; expected a contrast image, exclude the trial")
+    return values.astype(np.float32), {"mean": kept.mean(), "sd": kept.std(), "finite_share": good.mean()}
 
 
 def read_volumes(images):
