@@ -12,10 +12,9 @@ from facepain.models.cross_validation import (
     prepare_folds,
     voxel_weights,
 )
-from facepain.models.expression import express_map, require_foreign, require_unseen
+from facepain.models.expression import express_maps, require_foreign, require_unseen
 from facepain.models.folds import make_folds
 from facepain.models.standardize import predict_images
-from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 from training import load_model, load_training
@@ -43,14 +42,9 @@ def main(cell, outputs):
     for kind in OWN_MAPS:
         own = nibabel.load(f"outputs/regress/{mask_name}/{algorithm}/{kind}.nii.gz")
         require_foreign(names, maps, np.asarray(own.dataobj, dtype=float)[inside])
-    parts = []
-    with Progress(len(names) + 1, cell.name) as progress:
-        for name, values in zip(names, maps, strict=True):
-            parts.append(tabulate(trials, name, np.arange(len(trials)), express_map(signals, values)))
-            progress()
-        parts += express_own_model(cell, study)
-        progress()
-    table = pd.concat(parts).sort_values(["signature", "row"], kind="stable")
+    given = zip(names, express_maps(signals, maps), strict=True)
+    parts = [tabulate(trials, name, np.arange(len(trials)), expression) for name, expression in given]
+    table = pd.concat([*parts, *express_own_model(cell, study)]).sort_values(["signature", "row"], kind="stable")
     outputs.write_table("expression.tsv", table, COLUMNS)
     print(f"{cell.name}: {len(names)} signatures and the own model in {len(trials)} trials")
 
@@ -75,7 +69,7 @@ def express_own_model(cell, study):
         predicted = predict_images(taken, weights[:, [number]], [0.0], settings["standardize"])[:, 0]
         if study.confounds is not None:
             predicted = predicted + study.confounds[rows] @ confound_coefficients(images, fit)
-        _, cosine, r = express_map(taken, weights[:, number])
+        _, cosine, r = express_maps(taken, weights[:, number][np.newaxis])[0]
         parts.append(tabulate(study.trials, OWN, rows, (predicted, cosine, r)))
     return parts
 

@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 
 from errors import InputError
-from facepain.models.expression import express_map, require_foreign, require_unseen
+from facepain.models.expression import express_maps, require_foreign, require_unseen
 
 
 def test_expression_equals_plain_products(rng):
-    signals, values = rng.normal(2, 3, size=(6, 50)).astype(np.float32), rng.normal(size=50)
-    dot, cosine, r = express_map(signals, values)
-    np.testing.assert_allclose(dot, signals.astype(float) @ values)
-    lengths = np.linalg.norm(signals.astype(float), axis=1) * np.linalg.norm(values)
-    np.testing.assert_allclose(cosine, dot / lengths)
-    np.testing.assert_allclose(r, [np.corrcoef(image, values)[0, 1] for image in signals], rtol=1e-6)
+    signals, maps = rng.normal(2, 3, size=(6, 50)).astype(np.float32), rng.normal(size=(3, 50))
+    for values, (dot, cosine, r) in zip(maps, express_maps(signals, maps), strict=True):
+        np.testing.assert_allclose(dot, signals.astype(float) @ values)
+        lengths = np.linalg.norm(signals.astype(float), axis=1) * np.linalg.norm(values)
+        np.testing.assert_allclose(cosine, dot / lengths)
+        np.testing.assert_allclose(r, [np.corrcoef(image, values)[0, 1] for image in signals], rtol=1e-6)
 
 
 def test_constant_maps_and_images_express_nothing(rng):
-    dot, cosine, r = express_map(np.zeros((2, 5)), rng.normal(size=5))
-    assert not dot.any() and not cosine.any() and not r.any()
-    assert not express_map(rng.normal(size=(2, 5)), np.ones(5))[2].any()
+    assert not express_maps(np.zeros((2, 5)), rng.normal(size=(1, 5))).any()
+    assert not express_maps(rng.normal(size=(2, 5)), np.ones((1, 5)))[0, 2].any()
 
 
 def test_the_study_s_own_map_is_no_signature(rng):

@@ -90,15 +90,10 @@ def _load_map(path, mask_img, orientation):
     values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
     if Grid(values.shape, affine).matches(Grid(mask_img.shape, mask_img.affine)):
         return values
-    from nilearn.image import resample_to_img  # takes seconds to import
-    from nilearn.image.resampling import BoundingBoxError
+    from nibabel.processing import resample_from_to  # few studies need it
 
     img = nibabel.Nifti1Image(values, affine)
-    try:
-        moved = resample_to_img(img, mask_img, interpolation="linear", force_resample=True, copy_header=True)
-    except BoundingBoxError:  # no voxel of it lies there
-        return np.zeros(mask_img.shape)
-    return np.asarray(moved.dataobj, dtype=np.float64)
+    return resample_from_to(img, (mask_img.shape, mask_img.affine), order=1).get_fdata()
 
 
 def load_networks(path, mask_img, orientation="unknown"):

@@ -10,31 +10,35 @@ import numpy as np
 from errors import InputError
 
 
-def express_map(signals, values):
-    """Return how strongly images express a map.
+def express_maps(signals, maps):
+    """Return how strongly images express maps.
 
     Parameters
     ----------
     signals : (n_trials, n_voxels) array or memmap
-        Contrast images as extracted, read row by row.
-    values : (n_voxels,) array_like
+        Contrast images as extracted, read row by row, once for all maps.
+    maps : (n_maps, n_voxels) array_like
 
     Returns
     -------
-    dot, cosine, pearson_r : (n_trials,) ndarrays
-        In contrast units times map units; 0 where an image or the map is constant.
+    expression : (n_maps, 3, n_trials) ndarray
+        Dot product, in contrast units times map units, cosine and Pearson's r; the latter two are 0 where an image or
+        the map is constant.
     """
-    values = np.asarray(values, float)
-    centred = values - values.mean()
-    found = []
-    for image in signals:
+    maps = np.asarray(maps, float)
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    lengths, spreads = np.linalg.norm(maps, axis=1), np.linalg.norm(centred, axis=1)
+    found = np.zeros((len(maps), 3, len(signals)))
+    for trial, image in enumerate(signals):
         image = np.asarray(image, dtype=np.float64)
-        dot = image @ values
         deviation = image - image.mean()
-        lengths = np.sqrt((image @ image) * (values @ values)), np.sqrt((deviation @ deviation) * (centred @ centred))
-        cosine = dot / lengths[0] if lengths[0] else 0.0
-        found.append((dot, cosine, deviation @ centred / lengths[1] if lengths[1] else 0.0))
-    return tuple(np.array(found).reshape(-1, 3).T)
+        found[:, 0, trial] = dot = maps @ image
+        for measure, product, norms, norm in (
+            (1, dot, lengths, np.linalg.norm(image)),
+            (2, centred @ deviation, spreads, np.linalg.norm(deviation)),
+        ):
+            np.divide(product, norms * norm, out=found[:, measure, trial], where=norms * norm > 0)
+    return found
 
 
 def require_foreign(names, maps, own, alike=0.999):
@@ -53,7 +57,7 @@ def require_foreign(names, maps, own, alike=0.999):
     ------
     InputError
     """
-    for name, r in zip(names, express_map(maps, own)[2], strict=True):
+    for name, r in zip(names, express_maps(maps, [own])[0, 2], strict=True):
         if abs(r) >= alike:
             raise InputError(
                 f"the signature {name} is the weight map of this study's own model (r = {r:.4f}), which was fitted to "
