@@ -95,7 +95,7 @@ def fetch_content(folder, names=("",)):
 
 
 def is_missing(path):
-    """Tell whether a file, locked or not, only stands for content that is not here."""
+    """Return whether a file, locked or not, only stands for content that is not here."""
     return not path.exists() if path.is_symlink() else is_pointer(path)
 
 
@@ -246,7 +246,7 @@ def report_images(images, masks, coverages, usable, settings):
         print(f"WARNING   and {len(warnings) - SHOWN} more")
     if np.median(agreement_on_sides(screen.asymmetry)) < LEAST_ASYMMETRY:
         print(
-            "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be told"
+            "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be decided"
         )
     print(f"looked at {len(images.paths)} images in {seconds:.0f} s; {len(warnings)} warning(s)")
 

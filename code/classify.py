@@ -1,4 +1,4 @@
-"""Ask a linear SVM whether the images of two datasets can be told apart within one mask."""
+"""Ask a linear SVM whether the images of two datasets can be distinguished within one mask."""
 
 from dataclasses import asdict
 
@@ -31,7 +31,7 @@ def main(cell, outputs):
     trials = read_table("outputs/prep/trials.tsv")
     labels, groups = trials["dataset"].to_numpy(), trials["participant_id"].to_numpy()
     if len(np.unique(labels)) < 2:
-        print(f"{cell.name}: one dataset only, nothing to tell apart: no classifier")
+        print(f"{cell.name}: one dataset only, nothing to distinguish: no classifier")
         return
 
     images = StandardizedImages(np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r"))

@@ -147,7 +147,7 @@ def recorded(path, key):
 
 
 def is_synthetic(name):
-    """Tell whether the dataset that this repository records at ``inputs/<name>`` is the synthetic one."""
+    """Return whether the dataset that this repository records at ``inputs/<name>`` is the synthetic one."""
     return name in DATASET_IDS and recorded(ROOT / "inputs" / name, "datalad-id") == DATASET_IDS[name]
 
 

@@ -102,7 +102,7 @@ def start(sources, only=None):
 
 
 def find_source(name, source):
-    """Tell what kind a source is: ``dataset`` or ``files``; return it with its absolute path or URL."""
+    """Return what kind a source is: ``dataset`` or ``files``; return it with its absolute path or URL."""
     if URL.match(source) and not os.path.exists(source):
         return "dataset", source
     path = Path(source).expanduser().absolute()
@@ -269,7 +269,7 @@ def put_in_place():
 
 
 def belongs(path, name):
-    """Tell whether a dataset is the one that this branch records: by its id, or by its commit where one has no id."""
+    """Return whether a dataset is the one that this branch records: by its id, or by its commit where one has no id."""
     wanted, found = recorded(name, "datalad-id"), dataset_id(path)
     if wanted and found:
         return wanted == found

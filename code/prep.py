@@ -108,7 +108,7 @@ def name_image(trial):
 
 
 def is_synthetic(folder):
-    """Tell whether a subdataset's own description says that its data were simulated."""
+    """Return whether a subdataset's own description says that its data were simulated."""
     description = folder / "dataset_description.json"
     content = read_json(description) if description.exists() else {}
     return isinstance(content, dict) and content.get("Synthetic") is True

@@ -111,7 +111,7 @@ def find_table(named):
 
 
 def orientation_is_open(images, chosen):
-    """Tell whether the first image's header leaves open where left is."""
+    """Return whether the first image's header leaves open where left is."""
     if not images or chosen != "unknown":
         return False
     names = [images[0], images[0].removesuffix(".hdr") + ".img", images[0].removesuffix(".hdr") + ".mat"]

@@ -71,7 +71,7 @@ def read_results(params):
 
 
 def read_participants(params):
-    """Return what shows participants: the trials, and every model's predictions and who they hang on."""
+    """Return what shows participants: the trials, and every model's predictions and whom they depend on."""
     models = ["/".join(("outputs/regress", *names)) for names in list_models(params)]
     expression = [read_expression(params)] if has_signatures(params) else []
     return (
@@ -304,7 +304,7 @@ STAGES = (
     ),
     Stage(
         name="classify",
-        about="tell the datasets apart",
+        about="distinguish the datasets",
         arguments=("mask",),
         names=lambda params: [(mask,) for mask in params["classify"]["masks"]],
         table=tables.Classify,

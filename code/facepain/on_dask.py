@@ -49,7 +49,7 @@ def map_on_dask(function, items, n_jobs):
 
 
 def workers_see(folder, n_jobs):
-    """Tell whether all workers of the cluster have this folder in their file systems."""
+    """Return whether all workers of the cluster have this folder in their file systems."""
     return all(_connect(os.environ["DASK"], n_jobs).run(os.path.isdir, str(folder)).values())
 
 

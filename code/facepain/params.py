@@ -57,7 +57,7 @@ def _one_target(value):
 
 
 def _as_float(value):
-    # TOML tells 1 from 1.0, a reader does not.
+    # TOML distinguishes 1 from 1.0, a reader does not.
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -323,10 +323,10 @@ def explain(error, model):
         return f"{key} is missing; see code/params.toml for its meaning"
     if error["type"] == "model_type":
         return f"{key} = {error['input']!r} must be a table of settings"
-    told = error["msg"].removeprefix("Value error, ")
+    message = error["msg"].removeprefix("Value error, ")
     for long, short in (("Input should be a valid", "it should be a"), ("Input should be", "it should be")):
-        told = told.replace(long, short)
-    return f"{key} = {error['input']!r} is not allowed; {told[0].lower()}{told[1:]}"
+        message = message.replace(long, short)
+    return f"{key} = {error['input']!r} is not allowed; {message[0].lower()}{message[1:]}"
 
 
 def _fields_of(model, location):

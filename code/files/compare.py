@@ -39,7 +39,7 @@ def compare_files(recorded, recomputed):
     Parameters
     ----------
     recorded, recomputed : Path
-        Of the same kind, told by the name of the second.
+        Of the same kind, decided by the name of the second.
 
     Returns
     -------

@@ -65,7 +65,7 @@ class Stage:
     about : str
         What it does, in a few words.
     arguments : tuple of str
-        What the script is told on the command line, such as ``("mask", "algorithm")``.
+        Arguments of the script on the command line, such as ``("mask", "algorithm")``.
     names : callable
         Takes the params, returns the arguments of every cell in order, as tuples.
     reads : callable
@@ -111,7 +111,7 @@ class Stage:
         return f"code/{self.name}.py"
 
     def is_private(self, name):
-        """Tell whether a file, below a cell's folder, is participant level.
+        """Return whether a file, below a cell's folder, is participant level.
 
         Records never are. Fingerprints describe the participant-level files too.
         """
@@ -182,11 +182,11 @@ class Cell:
         return replace(self, options=options)
 
     def owns(self, path):
-        """Tell whether a path, from the root, lies in the cell's folder."""
+        """Return whether a path, from the root, lies in the cell's folder."""
         return path.startswith(self.folder + "/")
 
     def is_read(self, path):
-        """Tell whether the cell reads a path: it is named, lies in a named folder or fits a named pattern.
+        """Return whether the cell reads a path: it is named, lies in a named folder or fits a named pattern.
 
         The record of an upstream cell is not read, what matters of it are its results; but what shows results shows
         their settings and commands too. Of a folder that it shows, it reads the group-level files.
@@ -199,7 +199,7 @@ class Cell:
         return in_folder and not any(other.owns(path) and other.is_private(path) for other in self.shown)
 
     def is_private(self, path):
-        """Tell whether one of the cell's files is participant level; records never are."""
+        """Return whether one of the cell's files is participant level; records never are."""
         return self.declared.is_private(path.removeprefix(self.folder + "/"))
 
 
@@ -217,7 +217,7 @@ class Study:
         Beginnings of the paths of code that runs stages and computes nothing of a result: a better message there must
         not rerun every model.
     rebuilt : callable
-        Takes the name of an input dataset; tells whether `rebuild` makes it.
+        Takes the name of an input dataset; returns whether `rebuild` makes it.
     rebuild : callable
         Takes a folder and names of input datasets, and builds these there.
     size : callable
@@ -309,7 +309,7 @@ class Study:
         return Cell(stage, tuple(names), reads, settings, options, self.machinery, shown)
 
     def is_private(self, path):
-        """Tell whether a path, from the root, is participant level, whatever the params name."""
+        """Return whether a path, from the root, is participant level, whatever the params name."""
         if path.endswith("/" + RECORD):
             return False
         for stage in self.stages:

@@ -196,7 +196,7 @@ def hidden_files(root=ROOT):
 
 
 def is_absent(path, root=ROOT):
-    """Tell whether a tracked file's content is missing here: an annexed file of which only the link came."""
+    """Return whether a tracked file's content is missing here: an annexed file of which only the link came."""
     return not os.path.exists(root / path)
 
 

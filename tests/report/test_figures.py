@@ -222,7 +222,7 @@ def test_small_and_odd_studies_get_their_figures_or_a_reason(study, tmp_path, rn
         check_readable(name, drawing.figure)
     assert {"models", "paradigm"} <= set(drawings)
     if "n_participants" in STUDIES[study]:
-        assert reasons["datasets"] == "one dataset only: nothing was told apart"
+        assert reasons["datasets"] == "one dataset only: no classifier was trained"
     assert all(reason and "\n" not in reason for reason in reasons.values())
 
 

@@ -6,7 +6,7 @@ from errors import InputError
 
 
 def is_usable(trials):
-    """Tell which trials are used: those without a reason in the column ``excluded``; (n_trials,) Series of bool."""
+    """Return which trials are used: those without a reason in the column ``excluded``; (n_trials,) Series of bool."""
     return trials["excluded"] == ""
 
 

@@ -251,7 +251,7 @@ def _first_line(error):
 
 
 def _mat_says_where_left_is(path):
-    """Tell whether SPM wrote ``mat`` beside an image; a ``M`` alone leaves open how its x axis runs."""
+    """Return whether SPM wrote ``mat`` beside an image; a ``M`` alone leaves open how its x axis runs."""
     import scipy.io  # few studies need it
 
     return os.path.exists(path) and any(name == "mat" for name, *_ in scipy.io.whosmat(path))

@@ -122,7 +122,7 @@ def definitions_used(name, definitions):
 
 
 def kind_of(source, current, definitions):
-    """Tell what a source is: ``mask``, another definition; ``file``; or ``packaged``.
+    """Return what a source is: ``mask``, another definition; ``file``; or ``packaged``.
 
     Raises
     ------

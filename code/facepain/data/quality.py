@@ -17,10 +17,10 @@ N_COSTLY = 3  # images named whose voxels without a value cost most
 LEAST_SHARE = 0.8  # of the median share of voxels with a value
 SHIFT_MM = 15.0  # of the centre of an image's absolute values from the median centre
 APART_MM = 25.0  # of that median centre from the centre of the largest mask
-STRIDE = 2  # every second voxel along each axis tells the centre well enough
+STRIDE = 2  # every second voxel along each axis gives the centre well enough
 # Voxels left of the middle whose partners on the right are compared: 16 kB an image.
 N_PAIRS = 4096
-LEAST_ASYMMETRY = 0.05  # median correlation of one image's asymmetry with the others'; below it nothing can be told
+LEAST_ASYMMETRY = 0.05  # median correlation of one image's asymmetry with the others'; below it nothing can be decided
 MIRRORED_DISTANCE = 5.0  # median absolute deviations below that median, and below 0, where an image is suspicious
 
 

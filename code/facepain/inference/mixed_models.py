@@ -153,7 +153,7 @@ def within_slope_test(y, x, groups, covariates, resampling):
 
 
 def varies_within(values, groups):
-    """Tell whether values differ between the trials of any participant."""
+    """Return whether values differ between the trials of any participant."""
     return any(np.ptp(np.asarray(values)[groups == name]) > 0 for name in np.unique(groups))
 
 

@@ -1,4 +1,4 @@
-"""Tell datasets apart by a linear support vector machine on the Gram matrix, participants kept whole."""
+"""Distinguish datasets by a linear support vector machine on the Gram matrix, participants kept whole."""
 
 from dataclasses import dataclass
 
@@ -99,7 +99,7 @@ def classify_folds(cuts, labels, C):
             )
         svm = SVC(C=C, kernel="precomputed", decision_function_shape="ovr").fit(K_train, labels[train_idx])
         decision = svm.decision_function(K_test)
-        # Of two labels the sign of the decision tells which is predicted, at half the cost.
+        # Of two labels the sign of the decision gives the prediction, at half the cost.
         predicted = svm.classes_[(decision > 0).astype(int)] if decision.ndim == 1 else svm.predict(K_test)
         predictions.append(FoldPrediction(train_idx, test_idx, predicted, decision))
     return predictions

@@ -64,7 +64,7 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
 
 
 def draw_participants(n_participants, n_folds, test_size, seed):
-    """Draw the test participants of each fold anew, as ``GroupShuffleSplit`` does.
+    """Draw the test participants of each fold, independently of the others, as ``GroupShuffleSplit`` does.
 
     Returns
     -------

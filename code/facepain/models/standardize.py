@@ -77,7 +77,7 @@ class StandardizedImages:
         return self._image_gram[np.ix_(rows, rows)]
 
     def prepare(self, n_jobs=1):
-        """Compute once what workers share: all products of the images, where these hang on no training set."""
+        """Compute once what workers share: all products of the images, where these depend on no training set."""
         if not self.by_voxel:
             self.gram(n_jobs=n_jobs)
 

@@ -195,7 +195,7 @@ def _polish(problem, theta, signed):
     """Replace the solutions of a block, in place, by those of the equations that hold at the optimum.
 
     An interior point stops near the optimum. How near depends on rounding where the optimum is flat, which reached
-    the sixth digit of a score. It tells all the same which trials lie on the tube's edge and on which side the others
+    the sixth digit of a score. It still shows which trials lie on the tube's edge and on which side the others
     are, and given that the optimum solves linear equations.
     """
     for row in range(len(theta)):

@@ -91,7 +91,7 @@ def span(row, name="estimate", ends=None):
 
 
 def at_floor(p, n):
-    """Tell whether p is the smallest that n permutations can give."""
+    """Return whether p is the smallest that n permutations can give."""
     return bool(n) and p <= (1 + 1e-5) / (1 + n)
 
 

@@ -504,7 +504,7 @@ def recovered_claim(recovered, cell):
 
 
 def classifier_claim(classifier):
-    """Say whether the images tell the datasets apart."""
+    """Say whether the images distinguish the datasets."""
     rows, tests = classifier.metrics.set_index("fold"), classifier.tests
     tests = tests[tests["metric"] == "balanced_accuracy"]
     if not len(tests):
@@ -513,9 +513,9 @@ def classifier_claim(classifier):
     folds = classifier.folds
     ends = fold_mean_interval(folds["balanced_accuracy"], folds["n_train"].mean(), folds["n_test"].mean())
     low, high = np.clip(ends, 0, 1)
-    shown = "tell" if test["p"] <= ALPHA else "were not shown to tell"
+    shown = "distinguish" if test["p"] <= ALPHA else "were not shown to distinguish"
     text = (
-        f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets apart: balanced accuracy "
+        f"Images of unseen participants ({mask_name(classifier.mask)}) {shown} the datasets: balanced accuracy "
         f"{percent(mean['balanced_accuracy'], 1)} (95 % interval {percent(low)} to {percent(high)}, over folds; chance "
         f"{percent(test['null_mean'])}; participants' labels exchanged, {p_is(test['p'], test['n'])}), accuracy "
         f"{percent(mean['accuracy'], 1)} where always naming the larger dataset gives "

@@ -241,7 +241,7 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
 
 
 def is_synthetic(outputs):
-    """Tell whether the data say of themselves that they are a simulation."""
+    """Return whether the data say of themselves that they are a simulation."""
     path = Path(outputs, "prep/study.json")
     return path.exists() and bool(_read_json(path).get("synthetic", False))
 

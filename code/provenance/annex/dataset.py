@@ -73,7 +73,7 @@ def build_dataset(path, files, dataset_id, message):
 
 
 def is_annexed(path):
-    """Tell whether a file's content goes to the annex, by its path; text is kept in git."""
+    """Return whether a file's content goes to the annex, by its path; text is kept in git."""
     path = PurePosixPath(path)
     hidden = any(part.startswith(".") for part in path.parts)
     return not hidden and path.suffix not in IN_GIT_SUFFIXES

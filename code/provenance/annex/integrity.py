@@ -1,4 +1,4 @@
-"""Tell whether the content of annexed files fits the checksums in their names, reading each file only once.
+"""Return whether the content of annexed files fits the checksums in their names, reading each file only once.
 
 What was found whole is remembered with its size and times (in ``.git/facepain``), so that the next look takes no
 longer than a look at the folder. Content that changes without its times is found by ``make verify``, which reads all.
@@ -82,13 +82,13 @@ def file_checksum(path):
 
 
 def is_corrupt(path):
-    """Read an annexed file whole and tell whether it does not fit its checksum."""
+    """Read an annexed file whole and return whether it does not fit its checksum."""
     checksum = recorded_checksum(path)
     return checksum is not None and path.exists() and file_checksum(path) != checksum
 
 
 def is_pointer(path):
-    """Tell whether a file only stands for annexed content that is not here, as an unlocked one does."""
+    """Return whether a file only stands for annexed content that is not here, as an unlocked one does."""
     if path.is_symlink() or not path.is_file():
         return False
     with open(path, "rb") as content:

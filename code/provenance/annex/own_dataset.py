@@ -134,7 +134,7 @@ def find_wanted(source, name, stem):
 
 
 def take_up_changes(folder):
-    """Record the present files of the folder that a dataset was made from; tell whether its commit changed."""
+    """Record the present files of the folder that a dataset was made from; return whether its commit changed."""
     if not git("config", f"remote.{OWNER}.annex-directory", root=folder, check=False):
         return False
     before = git("rev-parse", "HEAD", root=folder)

@@ -90,7 +90,7 @@ def jobs_folder(root=ROOT):
 
 
 def last_jobs(root=ROOT):
-    """Return the last job of each cell as far as Slurm tells, by the cell's name."""
+    """Return the last job of each cell as far as Slurm knows, by the cell's name."""
     known = queued(root)
     ids = submitted(root)
     forgotten = [id_ for id_ in ids.values() if id_ not in known]

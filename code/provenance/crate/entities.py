@@ -155,7 +155,7 @@ def describe_run(description, cell, run):
 
 
 def describe_input(description, path, commit):
-    """Add an input dataset by its commit and DataLad's id; its address may be private and is not told."""
+    """Add an input dataset by its commit and DataLad's id; its address may be private and is not given."""
     id_ = git("config", "--file", ".gitmodules", f"submodule.{path}.datalad-id", check=False)
     name = path.split("/")[1]
     about = SYNTHETIC if name in SIMULATED and description.study.rebuilt(name) else "Not included."

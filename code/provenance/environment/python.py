@@ -43,7 +43,7 @@ def ensure_environment():
 
 
 def is_ready():
-    """Tell whether the running interpreter has every locked package at its version and a command ``python``."""
+    """Return whether the running interpreter has every locked package at its version and a command ``python``."""
     if Path(sys.prefix) == VENV:
         return has_stamp()
     if not (Path(sys.executable).parent / "python").exists():

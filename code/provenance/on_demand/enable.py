@@ -75,7 +75,7 @@ def refresh(cells):
 
 
 def is_enabled():
-    """Tell whether this clone was opted in where it lies, and has the remote."""
+    """Return whether this clone was opted in where it lies, and has the remote."""
     is_marked = git("config", "--local", MARK, check=False) == mark_here()
     return is_marked and bool(git("config", f"remote.{REMOTE}.annex-uuid", check=False))
 

@@ -17,7 +17,7 @@ from provenance.records.runs import last_run
 from provenance.repository import ROOT, git, object_ids, read_blobs
 
 MANIFEST, NAMED, NOTICE = "code/manifest.tsv", "code/publish.toml", "PRIVATE.md"
-# Written anew for whoever they go to.
+# Written again for each recipient.
 GENERATED = (".datalad/config", ".gitmodules", MANIFEST)
 RESULTS = ("outputs/", "figures/")
 POINTER = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
@@ -80,7 +80,7 @@ def write_manifest(root=ROOT):
 
 
 def list_code(root=ROOT):
-    """Return the object ids of the tracked files of the working tree that are neither results nor written anew."""
+    """Return the object ids of the tracked files of the working tree that are neither results nor written again."""
     tracked = git("ls-files", "-z", "--stage", root=root).split("\0")
     paths = [entry.split("\t", 1)[1] for entry in filter(None, tracked) if entry.startswith("100")]
     paths = [path for path in paths if is_code(path) and (root / path).is_file()]
@@ -141,7 +141,7 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False, published=
         All of the study, in order.
     secrets : provenance.publish.secrets.Secrets
     is_stored : callable
-        Takes a key; tells whether its content is at the other end already.
+        Takes a key; returns whether its content is at the other end already.
     published : dict of str to Item, optional
         What strangers have already, by path: it was searched before it went.
     """

@@ -103,7 +103,7 @@ def _parts(name):
 
 
 def is_name(text):
-    """Tell whether an id is long enough, and no bare number, to be looked for wherever it stands."""
+    """Return whether an id is long enough, and no bare number, to be looked for wherever it stands."""
     return len(text) >= SHORTEST and any(letter.isalpha() for letter in text)
 
 

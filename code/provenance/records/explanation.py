@@ -40,11 +40,11 @@ def explain(path, since=None, root=ROOT):
 
 
 def what_made(path, revision, root=ROOT):
-    """Tell command, inputs, code, settings and packages of the run that made a result."""
+    """Show command, inputs, code, settings and packages of the run that made a result."""
     _, record = load_record(path, revision, root)
     run = next(find_runs(path, revision, root), None)
     if run is None:
-        raise InputError(f"{path}: no run in this history made it; `make status` tells what is known")
+        raise InputError(f"{path}: no run in this history made it; `make status` shows what is known")
     lines = [path, f"  command   {run.command}", f"  commit    {run.commit[:10]} of {run.date}"]
     title, _, message = git("log", "-1", "--format=%h %s%n%B", revision, "--", path, root=root).partition("\n")
     if parse_record(message) is None:

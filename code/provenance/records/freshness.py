@@ -1,4 +1,4 @@
-"""Tell whether a result is fresh, stale or absent, by content and never by time."""
+"""Return whether a result is fresh, stale or absent, by content and never by time."""
 
 import json
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Freshness:
 
 
 def is_outdated(freshness):
-    """Tell whether a result is stale or was never made, rather than that its content is not here."""
+    """Return whether a result is stale or was never made, rather than that its content is not here."""
     return freshness.state == STALE or freshness.reasons == (NEVER_MADE,)
 
 

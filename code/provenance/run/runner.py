@@ -84,8 +84,8 @@ class _Making:
         require_clean_tree(self.root, *(read if self.n_run else ()))
         state = self._states()[cell.name]
         self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states, self.root)
-        told = state.state == STALE or "checksum" in state.reasons[0]
-        reason = f"{state.reasons[0]}; " if told else ""
+        named = state.state == STALE or "checksum" in state.reasons[0]
+        reason = f"{state.reasons[0]}; " if named else ""
         print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
         started = time.monotonic()
         run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
@@ -173,7 +173,7 @@ def require_recorded(cell, made, root):
 
 
 def is_equal(grades):
-    """Tell whether the outputs differ from the recorded ones, but within tolerance, and the recorded bytes are here.
+    """Return whether the outputs differ from the recorded ones, but within tolerance, and the recorded bytes are here.
 
     Then the recorded ones are put back, so that HEAD does not move from one processor to the next. Without recorded
     bytes the recomputed file is kept and committed, since without it nothing downstream could run.

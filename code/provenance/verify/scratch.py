@@ -54,7 +54,7 @@ class Scratch:
     unchanged: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        # Not by links, so that git computes the id of every object anew; and as recorded, whatever grafts say.
+        # Not by links, so that git computes the id of every object again; and as recorded, whatever grafts say.
         read = f"GIT_GRAFT_FILE={os.devnull}/none git upload-pack"
         git("clone", "--quiet", "--no-local", "--upload-pack", read, str(ROOT), str(self.clone), root=ROOT)
         ensure_annex(self.clone)

@@ -60,7 +60,7 @@ def changed_inputs(names):
 
 
 def _is_unlocked(root, name, id_):
-    """Tell whether git holds only the name of a file's content, as of an unlocked one, and the content fits."""
+    """Return whether git holds only the name of a file's content, as of an unlocked one, and the content fits."""
     named = git("cat-file", "blob", id_, root=root, check=False)
     with open(root / name, "rb") as content:
         checksum = hashlib.file_digest(content, "sha256").hexdigest()

@@ -65,13 +65,13 @@ def list_figures(results, cells, settings):
     for mask in results.classifiers:
         figures[f"datasets_{mask}"] = partial(draw_datasets, results, mask)
     if len(results.datasets) < 2:
-        figures["datasets"] = partial(_skip, "one dataset only: nothing was told apart")
+        figures["datasets"] = partial(_skip, "one dataset only: no classifier was trained")
     figures["provenance"] = partial(draw_provenance, results, cells, settings["command"])
     return figures
 
 
 def in_section(name, section):
-    """Tell whether a figure is shown in a section of the report: those above, ``mask <name>``, or ``models``."""
+    """Return whether a figure is shown in a section of the report: those above, ``mask <name>``, or ``models``."""
     start, _, mask = name.partition("_")
     return section == (f"mask {mask}" if start in OF_MASK else SECTIONS.get(start, "models"))
 

@@ -1,4 +1,4 @@
-"""The classifier of datasets: how well the datasets are told apart, and how old their participants were."""
+"""The classifier of datasets: how well it distinguishes the datasets, and how old their participants were."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def draw_datasets(results, mask):
     )
     counts = ", ".join(f"{row.n_trials} of {row.observed} as {row.predicted}" for row in pooled.itertuples())
     return Drawing(
-        figure, f"Telling the datasets apart, {mask}", caption, f"Scores, confusion and ages. Pooled: {counts}."
+        figure, f"Classifier of the datasets, {mask}", caption, f"Scores, confusion and ages. Pooled: {counts}."
     )
 
 

@@ -20,7 +20,7 @@ EMBEDDED_COLOURS = 192
 FOOTER_MM = 6
 MM_PER_INCH = 25.4
 
-# Okabe & Ito 2008, told apart by readers with any common colour blindness.
+# Okabe & Ito 2008, distinguishable for readers with any common colour blindness.
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
 NULL_GREY = "#D2D2D2"  # of null distributions; no algorithm is grey

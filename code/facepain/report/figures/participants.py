@@ -133,7 +133,7 @@ def draw_influence(influence, synthetic, mask, metric="skill"):
     caption = (
         f"Score of all leave-one-participant-out predictions ({mask} mask) when one participant's trials are left out "
         "of the scoring; the models are as fitted. Lines: medians. A dot far from its line is a participant on whom "
-        "the score hangs."
+        "the score depends."
     )
     first = next(iter(scores))
     alt = (

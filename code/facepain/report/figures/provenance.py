@@ -91,8 +91,8 @@ def draw_provenance(results, cells, command):
         "run and recorded by datalad run. Follow a line from a box down to the arrowheads of the stages that read "
         "it; dashed: only settings and commands are read. Drawn from the inputs.json beside every result."
     )
-    told = (f"{name} reads {', '.join(node.reads)}" for name, node in nodes.items() if node.reads)
-    return Drawing(figure, "Provenance of the results", caption, f"Diagram: {'; '.join(told)}.")
+    reads = (f"{name} reads {', '.join(node.reads)}" for name, node in nodes.items() if node.reads)
+    return Drawing(figure, "Provenance of the results", caption, f"Diagram: {'; '.join(reads)}.")
 
 
 def plot_graph(axes, nodes):

@@ -84,7 +84,7 @@ def _violins(placed, score):
                 | {"fillcolor": colour, "opacity": 0.35, "line": {"width": 0}, "showlegend": False, "spanmode": "hard"}
             )
         spread = np.linspace(-SPREAD, SPREAD, len(folds)) if len(folds) > 1 else np.zeros(len(folds))
-        told = [
+        labels = [
             [cell.mask, name, int(fold), int(n)]
             for fold, n in zip(folds.index, cell.folds.loc[folds.index, "n_test"], strict=True)
         ]
@@ -95,7 +95,7 @@ def _violins(placed, score):
         traces.append(
             shared
             | {"type": "scatter", "mode": "markers", "x": np.round(x + spread, 3).tolist(), "y": folds.tolist()}
-            | {"customdata": told, "hovertemplate": template, "showlegend": number == 0}
+            | {"customdata": labels, "hovertemplate": template, "showlegend": number == 0}
             | {"marker": {"color": colour, "size": 8, "line": {"color": "white", "width": 1}}}
         )
     return traces
@@ -112,7 +112,7 @@ def _null_bands(cells, score, scheme):
         low, high = float(test["null_quantile_0.025"]), float(test["null_quantile_0.975"])
         if np.isnan(low):  # such as R2 of one trial
             continue
-        told = (
+        labels = (
             f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
             f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
             f"{signed(test['score'], 3)}, {p_of(test)} ({int(test['n'])} permutations)"
@@ -126,7 +126,7 @@ def _null_bands(cells, score, scheme):
                 "line": {"width": 0},
             }
             | {"name": f"95 % of the null ({scheme})", "legendgroup": "null", "showlegend": not traces}
-            | {"hoveron": "fills", "text": told, "hoverinfo": "text"}
+            | {"hoveron": "fills", "text": labels, "hoverinfo": "text"}
         )
     return traces
 

@@ -285,7 +285,11 @@ def _datasets(results):
     if not results.classifiers:
         return [("text", "## The datasets\n\nNo classifier of datasets is here.", ())]
     walk = [
-        ("text", "## Can the datasets be told apart?\n\nCompare the accuracy with the share of the larger dataset.", ())
+        (
+            "text",
+            "## Can a classifier distinguish the datasets?\n\nCompare the accuracy with the share of the larger dataset.",
+            (),
+        )
     ]
     for mask in results.classifiers:
         walk += [

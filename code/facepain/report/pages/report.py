@@ -211,7 +211,7 @@ def show_table(path, name, counts=frozenset()):
 
 
 def is_one_of(value, numbers):
-    """Tell whether a number is one of some others, to the digits that are written."""
+    """Return whether a number is one of some others, to the digits that are written."""
     return isinstance(value, float) and bool(np.isclose(value, numbers, rtol=1e-4, atol=0).any())
 
 
