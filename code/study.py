@@ -112,7 +112,10 @@ def requested_options():
     path = Path(options.params)
     if not path.is_file():
         others = [each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml"))]
-        raise InputError(f"PARAMS={options.params}: no such file{suggest(options.params, others)}")
+        raise InputError(
+            f"PARAMS={options.params}: no such file; name a committed params file, such as {PARAMS}"
+            f"{suggest(options.params, others)}"
+        )
     if not re.fullmatch(r"[\w./][\w./-]*", options.params):
         raise InputError(f"PARAMS={options.params}: stands in recorded commands; use letters, digits, dots and dashes")
     if path.is_absolute() or not object_ids(options.params):
@@ -335,9 +338,8 @@ def verify(arguments):
     from provenance.verify.verification import verify
 
     cells = requested_cells()
-    if arguments.names:
-        find_cell(" ".join(arguments.names), cells)
-    return verify(load_study(), cells, " ".join(arguments.names))
+    chosen = [find_cell(" ".join(arguments.names), cells)] if arguments.names else cells
+    return verify(load_study(), cells, chosen)
 
 
 def explain(_arguments):

@@ -16,8 +16,8 @@ from provenance.verify.surroundings import changed_inputs, find_deceptions
 PRIVATE_INPUTS = 3  # exit status
 
 
-def verify(study, cells, name=""):
-    """Recompute every cell, or one, as declared at the commit of its last run, and say how its outputs compare.
+def verify(study, cells, chosen):
+    """Recompute some cells as declared at the commit of its last run, and say how its outputs compare.
 
     Each cell is recomputed from the very code, settings and inputs of its own run, so that what is wrong upstream is
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
@@ -27,8 +27,9 @@ def verify(study, cells, name=""):
     ----------
     study : Study
     cells : list of Cell
-    name : str
-        Of one cell, such as "regress M1 lasso"; all if empty.
+        All of them.
+    chosen : list of Cell
+        Those to recompute.
 
     Returns
     -------
@@ -39,11 +40,8 @@ def verify(study, cells, name=""):
     Raises
     ------
     InputError
-        If there is no such cell, or no run record of what was chosen: there is nothing to verify then.
+        If there is no run record of what was chosen: there is nothing to verify then.
     """
-    chosen = [cell for cell in cells if name in ("", cell.name)]
-    if not chosen:
-        raise InputError(f'no cell "{name}"; expected one of {", ".join(cell.name for cell in cells)}')
     runs = {cell.name: last_run(cell) for cell in cells}
     unrecorded = [cell for cell in chosen if runs[cell.name] is None]
     if unrecorded == chosen:
