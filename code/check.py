@@ -76,13 +76,14 @@ def fetch_content(folder, names=("",)):
     if not absent:
         return
     print(f"{folder}: fetching {len(absent)} file(s)", flush=True)
-    command = ["datalad", "-l", "error", "-f", "disabled", "get", "--dataset", folder]
-    subprocess.run([*command, *(str(Path(folder, name)) for name in names)], capture_output=True)
+    command = ["git", "annex", "get", "--quiet", "--", *(name or "." for name in names)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if any(is_missing(path) for path in absent):
+        # DataLad knows more ways to get there, but takes a second to start, and keeps git-annex's reason to itself.
+        command = ["datalad", "-l", "error", "-f", "disabled", "get", "--dataset", folder]
+        subprocess.run([*command, *(str(Path(folder, name)) for name in names)], capture_output=True)
     absent = [path for path in absent if is_missing(path)]
     if absent:
-        # DataLad keeps git-annex's reason to itself.
-        command = ["git", "annex", "get", "--quiet", str(absent[0].relative_to(folder))]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         said = (done.stderr + done.stdout).strip().splitlines()
         reason = next(
             (line.strip() for line in said if "changed" in line), said[-1].strip() if said else "no reason given"

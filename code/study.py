@@ -164,7 +164,6 @@ def install_inputs(_arguments):
 
 def install_own(_arguments):
     import own_study
-    from propose import propose_params
     from provenance.run.locks import only_one
 
     sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
@@ -172,6 +171,8 @@ def install_own(_arguments):
         if any(sources.values()):
             own_study.start(sources, os.environ.get("ONLY"))
             configure_inputs()
+            from propose import propose_params  # only now: it is heavy, and a source that cannot be used stops before
+
             propose_params()
         else:
             own_study.refresh()

@@ -8,6 +8,7 @@ goes by what is declared here; what is not declared cannot run.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 
 from errors import InputError, suggest
@@ -193,10 +194,18 @@ class Cell:
         """
         if path.endswith("/" + RECORD) and not self.declared.shows:
             return False
-        if any(path == read or fnmatchcase(path, read) for read in self.reads):
+        if path in self.reads or any(fnmatchcase(path, read) for read in self._patterns):
             return True
-        in_folder = any(path.startswith(read + "/") for read in self.reads)
+        in_folder = path.startswith(self._folders)
         return in_folder and not any(other.owns(path) and other.is_private(path) for other in self.shown)
+
+    @cached_property
+    def _patterns(self):
+        return [read for read in self.reads if set(read) & set("*?[")]
+
+    @cached_property
+    def _folders(self):
+        return tuple(f"{read}/" for read in self.reads)
 
     def is_private(self, path):
         """Return whether one of the cell's files is participant level; records never are."""

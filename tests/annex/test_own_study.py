@@ -123,7 +123,7 @@ def test_a_plain_folder_is_used_where_it_lies_and_going_back_restores_the_rest(r
     assert run(["git", "status", "--porcelain"], repository).stdout == ""
 
 
-def test_a_branch_with_private_data_is_not_pushed_by_accident(repository, made, tmp_path):
+def test_a_branch_with_private_data_is_neither_pushed_by_accident_nor_made_again(repository, made, tmp_path):
     own(repository, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
     run(["git", "init", "--quiet", "--bare", str(tmp_path / "public")], tmp_path)
     run(["git", "remote", "add", "public", str(tmp_path / "public")], repository)
@@ -134,46 +134,41 @@ def test_a_branch_with_private_data_is_not_pushed_by_accident(repository, made, 
     assert "own-study" not in run(["git", "branch", "--list"], tmp_path / "public").stdout
     run(["git", "push", "public", "main"], repository)
 
+    before = describe(repository)
+    done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
+    assert done.returncode != 0 and "there is a branch own-study already" in done.stdout
+    assert describe(repository) == before
 
-def test_a_dataset_by_path_keeps_its_id_and_url(repository, dataset):
-    own(repository, CONTRASTS=dataset, BEHAVIOR=dataset)
+
+def test_a_dataset_by_path_and_a_ria_store_keep_id_and_url_and_another_clone_fetches_them(
+    repository, dataset, tmp_path
+):
+    url = f"ria+file://{tmp_path}/store"
+    stored = shutil.copytree(dataset, tmp_path / "dataset", symlinks=True)
+    run(
+        ["datalad", "-l", "error", "create-sibling-ria", "-s", "store", "--alias", "pain", "--new-store-ok", url],
+        stored,
+    )
+    run(["datalad", "-l", "error", "push", "--to", "store"], stored, **IDENTITY)
+    shutil.rmtree(make_writable(stored))
+    own(repository, CONTRASTS=f"{url}#~pain", BEHAVIOR=dataset)
     id_ = run(["git", "config", "--file", ".datalad/config", "datalad.dataset.id"], dataset).stdout.strip()
     assert recorded(repository, "contrasts", "datalad-id") == recorded(repository, "behavior", "datalad-id") == id_
-    assert recorded(repository, "contrasts", "url") == str(dataset)
+    assert recorded(repository, "contrasts", "url") == f"{url}#~pain"
+    assert recorded(repository, "behavior", "url") == str(dataset)
     set_table(repository, "scores.csv")
     # The table belongs to the dataset of images too, and so do its images to that of tables.
     said = run(["make", "prep"], repository).stdout
     assert "12 of 12 trials are usable" in said
 
-
-def test_another_clone_fetches_the_recorded_datasets(repository, dataset, tmp_path):
-    own(repository, CONTRASTS=dataset, BEHAVIOR=dataset)
     run(["git", "clone", "--quiet", "--branch", "own-study", str(repository), str(tmp_path / "clone")], tmp_path)
     run(["make", "inputs"], tmp_path / "clone", **IDENTITY)
-    assert (tmp_path / "clone/inputs/contrasts/.git").exists()
+    for name in ("contrasts", "behavior"):
+        assert (tmp_path / "clone/inputs" / name / ".git").exists()
     assert run(["git", "status", "--porcelain"], tmp_path / "clone").stdout == ""
 
 
-def test_a_ria_store_is_a_source(repository, dataset, tmp_path):
-    url = f"ria+file://{tmp_path}/store"
-    dataset = shutil.copytree(dataset, tmp_path / "dataset", symlinks=True)
-    run(
-        ["datalad", "-l", "error", "create-sibling-ria", "-s", "store", "--alias", "pain", "--new-store-ok", url],
-        dataset,
-    )
-    run(["datalad", "-l", "error", "push", "--to", "store"], dataset, **IDENTITY)
-    shutil.rmtree(make_writable(dataset))
-    own(repository, CONTRASTS=f"{url}#~pain", BEHAVIOR=f"{url}#~pain")
-    assert recorded(repository, "contrasts", "url") == f"{url}#~pain"
-    set_table(repository, "scores.csv")
-    assert "12 of 12 usable" in run(["make", "check"], repository).stdout
-    run(["git", "clone", "--quiet", "--branch", "own-study", str(repository), str(tmp_path / "clone")], tmp_path)
-    run(["make", "inputs"], tmp_path / "clone", **IDENTITY)
-    assert (tmp_path / "clone/inputs/contrasts/.git").exists()
-
-
-@pytest.mark.parametrize("url", ["ssh://somewhere{folder}", "somewhere:{folder}"])
-def test_a_bare_repository_behind_ssh_is_a_source(repository, dataset, tmp_path, url):
+def test_a_bare_repository_behind_ssh_is_a_source(repository, dataset, tmp_path):
     bare = tmp_path / "bare.git"
     run(["git", "clone", "--quiet", "--bare", str(dataset), str(bare)], tmp_path)
     run(["git", "annex", "init", "--quiet", "bare"], bare, **IDENTITY)
@@ -184,11 +179,13 @@ def test_a_bare_repository_behind_ssh_is_a_source(repository, dataset, tmp_path,
     (tools / "ssh").write_text(FAKE_SSH)
     (tools / "ssh").chmod(0o755)
     path = f"{tools}{os.pathsep}{os.path.dirname(sys.executable)}{os.pathsep}{os.environ['PATH']}"
-    source = url.format(folder=bare)
     environment = {"PATH": path, "GIT_SSH": str(tools / "ssh")}
-    done = run(["make", "own", f"CONTRASTS={source}", f"BEHAVIOR={source}"], repository, False, **environment)
+    sources = {"contrasts": f"ssh://somewhere{bare}", "behavior": f"somewhere:{bare}"}
+    given = [f"{name.upper()}={source}" for name, source in sources.items()]
+    done = run(["make", "own", *given], repository, False, **environment)
     assert done.returncode == 0, done.stdout
-    assert recorded(repository, "contrasts", "url") == source
+    for name, source in sources.items():
+        assert recorded(repository, name, "url") == source
     set_table(repository, "scores.csv")
     done = run(["make", "check"], repository, False, **environment)
     assert "12 of 12 usable" in done.stdout, done.stdout
@@ -239,7 +236,7 @@ def test_a_source_that_cannot_be_used_leaves_everything_as_it_was(made, tmp_path
     places = {name: tmp_path / name for name in ("empty", "linked", "bare")} | {"images": images, "here": folder}
     chosen = {"BEHAVIOR": str(table)} | {key: value.format(**places) for key, value in variables.items()}
     before = describe(folder)
-    done = own(folder, False, **chosen)
+    done = run([sys.executable, "code/study.py", "own"], folder, False, **chosen)
     assert done.returncode != 0 and "Traceback" not in done.stdout
     assert message in done.stdout
     assert describe(folder) == before
@@ -298,14 +295,6 @@ def test_hooks_that_repositories_share_are_left_alone(repository, made, tmp_path
     done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
     assert done.returncode != 0 and ".git/hooks is a link out of this clone" in done.stdout
     assert describe(repository)[0] == before
-
-
-def test_a_second_branch_is_not_made_over_the_first(repository, made):
-    own(repository, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
-    before = describe(repository)
-    done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
-    assert done.returncode != 0 and "there is a branch own-study already" in done.stdout
-    assert describe(repository) == before
 
 
 def test_changed_files_of_ones_own_are_noticed_and_taken_up(repository, made, tmp_path):

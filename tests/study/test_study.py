@@ -202,21 +202,21 @@ def test_one_setting_makes_stale_only_the_cells_that_use_it(study):
     assert "settings algorithm.alpha: 1.0 -> 2.0" in text
 
 
-def test_a_comment_reruns_its_cells_once_and_then_rests_also_without_a_git_identity(study, tmp_path):
+def test_a_comment_reruns_its_cell_once_and_then_rests_also_without_a_git_identity(study, tmp_path):
     edit(study, "code/classify.py", "images =", "# Said anew.\n    images =")
     for key in ("user.name", "user.email"):
         run(["git", "config", "--unset", key], study)
     nobody = {"HOME": str(tmp_path), "GIT_CONFIG_NOSYSTEM": "1"}
     states, text = status(study)
+    # The report tells what each result was made from, and so is to be drawn anew.
     assert {name for name, state in states.items() if state == "stale"} == {"classify whole-brain", "plot"}
     assert "code/classify.py changed" in text
-    # The report tells what each result was made from, and so is drawn anew.
-    said = make("all", folder=study, **nobody)
-    assert f"verdict: 2 of {CELLS} cells ran" in said
+    said = make("classify", folder=study, **nobody)
+    assert "classify whole-brain: code/classify.py changed; computing" in said
     assert 'git has no identity configured: commits are made as "The face of pain"' in said
     author = run(["git", "log", "-1", "--format=%an <%ae>"], study).stdout.strip()
     assert author == "The face of pain <face-of-pain@example.invalid>"
-    assert f"0 of {CELLS} cells ran" in make("all", folder=study, **nobody)
+    assert "classify: fresh" in make("classify", folder=study, **nobody)
 
 
 def test_a_result_edited_by_hand_is_stale(study):
@@ -248,15 +248,7 @@ def test_a_failing_cell_leaves_its_folder_as_it_was(study):
     assert run(["git", "status", "--porcelain"], study).stdout == ""
 
 
-def test_rerunning_one_cell_commits_nothing(study):
-    before = head(study)
-    commit = run(["git", "log", "-1", "--format=%H", "--", "outputs/regress/M1/ridge"], study).stdout.strip()
-    run(["datalad", "rerun", commit], study)
-    assert head(study) == before
-    assert run(["git", "status", "--porcelain"], study).stdout == ""
-
-
-def test_a_clone_of_main_alone_makes_results_again_and_names_what_makes_them(finished_study, tmp_path):
+def test_a_clone_of_main_alone_names_what_makes_results_and_a_rerun_of_one_commits_nothing(finished_study, tmp_path):
     folder, _ = finished_study
     clone = tmp_path / "clone"
     run(["git", "clone", "--quiet", "--single-branch", str(folder), str(clone)], tmp_path)
@@ -269,8 +261,8 @@ def test_a_clone_of_main_alone_makes_results_again_and_names_what_makes_them(fin
     done = run([sys.executable, "code/regress.py", "M1", "ridge"], clone, check=False)
     assert "outputs/extract/M1/signals.npy is not in this clone; `make extract` makes it" in done.stdout
 
-    said = make("extract", folder=clone)
-    assert "extract M1: computing (cell " in said
+    said = make("cell", "CELL=extract M1", folder=clone)
+    assert "prep: computing (cell 1 of 2" in said and "extract M1: computing (cell 2 of 2" in said
     run(["datalad", "rerun", commit], clone)
     assert head(clone) == head(folder)
     assert run(["git", "status", "--porcelain"], clone).stdout == ""
