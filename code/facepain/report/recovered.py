@@ -43,9 +43,10 @@ def recovered_table(results):
         maps |= {"haufe": "pattern_final"} if (cell.folder / "pattern_final.nii.gz").exists() else {}
         for name, file in maps.items():
             weights_img = cell.map_img(file)
-            if mask not in drawn:
-                drawn[mask] = planted_pattern(weights_img)
-            planted = drawn[mask]
+            grid = weights_img.shape, weights_img.affine.tobytes()
+            if grid not in drawn:
+                drawn[grid] = planted_pattern(weights_img)
+            planted = drawn[grid]
             if planted is None:
                 return None
             weights = np.asarray(weights_img.dataobj, float)

@@ -332,13 +332,17 @@ def same_claims(results):
     """Say which algorithms are nearly the same model."""
     claims = []
     for mask in results.masks:
-        cells = [cell for cell in results.regressions.values() if cell.mask == mask]
+        cells = results.models(mask)
+        if len(cells) < 2:
+            continue
+        # Predictions are participant level; models with nearly equal weights predict nearly the same.
+        of_folds = [correlate_maps(cells, f"weights_fold-{number}") for number in cells[0].folds.index]
+        of_final = correlate_maps(cells, "weights_final")
         for one, other in combinations(cells, 2):
-            # Predictions are participant level; models with nearly equal weights predict nearly the same.
-            folds = [correlate_maps(one, other, f"weights_fold-{number}") for number in one.folds.index]
+            folds = [r[one.algorithm, other.algorithm] for r in of_folds]
             if not min(folds, default=0) >= NEARLY_SAME:
                 continue
-            r = correlate_maps(one, other, "weights_final")
+            r = of_final[one.algorithm, other.algorithm]
             names = " and ".join(ALGORITHM_NAMES[cell.algorithm] for cell in (one, other))
             text = (
                 f"{names} are nearly the same model in {mask_name(mask)}: their weights correlate at "
@@ -350,12 +354,15 @@ def same_claims(results):
     return claims
 
 
-def correlate_maps(one, other, name):
-    """Return the correlation of a map of two models over voxels, NaN where one is constant."""
-    values = [np.asarray(cell.map_img(name).dataobj, float).ravel() for cell in (one, other)]
-    if any(np.ptp(each) == 0 for each in values):
-        return np.nan
-    return float(np.corrcoef(*values)[0, 1])
+def correlate_maps(cells, name):
+    """Return the correlation of a map over voxels for every two models of a mask, NaN where one is constant."""
+    values = {cell.algorithm: np.asarray(cell.map_img(name).dataobj, float).ravel() for cell in cells}
+    return {
+        (one, other): float(np.corrcoef(values[one], values[other])[0, 1])
+        if np.ptp(values[one]) and np.ptp(values[other])
+        else np.nan
+        for one, other in combinations(values, 2)
+    }
 
 
 def shrinkage_claim(_results, cell):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import nibabel
@@ -90,7 +91,7 @@ class RegressionResults:
     n_voxels: int
     confounds: tuple = ()
 
-    @property
+    @cached_property
     def folds(self):
         """The rows of `metrics` that are folds, indexed by number."""
         return fold_rows(self.metrics)
@@ -110,7 +111,8 @@ class RegressionResults:
 
     def map_img(self, name):
         """Load one of the cell's maps, such as ``weights_average``."""
-        return nibabel.load(present(self.folder / f"{name}.nii.gz"))
+        img = nibabel.load(present(self.folder / f"{name}.nii.gz"))
+        return nibabel.Nifti1Image(np.asarray(img.dataobj), img.affine)  # read once, however often it is looked at
 
 
 @dataclass(frozen=True)

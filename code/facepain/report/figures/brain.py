@@ -6,9 +6,18 @@ from functools import cache
 import nibabel
 import numpy as np
 from matplotlib import colormaps
-from nilearn.datasets import load_mni152_template
 
-from facepain.report.figures.page import ALGORITHM_NAMES, Drawing, NothingToDraw, new_page, place, score_name, signed
+from facepain.data.anatomy import BRAIN_FILE, locate_packaged
+from facepain.report.figures.page import (
+    ALGORITHM_NAMES,
+    Drawing,
+    NothingToDraw,
+    new_page,
+    page_axes,
+    place,
+    score_name,
+    signed,
+)
 
 COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
 SHOWN = 1e-12  # views of nilearn hide what is below: maps come with their hidden voxels set to 0
@@ -226,25 +235,29 @@ def page_of_maps(maps, step, synthetic, crop=True):
     tile = WIDTH / columns, WIDTH / columns * np.ptp(space["y"]) / np.ptp(space["x"])
     height = TITLE_MM + n_rows * (tile[1] + 4) + (0 if crop else GLASS_MM + 3)
     figure = new_page(len(maps) * height + 2, synthetic, layout=None)
+    page = page_axes(figure)
     for number, each in enumerate(maps):
         top = number * height
         note = f"{each.n_shown()} voxels of at least {each.threshold:.2g} (absolute)" if not crop else "every voxel"
-        axes = place(figure, LEFT, top, WIDTH, TITLE_MM)
-        axes.axis("off")
-        axes.text(0, 0.45, each.title, va="center", fontweight="bold", transform=axes.transAxes)
-        axes.text(1, 0.45, note, va="center", ha="right", fontsize=7, transform=axes.transAxes)
+        page.text(LEFT, top + 0.55 * TITLE_MM, each.title, va="center", fontweight="bold")
+        page.text(LEFT + WIDTH, top + 0.55 * TITLE_MM, note, va="center", ha="right", fontsize=7)
         threshold = 0 if crop else each.threshold
         painter = Painter(each.img, threshold, each.largest(), step / 2 if crop else step)
         for k, cut in enumerate(cuts):
             row, column = divmod(k, columns)
-            box = (LEFT + column * tile[0], top + TITLE_MM + row * (tile[1] + 4), tile[0] - 0.5, tile[1])
-            axes = painter.show(figure, box, painter.slice(space, cut), space, outline=crop)
-            axes.set_title(f"z = {cut:.0f} mm".replace("-", "\N{MINUS SIGN}"), fontsize=7, y=-0.02, va="top", pad=0)
+            left, upper, width = LEFT + column * tile[0], top + TITLE_MM + row * (tile[1] + 4), tile[0] - 0.5
+            values, behind = painter.slice(space, cut)
+            extent = (left, left + width, upper + tile[1], upper)
+            painter.show(page, values, behind, extent)
+            if crop and (values != 0).any():
+                page.contour(values != 0, [0.5], extent=extent, colors="black", linewidths=0.5)
+            height_text = f"z = {cut:.0f} mm".replace("-", "\N{MINUS SIGN}")
+            page.text(left + width / 2, upper + 1.02 * tile[1], height_text, ha="center", va="top", fontsize=7)
             if not k:
                 for side, x in (("L", 0.04), ("R", 0.96)):
-                    axes.text(x, 0.93, side, transform=axes.transAxes, ha="center", va="center", fontsize=7)
+                    page.text(left + x * width, upper + 0.07 * tile[1], side, ha="center", va="center", fontsize=7)
         if not crop:
-            painter.show_glass(figure, top + TITLE_MM + tile[1] + 5)
+            painter.show_glass(page, top + TITLE_MM + tile[1] + 5)
         draw_colour_bar(figure, top + TITLE_MM + 2, height - TITLE_MM - 12, each, threshold)
     return figure, crop
 
@@ -282,8 +295,8 @@ class Painter:
     def slice(self, space, height):
         """Return the values and the template of an axial slice, y upwards and x to the right."""
         x, y = (np.arange(low, high + self.step / 2, self.step) for low, high in (space["x"], space["y"]))
-        places = np.stack(np.broadcast_arrays(x[None, :], y[:, None], np.float64(height)), axis=-1)
-        return sample(self.img, places), sample(template(self.step), places)
+        places = x[None, :], y[:, None], np.full((1, 1), height)
+        return sample(self.img, *places), sample(template(), *places)
 
     def colour(self, values, behind):
         """Return pixels: the map's colours where it is shown, else the template, white outside the head."""
@@ -292,23 +305,17 @@ class Painter:
         colours = colormaps[COLOURS](0.5 + 0.5 * values / (self.limit or 1))[..., :3]
         return np.where(shown, colours, grey)
 
-    def show(self, figure, box, picture, space, outline=False):
-        """Place a slice on the page, with the outline of the mask if wanted."""
-        values, behind = picture
-        axes = place(figure, *box)
-        extent = (*space["x"], *space["y"])
-        axes.imshow(self.colour(values, behind), origin="lower", extent=extent, interpolation="nearest", aspect="auto")
-        axes.axis("off")
-        if outline and (values != 0).any():
-            axes.contour(values != 0, [0.5], extent=extent, colors="black", linewidths=0.5)
-        return axes
+    def show(self, page, values, behind, extent):
+        """Place a picture on the page: left, right, lower and upper end in mm."""
+        pixels = self.colour(values, behind)
+        page.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
 
-    def show_glass(self, figure, top):
+    def show_glass(self, page, top):
         """Place four maximum projections: left and right hemisphere, from the front, from above."""
         step = max(self.step, 2.0)
         x, y, z = (np.arange(low, high + step / 2, step) for low, high in SPACE.values())
-        places = np.stack(np.meshgrid(x, y, z, indexing="ij"), axis=-1)
-        values, inside = sample(self.img, places), sample(template(step), places) > 0.2
+        places = np.ix_(x, y, z)
+        values, inside = sample(self.img, *places), sample(template(), *places) > 0.2
         left = x < 0
         views = [
             ("left hemisphere", np.where(left[:, None, None], values, 0), inside, 0, ("y", "z")),
@@ -319,31 +326,31 @@ class Painter:
         at = LEFT
         for title, volume, brain, axis, (across, up) in views:
             width = GLASS_MM * np.ptp(SPACE[across]) / np.ptp(SPACE[up])
-            axes = place(figure, at, top + 3, width, GLASS_MM - 3)
-            at += width + 4
+            extent = (at, at + width, top + GLASS_MM, top + 3)
             highest = np.take_along_axis(volume, np.abs(volume).argmax(axis)[(slice(None),) * axis + (None,)], axis)
             projected, outline = highest.squeeze(axis).T, brain.any(axis).T
-            extent = (*SPACE[across], *SPACE[up])
-            picture = self.colour(projected, np.zeros_like(projected))
-            axes.imshow(picture, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
-            axes.contour(outline, [0.5], extent=extent, colors="#505050", linewidths=0.6)
-            axes.axis("off")
-            axes.set_title(title, fontsize=7, pad=1)
+            self.show(page, projected, np.zeros_like(projected), extent)
+            page.contour(outline, [0.5], extent=extent, colors="#505050", linewidths=0.6)
+            page.text(at + width / 2, top + 2.6, title, ha="center", fontsize=7)
+            at += width + 4
 
 
-def sample(img, places):
-    """Return the values of the voxels that places in mm lie in, 0 outside the image."""
-    data = np.asarray(img.dataobj)
-    indices = np.rint(nibabel.affines.apply_affine(np.linalg.inv(img.affine), places)).astype(int)
-    inside = np.all((indices >= 0) & (indices < data.shape), axis=-1)
-    indices = np.where(inside[..., None], indices, 0)
-    return np.where(inside, data[tuple(np.moveaxis(indices, -1, 0))], 0)
+def sample(img, x, y, z):
+    """Return the values of the voxels that places in mm lie in, arrays that broadcast; 0 outside the image."""
+    data, inside, indices = np.asarray(img.dataobj), True, []
+    for (*factors, shift), size in zip(np.linalg.inv(img.affine)[:3], data.shape, strict=True):
+        # Without the products with 0, along axes of the image, each index is known for a line and not for every place.
+        terms = [factor * mm for factor, mm in zip(factors, (x, y, z), strict=True) if factor]
+        index = np.rint(sum(terms) + shift).astype(int)
+        inside = inside & (index >= 0) & (index < size)
+        indices.append(np.clip(index, 0, size - 1))
+    return np.where(inside, data[tuple(indices)], 0)
 
 
 @cache
-def template(step):
-    """Return the MNI152 template with values from 0 to 1, at 1 mm for fine pictures and 2 mm for others."""
-    img = load_mni152_template(resolution=1 if step < 2 else 2)
+def template():
+    """Return the MNI152 template with values from 0 to 1."""
+    img = nibabel.load(locate_packaged("nilearn", BRAIN_FILE))  # nilearn takes seconds to import
     values = np.asarray(img.dataobj, dtype=np.float32)
     return nibabel.Nifti1Image(np.clip(values / np.percentile(values[values > 0], 99), 0, 1), img.affine)
 

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 
-from matplotlib import pyplot as plt
+import numpy as np
+from matplotlib import style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -14,6 +16,7 @@ from facepain.parallel import map_in_processes
 
 PAGE_WIDTH_MM = 180
 PNG_DPI = 300
+PNG_LEVEL = 3  # of compression: twice as fast as the default, a tenth larger
 SVG_DPI = 150  # of what is raster inside a vector figure
 EMBEDDED_WIDTH = 1400  # pixels of a picture inside a page, twice what that shows: sharp on dense screens
 EMBEDDED_COLOURS = 192
@@ -36,6 +39,7 @@ STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 8,
     "axes.titlesize": 8,
+    "axes.titley": 1,  # else every drawing measures all tick labels to keep clear of them
     "axes.labelsize": 8,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
@@ -78,7 +82,7 @@ class Drawing:
 @contextmanager
 def page_style():
     """Draw and save in the style of the pages, whatever matplotlibrc a user has."""
-    with plt.style.context(["default", STYLE]):
+    with style.context(["default", STYLE]):
         yield
 
 
@@ -116,6 +120,15 @@ def place(figure, left, top, width, height):
     return figure.add_axes((left / page_width, bottom / page_height, width / page_width, height / page_height))
 
 
+def page_axes(figure):
+    """Add invisible axes in mm from the upper left corner: drawn faster than axes for each picture of the page."""
+    width, height = (MM_PER_INCH * inches for inches in figure.get_size_inches())
+    axes = place(figure, 0, 0, width, height)
+    axes.set(xlim=(0, width), ylim=(height, 0))
+    axes.axis("off")
+    return axes
+
+
 def save_figure(figure, path):
     """Save as PNG and SVG with the same bytes at any time and place.
 
@@ -126,7 +139,11 @@ def save_figure(figure, path):
         Without an ending.
     """
     settle(figure)
-    figure.savefig(f"{path}.png", dpi=PNG_DPI, metadata={"Software": None})
+    figure.set_dpi(PNG_DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # nothing shines through
+    picture.save(f"{path}.png", dpi=(PNG_DPI, PNG_DPI), compress_level=PNG_LEVEL)
     figure.savefig(f"{path}.svg", dpi=SVG_DPI, metadata={"Date": None, "Creator": None})
 
 
@@ -166,7 +183,7 @@ def shrink(path):
         small = held.convert("RGB")
     if small.width > EMBEDDED_WIDTH:
         size = (EMBEDDED_WIDTH, round(small.height * EMBEDDED_WIDTH / small.width))
-        small = small.resize(size, Image.Resampling.LANCZOS)
+        small = small.resize(size, Image.Resampling.HAMMING)
     packed = io.BytesIO()
     small.quantize(EMBEDDED_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(packed, "PNG")
     return packed.getvalue()
@@ -176,8 +193,8 @@ def settle(figure):
     """Arrange the axes for good, at rounded places."""
     if figure.get_layout_engine() is None:
         return
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine(None)  # with "none" a placeholder stays, for which everything is drawn twice
     for axes in figure.axes:
         # The solver of the layout leaves last bits that differ from one process to the next, and ids in SVG hold them.
         axes.set_position([round(float(value), 5) for value in axes.get_position().bounds])

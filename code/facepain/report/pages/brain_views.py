@@ -3,7 +3,6 @@
 import re
 
 from markupsafe import Markup
-from nilearn.plotting import view_img, view_img_on_surf
 
 from facepain.report.figures.brain import COLOURS, SHOWN, strongest
 
@@ -42,6 +41,8 @@ def slices_view(map_to_show, limit):
     body : Markup
         Needs jQuery.
     """
+    from nilearn.plotting import view_img  # takes seconds to import
+
     img, threshold = map_to_show.thresholded(), max(map_to_show.threshold * JUST_BELOW, SHOWN)
     view = view_img(
         img, threshold=threshold, vmax=limit, cmap=COLOURS, symmetric_cmap=True, colorbar=True, title="",
@@ -65,6 +66,8 @@ def surface_view(map_to_show, limit):
     body : Markup
         Needs plotly.js.
     """
+    from nilearn.plotting import view_img_on_surf
+
     view = view_img_on_surf(
         map_to_show.img, threshold=max(map_to_show.threshold, SHOWN), vmax=limit, cmap=COLOURS, symmetric_cmap=True,
         colorbar=True, colorbar_fontsize=13, vol_to_surf_kwargs={"depth": [0.5]},
