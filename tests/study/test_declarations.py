@@ -113,13 +113,10 @@ def extended(study):
 def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
     states = make(extended, "status")
     assert "regress M1 ols" in states and "count M1" in states
-    # One result and what it needs, nothing else.
-    said = make(extended, "cell", "CELL=count M1")
-    assert "count M1" in said and "regress" not in said
-    assert "computing" not in make(extended, "cell", "CELL=count M1")
     said = make(extended, "all")
-    assert "regress M1 ols" in said and "NOT REPRODUCED" not in said
-    assert "every result is fresh" in make(extended, "all")
+    assert "regress M1 ols: computing" in said and "count M1: computing" in said and "NOT REPRODUCED" not in said
+    said = make(extended, "count", "all")
+    assert "count: fresh" in said and "every result is fresh" in said
 
     table = "outputs/regress/M1/ols/metrics.tsv"
     assert "python code/regress.py M1 ols" in make(extended, "explain", f"RESULT={table}")
