@@ -1,6 +1,5 @@
 """Ordered work on a fixed number of processes or threads, the same to the last bit for any number of them."""
 
-import gc
 import os
 import signal
 import threading
@@ -134,7 +133,6 @@ _inherited = None  # of a forked process: what it computes
 def _inherit(function):
     global _inherited
     _inherited = function
-    gc.freeze()  # what is inherited stays: the collector need not look at it again and again
     # Whoever stops the work stops the process that asked for it, which then ends these: without a traceback of each.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
