@@ -17,7 +17,7 @@ from provenance.on_demand import enable
 
 pytestmark = pytest.mark.slow
 
-MAP = "outputs/regress/M1/lasso/weights_average.nii.gz"
+MASK = "outputs/extract/M1/mask.nii.gz"
 SUMMARY = "outputs/prep/summary.tsv"
 
 
@@ -43,81 +43,80 @@ def get(folder, *paths):
     return done.returncode, done.stdout
 
 
-def test_nothing_runs_before_somebody_asked_for_it(clone):
+def test_results_are_recomputed_with_what_they_need_where_that_was_asked_for(finished_study, clone):
     # DataLad looks at a clone's own settings, and with them at the hint, where the dataset is named.
-    status, said = get(clone, "--dataset", ".", MAP)
+    status, said = get(clone, "--dataset", ".", MASK)
     assert status != 0
-    assert f"{MAP} is stored nowhere that this clone knows; `make regress` makes it" in said
+    assert f"{MASK} is stored nowhere that this clone knows; `make extract` makes it" in said
     assert "after `make on-demand`, `datalad get` recomputes it alone" in said
     assert "recomputing" not in said
 
-
-def test_a_map_is_recomputed_with_what_it_needs_and_no_more(finished_study, clone):
-    head = run(["git", "rev-parse", "HEAD"], clone).stdout
     run(["make", "on-demand"], clone)
-    status, said = get(clone, MAP)
-    assert status == 0, said
-    assert "regress M1 lasso: recomputing by `python code/regress.py M1 lasso" in said
-    assert "prep: recomputing what " in said and "extract M1: recomputing what " in said
-    assert "whole-brain" not in said and "ridge" not in said
-    assert (clone / MAP).read_bytes() == (finished_study[0] / MAP).read_bytes()
-    # What was computed on the way was not asked for.
-    assert not (clone / "outputs/extract/M1/signals.npy").exists()
-    assert not (clone / "outputs/regress/M1/lasso/model.npz").exists()
-    assert run(["git", "rev-parse", "HEAD"], clone).stdout == head
-    assert run(["git", "status", "--porcelain"], clone).stdout == ""
-    assert not (clone / "inputs/contrasts/.git").exists()
-
-    # Whole folders, several at once, each cell once; `make` finds what `get` brought.
-    status, said = get(clone, "outputs/prep", "outputs/extract/M1", "outputs/extract/M1/mask.nii.gz")
-    assert status == 0, said
-    assert said.count("extract M1: recomputing by") == 1
-    states = run(["make", "status"], clone).stdout.splitlines()
-    fresh = {line.rsplit("  ", 1)[0].strip() for line in states if line.endswith("  fresh")}
-    assert {"prep", "extract M1"} <= fresh and "extract whole-brain" not in fresh
-
-    # What could be made again is no reason to drop the only copy.
-    refused = run(["datalad", "drop", MAP], clone, check=False)
-    assert refused.returncode != 0 and (clone / MAP).exists()
-
-
-def test_a_file_that_no_run_makes_is_refused(clone):
-    (clone / MAP).unlink()
-    (clone / MAP).write_bytes(b"edited")
-    run(["git", "annex", "add", "--quiet", "--force-large", MAP], clone)
-    run(["git", "commit", "--quiet", "--message", "Edit a map"], clone)
-    run(["git", "annex", "drop", "--force", "--quiet", MAP], clone)
-    run(["make", "on-demand"], clone)
-    status, said = get(clone, MAP)
-    assert status != 0
-    # What the run makes is not what was asked for, and how far it is from that is said.
-    assert f"{MAP}: equal within tolerance, by fingerprint" in said
-    assert "`make regress` makes it here and compares" in said
-    assert not (clone / MAP).exists()
-
-
-def test_results_that_came_later_are_claimed_and_the_remote_can_go_and_come(clone):
-    run(["make", "on-demand"], clone)
+    # Results that came later are claimed, too.
     later = "outputs/regress/M1/lasso/later.npz"
     (clone / later).write_bytes(b"new")
     run(["git", "annex", "add", "--quiet", "--force-large", later], clone)
     run(["git", "commit", "--quiet", "--message", "Add a result"], clone)
-
-    def claims():
-        return "[on-demand]" in run(["git", "annex", "whereis", later], clone, check=False).stdout
-
-    assert not claims()
+    assert not is_claimed(clone, later)
     run(["make", "setup"], clone)
-    assert claims()
+    assert is_claimed(clone, later)
+
+    head = run(["git", "rev-parse", "HEAD"], clone).stdout
+    status, said = get(clone, MASK)
+    assert status == 0, said
+    assert "extract M1: recomputing by `python code/extract.py M1" in said
+    assert "prep: recomputing what extract M1 reads" in said
+    assert "whole-brain" not in said and "regress" not in said
+    assert (clone / MASK).read_bytes() == (finished_study[0] / MASK).read_bytes()
+    # What was computed on the way was not asked for.
+    assert not (clone / SUMMARY).exists() and not (clone / "outputs/extract/M1/signals.npy").exists()
+    assert run(["git", "rev-parse", "HEAD"], clone).stdout == head
+    assert run(["git", "status", "--porcelain"], clone).stdout == ""
+    assert not (clone / "inputs/contrasts/.git").exists()
+
+    # What could be made again is no reason to drop the only copy.
+    refused = run(["datalad", "drop", MASK], clone, check=False)
+    assert refused.returncode != 0 and (clone / MASK).exists()
+
+    # The remote can go and come; a whole folder and its file at once, the cell once; `make` finds what `get` brought.
     run(["git", "remote", "remove", "on-demand"], clone)
     status, said = get(clone, SUMMARY)
     assert status != 0 and "recomputing" not in said
     run(["make", "on-demand"], clone)
-    status, said = get(clone, SUMMARY)
+    status, said = get(clone, "outputs/prep", SUMMARY)
     assert status == 0, said
+    assert said.count("prep: recomputing by") == 1
+    states = run(["make", "status"], clone).stdout.splitlines()
+    fresh = {line.rsplit("  ", 1)[0].strip() for line in states if line.endswith("  fresh")}
+    assert "prep" in fresh and "extract M1" not in fresh
 
 
-def test_a_clone_of_a_clone_asks_for_it_anew(clone, tmp_path):
+def is_claimed(folder, path):
+    return "[on-demand]" in run(["git", "annex", "whereis", path], folder, check=False).stdout
+
+
+def test_a_file_that_no_run_makes_is_refused_and_what_fails_leaves_nothing_behind(clone, tmp_path):
+    (clone / SUMMARY).unlink()
+    (clone / SUMMARY).write_bytes(b"edited")
+    run(["git", "annex", "add", "--quiet", "--force-large", SUMMARY], clone)
+    run(["git", "commit", "--quiet", "--message", "Edit a table"], clone)
+    run(["git", "annex", "drop", "--force", "--quiet", SUMMARY], clone)
+    run(["make", "on-demand"], clone)
+    status, said = get(clone, SUMMARY)
+    assert status != 0
+    # What the run makes is not what was asked for, and how far it is from that is said.
+    assert f"{SUMMARY}: different, another checksum" in said
+    assert "`make prep` makes it here and compares" in said
+    assert not (clone / SUMMARY).exists()
+
+    run(["git", "config", "--file", ".gitmodules", "submodule.inputs/behavior.datalad-id", "another"], clone)
+    done = run(["datalad", "get", SUMMARY], clone, check=False, TMPDIR=str(tmp_path))
+    assert done.returncode != 0 and "inputs/behavior is not installed here; `make inputs` installs it" in done.stdout
+    assert not list(tmp_path.glob("facepain-*"))
+
+
+def test_a_clone_of_a_clone_asks_anew_and_a_hostile_one_runs_nothing(clone, tmp_path):
+    """Any dataset can tell git-annex to start the program: it asks for a mark that only `make on-demand` here sets."""
     run(["make", "on-demand"], clone)
     run(["datalad", "clone", str(clone), str(tmp_path / "other")], tmp_path)
     other = tmp_path / "other"
@@ -128,10 +127,6 @@ def test_a_clone_of_a_clone_asks_for_it_anew(clone, tmp_path):
     status, said = get(other, SUMMARY)
     assert status == 0 and "prep: recomputing by" in said, said
 
-
-def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
-    """Any dataset can tell git-annex to start the program: it asks for a mark that only `make on-demand` here sets."""
-    run(["make", "on-demand"], clone)
     mark = run(["git", "config", "--local", "facepain.on-demand"], clone).stdout
     run(["git", "annex", "configremote", "on-demand", "autoenable=true"], clone)
     trace, code = tmp_path / "trace", f"open({str(tmp_path / 'trace')!r}, 'a').write('ran')\n"
@@ -157,21 +152,13 @@ def test_a_hostile_clone_runs_nothing_and_one_line_says_why(clone, tmp_path):
         said = run(["git", "annex", "enableremote", "on-demand"], folder, check=False).stdout
         # git-annex starts the program more than once.
         assert "only after `make on-demand` in this clone may its code be started" in said, (name, said)
-        run(["git", "annex", "get", MAP], folder, check=False)
-        assert get(folder, MAP)[0] != 0
+        run(["git", "annex", "get", MASK], folder, check=False)
+        assert get(folder, MASK)[0] != 0
         assert not trace.exists(), name
-        assert not (folder / MAP).exists()
+        assert not (folder / MASK).exists()
     # In the clone that was opted in it does run.
-    get(clone, SUMMARY)
+    run(["git", "annex", "enableremote", "on-demand"], clone, check=False)
     assert trace.exists()
-
-
-def test_what_fails_leaves_nothing_behind_and_stops_nothing_else(clone, tmp_path):
-    run(["make", "on-demand"], clone)
-    run(["git", "config", "--file", ".gitmodules", "submodule.inputs/masks.datalad-id", "another"], clone)
-    done = run(["datalad", "get", SUMMARY], clone, check=False, TMPDIR=str(tmp_path))
-    assert done.returncode != 0 and "inputs/masks is not installed here; `make inputs` installs it" in done.stdout
-    assert not list(tmp_path.glob("facepain-*"))
 
 
 def test_an_environment_that_takes_no_program_has_everything_else(tmp_path, monkeypatch, capsys):

@@ -7,9 +7,8 @@ import subprocess
 
 import nibabel
 import numpy as np
-import PIL.Image
 import pytest
-from repositories import SMALL, run
+from repositories import run
 
 pytestmark = pytest.mark.slow
 CELL = "outputs/regress/M1/lasso"
@@ -49,32 +48,19 @@ def commit_as_run(folder, cell, change=lambda message: message):
     subprocess.run(["git", "commit", "--quiet", "--file", "-"], cwd=folder, input=message, text=True, check=True)
 
 
-def test_forged_digit_voxel_inputs_fingerprint_and_record_are_named_in_one_result(study):
-    """Committed with the record of the run, and beside them changes that nobody committed: each is named, no other."""
-    cell = study / CELL
-    change_digit(cell / "metrics.tsv")
-    change_voxel(cell / "weights_average.nii.gz")
-    change_digit(cell / "fingerprints.tsv")
-    record = (cell / "inputs.json").read_text()
-    (cell / "inputs.json").write_text(record.replace('"alpha": 1.0', '"alpha": 1.5', 1))
-    command = '"cmd": "python code/regress.py M1 lasso --n-permutations 20 --n-bootstraps 10'
-    commit_as_run(
-        study,
-        CELL,
-        lambda message: message.replace(command, f"{command} && touch forged").replace(
-            '"exit": 0', '"exit": 1,\n "more": 1'
-        ),
-    )
-    change_digit(cell / "test_metrics.tsv")
-    (cell / "my notes é.tsv").write_text("mine")
-    (cell / "bootstrap.json").unlink()
-    break_content(cell / "weights_final.nii.gz", (cell / "weights_fold-1.nii.gz").read_bytes())
+def test_whatever_is_forged_in_one_result_is_named_and_nothing_else(study):
+    """Committed with the record of the run, not committed at all, hidden from git, or in place of what is recorded."""
+    forge_commits(study)
+    forge_work_tree(study)
+    blob = hide_and_replace(study)
     before = git(study, "rev-parse", "HEAD"), git(study, "status", "--porcelain")
     done, _, different = verify(study, "regress M1 lasso")
     assert done.returncode != 0 and "NOT REPRODUCED: 1 of " in done.stdout
-    names = ("metrics.tsv", "weights_average.nii.gz", "fingerprints.tsv", "inputs.json", "test_metrics.tsv")
-    names += ("my notes é.tsv", "bootstrap.json", "weights_final.nii.gz")
-    assert different.keys() == {CELL, *(f"{CELL}/{name}" for name in names)}, done.stdout
+    names = ("metrics.tsv", "weights_average.nii.gz", "fingerprints.tsv", "inputs.json", "transfer.tsv")
+    names += ("test_metrics.tsv", "my notes é.tsv", "bootstrap.json", "weights_final.nii.gz")
+    names += ("intervals.tsv", "calibration.tsv", "more.hidden")
+    around = {f"refs/replace/{blob}", ".git/info/grafts", "code/regress.py"}
+    assert different.keys() == {CELL, *(f"{CELL}/{name}" for name in names)} | around, done.stdout
     for fault in ("&& touch forged`, declared is", "says exit = 1, expected 0", "holds more, which DataLad"):
         assert fault in different[CELL]
     assert different[f"{CELL}/metrics.tsv"].startswith("column ")
@@ -87,6 +73,31 @@ def test_forged_digit_voxel_inputs_fingerprint_and_record_are_named_in_one_resul
     assert before == (git(study, "rev-parse", "HEAD"), git(study, "status", "--porcelain"))
 
 
+def forge_commits(study):
+    cell, other = study / CELL, "outputs/regress/M1/svr"
+    # The result of another cell, with the record of that cell.
+    shutil.copy(study / other / "transfer.tsv", cell / "transfer.tsv")
+    commit_as_run(study, CELL, lambda message: message.replace("M1 lasso", "M1 svr").replace("M1/lasso", "M1/svr"))
+    change_digit(cell / "metrics.tsv")
+    change_voxel(cell / "weights_average.nii.gz")
+    change_digit(cell / "fingerprints.tsv")
+    record = (cell / "inputs.json").read_text()
+    (cell / "inputs.json").write_text(record.replace('"alpha": 1.0', '"alpha": 1.5', 1))
+    command = '"cmd": "python code/regress.py M1 lasso --n-permutations 20 --n-bootstraps 10'
+    message = git(study, "log", "-1", "--format=%B", "HEAD~1", "--", CELL).replace(
+        command, f"{command} && touch forged"
+    )
+    commit_as_run(study, CELL, lambda _: message.replace('"exit": 0', '"exit": 1,\n "more": 1'))
+
+
+def forge_work_tree(study):
+    cell = study / CELL
+    change_digit(cell / "test_metrics.tsv")
+    (cell / "my notes é.tsv").write_text("mine")
+    (cell / "bootstrap.json").unlink()
+    break_content(cell / "weights_final.nii.gz", (cell / "weights_fold-1.nii.gz").read_bytes())
+
+
 def break_content(path, content):
     target = path.resolve()
     target.parent.chmod(0o755)
@@ -94,53 +105,29 @@ def break_content(path, content):
     target.write_bytes(content)
 
 
-def test_hidden_added_and_ignored_files_replaced_objects_and_swapped_results_are_named(study):
-    cell, other = "outputs/regress/M1/ridge", "outputs/regress/M1/svr"
-    # The result of another cell, with the record of that cell.
-    shutil.copy(study / other / "transfer.tsv", study / cell / "transfer.tsv")
-    commit_as_run(study, cell, lambda message: message.replace("M1 ridge", "M1 svr").replace("M1/ridge", "M1/svr"))
-    git(study, "update-index", "--assume-unchanged", f"{cell}/metrics.tsv", "code/regress.py")
-    git(study, "update-index", "--skip-worktree", f"{cell}/test_metrics.tsv")
-    for name in ("metrics.tsv", "test_metrics.tsv"):
-        change_digit(study / cell / name)
+def hide_and_replace(study):
+    """Edit what git was told not to look at, and give it another history; return the object that is replaced."""
+    cell = study / CELL
+    git(study, "update-index", "--assume-unchanged", f"{CELL}/intervals.tsv", "code/regress.py")
+    git(study, "update-index", "--skip-worktree", f"{CELL}/calibration.tsv")
+    for name in ("intervals.tsv", "calibration.tsv"):
+        change_digit(cell / name)
     with open(study / "code/regress.py", "a") as file:
         file.write("# Hidden.\n")
     (study / ".git/info/exclude").write_text("*.hidden\n")
-    (study / cell / "more.hidden").write_text("mine")
-    blob = git(study, "rev-parse", f"HEAD:{cell}/permutation.tsv")
-    (study / "other").write_text((study / cell / "permutation.tsv").read_text() + "forged\n")
+    (cell / "more.hidden").write_text("mine")
+    blob = git(study, "rev-parse", f"HEAD:{CELL}/permutation.tsv")
+    (study / "other").write_text((cell / "permutation.tsv").read_text() + "forged\n")
     replacement = git(study, "hash-object", "-w", "other")
     (study / "other").unlink()
     git(study, "replace", blob, replacement)
+    git(study, "config", "advice.graftFileDeprecated", "false")
     (study / ".git/info/grafts").write_text(f"{git(study, 'rev-parse', 'HEAD')} {git(study, 'rev-parse', 'HEAD~5')}\n")
-    done, _, different = verify(study, "regress M1 ridge")
-    assert done.returncode != 0
-    names = ("metrics.tsv", "test_metrics.tsv", "more.hidden", "transfer.tsv")
-    expected = {*(f"{cell}/{name}" for name in names), f"refs/replace/{blob}", ".git/info/grafts", "code/regress.py"}
-    assert different.keys() == expected, done.stdout
+    return blob
 
 
-def test_an_old_record_a_figure_and_a_tampered_input_are_named(study):
-    """A result that the code of its commit did not make: the code went on, and the record was written again."""
-    with open(study / "code/participants.py", "a") as file:
-        file.write("# Newer code.\n")
-    git(study, "commit", "--quiet", "--all", "--message", "Go on")
-    cell = study / "outputs/participants"
-    with PIL.Image.open(cell / "scores.png") as picture:
-        pixels = picture.convert("RGBA")
-    pixels.putpixel((9, 9), (255, 0, 0, 255))
-    (cell / "scores.png").unlink()
-    pixels.save(cell / "scores.png")
-    drawing = (cell / "scores.svg").read_text()
-    (cell / "scores.svg").unlink()
-    (cell / "scores.svg").write_text(re.sub(r"(?<=<!-- )\d", "7", drawing, count=1))
-    commit_as_run(study, "outputs/participants")
-    done, _, different = verify(study, "participants")
-    names = {f"outputs/participants/{name}" for name in ("inputs.json", "scores.png", "scores.svg")}
-    assert done.returncode != 0 and different.keys() == names, done.stdout
-    assert "code/participants.py is recorded as" in different["outputs/participants/inputs.json"]
-
-    # Made by an honest record, but under code that runs stages and that was put back after it.
+def test_an_old_record_code_put_back_and_tampered_inputs_are_named(study):
+    # An honest record under code that runs stages and that was put back after it.
     stage = study / "code/provenance/run/stage.py"
     honest, writes = stage.read_text(), "        outputs.publish(cell.folder)\n"
     table = "(ROOT / cell.folder / 'summary.tsv')"
@@ -149,22 +136,33 @@ def test_an_old_record_a_figure_and_a_tampered_input_are_named(study):
         file.write("# Newer code.\n")
     git(study, "commit", "--quiet", "--all", "--message", "Go on")
     run(["make", "cell", "CELL=prep"], study)
+    # A result that the code of its commit did not make: the code went on, and the record was written again.
+    with open(study / "code/extract.py", "a") as file:
+        file.write("# Newer code.\n")
     stage.write_text(honest)
-    git(study, "commit", "--quiet", "--all", "--message", "Put back")
-    table = study / "inputs/behavior/trials.tsv"
-    change_digit(table)
+    git(study, "commit", "--quiet", "--all", "--message", "Go on, and put back")
+    cell = "outputs/extract/M1"
+    mask = study / cell / "mask.json"
+    forged = mask.read_text().replace('"n_voxels": 3', '"n_voxels": 4')
+    mask.unlink()
+    mask.write_text(forged)
+    commit_as_run(study, cell)
+    change_digit(study / "inputs/behavior/trials.tsv")
     done, _, different = verify(study, "prep")
     names = {"inputs/behavior/trials.tsv", "outputs/prep/summary.tsv"}
     assert done.returncode != 0 and different.keys() == names, done.stdout
     image = next((study / "inputs/contrasts").rglob("*_con.img"))
     break_content(image, b"\1" * image.stat().st_size)
     done, _, different = verify(study, "extract M1")
-    assert different.keys() == {str(image.relative_to(study))}, done.stdout
+    names = {str(image.relative_to(study)), f"{cell}/inputs.json", f"{cell}/mask.json"}
+    assert done.returncode != 0 and different.keys() == names, done.stdout
+    assert "code/extract.py is recorded as" in different[f"{cell}/inputs.json"]
 
 
 def test_what_is_equal_within_tolerance_stands_for_what_nobody_has(study):
     """As on another processor: a recorded prediction differs by one unit of its last digit from what comes out here."""
-    table = study / CELL / "out_of_fold.tsv"
+    table, cell = study / CELL / "out_of_fold.tsv", study / "outputs/compare"
+    before = git(study, "rev-parse", f"HEAD:{table.relative_to(study)}")
     header, first, *others = table.read_text().splitlines()
     fields = first.split("\t")
     predicted = header.split("\t").index("y_pred")
@@ -173,7 +171,12 @@ def test_what_is_equal_within_tolerance_stands_for_what_nobody_has(study):
     table.write_text("\n".join([header, "\t".join(fields), *others]) + "\n")
     git(study, "annex", "add", "--quiet", str(table))
     commit_as_run(study, CELL)
-    run(["make", "cell", "CELL=compare"], study, **SMALL)
+    # What was made from it there says so.
+    record = (cell / "inputs.json").read_text()
+    (cell / "inputs.json").write_text(
+        record.replace(before, git(study, "rev-parse", f"HEAD:{table.relative_to(study)}"))
+    )
+    commit_as_run(study, "outputs/compare")
     git(study, "annex", "drop", "--quiet", "--force", str(table))
     done, rows, _ = verify(study, "compare")
     assert "regress M1 lasso: recomputing what compare reads" in done.stdout

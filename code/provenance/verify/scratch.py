@@ -19,6 +19,8 @@ from provenance.verify.surroundings import blob_id, list_files
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
 NOT_HERE = "not verifiable here"
+# Else git-annex is asked about every file that git has just written.
+UNFILTERED = [word for name in ("process", "clean", "smudge") for word in ("-c", f"filter.annex.{name}=")]
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Scratch:
         read = f"GIT_GRAFT_FILE={os.devnull}/none git upload-pack"
         git("clone", "--quiet", "--no-local", "--upload-pack", read, str(ROOT), str(self.clone), root=ROOT)
         ensure_annex(self.clone)
-        self.private = _install_inputs(self.clone, self.study)
+        self.private = _find_private(self.clone, self.study)
         self.recorded = git("rev-parse", "HEAD")
         self.unpublished = {cell.name for cell in find_unpublished(self.cells, object_ids())}
 
@@ -130,6 +132,7 @@ class Scratch:
         """Put the clone to the state of a run, with the content that the cell reads; return what stands in the way."""
         if any(read.startswith(path) for path in self.private for read in cell.reads):
             return "its inputs are private"
+        self._install_inputs(cell)
         self._check_out(cell, run)
         hidden = self._unpublished_inputs(cell, run)
         missing = [*self._fetch(cell), *hidden]
@@ -138,7 +141,7 @@ class Scratch:
             if producer.name not in self.graded and self.runs[producer.name]:
                 print(f"    {producer.name}: recomputing what {cell.name} reads", flush=True)
                 self.recompute(producer)
-        self._check_out(cell, run)
+                self._check_out(cell, run)
         if hidden:
             tracked = object_ids(root=self.clone)
             for other in self.cells:
@@ -152,6 +155,24 @@ class Scratch:
             self._stand_in(path)
         # Unchanged is the rule; another state of the inputs is checked out only where this machine has it.
         return self._align_inputs()
+
+    def _install_inputs(self, cell):
+        """Put the inputs that a cell reads at their recorded commits: rebuilt if synthetic, else this repository's."""
+        rebuilt = []
+        for path in input_datasets(self.recorded):
+            is_read = any(read.startswith(path) for read in cell.reads)
+            if not is_read or (self.clone / path / ".git").exists():
+                continue
+            if self.study.rebuilt(path.split("/")[1]):
+                rebuilt.append(path.split("/")[1])
+            elif not (ROOT / path / ".git").exists():
+                raise InputError(f"{path} is not installed here; `make inputs` installs it")
+            else:
+                git("clone", "--quiet", str(ROOT / path), str(self.clone / path), root=ROOT)
+                git("annex", "init", "--quiet", "scratch", root=self.clone / path)
+        if rebuilt:
+            self._reset(self.recorded)
+            self.study.rebuild(self.clone / "inputs", names=sorted(rebuilt))
 
     def _put_in_place(self, producer):
         """Commit the participant-level files that a recomputed cell made, all of them, by the record of their run.
@@ -179,15 +200,20 @@ class Scratch:
         Its run may have found other code around it, which the result does not name: what runs stages, or a module in
         place of one of a package.
         """
-        git("reset", "--quiet", "--hard", run.commit, root=self.clone)
+        self._reset(run.commit)
         git("clean", "-fdq", "--", "code", "outputs", "figures", root=self.clone)
-        if {"code", "settings", "results"} <= self.unchanged[cell.name]:
+        trees = {git("rev-parse", f"{revision}:code", root=self.clone) for revision in (run.commit, self.recorded)}
+        if len(trees) > 1 and {"code", "settings", "results"} <= self.unchanged[cell.name]:
             git("rm", "-r", "--quiet", "--", "code", root=self.clone)
             git("checkout", "--quiet", self.recorded, "--", "code", root=self.clone)
             self._commit("Put the present code in place")
 
+    def _reset(self, commit):
+        # Where nothing was made yet no content is here for git-annex to put into unlocked files.
+        git(*(UNFILTERED if not self.made else ()), "reset", "--quiet", "--hard", commit, root=self.clone)
+
     def _commit(self, message):
-        git("commit", "--quiet", "--message", message, check=False, root=self.clone)
+        git("commit", "--quiet", "--no-verify", "--message", message, check=False, root=self.clone)
 
     def _fetch(self, cell):
         """Fetch what a cell reads of other cells; return the paths whose content is nowhere."""
@@ -206,9 +232,7 @@ class Scratch:
     def _align_inputs(self):
         for path, commit in input_datasets(root=self.clone).items():
             here = self.clone / path
-            if path in self.private:
-                continue
-            if git("rev-parse", "HEAD", root=here) == commit:
+            if not (here / ".git").exists() or git("rev-parse", "HEAD", root=here) == commit:
                 continue
             git("checkout", "--quiet", commit, check=False, root=here)
             if git("rev-parse", "HEAD", root=here) != commit:
@@ -237,27 +261,11 @@ class Scratch:
         return found
 
 
-def _install_inputs(clone, study):
-    """Put the inputs at their recorded commits: rebuilt where they are synthetic, else from this repository's.
+def _find_private(clone, study):
+    """Return the paths of the inputs that are not here and come from nowhere that this repository names."""
 
-    Returns
-    -------
-    private : list of str
-        Paths of those that are not here and come from nowhere that this repository names.
-    """
-    rebuilt, private = [], []
-    for path in input_datasets(root=clone):
-        name = path.split("/")[1]
-        source = ROOT / path
-        if study.rebuilt(name):
-            rebuilt.append(name)
-        elif (source / ".git").exists():
-            git("clone", "--quiet", str(source), str(clone / path), root=ROOT)
-            git("annex", "init", "--quiet", "scratch", root=clone / path)
-        elif git("config", "--file", ".gitmodules", f"submodule.{path}.url", check=False):
-            raise InputError(f"{path} is not installed here; `make inputs` installs it")
-        else:
-            private.append(path)
-    if rebuilt:
-        study.rebuild(clone / "inputs", names=sorted(rebuilt))
-    return private
+    def is_private(path):
+        url = git("config", "--file", ".gitmodules", f"submodule.{path}.url", check=False, root=clone)
+        return not ((ROOT / path / ".git").exists() or study.rebuilt(path.split("/")[1]) or url)
+
+    return [path for path in input_datasets(root=clone) if is_private(path)]
