@@ -85,7 +85,6 @@ def test_the_public_profile_accepts_it(crate, tmp_path):
     required = [issue.message for issue in result.get_issues() if issue.severity == models.Severity.REQUIRED]
     assert required == []
     assert {issue.message for issue in result.get_issues()} <= LEFT
-    assert validate(crate, "REQUIRED", tmp_path / "cache").passed()
 
 
 def test_the_profile_refuses_a_run_without_program_and_a_file_that_is_not_there(changed, tmp_path):
@@ -296,3 +295,8 @@ def test_data_of_ones_own_are_not_called_synthetic_and_their_address_is_not_told
     assert "ynthetic" not in graph["./"]["description"] + graph["#inputs/contrasts"]["description"]
     assert graph["#inputs/contrasts"]["identifier"] == "urn:uuid:0b9a8f1e-0000-4000-8000-000000000000"
     assert "private/place" not in (tmp_path / "crate" / METADATA).read_text()
+    # Where the table of participants is not, nobody knows which names to look for.
+    shutil.rmtree(study / "inputs/behavior")
+    (study / "inputs/behavior").mkdir()
+    assert "inputs/behavior is not here, so that the participants' names" in refuse(study, tmp_path / "second")
+    assert not (tmp_path / "second").exists()
