@@ -1,8 +1,12 @@
 """Recomputed files beside the recorded ones: what is updated, new or gone, and what that makes of the verdict."""
 
+import numpy as np
+import pytest
 from repositories import run
 
+from files.fingerprints import fingerprint_files
 from provenance.records.grading import grade_outputs
+from provenance.records.grading_by_fingerprint import compare_fingerprints
 from provenance.run.outcomes import sum_up
 
 FOLDER = "outputs/prep"
@@ -36,3 +40,22 @@ def test_a_file_that_is_no_longer_written_is_gone_only_where_nothing_else_change
     }
     assert sum_up([(path, *grade) for path, grade in grades.items()], "")[1]
     assert grade_outputs(FOLDER, "HEAD~1", root=tmp_path, strictly=True)[f"{FOLDER}/a.tsv"][0] == "different"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (1e-9, ("equal within tolerance", "by fingerprint; the recorded bytes are not here")),
+        (0.5, ("different", "w: ")),
+    ],
+)
+def test_a_file_without_its_recorded_bytes_is_held_against_its_fingerprints(tmp_path, rng, change, expected):
+    run(["git", "init", "--quiet"], tmp_path)
+    (tmp_path / FOLDER).mkdir(parents=True)
+    values = rng.normal(size=99)
+    np.savez(tmp_path / "a.npz", w=values)
+    fingerprints = fingerprint_files([tmp_path / "a.npz"], ["a.npz"]).to_csv(sep="\t", index=False)
+    commit(tmp_path, fingerprints_tsv=fingerprints)
+    np.savez(tmp_path / "a.npz", w=values + change * (np.arange(99) == 7))
+    found = compare_fingerprints(f"{FOLDER}/a.npz", "HEAD", tmp_path / "a.npz", tmp_path)
+    assert found.grade == expected[0] and found.detail.startswith(expected[1])
