@@ -1,6 +1,11 @@
 """Figures that name participants and show single trials; no other figure does."""
 
+from dataclasses import dataclass
+
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import MaxNLocator
 
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
@@ -11,11 +16,13 @@ from facepain.report.figures.page import (
     NothingToDraw,
     dataset_colours,
     new_page,
+    page_axes,
     place,
 )
 
 MOST_NAMES = 60  # participants whose ids still fit below an axis
 COLUMNS, PANEL_MM = 8, 21
+WIDTH_MM, HEIGHT_MM, TICK_MM = PANEL_MM - 3, PANEL_MM - 6, 1.2
 MEASURES = {"dot": "dot product", "cosine": "cosine", "pearson_r": "Pearson r"}
 
 
@@ -71,21 +78,20 @@ def draw_predictions(predictions, score, synthetic, mask):
     every = next(iter(predictions.values()))
     people = sorted(set(every["participant_id"]))
     tested = set(every.loc[every["fold"] == "test", "participant_id"])
-    figure, panels = panel_for_each(people, synthetic)
     low = min(rows[["y_true", "y_pred"]].min().min() for rows in predictions.values())
     high = max(rows[["y_true", "y_pred"]].max().max() for rows in predictions.values())
     limits = widen(low, high)
-    for person, axes in panels.items():
-        axes.plot(limits, limits, color=GREY, linestyle="--", linewidth=0.6)
+    titles = {person: person + (" (test)" if person in tested else "") for person in people}
+    figure, panels = panel_for_each(titles, synthetic, limits, limits)
+    for person in people:
+        panels.plot(person, limits, limits, color=GREY, linestyle="--", linewidth=0.6)
         for algorithm, rows in predictions.items():
             # A trial that several folds tested is drawn once, at its mean prediction.
             of_person = rows[rows["participant_id"] == person].groupby("row")[["y_true", "y_pred"]].mean()
-            axes.plot(
-                of_person["y_pred"], of_person["y_true"], "o", color=ALGORITHM_COLOURS[algorithm], markersize=2,
+            panels.plot(
+                person, of_person["y_pred"], of_person["y_true"], "o", color=ALGORITHM_COLOURS[algorithm], markersize=2,
                 markeredgewidth=0, alpha=0.6,
             )  # fmt: skip
-        axes.set(xlim=limits, ylim=limits)
-        axes.set_title(person + (" (test)" if person in tested else ""), fontsize=7, pad=1)
     handles = [
         figure.axes[0].plot([], [], "o", color=ALGORITHM_COLOURS[name], markersize=3, label=ALGORITHM_NAMES[name])[0]
         for name in predictions
@@ -146,22 +152,21 @@ def draw_influence(influence, synthetic, mask, metric="skill"):
 def draw_trajectories(trials, target, score, synthetic):
     """Draw the score of every participant over their trials; parameters are those of `draw_scores_by_participant`."""
     colours = dataset_colours(sorted(set(trials["dataset"])))
-    figure, panels = panel_for_each(sorted(set(trials["participant_id"])), synthetic)
     limits = widen(trials[target].min(), trials[target].max())
     xlim = widen(trials["trial"].min(), trials["trial"].max())
-    for person, axes in panels.items():
+    people = sorted(set(trials["participant_id"]))
+    figure, panels = panel_for_each(dict(zip(people, people, strict=True)), synthetic, xlim, limits)
+    for person in people:
         of_person = trials[trials["participant_id"] == person].sort_values("trial")
         for _, run in of_person.groupby("run"):
             colour = colours[run["dataset"].iloc[0]]
-            axes.plot(run["trial"], run[target], "o-", color=colour, markersize=2, linewidth=0.6)
-        axes.set(xlim=xlim, ylim=limits)
-        axes.set_title(person, fontsize=7, pad=1)
+            panels.plot(person, run["trial"], run[target], "o-", color=colour, markersize=2, linewidth=0.6)
     name_axes(figure, "trial", score)
     caption = (
         "Each participant has a panel with the score over trials. Lines join the usable trials of a run; colours are "
         "those of the datasets."
     )
-    alt = f"Small line plots of the score over trials for {len(panels)} participants."
+    alt = f"Small line plots of the score over trials for {len(people)} participants."
     return Drawing(figure, "Scores over trials", caption, alt)
 
 
@@ -179,17 +184,18 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
     """
     chosen = expression[expression["signature"] == signature].set_index("row")[measure]
     colours = dataset_colours(sorted(set(trials["dataset"])))
-    figure, panels = panel_for_each(sorted(set(trials["participant_id"])), synthetic)
     limits, xlim = widen(trials[target].min(), trials[target].max()), widen(chosen.min(), chosen.max())
-    for person, axes in panels.items():
+    people = sorted(set(trials["participant_id"]))
+    figure, panels = panel_for_each(dict(zip(people, people, strict=True)), synthetic, xlim, limits)
+    for person in people:
         of_person = trials[trials["participant_id"] == person]
         x, y = chosen.reindex(of_person.index).to_numpy(), of_person[target].to_numpy(float)
-        axes.plot(x, y, "o", color=colours[of_person["dataset"].iloc[0]], markersize=2, markeredgewidth=0, alpha=0.7)
+        panels.plot(
+            person, x, y, "o", color=colours[of_person["dataset"].iloc[0]], markersize=2, markeredgewidth=0, alpha=0.7
+        )
         if np.ptp(x) > 0:
             ends = np.array([x.min(), x.max()])
-            axes.plot(ends, np.polyval(np.polyfit(x, y, 1), ends), color="black", linewidth=0.7)
-        axes.set(xlim=xlim, ylim=limits)
-        axes.set_title(person, fontsize=7, pad=1)
+            panels.plot(person, ends, np.polyval(np.polyfit(x, y, 1), ends), color="black", linewidth=0.7)
     name = "the study's own model" if signature == OWN_MODEL else f'the signature "{signature}"'
     name_axes(figure, f"expression of {name} ({MEASURES[measure]})", score)
     caption = (
@@ -197,20 +203,76 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
         "participant's own least-squares line. Colours are those of the datasets."
     )
     caption += " A trial is expressed by a fit that has not seen its participant." * (signature == OWN_MODEL)
-    alt = f"Small scatter plots of the score against the expression of {name} for {len(panels)} participants."
+    alt = f"Small scatter plots of the score against the expression of {name} for {len(people)} participants."
     return Drawing(figure, f"Score and expression of {name}", caption, alt)
 
 
-def panel_for_each(people, synthetic):
-    """Return a page and small axes for each participant; inner ones have no tick labels."""
-    n_rows = -(-len(people) // COLUMNS)
-    figure, panels = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None), {}
-    for number, person in enumerate(people):
-        row, column = divmod(number, COLUMNS)
-        axes = place(figure, 12 + PANEL_MM * column, 8 + PANEL_MM * row, PANEL_MM - 3, PANEL_MM - 6)
-        axes.tick_params(labelbottom=number + COLUMNS >= len(people), labelleft=column == 0)
-        panels[person] = axes
+@dataclass(frozen=True)
+class Panels:
+    """Panels on the axes of the page, which are drawn many times as fast as axes for each participant.
+
+    Attributes
+    ----------
+    page : Axes
+        In mm.
+    corners : dict of str to tuple
+        Upper left corner of each participant's panel, in mm.
+    xlim, ylim : tuple of float
+        Ends of the scales, which are those of all panels.
+    """
+
+    page: Axes
+    corners: dict
+    xlim: tuple
+    ylim: tuple
+
+    def places(self, person, x, y):
+        """Return the places of values on the page, in mm."""
+        left, top = self.corners[person]
+        (x_low, x_high), (y_low, y_high) = self.xlim, self.ylim
+        right = (np.asarray(x) - x_low) / (x_high - x_low)
+        up = (np.asarray(y) - y_low) / (y_high - y_low)
+        return left + WIDTH_MM * right, top + HEIGHT_MM * (1 - up)
+
+    def plot(self, person, x, y, *marks, **style):
+        """Draw values in a participant's panel, as ``Axes.plot``."""
+        self.page.plot(*self.places(person, x, y), *marks, **style)
+
+
+def panel_for_each(titles, synthetic, xlim, ylim):
+    """Return a page and an empty panel for each participant, by title; inner ones have no tick labels."""
+    n_rows = -(-len(titles) // COLUMNS)
+    figure = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None)
+    corners = {
+        person: (12 + PANEL_MM * (number % COLUMNS), 8 + PANEL_MM * (number // COLUMNS))
+        for number, person in enumerate(titles)
+    }
+    panels = Panels(page_axes(figure), corners, xlim, ylim)
+    lines = []
+    for number, (person, title) in enumerate(titles.items()):
+        left, top = corners[person]
+        right, bottom = left + WIDTH_MM, top + HEIGHT_MM
+        panels.page.text((left + right) / 2, top - 0.4, title, ha="center", fontsize=7)
+        lines.append([(left, top), (left, bottom), (right, bottom)])
+        for tick, text in ticks(xlim):
+            x = panels.places(person, tick, ylim[0])[0]
+            lines.append([(x, bottom), (x, bottom + TICK_MM)])
+            if number + COLUMNS >= len(titles):
+                panels.page.text(x, bottom + 2 * TICK_MM, text, ha="center", va="top", fontsize=7)
+        for tick, text in ticks(ylim):
+            y = panels.places(person, xlim[0], tick)[1]
+            lines.append([(left, y), (left - TICK_MM, y)])
+            if number % COLUMNS == 0:
+                panels.page.text(left - 2 * TICK_MM, y, text, ha="right", va="center_baseline", fontsize=7)
+    panels.page.add_collection(LineCollection(lines, colors="black", linewidths=0.6), autolim=False)
     return figure, panels
+
+
+def ticks(limits):
+    """Return two or three round numbers within limits, with their text."""
+    low, high = limits
+    found = MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [(tick, f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in found if low <= tick <= high]
 
 
 def name_axes(figure, x, y):
