@@ -28,7 +28,7 @@ from facepain.report.pages.findings import describe_limits
 from facepain.report.pages.interactive import write_pages
 from facepain.report.pages.markdown import contents, picture, plain, table, to_html
 from facepain.report.pages.methods import _resampling, describe_methods
-from facepain.report.pages.notebook import execute, run_notebook, write_notebook
+from facepain.report.pages.notebook import run_notebook, write_notebook
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.records import shared_settings
 from facepain.report.pages.report import describe_peaks, describe_sources, outdated, write_report
@@ -174,13 +174,15 @@ def visit(browser, finished):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("width", "scheme"), [(1200, "light"), (390, "dark")])
-def test_every_page_opens_says_synthetic_and_fits_the_screen(visit, name, width, scheme):
-    page = visit(name, width, scheme)
+def test_every_page_opens_says_synthetic_and_fits_the_screen(visit, name):
+    page = visit(name, 390, "dark")
     assert "Synthetic data" in page.inner_text("main")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 26)"
-    assert dark == (scheme == "dark")
+    for width, scheme in ((390, "dark"), (1200, "light")):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 24, 26)"
+        assert dark == (scheme == "dark")
     assert page.evaluate("[...document.images].filter(image => !image.complete || !image.naturalWidth).length") == 0
 
 
@@ -266,8 +268,7 @@ def test_report_and_notebook_name_no_participant_and_no_folder_of_this_machine(f
         assert str(Path.home()) not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text)
 
 
-@pytest.mark.slow
-def test_the_notebook_was_executed_and_executes_again(finished):
+def test_the_notebook_was_executed(finished):
     written = nbformat.read(finished / "figures/notebook.ipynb", as_version=4)
     assert [cell.id for cell in written.cells] == [f"cell-{number:02d}" for number in range(1, len(written.cells) + 1)]
     code = [cell for cell in written.cells if cell.cell_type == "code"]
@@ -275,10 +276,6 @@ def test_the_notebook_was_executed_and_executes_again(finished):
     images = [output for cell in code for output in cell.outputs if "image/png" in output.get("data", {})]
     assert len(images) == 2
     assert sum("attachments" in cell for cell in written.cells) == 3
-    assert (
-        nbformat.writes(execute(nbformat.from_dict(written), finished), indent=1) + "\n"
-        == (finished / "figures/notebook.ipynb").read_text()
-    )
 
 
 @pytest.mark.slow
