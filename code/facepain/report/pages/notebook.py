@@ -25,9 +25,10 @@ import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import nibabel
 import numpy as np
 import pandas as pd
+from nilearn.image import load_img
+from nilearn.plotting import plot_glass_brain
 
 # The notebook may be opened from any folder of the repository.
 root = next(folder for folder in (Path.cwd(), *Path.cwd().parents) if (folder / "outputs").is_dir())
@@ -114,27 +115,16 @@ if not tested:
     print("the score of this model is not defined, and neither is p")"""
 
 WEIGHTS = """\
-weights_img = nibabel.load(outputs / "regress" / mask / algorithm / "weights_average.nii.gz")
-weights = nibabel.as_closest_canonical(weights_img).get_fdata()
+weights = load_img(outputs / "regress" / mask / algorithm / "weights_average.nii.gz")
+drawn = np.abs(weights.get_fdata())
 # Voxels of the mask with weight 0 count among the percentiles; voxels outside do not.
 inside = np.zeros(len(np.load(outputs / "regress" / mask / algorithm / "model.npz")["weights"]))
-inside[: np.count_nonzero(weights)] = np.abs(weights[weights != 0])
+inside[: np.sum(drawn > 0)] = drawn[drawn > 0]
 threshold = np.percentile(inside, PERCENTILE)
-drawn = np.where(np.abs(weights) >= threshold, weights, 0)
-print(f"{np.count_nonzero(drawn)} of {len(inside)} voxels drawn, absolute weight at least {threshold:.3g}")
+n_drawn = np.sum((drawn > 0) & (drawn >= threshold))
+print(f"{n_drawn} of {len(inside)} voxels drawn, absolute weight at least {threshold:.3g}")
 if drawn.any():
-    figure, panels = plt.subplots(1, 3, width_ratios=np.take(weights.shape, (1, 0, 0)), layout="constrained")
-    for axis, view in enumerate(("from the right", "from behind", "from above")):
-        largest = np.abs(drawn).argmax(axis, keepdims=True)
-        projected = np.take_along_axis(drawn, largest, axis).squeeze(axis).T
-        limit = np.abs(drawn).max()
-        projected[projected == 0] = np.nan
-        picture = panels[axis].imshow(projected, origin="lower", cmap="RdBu_r", vmin=-limit, vmax=limit)
-        panels[axis].contour((weights != 0).any(axis).T, [0.5], colors="#505050", linewidths=1.2)
-        panels[axis].set_title(view, fontsize=9)
-        panels[axis].axis("off")
-    figure.colorbar(picture, ax=panels, shrink=0.7, label="weight")
-    figure.suptitle("TITLE: largest weights along each line of sight; outline: the mask", fontsize=9)
+    plot_glass_brain(weights, threshold=threshold, plot_abs=False, colorbar=True, cmap="RdBu_r", title="TITLE")
     plt.show()"""
 
 BOOTSTRAP = """\
@@ -297,7 +287,7 @@ def _datasets(results):
     walk = [
         (
             "text",
-            "## Can a classifier distinguish the datasets?\n\nCompare the accuracy with the share of the larger dataset.",
+            "## Does a classifier distinguish the datasets?\n\nCompare its accuracy with the larger dataset's share.",
             (),
         )
     ]
