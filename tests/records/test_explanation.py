@@ -32,7 +32,7 @@ def test_what_made_a_result(finished_study):
     assert f"commit    {commit} of " in said
     assert "input     outputs/extract/M1: 2 file(s), commit " in said and "[DATALAD RUNCMD] extract M1" in said
     assert "code      code/facepain/inference/bootstrap.py: " in said
-    assert "setting   algorithm.alpha = 1.0" in said and "package   scikit-learn " in said
+    assert "setting   algorithm.alpha = 1.0" in said and "package   scipy " in said
     assert "requirements.lock, commit " in said
     said = explain(folder, folder / "outputs/regress/../prep")
     assert "input     inputs/behavior: " in said and "python code/prep.py" in said
