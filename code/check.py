@@ -247,7 +247,8 @@ def report_images(images, masks, coverages, usable, settings):
         print(f"WARNING   and {len(warnings) - SHOWN} more")
     if np.median(agreement_on_sides(screen.asymmetry)) < LEAST_ASYMMETRY:
         print(
-            "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be decided"
+            "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be "
+            "decided"
         )
     print(f"looked at {len(images.paths)} images in {seconds:.0f} s; {len(warnings)} warning(s)")
 

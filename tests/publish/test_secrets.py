@@ -108,17 +108,17 @@ def test_voxels_and_pixels_are_no_text_and_damaged_archives_are_read_as_they_are
 def test_this_machine_and_private_places_are_found(monkeypatch):
     monkeypatch.setattr(socket, "gethostname", lambda: "zwnode")
     monkeypatch.setenv("LOGNAME", "zwlogin")
-    monkeypatch.setenv("HOME", "/home/zwlogin")
-    known = Secrets((), ["/srv/safe", "ssh://lab/safe", *secrets.machine_names()], "/home/zwlogin/public")
+    monkeypatch.setenv("HOME", "/srv/people/zwlogin")
+    known = Secrets((), ["/srv/safe", "ssh://lab/safe", *secrets.machine_names()], "/srv/people/zwlogin/public")
     for text in (
         "at zwnode.example.org",
-        "/home/zwlogin/x",
+        "/srv/people/zwlogin/x",
         "ria+file:///srv/safe#~pain",
         "%2fsrv%2fsafe",
         "by zwlogin",
     ):
         assert "private place" in known.find("a", text.encode()), text
-    for text in ("/srv/safer", "zwnodes", "datalad clone ria+file:///home/zwlogin/public#1"):
+    for text in ("/srv/safer", "zwnodes", "datalad clone ria+file:///srv/people/zwlogin/public#1"):
         assert known.find("a", text.encode()) is None, text
     # A name that is a word of this project says nothing, but for an address.
     monkeypatch.setattr(socket, "gethostname", lambda: "brain")

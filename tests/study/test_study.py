@@ -296,10 +296,8 @@ def test_params_of_ones_own_must_be_committed(study):
     done = make("prep", "PARAMS=mine.toml", folder=study, check=False)
     assert "PARAMS=mine.toml is not a committed file of this repository" in done.stdout
     done = make("prep", "PARAMS=mime.toml", folder=study, check=False)
-    assert (
-        "PARAMS=mime.toml: no such file; name a committed params file, such as code/params.toml; did you mean mine.toml?"
-        in done.stdout
-    )
+    fix = "name a committed params file, such as code/params.toml; did you mean mine.toml?"
+    assert f"PARAMS=mime.toml: no such file; {fix}" in done.stdout
 
 
 def test_a_repository_without_git_annex_says_so(tmp_path):

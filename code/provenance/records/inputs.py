@@ -1,8 +1,8 @@
 """What a result was made from: the ``inputs.json`` that every cell writes beside its outputs.
 
 It names the code (the script and the modules that it imports, found in the source), the data it read, the packages and
-the settings, all by content. Two equal descriptions stand for equal results, which is how a stale one is distinguished from a
-fresh one.
+the settings, all by content. Two equal descriptions stand for equal results, which is how a stale one is distinguished
+from a fresh one.
 """
 
 import ast

@@ -159,7 +159,7 @@ def n_workers():
 
 
 def stop_with_supervisor():
-    """End this process and its group when the process that ordered the run is gone, so that no orphan goes on writing."""
+    """End this process and its group when the process that ordered the run is gone: no orphan goes on writing."""
     supervisor = os.environ.get("FACEPAIN_SUPERVISOR")
     if supervisor is None:
         return

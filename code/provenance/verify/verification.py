@@ -17,7 +17,7 @@ PRIVATE_INPUTS = 3  # exit status
 
 
 def verify(study, cells, chosen):
-    """Recompute some cells as declared at the commit of its last run, and say how its outputs compare.
+    """Recompute some cells as declared at the commits of their last runs, and say how its outputs compare.
 
     Each cell is recomputed from the very code, settings and inputs of its own run, so that what is wrong upstream is
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
