@@ -48,18 +48,8 @@ def parse_arguments():
 def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
     """Build the datasets that are missing in a folder, after a look at those that are there.
 
-    Parameters
-    ----------
-    into : Path
-    design_name : {'full', 'small'}, optional
-        By default the one that ``.gitmodules`` names, else ``full``.
-    names : sequence of str
-        Which of them, all by default.
-
-    Raises
-    ------
-    InputError
-        If something else lies at a dataset's place, or a built one is not the recorded one.
+    Stop if something else lies at a dataset's place, or a built one is not the recorded one. The design is ``full`` or
+    ``small``; by default the one that ``.gitmodules`` names, else ``full``.
     """
     into.mkdir(parents=True, exist_ok=True)
     pins = find_pins(into)
@@ -88,13 +78,7 @@ def find_pins(into):
 
 
 def find_commit(path, pin):
-    """Return the commit of the dataset at a path, None if there is nothing.
-
-    Raises
-    ------
-    InputError
-        If what is there is not an unchanged dataset at the recorded commit.
-    """
+    """Return the commit of the dataset at a path, None if there is nothing; stop if anything else is there."""
     if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
         return None
     if not (path / ".git").exists():

@@ -66,11 +66,6 @@ def start(sources, only=None):
         out keep their dataset.
     only : str, optional
         Names of the contrast images to take from a folder, such as ``con_*``.
-
-    Raises
-    ------
-    InputError
-        If a source cannot be used; the repository is then as it was.
     """
     undo()
     require_clean_tree()
@@ -190,10 +185,7 @@ def record(name, url, id_):
 def hook_path():
     """Return where the hook belongs: in this clone, whatever folder of hooks the user shares among repositories.
 
-    Raises
-    ------
-    InputError
-        If the clone's folder of hooks is a link that leads out of it.
+    Stop if the clone's folder of hooks is a link that leads out of it.
     """
     folder = Path(git("rev-parse", "--path-format=absolute", "--git-common-dir")).resolve()
     if (folder / "hooks").resolve() != folder / "hooks":
@@ -215,13 +207,7 @@ def install_hook():
 
 
 def refresh():
-    """Record what changed in the folders that the datasets here were made from.
-
-    Raises
-    ------
-    InputError
-        If this is no branch of one's own.
-    """
+    """Record what changed in the folders that the datasets here were made from."""
     undo()
     require_clean_tree()
     if not (ROOT / NOTICE).exists():
@@ -306,13 +292,7 @@ def park(path):
 
 
 def parking_place(path):
-    """Return where a dataset goes when it makes way.
-
-    Raises
-    ------
-    InputError
-        If it may not be moved.
-    """
+    """Return where a dataset goes when it makes way; stop if it may not be moved."""
     if (path / ".git").is_file():
         raise InputError(
             f"{path.relative_to(ROOT)} keeps its history elsewhere; `datalad drop --what all -d {path}` it first"

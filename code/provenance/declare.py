@@ -35,17 +35,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a cell takes, roughly.
-
-    Attributes
-    ----------
-    seconds : float
-        Of one core.
-    memory : float
-        Bytes at most.
-    cores : int
-        That it can make use of.
-    """
+    """What a cell takes, roughly: seconds of one core, bytes of memory at most, and cores that it can make use of."""
 
     seconds: float
     memory: float
@@ -127,14 +117,12 @@ class Cell:
 
     Attributes
     ----------
-    declared : Stage
     names : tuple of str
         Arguments of the script.
     reads : tuple of str
         Paths from the root, globs allowed, of what the script reads.
     settings : dict
         The part of the params that the script gets to see.
-    options : Options
     machinery : tuple of str
         As of `Study`.
     shown : tuple of Cell
@@ -252,28 +240,14 @@ class Study:
     libraries: tuple = ()
 
     def stage(self, name):
-        """Return a stage by its name.
-
-        Raises
-        ------
-        InputError
-        """
+        """Return a stage by its name."""
         known = {stage.name: stage for stage in self.stages}
         if name not in known:
             raise InputError(f'"{name}" is not a stage; expected one of {", ".join(known)}{suggest(name, known)}')
         return known[name]
 
-    def cells(self, options=Options()):  # noqa: B008 - frozen
-        """List every cell, in an order in which each finds what it reads.
-
-        Parameters
-        ----------
-        options : Options
-
-        Returns
-        -------
-        cells : list of Cell
-        """
+    def cells(self, options=Options()):
+        """List every cell, in an order in which each finds what it reads."""
         params = self.load_params(Path(options.params))
         cells = []
         for stage in self.stages:
@@ -281,13 +255,7 @@ class Study:
         return cells
 
     def cell(self, options, stage_name, *names):
-        """Return one cell.
-
-        Raises
-        ------
-        InputError
-            If the study has no such cell.
-        """
+        """Return one cell; stop if the study has no such one."""
         stage = self.stage(stage_name)
         if len(names) != len(stage.arguments):
             takes = " and ".join(stage.arguments) or "no name"

@@ -20,10 +20,7 @@ FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJE
 def git(*arguments, check=True, root=ROOT, lines=None):
     """Run git in the repository and return its standard output, stripped; `lines` are given to a batch command.
 
-    Raises
-    ------
-    InputError
-        If git fails and `check` is true; the message holds git's last line.
+    If git fails and `check` is true, stop with git's last line.
     """
     environment = without_foreign(os.environ)
     # git-annex lies beside the interpreter, in an environment that may not be active.
@@ -44,12 +41,7 @@ def git(*arguments, check=True, root=ROOT, lines=None):
 
 
 def require_clone(root=ROOT):
-    """Stop unless this folder is the root of a clone whose git repository may be used.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop unless this folder is the root of a clone whose git repository may be used."""
     if shutil.which("git") is None:
         raise InputError("git is missing; install it (Debian: `apt install git`)")
     done = ask_for_root(root)
@@ -64,13 +56,7 @@ def require_clone(root=ROOT):
 
 
 def ask_for_root(folder):
-    """Ask git for the root of the repository around a folder.
-
-    Raises
-    ------
-    InputError
-        If it belongs to another user.
-    """
+    """Ask git for the root of the repository around a folder; stop if it belongs to another user."""
     environment = without_foreign(os.environ) | {"LC_ALL": "C"}
     done = subprocess.run(
         ["git", "rev-parse", "--show-toplevel"], cwd=folder, env=environment, capture_output=True, text=True
@@ -84,23 +70,13 @@ def ask_for_root(folder):
 
 
 def require_history(root=ROOT):
-    """Stop in a shallow clone.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop in a shallow clone."""
     if git("rev-parse", "--is-shallow-repository", root=root) == "true":
         raise InputError("this clone is shallow, so that it holds no run records; `git fetch --unshallow` completes it")
 
 
 def require_plain_branch(root=ROOT):
-    """Stop on an adjusted branch of git-annex, whose commits are not those that are recorded.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop on an adjusted branch of git-annex, whose commits are not those that are recorded."""
     branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)
     if branch.startswith("adjusted/"):
         plain = branch.removeprefix("adjusted/").partition("(")[0]
@@ -132,18 +108,9 @@ def without_foreign(environment):
 
 
 def object_ids(*paths, revision="HEAD", root=ROOT):
-    """Return the git object id of every file and subdataset under some paths.
+    """Return the git object id of every file and subdataset under some paths from the root, of all if none is given.
 
-    Parameters
-    ----------
-    *paths : str
-        From the root; a folder stands for all that it holds, none for everything.
-
-    Returns
-    -------
-    ids : dict of str to str
-        Blob ids of files (of an annexed file: of the link, which holds the checksum of the content), commits of
-        subdatasets.
+    Of an annexed file it is the id of the link, which holds the checksum of the content; of a subdataset its commit.
     """
     listing = git("ls-tree", "-r", "-z", revision, "--", *paths, root=root)
     ids = {}
@@ -167,13 +134,7 @@ def changed_files(root=ROOT, *paths):
 
 
 def require_clean_tree(root=ROOT, *paths):
-    """Stop if any file, or one at some paths, differs from HEAD: a run record would be untrue.
-
-    Raises
-    ------
-    InputError
-        Naming the files and what to do.
-    """
+    """Stop if any file, or one at some paths, differs from HEAD: a run record would be untrue."""
     changed = changed_files(root, *paths)
     if changed:
         shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
@@ -213,12 +174,7 @@ def _find_git_folder(root):
 
 
 def require_writable(path, root=ROOT):
-    """Stop if nothing could be written at a path: a folder of its own or the nearest one above it.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if nothing could be written at a path: a folder of its own or the nearest one above it."""
     place = root / path
     while not place.exists():
         place = place.parent

@@ -1,10 +1,9 @@
 """Write a DataLad dataset whose commit is the same on every machine.
 
-``datalad create`` and ``datalad save`` record who ran them, where, when and under which git
-configuration. Here the dataset is written by plumbing instead, so that the commit depends on
-nothing but the paths, the bytes, the dataset id and the message. What has to differ from one
-copy to the next (the annex's own id and its record of where content lies) is on the
-``git-annex`` branch, which no superdataset pins.
+``datalad create`` and ``datalad save`` record who ran them, where, when and under which git configuration. Here the
+dataset is written by plumbing instead, so that the commit depends on nothing but the paths, the bytes, the dataset id
+and the message. What has to differ from one copy to the next (the annex's own id and its record of where content lies)
+is on the ``git-annex`` branch, which no superdataset pins.
 """
 
 import hashlib
@@ -46,13 +45,6 @@ def build_dataset(path, files, dataset_id, message):
     -------
     commit : str
         The commit, which depends on the arguments alone.
-
-    Raises
-    ------
-    InputError
-        If the folder holds something, or git-annex is not installed.
-    RuntimeError
-        If git or git-annex fails, with what it said.
     """
     path = Path(path)
     if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
@@ -90,8 +82,8 @@ def remove_tree(path):
 def building_folder(path):
     """Give an empty folder beside `path`, and remove it unless it was moved away.
 
-    It lies beside `path` and not in the system's temporary folder so that the move is a
-    rename; its name is fixed so that a killed build is found and removed by the next one.
+    It lies beside `path` and not in the system's temporary folder so that the move is a rename; its name is fixed so
+    that a killed build is found and removed by the next one.
     """
     folder = path.with_name(f".{path.name}.building")
     if folder.exists():
@@ -119,15 +111,7 @@ def _own_files(dataset_id):
 
 
 def _store_files(folder, files):
-    """Store annexed files aside under their keys.
-
-    Returns
-    -------
-    keys : dict of str to str
-        Path to key of the annexed files.
-    texts : dict of str to bytes
-        Path to content of the others.
-    """
+    """Store annexed files aside; return their keys, and the contents of all other files, by path."""
     aside = folder / ASIDE
     aside.mkdir()
     keys, texts = {}, {}

@@ -16,16 +16,9 @@ KEY_CHECKSUM = re.compile(r"SHA256E?-s(\d+)--([0-9a-f]{64})")
 
 
 def broken_files(paths, root=ROOT):
-    """Return those of some annexed files whose content is here but is not what was recorded.
+    """Return those of some annexed files whose content is here but is not what was recorded, by paths from the root.
 
-    Parameters
-    ----------
-    paths : iterable of str
-        From the root; files in git and absent ones are passed over.
-
-    Returns
-    -------
-    broken : list of str
+    Files in git and absent ones are passed over.
     """
     memory = git_folder(root) / "whole.json"
     known = _recall(memory)
@@ -49,17 +42,7 @@ def broken_files(paths, root=ROOT):
 
 
 def require_whole(path, root=ROOT):
-    """Stop if content of an input dataset is broken, which no stage can make again.
-
-    Parameters
-    ----------
-    path : str
-        From the root.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if content of an input dataset, at a path from the root, is broken: no stage can make it again."""
     if (root / path / ".git").exists():
         for file in broken_files(object_ids(root=root / path), root / path):
             raise InputError(

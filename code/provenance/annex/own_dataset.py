@@ -25,13 +25,7 @@ ANNEX_NAME = "a dataset of one's own files"
 
 
 def clone_dataset(source, folder):
-    """Clone a dataset without the content of its annexed files.
-
-    Raises
-    ------
-    InputError
-        With DataLad's reason.
-    """
+    """Clone a dataset without the content of its annexed files."""
     print(f"cloning {source}", flush=True)
     done = subprocess.run(
         ["datalad", "-l", "error", "-f", "disabled", "clone", source, str(folder)],
@@ -58,15 +52,10 @@ def import_files(source, folder, name, only=None):
         Absolute path of a folder or a file.
     folder : Path
         Of the new dataset.
-    name : {'contrasts', 'behavior', 'masks'}
-        Decides which files are wanted.
+    name : str
+        Of `WANTED`; decides which files are wanted.
     only : str, optional
         Pattern of the wanted contrast images' names, without ending.
-
-    Raises
-    ------
-    InputError
-        If the folder holds no file that is wanted.
     """
     source = Path(source)
     if source.is_file():
@@ -98,13 +87,7 @@ def import_files(source, folder, name, only=None):
 
 
 def find_wanted(source, name, stem):
-    """List the wanted files below a folder.
-
-    Raises
-    ------
-    InputError
-        If there is none, or one is a link, which git-annex would leave out without a word.
-    """
+    """List the wanted files below a folder; stop at a link, which git-annex would leave out silently."""
     files, links = [], []
     for parent, folders, names in os.walk(source):
         links += [os.path.join(parent, entry) for entry in folders if os.path.islink(os.path.join(parent, entry))]

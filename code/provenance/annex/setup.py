@@ -79,11 +79,6 @@ def ensure_annex(root=ROOT):
     """Initialise git-annex in this clone if it is not, with neither login nor host name.
 
     Before that ``datalad get`` fetches nothing and ``datalad save`` puts large files into git.
-
-    Raises
-    ------
-    InputError
-        If git-annex is missing, or if this clone cannot hold an annex.
     """
     require_git_annex()
     require_annexable(root)
@@ -138,12 +133,7 @@ def write_launcher(root):
 
 
 def require_annexable(root=ROOT):
-    """Stop where git-annex would not keep files as this repository needs them.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop where git-annex would not keep files as this repository needs them."""
     require_plain_branch(root)
     probe = git_folder(root) / "link"
     try:
@@ -165,12 +155,7 @@ def require_annexable(root=ROOT):
 
 
 def require_own_rules(root=ROOT):
-    """Stop if a rule in ``.git/info``, as a template of the user's brings one, changes what is recorded of results.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if a rule in ``.git/info``, as a template of the user's brings one, changes what is recorded of results."""
     results = [*object_ids("outputs", "figures", root=root), *(f"outputs/x{ending}" for ending in RESULT_ENDINGS)]
     hidden = git("check-ignore", "--no-index", "--verbose", "--stdin", lines=results, check=False, root=root)
     if hidden:
@@ -193,13 +178,7 @@ def require_git_annex():
 
 
 def ensure_identity(root=ROOT):
-    """Give git a neutral identity for this process and its children where it has none.
-
-    Returns
-    -------
-    neutral : bool
-        Whether that was needed.
-    """
+    """Give git a neutral identity for this process and its children; return whether it had none."""
     configured = {key: git("config", key, check=False, root=root) for key in NEUTRAL_IDENTITY}
     # For new datasets too, which know nothing of this clone's configuration; and as settings and not as
     # GIT_AUTHOR_NAME, which DataLad does not look at.

@@ -12,13 +12,7 @@ from provenance.run.runner import run_cell
 
 
 def make_alone(cell, cells, root=ROOT):
-    """Make one cell fresh by its ``datalad run``, in the clone of a job, from results of others that are there.
-
-    Raises
-    ------
-    InputError
-        If what it reads is stale or was never made, or if it fails.
-    """
+    """Make one cell fresh by its ``datalad run``, in the clone of a job, from results of others that are there."""
     hub = Path(git("config", "remote.origin.url", root=root))
     for path in sorted({"/".join(read.split("/")[:2]) for read in cell.reads if read.startswith("inputs/")}):
         clone_dataset(hub / path, root / path, input_datasets(root=root)[path])

@@ -21,21 +21,10 @@ ROOM = 1_000_000  # bytes
 
 
 def run_job(name, folder, branch, root=ROOT):
-    """Make one cell in a clone on the node's disk and land it in the repository that submitted it.
+    """Make one cell in a clone on the node's disk and land it on a branch of the repository that submitted it.
 
     It knows nothing of the study, so that it starts at once; the code of the clone does (`provenance.cluster.alone`).
-
-    Parameters
-    ----------
-    name, folder : str
-        Of the cell.
-    branch : str
-        To land on.
-
-    Returns
-    -------
-    status : int
-        0 if the cell is fresh now.
+    Returns the exit status, 0 if the cell is fresh now.
     """
     started = time.monotonic()
     require_room(root)
@@ -63,12 +52,7 @@ def run_job(name, folder, branch, root=ROOT):
 
 
 def require_room(root=ROOT):
-    """Stop if the repository can take nothing: git-annex would try for each file again and again.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if the repository can take nothing: git-annex would try for each file again and again."""
     try:
         with tempfile.TemporaryFile(dir=git_folder(root)) as probe:
             probe.write(bytes(ROOM))  # a quota shows in nothing else
@@ -95,13 +79,7 @@ def _ignore_orders():
 
 
 def _hand_over(name, folder, clone, root):
-    """Copy the cell's content to the repository, then its commit under a ref of its own.
-
-    Raises
-    ------
-    InputError
-        If the repository does not take it; it is then as it was.
-    """
+    """Copy the cell's content to the repository, then its commit under a ref of its own."""
     for attempt in range(HAND_OVER_ATTEMPTS):
         try:
             git("annex", "copy", "--quiet", "--to", "origin", "--", folder, root=clone)

@@ -34,17 +34,9 @@ def waiting(root=ROOT):
 
 
 def land(branch, root=ROOT):
-    """Move a branch, and its working tree where it is checked out, on by all that waits.
+    """Move a branch, and its working tree where it is checked out, on by all that waits; return the cells' folders.
 
-    Returns
-    -------
-    folders : list of str
-        Of the cells that were landed.
-
-    Raises
-    ------
-    InputError
-        If the repository does not take it, saying why. All that waits goes on waiting then.
+    If the repository does not take it, say why and stop; all that waits goes on waiting then.
     """
     reason = ""
     for attempt in range(ATTEMPTS):

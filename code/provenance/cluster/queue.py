@@ -41,13 +41,7 @@ def has_slurm():
 
 
 def slurm(program, *arguments, check=True, text=None):
-    """Run a program of Slurm and return what it prints.
-
-    Raises
-    ------
-    InputError
-        With what it said, if it fails and `check` is true.
-    """
+    """Run a program of Slurm and return what it prints; stop with what it said, if it fails and `check` is true."""
     if shutil.which(program) is None:
         raise InputError(
             f"{program} is not here: this is no machine of a Slurm cluster; `make all` computes without one"

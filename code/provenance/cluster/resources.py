@@ -45,18 +45,7 @@ class Cluster(BaseModel):
 
 
 def load_cluster(known, root=ROOT):
-    """Read ``code/cluster.toml``; without the file nothing is set.
-
-    Parameters
-    ----------
-    known : iterable of str
-        Names of stages and cells.
-
-    Raises
-    ------
-    InputError
-        Naming the setting that is wrong.
-    """
+    """Read ``code/cluster.toml``; without the file nothing is set. `known` are the names of stages and cells."""
     path = root / SETTINGS
     try:
         cluster = Cluster(**tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {})

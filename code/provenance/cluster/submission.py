@@ -20,14 +20,7 @@ EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "DASK")
 
 
 def submit(study, cells, root=ROOT):
-    """Land what waits, then submit a job for each cell that is not fresh and has none.
-
-    Parameters
-    ----------
-    study : Study
-    cells : list of Cell
-        All, in an order in which each finds what it reads.
-    """
+    """Land what waits, then submit a job for each of the study's cells that is not fresh and has none."""
     require_clean_tree(root)
     branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)
     if not branch:

@@ -11,13 +11,7 @@ FIELD = re.compile(r"([a-z-]+): *\"?([^\",}\n]+)")
 
 @dataclass(frozen=True)
 class Citation:
-    """Title, licence (its SPDX name) and authors of the study; title and DOI of the paper.
-
-    Attributes
-    ----------
-    authors : tuple of (str, str)
-        Type in the words of schema.org, and name.
-    """
+    """Title, licence (in SPDX) and authors (schema.org's type, and name) of the study; title and DOI of the paper."""
 
     title: str
     license: str
@@ -27,13 +21,7 @@ class Citation:
 
 
 def read_citation(root=ROOT):
-    """Read ``CITATION.cff``: its top-level fields, its authors, and the first work that it refers to.
-
-    Raises
-    ------
-    InputError
-        If one of them is missing.
-    """
+    """Read ``CITATION.cff``: its top-level fields, its authors, and the first work that it refers to."""
     text = (root / "CITATION.cff").read_text(encoding="utf-8")
     own, _, references = text.partition("\nreferences:")
     _, _, authors = own.partition("\nauthors:\n")

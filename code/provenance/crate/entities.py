@@ -29,14 +29,7 @@ SYNTHETIC = "Synthetic data: a simulation, not a measurement."
 class Description:
     """Entities by identifier, each with its properties and the file to copy, None where nothing is copied.
 
-    Attributes
-    ----------
-    study : Study
-    ids : dict of str to str
-        Object ids at HEAD by path.
-    declared : dict of str to provenance.publish.declared.Item
-        Files that may go.
-    entities : dict of str to tuple (dict, Path or None)
+    `ids` are the object ids at HEAD by path, `declared` the files that may go.
     """
 
     study: Study
@@ -58,7 +51,7 @@ class Description:
 
 
 def describe_study(study, runs, declared):
-    """Describe every run with what it read and wrote.
+    """Return a crate, not yet written, of every run with what it read and wrote.
 
     Parameters
     ----------
@@ -66,11 +59,6 @@ def describe_study(study, runs, declared):
     runs : list of tuple (Cell, RunRecord)
     declared : dict of str to provenance.publish.declared.Item
         Files that may go.
-
-    Returns
-    -------
-    crate : ROCrate
-        Not yet written.
     """
     description = Description(study, object_ids(), declared)
     mentions = [describe_run(description, cell, run) for cell, run in runs]

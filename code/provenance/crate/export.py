@@ -20,21 +20,7 @@ METADATA = "ro-crate-metadata.json"
 
 
 def export_crate(study, cells, to):
-    """Write a crate of every result, whole or not at all.
-
-    Parameters
-    ----------
-    study : Study
-    cells : list of Cell
-        All of the study.
-    to : str or None
-        The folder to write; absent, empty or an earlier crate of this study.
-
-    Raises
-    ------
-    InputError
-        If the folder holds anything else, or the results are not those of the present inputs, code and settings.
-    """
+    """Write a crate of every result, whole or not at all, to a folder that is absent, empty or an earlier crate."""
     target = find_target(to)
     with only_one():
         require_clean_tree()
@@ -51,24 +37,14 @@ def export_crate(study, cells, to):
 
 
 def require_nobody_named(crate, secrets):
-    """Stop if the description names a participant, as the name of a file that stays could.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if the description names a participant, as the name of a file that stays could."""
     for entity in crate.get_entities():
         if found := secrets.find_participant(json.dumps(entity.properties(), ensure_ascii=False)):
             raise InputError(f"{unquote(entity.id)} may not be described: {found}")
 
 
 def require_declared(study, cells, secrets):
-    """Return the files that may go, by path, once every result may; where content is missing it is described only.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return the files that may go, by path, once every result may; where content is missing it is described only."""
     declared = find_declared(study, cells, secrets, is_stored=lambda _key: True)
     for cell in cells:
         if cell.name in declared.stays:
@@ -80,13 +56,7 @@ def require_declared(study, cells, secrets):
 
 
 def find_target(to):
-    """Return the folder to write.
-
-    Raises
-    ------
-    InputError
-        If it is not named or must not be written to.
-    """
+    """Return the folder to write; stop if it is not named or must not be written to."""
     if not to:
         raise InputError("TO= is missing; name a folder that is not there yet: make crate TO=../face-of-pain-crate")
     target = Path(os.path.expanduser(to)).resolve()
@@ -114,13 +84,7 @@ def find_foreign(folder):
 
 
 def require_runs(cells):
-    """Return every cell with its run record, once all results belong together and each is as its run left it.
-
-    Raises
-    ------
-    InputError
-        Naming the results that are absent, stale or not made by a run.
-    """
+    """Return every cell with its run record, once all results belong together and each is as its run left it."""
     ids = object_ids()
     for cell in cells:
         if f"{cell.folder}/{RECORD}" not in ids:

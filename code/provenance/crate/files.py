@@ -34,15 +34,7 @@ ABSENT = "Not included: its content was not in the clone that this crate was mad
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What is known of a file.
-
-    Attributes
-    ----------
-    properties : dict
-        In the words of RO-Crate.
-    is_included : bool
-        Whether it is copied: it is declared to be public, and its content is here.
-    """
+    """What is known of a file, in the words of RO-Crate, and whether it is copied."""
 
     properties: dict
     is_included: bool
@@ -51,21 +43,7 @@ class FileFacts:
 def describe_file(path, declared, root=ROOT):
     """Describe a tracked file; an annexed one by its key, so that its content need not be here.
 
-    Parameters
-    ----------
-    path : str
-        From the root.
-    declared : container of str
-        Paths that may go; of others only the name is given.
-
-    Returns
-    -------
-    facts : FileFacts
-
-    Raises
-    ------
-    InputError
-        If the content of a file that is to be copied is not what was recorded.
+    `declared` holds the paths that may go; of others only the name is given.
     """
     media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
     properties = {"name": path, "encodingFormat": media_type}

@@ -32,12 +32,9 @@ OLDEST_GIT = (2, 30)
 
 
 def report(study=None):
-    """Print one line for each check and return the exit status: 1 if there is any.
+    """Print one line for each check and return the exit status: 1 if there is any problem.
 
-    Parameters
-    ----------
-    study : Study, optional
-        Where the packages are here that its declaration needs; decides which results are participant level.
+    The study says which results are participant level; None where the packages that it needs are not here.
     """
     problems, waiting = 0, 0
     checks = [*CHECKS, *([partial(check_annexed, study)] if study else [])]

@@ -24,11 +24,6 @@ def ensure_environment():
 
     Replaces the running process where another interpreter is needed, and puts the interpreter's folder first on PATH,
     so that ``python``, ``datalad`` and ``git-annex`` in a recorded command are this environment's.
-
-    Raises
-    ------
-    InputError
-        If the environment cannot be made.
     """
     require_own_venv()
     if not is_ready():
@@ -72,12 +67,7 @@ def rebuilt_packages():
 
 
 def require_own_venv():
-    """Stop if `.venv` was made in another folder: the programs in it would start those of that folder.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if `.venv` was made in another folder: the programs in it would start those of that folder."""
     config = VENV / "pyvenv.cfg"
     made = re.search(r"^command = .* (/.+)$", config.read_text(), re.MULTILINE) if has_stamp() else None
     if made and Path(made.group(1)).resolve() != VENV.resolve():
@@ -109,13 +99,7 @@ def make_environment():
 
 
 def install_lock(lock, stamp):
-    """Install the packages of a lock into ``.venv``, verified by their hashes, then leave its stamp.
-
-    Raises
-    ------
-    InputError
-        If one of them cannot be had.
-    """
+    """Install the packages of a lock into ``.venv``, verified by their hashes, then leave its stamp."""
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     wheels, environment = os.environ.get("WHEELS"), None
     if wheels:
@@ -136,13 +120,7 @@ def install_lock(lock, stamp):
 
 
 def install_extra(name):
-    """Install the packages of ``code/locks/<name>.lock`` beside the others, once.
-
-    Raises
-    ------
-    InputError
-        If they cannot be had, or this is an environment of the user's, which is left as it is.
-    """
+    """Install the packages of ``code/locks/<name>.lock`` too, once; an environment of the user's stays as it is."""
     lock, stamp = ROOT / f"code/locks/{name}.lock", VENV / f"{name}.lock"
     if Path(sys.prefix) == VENV:
         if not is_installed(lock, stamp):
@@ -160,13 +138,7 @@ def install_extra(name):
 
 
 def make_wheelhouse():
-    """Download the locked packages, verified by their hashes, for `make setup WHEELS=folder` where there is no network.
-
-    Raises
-    ------
-    InputError
-        If one of them cannot be had.
-    """
+    """Download the locked packages, by their hashes, for `make setup WHEELS=folder` where there is no network."""
     folder = os.environ.get("TO") or "wheels"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
     done = subprocess.run([*pip, *LOCKED, "-r", str(LOCK), "--dest", folder], capture_output=True, text=True)

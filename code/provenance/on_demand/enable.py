@@ -52,13 +52,7 @@ def mark_here():
 
 
 def vouch_for():
-    """Tell git-annex that the remote is this one: of a remote that another clone made it takes nothing unseen.
-
-    Raises
-    ------
-    InputError
-        If a remote of this name is another.
-    """
+    """Tell git-annex that the remote is this one: of a remote that another clone made it takes nothing unseen."""
     said = git("annex", "verifyremote", REMOTE)
     asked = re.search(r"--safe (\S+)", said)
     if asked is None:
@@ -81,13 +75,7 @@ def is_enabled():
 
 
 def put_program():
-    """Put the program of the remote beside git-annex.
-
-    Raises
-    ------
-    InputError
-        If that folder cannot be written to.
-    """
+    """Put the program of the remote beside git-annex."""
     program = Path(shutil.which("git-annex")).parent / PROGRAM
     if program.is_file() and os.access(program, os.X_OK) and program.read_text() == SCRIPT:
         return

@@ -23,15 +23,7 @@ COST = 1000  # git-annex asks the cheapest first: any store before this
 
 
 def serve(study, cells, folder):
-    """Answer git-annex until it has no more questions.
-
-    Parameters
-    ----------
-    study : Study
-    cells : list of Cell
-    folder : str
-        Where git-annex was started: the files that it names may be relative to it.
-    """
+    """Answer git-annex until it has no more questions; it names files relative to the folder it was started in."""
     with os.fdopen(REPLIES, "w") as replies:
         master = Master(replies)
         remote = Recomputation(master, study, cells, Path(folder))
@@ -75,13 +67,7 @@ class Recomputation(SpecialRemote):
             raise RemoteError(str(error)) from error
 
     def recompute(self, key):
-        """Return the path of the content of a key, made again.
-
-        Raises
-        ------
-        InputError
-            If the run does not make the same bytes again.
-        """
+        """Return the path of the content of a key, made again; stop if the run does not make the same bytes again."""
         cell, asked = self.keys[key]
         runs = {other.name: last_run(other) for other in self.cells}
         if runs[cell.name] is None:

@@ -43,13 +43,9 @@ PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
 
 
 def read_texts(content):
-    """Yield the texts that a content may hold, as `normalise` writes them.
+    """Yield the texts that a content may hold, as `normalise` writes them, each with whether the content is binary.
 
-    Yields
-    ------
-    text : str
-    is_binary : bool
-        Whether it may be anything, so that short words are there by chance.
+    In binary content short words are there by chance.
     """
     for part in unpack(content):
         is_binary = b"\0" in part

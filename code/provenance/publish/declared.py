@@ -65,13 +65,7 @@ class Declared:
 
 
 def write_manifest(root=ROOT):
-    """Declare the code and documents of this working tree; return how many.
-
-    Raises
-    ------
-    InputError
-        On a branch with one's own data: there files are named one by one.
-    """
+    """Declare the code and documents of this working tree; return how many."""
     if (root / NOTICE).exists():
         raise InputError(f"this branch is your own study: name files in {NAMED}, one by one, see docs/publishing.md")
     ids = list_code(root)
@@ -97,13 +91,7 @@ def format_manifest(ids):
 
 
 def read_declarations():
-    """Return the object ids that the manifest and the owner give to paths, as committed.
-
-    Raises
-    ------
-    InputError
-        If one of the two files is not what it should be.
-    """
+    """Return the object ids that the manifest and the owner give to paths, as committed."""
     manifest = git("show", f"HEAD:{MANIFEST}", check=False)
     listed = dict(line.split("\t") for line in manifest.splitlines()[1:] if line.count("\t") == 1)
     try:

@@ -222,13 +222,7 @@ def push(scratch, store):
 
 
 def call(folder, *command, stdin=""):
-    """Run a command without the settings and the name of whoever publishes.
-
-    Raises
-    ------
-    InputError
-        If it fails.
-    """
+    """Run a command without the settings and the name of whoever publishes; return what it prints."""
     environment = {key: value for key, value in without_foreign(os.environ).items() if not key.startswith("GIT_")}
     settings = {"safe.directory": "*", **NEUTRAL_IDENTITY}
     environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(len(settings))}

@@ -34,24 +34,10 @@ OBJECT_ID = re.compile(r"`?[0-9a-f]{12,64}`?")
 
 
 def publish(study, cells, to, private=None, agreed=False):
-    """List what goes and what stays, ask, then create or update the stores.
+    """List what goes and what stays, ask unless that is agreed already, then create or update the stores.
 
-    Parameters
-    ----------
-    study : Study
-    cells : list of Cell
-        All of the study, in order.
-    to : str
-        The public store: ``ria+file://`` and a folder, or the name of a sibling.
-    private : str, optional
-        The same for the private store.
-    agreed : bool
-        Whether the question after the list is answered already.
-
-    Raises
-    ------
-    InputError
-        If a store is none that this package made and keeps, or nobody agreed; nothing is sent then.
+    `to` and `private` are ``ria+file://`` and a folder, or the name of a sibling. Nothing is sent if a store is none
+    that this package made and keeps, or nobody agreed.
     """
     if not to:
         raise InputError("TO= is missing; name the public store: make publish TO=ria+file:///some/folder")
@@ -176,13 +162,7 @@ def write_table(declared):
 
 
 def require_agreement(agreed):
-    """Ask whether the list may go.
-
-    Raises
-    ------
-    InputError
-        If the answer is not yes.
-    """
+    """Ask whether the list may go; stop if the answer is not yes."""
     if agreed:
         return
     if not sys.stdin.isatty():

@@ -123,10 +123,7 @@ def _apart(pattern):
 def gather_secrets(study, public=None):
     """Gather what is searched for in all that goes, to the folder of a public store or into a crate.
 
-    Raises
-    ------
-    InputError
-        If the participants' names are not known here.
+    Stop if the participants' names are not known here.
     """
     _require_known_names(study)
     names, places = gather_names(study), gather_places(public)

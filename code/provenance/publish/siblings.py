@@ -20,13 +20,7 @@ NO_PUSH = "no push, only make publish with TO set to {}"
 
 @cache
 def dataset_id():
-    """Return DataLad's id of this repository, which everybody gets to see.
-
-    Raises
-    ------
-    InputError
-        If it may be anything else.
-    """
+    """Return DataLad's id of this repository, which everybody gets to see; stop if it may be anything else."""
     found = git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
     if not UUID.fullmatch(found):
         raise InputError(f".datalad/config: datalad.dataset.id = {found!r}; expected a UUID, as DataLad gives")

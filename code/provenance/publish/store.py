@@ -122,10 +122,7 @@ def require_nothing_else(store, keys):
 def find_store(option, address):
     """Return the store of an option: a folder with a slash in it, ``ria+file://`` and a folder, or a sibling's name.
 
-    Raises
-    ------
-    InputError
-        If it is of another kind, or nothing can be published there.
+    Stop if it is of another kind, or nothing can be published there.
     """
     url = git("config", f"remote.{address}.url", check=False)
     if url:

@@ -15,20 +15,7 @@ DIFF_LINES = 12  # of one changed file
 
 
 def explain(path, since=None, root=ROOT):
-    """Explain a result.
-
-    Parameters
-    ----------
-    path : str
-        From the root: a file of a result, or its folder.
-    since : str, optional
-        An earlier revision to compare with.
-
-    Raises
-    ------
-    InputError
-        If nothing made by a run lies there.
-    """
+    """Explain a result, by the path of its folder or a file: what made it, or what changed since a revision."""
     path = os.path.relpath(os.path.join(root, path or ""), root)
     if path == ".":
         raise InputError("RESULT= is missing; name a file: make explain RESULT=outputs/regress/M1/lasso/metrics.tsv")
@@ -118,13 +105,7 @@ def find_causes(path, since, root=ROOT, followed=None):
 
 
 def load_record(path, revision, root):
-    """Return the folder of the cell that owns a path, and its record at a revision.
-
-    Raises
-    ------
-    InputError
-        If no cell owns the path.
-    """
+    """Return the folder of the cell that owns a path, and its record at a revision; stop if no cell owns the path."""
     folder = record_folder(path, revision, root)
     if folder is None:
         raise InputError(f"{path} is no result at {revision}; expected a file or folder below outputs/ or figures/")

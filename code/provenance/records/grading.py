@@ -31,8 +31,8 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, s
     Returns
     -------
     grades : dict of str to tuple (str, str)
-        By path: a grade of `files.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or
-        GONE (although the inputs are the same); and the detail.
+        By path: a grade of `files.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or GONE
+        (although the inputs are the same); and the detail.
     """
     old, new = (object_ids(folder, revision=revision, root=root) for revision in (before, after))
     record = f"{folder}/{RECORD}"
@@ -84,12 +84,8 @@ def grade_files(recorded, recomputed):
 def content_at(path, revision, root, object_root, scratch):
     """Return a file with the content that a path has at a commit, or None where no clone here holds it.
 
-    Parameters
-    ----------
-    object_root : Path
-        Repository whose annex is searched.
-    scratch : Path
-        Folder that receives the content of files in git.
+    `object_root` is the repository whose annex is searched; content that lies in git is written to the folder
+    `scratch`.
     """
     shown = subprocess.run(["git", "show", f"{revision}:{path}"], cwd=root, capture_output=True)
     if shown.returncode:

@@ -18,10 +18,7 @@ PROJECTION_TOLERANCE = 2e-6
 def compare_fingerprints(path, revision, recomputed, root):
     """Compare a recomputed file with the fingerprints recorded beside a path at a commit.
 
-    Returns
-    -------
-    grade : Grade
-        Never identical: the bytes are known to differ, since their checksums do.
+    Never identical: the bytes are known to differ, since their checksums do.
     """
     folder, name = str(PurePosixPath(path).parent), PurePosixPath(path).name
     shown = subprocess.run(

@@ -50,22 +50,11 @@ def dump_record(description):
 
 
 def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
-    """Follow the import statements of a script.
+    """Follow the import statements of a script in ``code``.
 
-    Parameters
-    ----------
-    script : str
-        Path from the root, in ``code``.
-    machinery : tuple of str
-        Beginnings of paths that are left out: what runs a stage and records it computes nothing of a result.
-
-    Returns
-    -------
-    modules : list of str
-        The script and every module of this project that it imports, directly or not, but for the machinery that runs
-        stages: paths from the root, sorted.
-    packages : set of str
-        Distributions imported from elsewhere, by the name under which they are locked.
+    Returns the sorted paths of the script and of every module of this project that it imports, directly or not, and the
+    names under which the distributions are locked that these import. What begins with one of `machinery` is left out:
+    what runs a stage and records it computes nothing of a result.
     """
     listed = list_code(root)
     present = frozenset(path for path in listed if path.endswith(".py"))
@@ -149,10 +138,7 @@ PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILIN
 
 @cache
 def locked_versions(lock):
-    """Return the versions that ``requirements.lock`` pins, by distribution name.
-
-    Where a package is pinned apart for several Python versions the first pin is named.
-    """
+    """Return the versions that ``requirements.lock`` pins, by distribution name; of several pins the first."""
     versions = {}
     for name, version, _ in PIN.findall(lock):
         versions.setdefault(name.lower(), version)
@@ -165,18 +151,7 @@ def unconditional_pins(lock):
 
 
 def differences(recorded, present):
-    """Say in words what changed between two descriptions of inputs.
-
-    Parameters
-    ----------
-    recorded, present : dict
-        As from `describe_inputs`.
-
-    Returns
-    -------
-    reasons : list of str
-        Empty where nothing changed.
-    """
+    """Say in words what changed between two descriptions of inputs (`describe_inputs`), if anything did."""
     reasons = []
     for part, before, after in ((part, recorded.get(part), present[part]) for part in present):
         if not isinstance(after, dict):

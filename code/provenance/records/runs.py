@@ -11,20 +11,7 @@ OPENING, CLOSING = "=== Do not change lines below ===", "^^^ Do not change lines
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of a cell, as recorded.
-
-    Attributes
-    ----------
-    commit : str
-    date : str
-        Of the commit, ISO 8601.
-    command : str
-        Relative to the root.
-    inputs, outputs : tuple of str
-        As declared.
-    whole : dict
-        All that DataLad recorded.
-    """
+    """One run of a cell: commit, its date (ISO 8601), command, inputs and outputs, and all that DataLad recorded."""
 
     commit: str
     date: str

@@ -15,15 +15,7 @@ HELD = []  # descriptors of the locks that this process holds
 def remove_stale_locks(started, root):
     """Remove the locks that a killed run left in ``.git``; wait for those of a git that is at work.
 
-    Parameters
-    ----------
-    started : float
-        When the killed run began: an older lock is not its own.
-
-    Raises
-    ------
-    InputError
-        If a lock stays that is not of this run.
+    Stop if a lock stays that is older than the start of the killed run: it is not its own.
     """
     folder = git_folder(root).parent
     names = ("index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "annex/index.lock")

@@ -29,14 +29,9 @@ def log_outcome(outcome, root=ROOT):
 
 
 def verdict(root=ROOT):
-    """Sum up what the present ``make`` did.
+    """Sum up what the present ``make`` did: lines, differences first, and whether all was reproduced.
 
-    Returns
-    -------
-    lines : list of str
-        Differences first, the summary last.
-    reproduced : bool
-        False if any output is different from the recorded one although its inputs are the same.
+    It is not if any output is different from the recorded one although its inputs are the same.
     """
     path = outcomes_path(root)
     outcomes = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []

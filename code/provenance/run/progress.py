@@ -11,15 +11,7 @@ WITHOUT_TIME_LEFT = "{l_bar}{bar}| {n_fmt}/{total_fmt}"
 
 
 class Progress:
-    """Count steps of long work on standard error.
-
-    Parameters
-    ----------
-    total : int
-        Steps in all.
-    label : str
-        What is being done.
-    """
+    """Count steps of long work, `total` in all, on standard error."""
 
     def __init__(self, total, label):
         self.label, self.total, self.done = label, total, 0

@@ -19,18 +19,8 @@ from provenance.run.supervision import supervise
 def run_cells(wanted, cells, size=lambda: (0, 0), root=ROOT):
     """Make some cells fresh, and before each what it reads, as far as that is stale or absent; nothing else.
 
-    Parameters
-    ----------
-    wanted : list of Cell
-    cells : list of Cell
-        All of the study, in order.
-    size : callable
-        As of `Study`, for an estimate of the time left.
-
-    Raises
-    ------
-    InputError
-        If the tree is dirty or a cell fails; its folder is then as it was.
+    Stop if the tree is dirty or a cell fails; its folder is then as it was. `size`, as of `Study`, serves to estimate
+    the time left.
     """
     with only_one(root):
         restore_interrupted(root)
@@ -97,11 +87,7 @@ class _Making:
 def run_cell(cell, reproduces, root=ROOT):
     """Run one cell by ``datalad run`` and grade its outputs against the recorded ones.
 
-    Parameters
-    ----------
-    cell : Cell
-    reproduces : bool
-        Whether a record with the same inputs may exist, so that a difference would count.
+    `reproduces` says whether a record with the same inputs may exist, so that a difference would count.
     """
     require_writable(cell.folder, root)
     quarantine_corrupt_files(cell, root)
@@ -138,13 +124,7 @@ def run_command(cell):
 
 
 def quarantine_corrupt_files(cell, root):
-    """Move content that does not fit its checksum out of the way, into ``.git/annex/bad``.
-
-    Raises
-    ------
-    InputError
-        If an input is broken, which no stage can make again.
-    """
+    """Move content that does not fit its checksum into ``.git/annex/bad``; stop if an input is broken."""
     ids = object_ids("outputs", "figures", *cell.reads, root=root)
     for path in broken_files([path for path in ids if cell.owns(path)], root):
         git("annex", "fsck", "--quiet", "--", path, check=False, root=root)
@@ -156,13 +136,7 @@ def quarantine_corrupt_files(cell, root):
 
 
 def require_recorded(cell, made, root):
-    """Stop if a file of a cell was not committed, because a rule of git hides it.
-
-    Raises
-    ------
-    InputError
-        Naming file and rule; the folder is put back.
-    """
+    """Stop if a file of a cell was not committed, because a rule of git hides it; the folder is put back."""
     hidden = git("ls-files", "--others", "-z", "--", cell.folder, root=root).split("\0")[:-1]
     if hidden:
         rule = git("check-ignore", "--verbose", "--", hidden[0], check=False, root=root).split("\t")[0]

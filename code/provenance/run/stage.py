@@ -24,13 +24,7 @@ SPARE_DISK = 200e6  # bytes left free when a stage has written all it estimated
 def run_stage(study, stage, compute):
     """Run a stage script: parse its arguments, check what it reads, compute, write all outputs or none.
 
-    Parameters
-    ----------
-    study : Study
-    stage : str
-        Its name.
-    compute : callable
-        Takes the `Cell` and an `OutputFolder`; writes into the latter.
+    `compute` takes the `Cell` and an `OutputFolder`, and writes into the latter.
     """
     # Not above: what make calls uses this module too, and would wait for the packages that write images and tables.
     from files.outputs import OutputFolder
@@ -89,11 +83,7 @@ def parse_cell(study, stage_name, arguments):
 def require_inputs(cell, outdated=(), root=ROOT):
     """Stop if something that the cell reads is not here, naming the command that makes it.
 
-    Parameters
-    ----------
-    cell : Cell
-    outdated : container of str
-        Names of cells whose content is not asked for: what shows results makes do with the others.
+    The content of cells named in `outdated` is not asked for: what shows results makes do with the others.
     """
     for read in cell.reads:
         if read.startswith("inputs/"):
@@ -136,13 +126,7 @@ def code_that_ran(code):
 
 
 def require_disk(n_bytes, what):
-    """Stop before starting if the disk has no room.
-
-    Raises
-    ------
-    InputError
-        Saying how much is needed and how much is free.
-    """
+    """Stop before starting if the disk has no room."""
     free = shutil.disk_usage(ROOT).free
     if free < n_bytes + SPARE_DISK:
         raise InputError(

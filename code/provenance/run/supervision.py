@@ -14,10 +14,7 @@ from provenance.run.recovery import restore_interrupted
 def supervise(command, root):
     """Run a command in a process group of its own, of which nothing is left when this function or process ends.
 
-    Returns
-    -------
-    code : int
-        Exit status of the command.
+    Returns the exit status of the command.
     """
     environment = without_foreign(os.environ) | {"FACEPAIN_SUPERVISOR": str(os.getpid())}
     process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)

@@ -10,15 +10,8 @@ PARAMS = "code/params.toml"  # older ones stay valid
 def update(source="", root=ROOT):
     """Merge another history into this branch; all or nothing.
 
-    Parameters
-    ----------
-    source : str
-        What `git fetch` takes: a remote, a URL or a folder, and a branch after a blank; ``origin main`` by default.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to fetch from, or both sides changed the same lines of code.
+    The source is what `git fetch` takes: a remote, a URL or a folder, and a branch after a blank; ``origin main`` by
+    default. Stop if there is nothing to fetch from, or both sides changed the same lines of code.
     """
     require_clean_tree(root)
     where, _, branch = (source or "origin").partition(" ")

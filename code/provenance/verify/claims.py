@@ -41,19 +41,9 @@ def unchanged_parts(study, cell, run):
 
 
 def false_claims(cell, run, unchanged):
-    """Say what of a run record is not as the cell declares it.
+    """Say what of a run record is not as the cell declares it, by the path that is at fault.
 
-    Parameters
-    ----------
-    cell : Cell
-    run : RunRecord
-    unchanged : set of str
-        As from `unchanged_parts`.
-
-    Returns
-    -------
-    faults : dict of str to str
-        By path: of the folder, or of the description of its inputs.
+    `unchanged` is as from `unchanged_parts`.
     """
     faults, record = [], run.whole
     declared = declared_command(cell, run.command)

@@ -25,25 +25,18 @@ UNFILTERED = [word for name in ("process", "clean", "smudge") for word in ("-c",
 
 @dataclass
 class Scratch:
-    """A clone in which cells are recomputed, each at the commit of its own run.
+    """A clone, made here, in which cells are recomputed, each at the commit of its own run.
 
     Attributes
     ----------
-    clone : Path
-        Where it lies; made here.
-    study : Study
     cells : list of Cell
         All of the study, in order.
-    runs : dict of str to RunRecord
-        By cell name.
+    runs, made, unchanged : dict
+        By cell name: the RunRecord, the commit with the recomputed files, what `unchanged_parts` returned.
     graded : dict of str to list of tuple (path, grade, detail)
-        Filled as cells are recomputed.
+        By cell name, filled as cells are recomputed.
     stand_ins : dict of str to Path
         Recomputed content of files that came out equal within tolerance.
-    made : dict of str to str
-        By cell name, the commit with the recomputed files.
-    unchanged : dict of str to set of str
-        By cell name, as from `unchanged_parts`.
     """
 
     clone: Path

@@ -17,30 +17,17 @@ PRIVATE_INPUTS = 3  # exit status
 
 
 def verify(study, cells, chosen):
-    """Recompute some cells as declared at the commits of their last runs, and say how its outputs compare.
+    """Recompute the chosen cells as declared at the commits of their last runs, and say how their outputs compare.
 
     Each cell is recomputed from the very code, settings and inputs of its own run, so that what is wrong upstream is
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
     folder. What is compared is what this repository holds now, changes that nobody committed included.
-
-    Parameters
-    ----------
-    study : Study
-    cells : list of Cell
-        All of them.
-    chosen : list of Cell
-        Those to recompute.
 
     Returns
     -------
     status : int
         0 if every output is identical or equal within tolerance, 1 if not, PRIVATE_INPUTS if nothing is wrong but some
         could not be recomputed, since their inputs are private.
-
-    Raises
-    ------
-    InputError
-        If there is no run record of what was chosen: there is nothing to verify then.
     """
     runs = {cell.name: last_run(cell) for cell in cells}
     unrecorded = [cell for cell in chosen if runs[cell.name] is None]
