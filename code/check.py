@@ -32,17 +32,7 @@ FLOAT32 = 4  # bytes
 def check(params, cells=()):
     """Print the report; nothing is written but content of the inputs that had to be fetched.
 
-    Parameters
-    ----------
-    params : dict
-        As from `facepain.params.load_params`.
-    cells : list of Cell
-        All results of the study; what they take is estimated.
-
-    Raises
-    ------
-    InputError
-        At what would stop a stage.
+    ``cells`` are all results of the study; what they take is estimated. Raises InputError at what would stop a stage.
     """
     fetch_content("inputs/behavior")
     trials = join_trials(params["prep"])
@@ -199,13 +189,7 @@ def report_signatures(params, masks, grid):
 
 
 def report_images(images, masks, coverages, usable, settings):
-    """Read every image once; warn of those that look wrong and take from the masks what extraction will drop.
-
-    Raises
-    ------
-    InputError
-        Where extraction would stop.
-    """
+    """Read every image once; warn of those that look wrong and take from the masks what extraction will drop."""
     union = np.logical_or.reduce(list(masks.values()))
     started = time.monotonic()
     with Progress(len(images.paths), "check: reading images") as progress:

@@ -62,17 +62,9 @@ def main(cell, outputs):
 
 
 def join_trials(settings):
-    """Read the table of trials, name the image of each and check both.
+    """Read the table of trials as the params' table ``prep`` says, name the image of each and check both.
 
-    Parameters
-    ----------
-    settings : dict
-        The table ``prep`` of the params.
-
-    Returns
-    -------
-    trials : DataFrame
-        Excluded trials included.
+    Excluded trials are included.
     """
     target, pattern = settings["target"], settings.get("images")
     for path in [settings["table"]] if isinstance(settings["table"], str) else settings["table"]:

@@ -123,7 +123,7 @@ def standardize(values):
 
 
 def follows(values, columns):
-    """Return whether a column is constant or a combination of others, so that its effect cannot be separated from theirs."""
+    """Return whether a column is constant or a combination of others: its effect cannot be separated from theirs."""
     design = np.column_stack([np.ones(len(values)), *columns.values(), values])
     return np.linalg.matrix_rank(design) < design.shape[1]
 

@@ -26,14 +26,7 @@ def map_on_dask(function, items, n_jobs):
     """Yield ``function(item)`` in the order of the items, computed by the workers of a Dask cluster.
 
     The function goes to each worker once, with the arrays that it holds; a task is an item. At most two tasks for each
-    worker wait.
-
-    Parameters
-    ----------
-    function : callable
-    items : iterable
-    n_jobs : int
-        Workers to start, of ``local`` and ``slurm``.
+    worker wait. ``local`` and ``slurm`` start ``n_jobs`` workers.
     """
     client = _connect(os.environ["DASK"], n_jobs)
     held = client.scatter(_Held(function), broadcast=True, hash=False)

@@ -52,12 +52,7 @@ class Resampling:
     def run(self, function, batch_size):
         """Yield ``function(indices)`` for consecutive batches of resample indices, in order.
 
-        Parameters
-        ----------
-        function : callable
-            Takes a range of resample indices.
-        batch_size : int
-            Must never depend on ``n_jobs``: BLAS rounds by the shape of what it is given.
+        The batch size must never depend on ``n_jobs``: BLAS rounds by the shape of what it is given.
         """
         batches = [range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)]
         for batch, result in zip(batches, map_anywhere(function, batches, self.n_jobs), strict=True):
@@ -94,12 +89,7 @@ def map_in_processes(function, items, n_jobs=1):
     """Yield ``function(item)`` in the order of the items, computed by forked processes; else as `map_in_order`.
 
     For what is many small steps, or SciPy's LAPACK, whose wrappers let no other thread run. The processes inherit the
-    function with its arrays and copy none; results are sent back.
-
-    Raises
-    ------
-    InputError
-        If a process was killed from outside.
+    function with its arrays and copy none; results are sent back. A process that was killed from outside stops.
     """
     with threadpool_limits(1, user_api="blas"):
         if n_jobs == 1:

@@ -264,25 +264,11 @@ class Plot(Table):
 
 
 def load_params(path, stages):
-    """Read a params file and return its settings, checked.
+    """Read a params file and return its settings, checked and nested as in the file.
 
-    Parameters
-    ----------
-    path : Path
-        A TOML file with the keys of ``code/params.toml``.
-    stages : iterable of Stage
-        Each with the model of its table.
-
-    Returns
-    -------
-    params : dict
-        Nested as in the file. Optional keys that are left out are missing here too, but for tables of algorithms and
-        of stages, which get their defaults.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is no TOML, if a key is unknown or missing, or if a value is not allowed.
+    Each stage has the model of its table. Optional keys that are left out are missing here too, but for tables of
+    algorithms and of stages, which get their defaults. Raises InputError if the file is missing or is no TOML, if a key
+    is unknown or missing, or if a value is not allowed.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -12,10 +12,10 @@ from sklearn.pipeline import make_pipeline
 
 from facepain.data.trials import first_of_run
 from facepain.inference.permutation import (
+    TrialPermuter,
     applicable_schemes,
     permutation_test,
     permute_participant_labels,
-    permute_trials,
     summarize_null,
 )
 from facepain.models.cross_validation import prepare_folds
@@ -29,7 +29,7 @@ GROUPS = np.array(list("baabcdcdeebeea"))
 
 
 def draw_orders(scheme, rng, n=300):
-    return [permute_trials(GROUPS, scheme, rng) for _ in range(n)]
+    return [TrialPermuter(GROUPS, scheme).draw(rng) for _ in range(n)]
 
 
 @pytest.mark.parametrize("scheme", ["within", "block", "free"])
@@ -63,7 +63,7 @@ def test_free_mixes_participants(rng):
 @pytest.mark.parametrize("scheme", ["within", "block", "free"])
 def test_all_orders_are_equally_likely(scheme, rng):
     groups = ["a"] * 3
-    counts = Counter(tuple(permute_trials(groups, scheme, rng).tolist()) for _ in range(3000))
+    counts = Counter(tuple(TrialPermuter(groups, scheme).draw(rng).tolist()) for _ in range(3000))
     assert set(counts) == set(permutations(range(3)))
     # Five SDs of a count with mean 500.
     assert all(abs(count - 500) < 5 * np.sqrt(500 * 5 / 6) for count in counts.values())
@@ -171,7 +171,7 @@ def test_folds_of_one_trial_have_no_score(rng):
 
 def test_unknown_scheme_is_named(rng):
     with pytest.raises(ValueError, match="scheme 'between' is unknown: use 'within', 'block'"):
-        permute_trials(GROUPS, "between", rng)
+        TrialPermuter(GROUPS, "between").draw(rng)
 
 
 def test_pooled_tests_score_all_predictions_together(study):
@@ -180,7 +180,7 @@ def test_pooled_tests_score_all_predictions_together(study):
     folds = prepare_folds(images, make_folds(groups, "lopo"), model)
     tests = permutation_test(folds, y, groups, model, "block", Resampling(30, 5), "lopo")
     for index in (None, 0, 29):
-        permuted = y if index is None else y[permute_trials(groups, "block", resample_rng(5, index))]
+        permuted = y if index is None else y[TrialPermuter(groups, "block").draw(resample_rng(5, index))]
         y_pred, baseline = np.empty(len(y)), np.empty(len(y))
         for name in np.unique(groups):
             train = groups != name
@@ -213,7 +213,7 @@ def test_strata_keep_first_trials_apart(rng):
     strata = np.array([name in "13579" for name in "12345678901234"])
     for scheme in ("within", "block"):
         for _ in range(100):
-            order = permute_trials(GROUPS, scheme, rng, strata)
+            order = TrialPermuter(GROUPS, scheme, strata).draw(rng)
             np.testing.assert_array_equal(strata[order], strata)
             np.testing.assert_array_equal(np.sort(order), np.arange(len(GROUPS)))
 
@@ -233,7 +233,7 @@ def test_stratified_tests_say_what_is_exchanged(study):
 
 def test_block_exchanges_participants_with_equally_many_trials_of_each_kind(rng):
     groups, strata = np.repeat(list("abc"), 3), np.array([1, 0, 0, 0, 1, 0, 1, 1, 0])
-    givers = {"".join(groups[permute_trials(groups, "block", rng, strata)][::3]) for _ in range(50)}
+    givers = {"".join(groups[TrialPermuter(groups, "block", strata).draw(rng)][::3]) for _ in range(50)}
     assert givers == {"abc", "bac"}
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from validity import Study, distance_from_uniform, similarity_p
 
-from facepain.inference.permutation import permute_trials
+from facepain.inference.permutation import TrialPermuter
 from facepain.inference.similarity import familywise_p, map_products, similarity_of_maps, spatial_p
 from facepain.models.components import fit_components
 from facepain.models.pca_regression import PCARegression, fit_coefficients
@@ -56,7 +56,7 @@ def test_the_planted_network_is_found_and_no_other(rng):
     sets = {"planted": network, "second": (np.arange(90) >= 30) & (np.arange(90) < 60), "third": np.arange(90) >= 60}
     signature = pattern + np.where(network, 0, rng.normal(size=90))
     products = map_products(images, signature[None], sets)
-    orders = [np.arange(len(y)), *(permute_trials(GROUPS, "within", rng) for _ in range(199))]
+    orders = [np.arange(len(y)), *(TrialPermuter(GROUPS, "within").draw(rng) for _ in range(199))]
     duals = fit_duals(images, y[np.array(orders).T], PCARegression("ridge"))
     values = np.concatenate([products[name].similarity(duals)[0] for name in sets])
     p, p_familywise = familywise_p(values[:, 0], values[:, 1:])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import pearsonr
 
-from facepain.inference.permutation import permute_trials
+from facepain.inference.permutation import TrialPermuter
 from facepain.inference.transfer import TRANSFER_COLUMNS, association_p, transfer_table
 from facepain.models.scores import Predictions
 from facepain.parallel import Resampling, resample_rng
@@ -58,7 +58,7 @@ def test_nothing_to_predict(rng):
 def test_p_by_hand(rng, scheme):
     y = rng.normal(size=len(GROUPS))
     y_pred = 0.1 * y + rng.normal(size=len(GROUPS))
-    null = [pearsonr(y[permute_trials(GROUPS, scheme, resample_rng(7, index))], y_pred)[0] for index in range(99)]
+    null = [pearsonr(y[TrialPermuter(GROUPS, scheme).draw(resample_rng(7, index))], y_pred)[0] for index in range(99)]
     p = association_p(Predictions(y, y_pred, GROUPS, y), scheme, Resampling(99, 7))
     assert p == (1 + np.sum(np.array(null) >= pearsonr(y, y_pred)[0])) / 100
 

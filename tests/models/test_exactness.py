@@ -10,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
-from facepain.inference.permutation import permutation_test, permute_trials
+from facepain.inference.permutation import TrialPermuter, permutation_test
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
@@ -120,7 +120,7 @@ def test_twenty_permutations_equal_plain_refits(algorithm, standardize, scheme):
     signals, y = simulate(MANY_VOXELS)
     X, model = standardize_images(signals, standardize), PCARegression(algorithm)
     folds = prepare_folds(StandardizedImages(signals, standardize), make_folds(GROUPS), model)
-    orders = [permute_trials(GROUPS, scheme, resample_rng(SEED, index)) for index in range(20)]
+    orders = [TrialPermuter(GROUPS, scheme).draw(resample_rng(SEED, index)) for index in range(20)]
     Y = y[np.array(orders).T]
     scores = np.empty((len(folds), 20))
     for row, fold in enumerate(folds):
@@ -185,7 +185,7 @@ def test_a_permutation_alone_equals_itself_among_others(algorithm):
     model = PCARegression(algorithm)
     folds = prepare_folds(StandardizedImages(signals), make_folds(GROUPS), model)
     among = permutation_test(folds, y, GROUPS, model, "block", Resampling(70, SEED))[0]
-    y_alone = y[permute_trials(GROUPS, "block", resample_rng(SEED, 69))]
+    y_alone = y[TrialPermuter(GROUPS, "block").draw(resample_rng(SEED, 69))]
     alone = np.mean([r2_score(y_alone[f.test_idx], f.predict(y_alone[:, None], model)) for f in folds])
     assert among.null_scores[69] == pytest.approx(alone, rel=5.1e-6)
 

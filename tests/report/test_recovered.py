@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from facepain.report.recovered import compare_maps, planted_pattern
-from facepain.simulation.study import SMALL, draw_planted
+from facepain.simulation.design import SMALL
+from facepain.simulation.images import draw_planted
 
 
 @pytest.fixture(scope="module")

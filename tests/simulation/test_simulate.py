@@ -8,19 +8,10 @@ import numpy as np
 import pytest
 
 from facepain.data.anatomy import find_m1, mni_affine, mni_shape
+from facepain.simulation.design import FULL, SMALL
 from facepain.simulation.draws import NORMAL_UNIT, draw_below, draw_bytes, draw_normal, open_stream
-from facepain.simulation.images import FIELD_UNIT, draw_field
-from facepain.simulation.study import (
-    FULL,
-    PARTICIPANTS_COLUMNS,
-    SMALL,
-    TRIALS_COLUMNS,
-    draw_images,
-    draw_participants,
-    draw_planted,
-    draw_trials,
-    pack_pair,
-)
+from facepain.simulation.images import FIELD_UNIT, draw_field, draw_images, draw_planted, pack_pair
+from facepain.simulation.scores import PARTICIPANTS_COLUMNS, TRIALS_COLUMNS, draw_participants, draw_trials
 
 
 @pytest.fixture(scope="module")

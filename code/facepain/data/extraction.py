@@ -18,51 +18,22 @@ OUTLIER_DISTANCE = 6.0  # median absolute deviations from the median
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Contrast images that were found sound.
-
-    Attributes
-    ----------
-    paths : list of Path
-    volumes : list of int or None
-        Volume of each image, from 1, where it is one of a series.
-    orientation : str
-        Of images without a NIfTI header.
-    grid : Grid
-        Of all images that are not resampled.
-    resampled : list of bool
-        Images that lie on another grid.
-    interpolation : str
-        Of these.
-    remarks : tuple of str
-        What is doubtful about their headers.
-    """
+    """Contrast images that were found sound."""
 
     paths: list
-    volumes: list
-    orientation: str
-    grid: Grid
-    resampled: list
-    interpolation: str = "continuous"
-    remarks: tuple = ()
+    volumes: list  # from 1, of images that lie in series, else None
+    orientation: str  # of images without a NIfTI header
+    grid: Grid  # of all images that are not resampled
+    resampled: list  # bool for each image: it lies on another grid
+    interpolation: str = "continuous"  # of these
+    remarks: tuple = ()  # what is doubtful about their headers
 
 
 def inspect_images(paths, settings, volumes=None):
-    """Open every image once and compare their grids, before any voxel is read.
+    """Open every image once and compare their grids, before any voxel is read; return an `ImageSet`.
 
-    Parameters
-    ----------
-    paths : list of Path
-    settings : dict
-        Of the params' table ``extract``: ``analyze_orientation``, as `facepain.data.images.open_image` takes it;
-        ``mixed_grids``, one of "refuse", "continuous", "nearest"; perhaps ``target_grid``, the path of an image, else
-        the first one's grid is meant.
-    volumes : list of int, optional
-        From 1, of images that lie in series.
-
-    Raises
-    ------
-    InputError
-        At the first unsound image, or if grids differ and ``mixed_grids`` is "refuse".
+    ``settings`` is the params' table ``extract``; without its ``target_grid`` the first image's grid is meant. Volumes
+    count from 1. Raises InputError at the first unsound image, or if grids differ and ``mixed_grids`` is "refuse".
     """
     orientation, first = settings["analyze_orientation"], settings.get("target_grid", paths[0])
     volumes = [None] * len(paths) if volumes is None else [int(volume) for volume in volumes]
@@ -89,14 +60,7 @@ def inspect_images(paths, settings, volumes=None):
 
 
 def describe_apart(what, apart):
-    """Say that sform and qform of images disagree, and which is used.
-
-    Parameters
-    ----------
-    what : str
-    apart : dict of path to float
-        Their distance in mm (`facepain.data.images.forms_apart`).
-    """
+    """Say that sform and qform disagree, and which is used, given by path how many mm they lie apart."""
     path = max(apart, key=apart.get)
     return f"sform and qform of {what} disagree, by up to {apart[path]:.3g} mm in {path}; the sform is used"
 
@@ -115,8 +79,6 @@ def extract_signals(images, mask, signals, progress, zeros="value", n_jobs=1):
         Called after every image.
     zeros : {"value", "missing"}
         Whether 0 is a value like any other or marks what was not measured; then it is stored as NaN.
-    n_jobs : int, default 1
-        Number of workers that read.
 
     Returns
     -------
@@ -175,13 +137,9 @@ def _take_voxels(path, volume, positions, zeros):
 
 
 def read_volumes(images):
-    """Read the images one after the other, resampled where they lie on another grid.
+    """Yield the path and the values of each image, float64 on ``images.grid``, NaN where it was not measured.
 
-    Yields
-    ------
-    path : Path
-    values : ndarray of float64, shape ``images.grid.shape``
-        NaN where an image was not measured.
+    Images are read one after the other and resampled where they lie on another grid.
     """
     path_before, opened = None, None
     for path, volume, resampled in zip(images.paths, images.volumes, images.resampled, strict=True):
@@ -206,17 +164,7 @@ def _resample(values, affine, images):
 
 
 def flag_outliers(quality):
-    """Flag images whose mean or SD lies more than 6 median absolute deviations from the median of all.
-
-    Parameters
-    ----------
-    quality : dict of str to list
-        With ``mean`` and ``sd``.
-
-    Returns
-    -------
-    outlier : (n_trials,) ndarray of bool
-    """
+    """Flag images (n_trials,) whose mean or SD lies more than 6 median absolute deviations from the median of all."""
     flags = np.zeros(len(quality["mean"]), dtype=bool)
     for values in (np.array(quality["mean"]), np.log(np.maximum(quality["sd"], np.finfo(float).tiny))):
         distance = np.abs(values - np.median(values))

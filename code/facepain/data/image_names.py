@@ -15,25 +15,20 @@ SPM_VOLUME = re.compile(r",([0-9]{1,9})$")  # SPM writes image.nii,3 for the thi
 
 
 def name_images(trials, image_paths, pattern=None):
-    """Return the trials with the image of each, as it is called on disk.
+    """Return the trials with the image of each, as it is called on disk, and the images that should all belong to a
+    trial.
 
     Parameters
     ----------
     trials : DataFrame
-        As from `facepain.data.trials.read_trials`.
+        As from `facepain.data.trials.read_trials`. A usable trial without an image keeps the name it asks for; those in
+        series get a column ``volume``.
     image_paths : list of str
         Images there are, below one folder.
     pattern : str, optional
         Such as ``sub-{participant_id}/con_{trial:04d}.hdr``: columns of the table in braces, and the wildcards ``*``,
         ``?`` and ``**/``, which have to leave one image. Without it the column ``contrast`` names the image; where all
         paths there begin with folders that are not here, such as another machine's, these are left out.
-
-    Returns
-    -------
-    trials : DataFrame
-        ``contrast`` and, for series, ``volume``. A usable trial without an image keeps the name it asks for.
-    expected : list of str
-        Images that should all belong to a trial: those that the pattern could mean, without a pattern all.
 
     Raises
     ------
@@ -121,21 +116,10 @@ def _fill(row, field, spec):
 
 
 def match_images(trials, image_paths, without_trial="refuse"):
-    """Check that every usable trial has its image and every image its trial.
+    """Check that every usable trial has an image of its own and every image its trial.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        As from `name_images`.
-    image_paths : iterable of str
-        Images that should all belong to a trial.
-    without_trial : {"refuse", "ignore"}
-        What to do about an image that belongs to none.
-
-    Raises
-    ------
-    InputError
-        Listing usable trials without an image and images without a trial, or a trial that shares its image.
+    With "ignore" images may lack a trial. Raises InputError, listing usable trials without an image and images without
+    a trial, or a trial that shares its image.
     """
     found = set(image_paths)
     usable = trials[is_usable(trials)]

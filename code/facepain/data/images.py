@@ -23,18 +23,10 @@ AXES = (("x", "left", "right"), ("y", "back", "front"), ("z", "bottom", "top"))
 
 @dataclass(frozen=True)
 class Grid:
-    """Where the voxels of an image lie.
+    """Where the voxels of an image lie."""
 
-    Attributes
-    ----------
-    shape : tuple of int
-        Three axes.
-    affine : (4, 4) ndarray
-        Voxel indices to mm.
-    """
-
-    shape: tuple
-    affine: np.ndarray
+    shape: tuple  # three axes
+    affine: np.ndarray  # (4, 4), voxel indices to mm
 
     def matches(self, other):
         return self.shape == other.shape and np.allclose(self.affine, other.affine, rtol=0, atol=AFFINE_TOLERANCE)
@@ -59,7 +51,7 @@ class Grid:
 
 
 def open_image(path, orientation="unknown", volume=None):
-    """Open one contrast image or mask and check its file, without reading its voxels.
+    """Open one contrast image or mask and check its file, without reading its voxels; return it and its affine.
 
     Parameters
     ----------
@@ -70,12 +62,6 @@ def open_image(path, orientation="unknown", volume=None):
         with `sform_code` and `qform_code` 0.
     volume : int, optional
         From 1; of a file that holds a series of volumes.
-
-    Returns
-    -------
-    img : SpatialImage
-        Three-dimensional, or with further axes of length 1, or a series where `volume` names one of it.
-    affine : (4, 4) ndarray
 
     Raises
     ------
@@ -196,13 +182,7 @@ def forms_apart(img):
 
 
 def check_packed(path, img):
-    """Read a packed file to its end, where its checksum is: nibabel stops before.
-
-    Raises
-    ------
-    InputError
-        If it is cut or damaged.
-    """
+    """Read a packed file to its end, where its checksum is: nibabel stops before. Stop if it is cut or damaged."""
     name = os.fspath(img.file_map["image"].filename) if "image" in img.file_map else os.fspath(path)
     if not name.endswith(PACKED):
         return
@@ -216,26 +196,9 @@ def check_packed(path, img):
 
 
 def read_image(path, orientation, what, named_in):
-    """Read an image that is no contrast, such as a mask, as strictly as contrasts are read.
+    """Read an image that is no contrast, such as a mask, as strictly as contrasts: image, affine and values in float64.
 
-    Parameters
-    ----------
-    path : Path
-    orientation : str
-        As `open_image` takes it.
-    what, named_in : str
-        What it is and what names it, for messages.
-
-    Returns
-    -------
-    img : SpatialImage
-    affine : (4, 4) ndarray
-    values : ndarray of float64
-        Three-dimensional.
-
-    Raises
-    ------
-    InputError
+    For the message, ``what`` it is and what it is ``named_in``.
     """
     try:
         img, affine = open_image(path, orientation)
@@ -264,17 +227,7 @@ def grid_of(img, affine):
 def read_scaled(img, volume=None):
     """Read an image's values: raw numbers times slope plus intercept, in float64, as a three-dimensional array.
 
-    Parameters
-    ----------
-    img : SpatialImage
-        As from `open_image`.
-    volume : int, optional
-        From 1; of a series.
-
-    Raises
-    ------
-    InputError
-        If the data end early or cannot be unpacked.
+    ``volume`` counts from 1. Raises InputError if the data end early or cannot be unpacked.
     """
     is_series = volume is not None and len(img.shape) > 3
     try:

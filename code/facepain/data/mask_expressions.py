@@ -20,34 +20,20 @@ IMAGE = re.compile(r".+\.(nii|nii\.gz|hdr|img)$")
 
 @dataclass(frozen=True)
 class Term:
-    """One source of a definition.
+    """One source of a definition."""
 
-    Attributes
-    ----------
-    source : str
-        A path, a name, or `BRAIN`, `GRAY_MATTER`, `HARVARD_OXFORD`.
-    labels : tuple of str
-        Of an atlas; empty for what is a mask itself.
-    negated : bool
-    comparison : str
-        One of `COMPARISONS` where voxels are those above a threshold; else empty.
-    threshold : float
-    """
-
-    source: str
-    labels: tuple = ()
+    source: str  # a path, a name, or `BRAIN`, `GRAY_MATTER`, `HARVARD_OXFORD`
+    labels: tuple = ()  # of an atlas; empty for what is a mask itself
     negated: bool = False
-    comparison: str = ""
+    comparison: str = ""  # one of `COMPARISONS` where voxels are those above a threshold
     threshold: float = 0.0
 
 
 def parse_definition(name, definition):
     """Split a mask's definition into its terms.
 
-    Raises
-    ------
-    InputError
-        If it says nothing, begins with ``not``, or names labels of what is no atlas or a threshold that is none.
+    Raises InputError if it says nothing, begins with ``not``, or names labels of what is no atlas or a threshold that
+    is none.
     """
     where = f'extract.mask_files.{name} = "{definition}"'
     terms = []
@@ -95,16 +81,8 @@ def _split_threshold(where, text):
 def definitions_used(name, definitions):
     """Return those definitions that a mask needs, its own first.
 
-    Parameters
-    ----------
-    name : str
-    definitions : dict of str to str
-        By mask name. A name used in its own definition means what this project carries under it.
-
-    Raises
-    ------
-    InputError
-        If a source is unknown or definitions go in a circle.
+    A name used in its own definition means what this project carries under it. Raises InputError if a source is unknown
+    or definitions go in a circle.
     """
     used, waiting = {}, [(name, ())]
     while waiting:
@@ -122,12 +100,7 @@ def definitions_used(name, definitions):
 
 
 def kind_of(source, current, definitions):
-    """Return what a source is: ``mask``, another definition; ``file``; or ``packaged``.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return what a source is: ``mask``, another definition; ``file``; or ``packaged``. Others stop."""
     if source in definitions and source != current:
         return "mask"
     if source in (BRAIN, GRAY_MATTER, HARVARD_OXFORD):

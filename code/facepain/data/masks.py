@@ -28,36 +28,18 @@ SMALLEST_AREA = 0.5
 
 @dataclass(frozen=True)
 class Mask:
-    """Voxels on a grid of their own.
-
-    Attributes
-    ----------
-    inside : ndarray of bool
-    affine : (4, 4) ndarray
-    remarks : tuple of str
-        What is doubtful about its files.
-    """
+    """Voxels on a grid of their own."""
 
     inside: np.ndarray
-    affine: np.ndarray
-    remarks: tuple = ()
+    affine: np.ndarray  # (4, 4), voxel indices to mm
+    remarks: tuple = ()  # what is doubtful about its files
 
 
 def load_mask(name, definitions, orientation="unknown"):
     """Make a mask on the grid of its first source; the others are looked up there by nearest neighbour.
 
-    Parameters
-    ----------
-    name : str
-    definitions : dict of str to str
-        By mask name; at least those that this one needs (`facepain.data.mask_expressions.definitions_used`).
-    orientation : str
-        Of files that do not say where left is, as `facepain.data.images.open_image` takes it.
-
-    Raises
-    ------
-    InputError
-        If a file cannot be read or holds other values than 0 and 1, a label is unknown or nothing is left.
+    Raises InputError if a file cannot be read or holds other values than 0 and 1, a label is unknown or nothing is
+    left.
     """
     made = None
     for term in parse_definition(name, definitions[name]):
@@ -79,11 +61,7 @@ def load_mask(name, definitions, orientation="unknown"):
 def describe_size(name, mask):
     """Say that a mask is larger or smaller than a brain, or an area of it, can be; "" if it is not.
 
-    Parameters
-    ----------
-    name : str
-        A mask of this name that means the brain has to have a brain's size.
-    mask : Mask
+    One whose name means the brain has to have a brain's size.
     """
     volume = mask.inside.sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000
     least, what = (SMALLEST_BRAIN, "a brain") if "brain" in name.lower() else (SMALLEST_AREA, "an area of the brain")
@@ -189,23 +167,8 @@ def _plain(name):
 def mask_on_grid(mask, grid, what):
     """Bring a mask to the images' grid by nearest neighbour.
 
-    Parameters
-    ----------
-    mask : Mask
-    grid : Grid
-    what : str
-        The mask's name, for the message.
-
-    Returns
-    -------
-    inside : ndarray of bool, shape ``grid.shape``
-    coverage : float
-        Share of the mask's own voxels that lie within the grid.
-
-    Raises
-    ------
-    InputError
-        If no voxel of the grid lies in the mask.
+    Also returns which share of the mask's own voxels lies within the grid. Raises InputError if no voxel of the grid
+    lies in the mask.
     """
     inside = look_up(mask, grid)
     if not inside.any():
@@ -218,12 +181,7 @@ def mask_on_grid(mask, grid, what):
 
 
 def require_coverage(what, coverage, least):
-    """Stop if less of a mask lies in the images than the params ask for.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if less of a mask lies in the images than the params ask for."""
     if coverage < least:
         raise InputError(
             f"mask {what}: {coverage:.0%} of it lies in the images; expected {least:.0%} or more; "

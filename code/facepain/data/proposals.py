@@ -37,17 +37,9 @@ N_TRIED = 3  # trials by which patterns are tried before all are
 
 
 def propose_columns(table):
-    """Say which of a table's columns are those of a study.
+    """Say which of a table's columns are those of a study: the table's own name by the name used here.
 
-    Parameters
-    ----------
-    table : DataFrame
-        As from `files.tables.read_text_table`.
-
-    Returns
-    -------
-    columns : dict of str to str
-        The table's own name by the name used here; none for a column that says nothing of exclusions.
+    A column that says nothing of exclusions is none.
     """
     plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
     columns = {}
@@ -70,18 +62,9 @@ def propose_targets(table, columns):
 
 
 def propose_pattern(trials, image_paths):
-    """Find the pattern by which images are called after their trials.
+    """Find the pattern, for `facepain.data.image_names.name_images`, by which images are called after their trials.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        As from `facepain.data.trials.read_trials`.
-    image_paths : list of str
-
-    Returns
-    -------
-    pattern : str or None
-        For `facepain.data.image_names.name_images`; None if no pattern gives each usable trial an image of its own.
+    None if no pattern gives each usable trial an image of its own.
     """
     usable = trials[trials["excluded"] == ""]
     rows, there = usable.to_dict("records"), set(image_paths)

@@ -26,50 +26,22 @@ MIRRORED_DISTANCE = 5.0  # median absolute deviations below that median, and bel
 
 @dataclass(frozen=True)
 class Screen:
-    """What was found in each image; all arrays have one row an image.
+    """What was found in each image; all arrays have one row an image."""
 
-    Attributes
-    ----------
-    share : ndarray
-        Of the mask's voxels, those with a finite value that is not 0.
-    mean, sd : ndarray
-        Over these voxels.
-    centre : (n_images, 3) ndarray
-        Of the absolute values, in mm.
-    asymmetry : (n_images, n_pairs) ndarray of float32
-        Left minus right at pairs of mirrored voxels.
-    zero, absent : dict of int to ndarray of uint8
-        By image that has any: which of the mask's voxels are exactly 0, and which are not finite, as packed bits.
-    copies : dict of int to int
-        Images whose values are those of an earlier one.
-    """
-
-    share: np.ndarray
-    mean: np.ndarray
-    sd: np.ndarray
-    centre: np.ndarray
-    asymmetry: np.ndarray
-    zero: dict
-    absent: dict
-    copies: dict
+    share: np.ndarray  # of the mask's voxels, those with a finite value that is not 0
+    mean: np.ndarray  # over these voxels
+    sd: np.ndarray  # over these voxels
+    centre: np.ndarray  # (n_images, 3), of the absolute values, in mm
+    asymmetry: np.ndarray  # (n_images, n_pairs) float32: left minus right at mirrored voxels
+    zero: dict  # by image that has any: which of the mask's voxels are exactly 0, as packed bits
+    absent: dict  # the same for voxels that are not finite
+    copies: dict  # images whose values are those of an earlier one
 
 
 def screen_images(volumes, mask, grid, progress):
-    """Take from each image what the warnings need.
+    """Take from each image of `facepain.data.extraction.read_volumes` what the warnings need, one in memory at a time.
 
-    Parameters
-    ----------
-    volumes : iterable of (path, ndarray)
-        As from `facepain.data.extraction.read_volumes`, one image in memory at a time.
-    mask : ndarray of bool
-        Voxels that matter.
-    grid : Grid
-    progress : callable
-        Called after every image.
-
-    Returns
-    -------
-    Screen
+    ``mask`` marks the voxels that matter; ``progress`` is called after every image.
     """
     inside = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
     left, right = mirrored_pairs(mask, grid)
@@ -97,43 +69,20 @@ def screen_images(volumes, mask, grid, progress):
 
 @dataclass(frozen=True)
 class Losses:
-    """What the voxels without a value cost a mask.
+    """What the voxels without a value cost a mask."""
 
-    Attributes
-    ----------
-    kept : (n_voxels,) ndarray of bool
-        Voxels of the mask that have a value in every image.
-    empty : list of int
-        Images without any value but 0.
-    costly : list of (int, int, int)
-        Up to `N_COSTLY` images that lack most voxels: row, voxels that it lacks, voxels that only it lacks.
-    gained : int
-        Voxels that would come back if all of these were left out.
-    zeros : list of (int, float)
-        Images of which an unlikely share of voxels is exactly 0: row and share, the largest first.
-    """
-
-    kept: np.ndarray
-    empty: list
-    costly: list
-    gained: int
-    zeros: list
+    kept: np.ndarray  # (n_voxels,) bool: voxels of the mask that have a value in every image
+    empty: list  # images without any value but 0
+    costly: list  # up to `N_COSTLY` images that lack most: row, voxels that it lacks, voxels that only it lacks
+    gained: int  # voxels that would come back if all of these were left out
+    zeros: list  # row and share of images of which an unlikely share is exactly 0, the largest first
 
 
 def find_losses(screen, within, zeros="value"):
     """Count the voxels that a mask loses, and to which images.
 
-    Parameters
-    ----------
-    screen : Screen
-    within : (n_voxels_of_screen,) ndarray of bool
-        Which of the screened voxels belong to the mask.
-    zeros : {"value", "missing"}
-        As `facepain.data.extraction.extract_signals` takes it.
-
-    Returns
-    -------
-    Losses
+    ``within`` marks those of the screened voxels that belong to it; ``zeros`` is taken as by
+    `facepain.data.extraction.extract_signals`.
     """
 
     def marked(packed, row):
@@ -181,10 +130,7 @@ def centre_of(weights, grid, stride=1):
 def mirrored_pairs(mask, grid):
     """Pair voxels of a mask with those at the same place in the other half of the head.
 
-    Returns
-    -------
-    left, right : (n_pairs,) ndarray of int
-        Positions in Fortran order; at most `N_PAIRS`, spread evenly.
+    Positions, left and right, are in Fortran order; at most `N_PAIRS`, spread evenly.
     """
     voxels = np.argwhere(mask)
     mm = voxels @ grid.affine[:3, :3].T + grid.affine[:3, 3]
@@ -198,19 +144,7 @@ def mirrored_pairs(mask, grid):
 
 
 def find_warnings(screen, mask, grid):
-    """Say which images look wrong.
-
-    Parameters
-    ----------
-    screen : Screen
-    mask : ndarray of bool
-    grid : Grid
-
-    Returns
-    -------
-    warnings : list of (int or None, str)
-        Row of the image, None for all of them, and what is wrong with it.
-    """
+    """Say which images look wrong, as a list of (row, or None for all of them, and what is wrong with it)."""
     warnings = []
     empty = screen.share == 0
     constant = ~empty & (screen.sd == 0)
@@ -254,16 +188,9 @@ def find_warnings(screen, mask, grid):
 
 
 def agreement_on_sides(asymmetry):
-    """Correlate each image's left-right difference with the sum of the others'.
+    """Correlate each image's left-right difference (n_images, n_pairs) with the sum of the others'.
 
-    Parameters
-    ----------
-    asymmetry : (n_images, n_pairs) ndarray
-
-    Returns
-    -------
-    correlation : (n_images,) ndarray
-        0 where an image is symmetric or there is no other one.
+    0 where an image is symmetric or there is no other one.
     """
     values = asymmetry.astype(np.float64)
     if not values.shape[1]:

@@ -15,21 +15,11 @@ RELIABILITY_COLUMNS = {
 
 
 def intraclass_correlation(sizes, means, squares):
-    """Return the ICC(1) of one-way random effects from sums over participants.
+    """Return the ICC(1) (...) of one-way random effects from sums over participants.
 
-    Parameters
-    ----------
-    sizes, means, squares : (..., n_participants) array_like
-        Trials, mean and sum of squared deviations from it of each participant.
-
-    Returns
-    -------
-    icc : (...) ndarray
-        NaN where scores do not vary or no participant has two trials.
-
-    Notes
-    -----
-    For unequal numbers of trials: Donner 1986, doi 10.2307/1403259.
+    Each participant, on the last axis, gives the number of trials, their mean and the sum of squared deviations from
+    it. NaN where scores do not vary or no participant has two trials. For unequal numbers of trials: Donner 1986, doi
+    10.2307/1403259.
     """
     n, k = sizes.sum(axis=-1), sizes.shape[-1]
     grand = np.sum(sizes * means, axis=-1) / n
@@ -41,21 +31,9 @@ def intraclass_correlation(sizes, means, squares):
 
 
 def reliability_table(trials, target, resampling, min_participants=3):
-    """Describe the reliability of the score in every dataset.
+    """Describe the reliability of the score in every dataset, with the columns of `RELIABILITY_COLUMNS`.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        Usable ones.
-    target : str
-    resampling : Resampling
-        Its number of draws of participants, and its seed.
-    min_participants : int, default 3
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `RELIABILITY_COLUMNS`; NaN for fewer participants than asked for, or than three.
+    ``resampling`` draws participants. NaN for fewer participants than asked for, or than three.
     """
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):

@@ -4,13 +4,7 @@ import numpy as np
 
 
 class SignalsWriter:
-    """Write ``signals.npy`` one row after the other.
-
-    Parameters
-    ----------
-    path : Path
-    n_trials, n_voxels : int
-    """
+    """Write ``signals.npy`` one row after the other."""
 
     def __init__(self, path, n_trials, n_voxels):
         self.shape = (n_trials, n_voxels)
@@ -43,14 +37,7 @@ def read_rows(path):
 
 
 def take_rows(signals, rows):
-    """Return some rows of the signals: in the file as they are, without a copy, where they follow each other.
-
-    Parameters
-    ----------
-    signals : (n_trials, n_voxels) memmap
-    rows : (n_rows,) array_like of int
-        In rising order.
-    """
+    """Return some rows of the signals, in rising order; without a copy where they follow each other."""
     rows = np.asarray(rows)
     if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
         return np.asarray(signals[rows[0] : rows[-1] + 1])

@@ -17,28 +17,13 @@ WHOLE = "all"  # all voxels of a mask, among the networks
 
 
 def load_signatures(table_path, mask_img, orientation="unknown"):
-    """Read every map that a table lists.
+    """Read the names and the maps (n_signatures, n_voxels) that a TSV lists by ``name`` and ``file``, a path beside it.
 
-    Parameters
-    ----------
-    table_path : path_like
-        TSV with ``name`` and ``file``, a path beside the table.
-    mask_img : Nifti1Image
-        Maps on another grid are brought to this one by linear interpolation.
-    orientation : str
-        Of maps that do not say where left is, as `facepain.data.images.open_image` takes it.
+    Maps on another grid are brought to the mask's by linear interpolation; voxels are in C order of the mask, 0 where a
+    map has no value.
 
-    Returns
-    -------
-    names : list of str
-    maps : (n_signatures, n_voxels) ndarray
-        Inside the mask, in C order; 0 where a map has no value.
-
-    Raises
-    ------
-    InputError
-        If the table or a map cannot be read, or a map is constant. One that is constant inside the mask alone is not:
-        a signature may be limited to other voxels, and has a similarity of 0 then.
+    Raises InputError if the table or a map cannot be read, or a map is constant. One that is constant inside the mask
+    alone is not: a signature may be limited to other voxels, and has a similarity of 0 then.
     """
     table_path = Path(table_path)
     table = read_signatures_table(table_path)
@@ -56,12 +41,7 @@ def load_signatures(table_path, mask_img, orientation="unknown"):
 
 
 def read_signatures_table(path):
-    """Read the table of signatures, and check its columns and names.
-
-    Raises
-    ------
-    InputError
-    """
+    """Read the table of signatures, and check its columns and names."""
     if not path.exists():
         raise InputError(f"{path}: no such table; `make inputs` installs it, or leave out similarity.signatures")
     written = read_text_table(path)
@@ -97,25 +77,11 @@ def _load_map(path, mask_img, orientation):
 
 
 def load_networks(path, mask_img, orientation="unknown"):
-    """Mark the voxels of every label of an atlas inside a mask, by nearest neighbour.
+    """Mark the voxels (n_voxels,) of every label of an atlas inside a mask, by nearest neighbour.
 
-    Parameters
-    ----------
-    path : path_like
-        Image of whole numbers; a JSON file beside it may name them (``{"1": "visual"}``).
-    mask_img : Nifti1Image
-    orientation : str
-        As `load_signatures` takes it.
-
-    Returns
-    -------
-    networks : dict of str to (n_voxels,) ndarray of bool
-        By name, in the order of the labels; labels without a voxel in the mask are left out.
-
-    Raises
-    ------
-    InputError
-        If the atlas cannot be read or holds other than whole numbers.
+    A JSON file beside the image may name its whole numbers (``{"1": "visual"}``). Networks are in the order of the
+    labels; those without a voxel in the mask are left out. Raises InputError if the atlas cannot be read or holds other
+    than whole numbers.
     """
     path = Path(path)
     _, affine, labels = read_image(path, orientation, "atlas", "similarity.networks in the params")

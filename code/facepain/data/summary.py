@@ -20,20 +20,9 @@ SCORE_COLUMNS = {
 def summarize(trials, participants, target, min_participants=1):
     """Describe each dataset: participants, trials, exclusions by reason, facts of the scores.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        As from `read_trials`, excluded trials included.
-    participants : DataFrame or None
-        With ``participant_id``, ``dataset`` and, where known, ``age`` and ``sex``.
-    target : str
-    min_participants : int
-        Reasons of exclusions that fewer participants have are counted together as ``other``.
-
-    Returns
-    -------
-    summary : DataFrame
-        Columns ``dataset``, ``fact``, ``value``.
+    ``trials`` include excluded ones; ``participants`` may be None, or lack ``dataset``, ``age`` and ``sex``. Reasons of
+    exclusions that fewer than ``min_participants`` have are counted together as ``other``. The columns are dataset,
+    fact and value.
     """
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
@@ -78,20 +67,10 @@ def _most_trials(usable):
 
 
 def bin_scores(trials, target, min_participants):
-    """Count each dataset's scores in bins that hold enough participants, exact zeros in a bin of their own.
+    """Count each dataset's usable scores in bins that hold enough participants, exact zeros in a bin of their own.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        Usable trials.
-    target : str
-    min_participants : int
-        Neighbouring bins are joined until they hold so many; what cannot be joined is left out.
-
-    Returns
-    -------
-    bins : DataFrame
-        With the columns of `SCORE_COLUMNS`.
+    Neighbouring bins are joined until they hold ``min_participants``; what cannot be joined is left out. The columns
+    are those of `SCORE_COLUMNS`.
     """
     edges = score_bins(trials[target])
     rows = []

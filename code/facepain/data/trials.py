@@ -82,22 +82,9 @@ def read_trials(paths, target, columns=None, image_pattern=None):
 
 
 def read_participants(path, trials):
-    """Read the table of participants; a participant who is in it twice, or spelled otherwise than in the trials, stops.
+    """Read the table of participants as text, "" for what is missing.
 
-    Parameters
-    ----------
-    path : Path
-    trials : DataFrame
-        As from `read_trials`.
-
-    Returns
-    -------
-    participants : DataFrame
-        All text, "" for what is missing.
-
-    Raises
-    ------
-    InputError
+    A participant who is duplicated, or spelled otherwise than in the trials, stops.
     """
     table = read_text_table(path)
     for column in {"participant_id", "dataset"} & set(table):
@@ -120,19 +107,7 @@ def blank_missing(table):
 
 
 def require_filled(path, table, written, column):
-    """Stop at a name that is missing, showing what was taken for that: somebody may be called NA.
-
-    Parameters
-    ----------
-    path : Path
-    table, written : DataFrame
-        After and before `blank_missing`.
-    column : str
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop at a name that is missing, showing it as it is written: somebody may be called NA."""
     blank = table.index[table[column] == ""]
     if len(blank):
         found = written.loc[blank[0], column].strip()
@@ -141,21 +116,7 @@ def require_filled(path, table, written, column):
 
 
 def check_spellings(path, names, what):
-    """Stop at two names that differ only in case, blanks or how their accents are composed.
-
-    Parameters
-    ----------
-    path : Path
-        Of the table, for the message.
-    names : Series of str
-        As they are written.
-    what : str
-        Their column.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop at two names that differ only in case, blanks or how their accents are composed, in the column ``what``."""
     spellings = {}
     for name in names.unique():
         plain = "".join(letter for letter in name if not letter.isspace() and unicodedata.category(letter) != "Cf")

@@ -36,42 +36,22 @@ SD_TOLERANCE = 1e-10
 
 @dataclass(frozen=True)
 class WeightBootstrap:
-    """Hold the outcome of a bootstrap of voxel weights.
+    """Hold the outcome of a bootstrap of voxel weights; those of degenerate draws are 0 and count."""
 
-    Attributes
-    ----------
-    z : (n_voxels,) ndarray
-        Mean over draws divided by the SD (ddof 0); 0 where the SD is 0.
-    n : int
-        Number of draws, degenerate ones included.
-    n_constant_target, n_constant_images : int
-        Draws in which all scores, or else all images, are equal. Their weights are 0 and count.
-    duals : (n_trials, n_kept) ndarray
-        Weight of every trial in the first draws, `KEPT_DRAWS` at most; none where voxels are standardised.
-    """
-
-    z: np.ndarray
+    z: np.ndarray  # (n_voxels,) mean over draws divided by the SD (ddof 0); 0 where the SD is 0
     n: int
-    n_constant_target: int
-    n_constant_images: int
-    duals: np.ndarray
+    n_constant_target: int  # draws in which all scores are equal
+    n_constant_images: int  # draws in which all images are equal
+    duals: np.ndarray  # (n_trials, n_kept) of the first `KEPT_DRAWS`; none where voxels are standardised
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Hold the count, mean and sum of squared (or crossed) deviations of a set of vectors.
-
-    Attributes
-    ----------
-    n : int
-    mean : (n_values,) ndarray
-    scatter : (n_values, n_values) or (n_values,) ndarray
-        Crossed deviations, or the squared ones alone.
-    """
+    """Hold the count, mean and sum of squared (or crossed) deviations of a set of vectors."""
 
     n: int
     mean: np.ndarray
-    scatter: np.ndarray
+    scatter: np.ndarray  # (n_values, n_values) crossed deviations, or (n_values,) squared ones
 
     @classmethod
     def of(cls, columns, crossed):
@@ -96,26 +76,8 @@ class Moments:
 def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
     """Bootstrap the voxel weights of a model fitted to all trials.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-    y : (n_trials,) array_like
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    model : PCARegression
-    resampling : Resampling
-    unit : {"participant", "trial"}
-        What is drawn with replacement. Trials of one participant are alike, so that drawing trials
-        overstates how stable the weights are.
-
-    Returns
-    -------
-    bootstrap : WeightBootstrap
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two units to draw from.
+    Trials of one participant are alike, so that drawing trials ("trial" in place of "participant") overstates how
+    stable the weights are. Raises InputError if there are fewer than two units to draw from.
     """
     y = np.asarray(y, float)
     images.prepare(resampling.n_jobs)
@@ -145,18 +107,9 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
 
 
 def draw_counts(groups, unit, rng):
-    """Draw units with replacement and return how often each trial was drawn.
+    """Draw units ("participant" or "trial") with replacement and return how often each trial was drawn (n_trials,).
 
-    Parameters
-    ----------
-    groups : (n_trials,) array_like
-    unit : {"participant", "trial"}
-    rng : Generator
-
-    Returns
-    -------
-    counts : (n_trials,) ndarray of int
-        The same for all trials of a unit; their sum varies where units differ in size.
+    The same for all trials of a unit; their sum varies where units differ in size.
     """
     if unit not in UNITS:
         raise ValueError(f"unit {unit!r} is unknown: use one of {UNITS}")
@@ -169,21 +122,10 @@ def draw_counts(groups, unit, rng):
 
 
 def fit_draw(images, y, model, counts):
-    """Fit the model to one bootstrap draw.
+    """Fit the model to one bootstrap draw, in which each trial is ``counts`` (n_trials,) times.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-    y : (n_trials,) ndarray
-    model : PCARegression
-    counts : (n_trials,) ndarray of int
-        How often each trial was drawn.
-
-    Returns
-    -------
-    weights : (n_trials,) or (n_voxels,) ndarray
-        Dual weights, for images standardised by image alone; else voxel weights. 0 in a degenerate draw.
-    outcome : {"fitted", "constant target", "constant images"}
+    Returns dual weights (n_trials,) for images standardised by image alone, else voxel weights (n_voxels,), 0 in a
+    degenerate draw; and "fitted", "constant target" or "constant images".
     """
     rows = np.flatnonzero(counts)
     dual = np.zeros(len(y))
@@ -217,20 +159,8 @@ def p_values(z):
 
 
 def threshold_fdr(z, q=0.05):
-    """Keep the z values that survive a false discovery rate, set the others to 0.
+    """Keep the z values of all voxels, as written, that survive the false discovery rate q; set the others to 0.
 
-    Parameters
-    ----------
-    z : (n_voxels,) array_like
-        All voxels of the mask, as written.
-    q : float, default 0.05
-
-    Returns
-    -------
-    z : (n_voxels,) ndarray
-
-    Notes
-    -----
     Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x, as in SciPy.
     """
     from scipy.stats import false_discovery_control  # takes a second to import, and few draws give no threshold
@@ -240,20 +170,9 @@ def threshold_fdr(z, q=0.05):
 
 
 def z_thresholds(z, q=0.05):
-    """Return the smallest significant |z| and the number of voxels at or above it.
+    """Return the smallest significant |z| and the number of voxels at or above it, by kind of threshold.
 
-    Parameters
-    ----------
-    z : (n_voxels,) array_like
-        All voxels of the mask, as written.
-    q : float, default 0.05
-        False discovery rate.
-
-    Returns
-    -------
-    thresholds : dict
-        For ``fdr``, ``uncorrected_0.05``, ``uncorrected_0.001`` and ``bonferroni_0.05`` a dict of
-        ``z`` (None where nothing survives the false discovery rate) and ``n_voxels``.
+    z is of all voxels, as written. The smallest is None where nothing survives the false discovery rate q.
     """
     magnitude = np.abs(np.asarray(z, float))
     survivors = np.abs(threshold_fdr(z, q))

@@ -18,18 +18,9 @@ CLUSTER_COLUMNS = {
 
 
 def clusters_table(z_img, thresholds):
-    """List clusters of at least 10 voxels whose absolute z reaches a threshold.
+    """List clusters of at least 10 voxels whose absolute z reaches a threshold, with the columns of `CLUSTER_COLUMNS`.
 
-    Parameters
-    ----------
-    z_img : Nifti1Image
-    thresholds : dict of str to float or None
-        By name, None where nothing is significant.
-
-    Returns
-    -------
-    clusters : DataFrame
-        With the columns of `CLUSTER_COLUMNS`, threshold by threshold; empty where there is none.
+    Thresholds are given by name, None where nothing is significant.
     """
     largest = np.abs(z_img.get_fdata()).max()
     tables = [

@@ -39,21 +39,9 @@ PAIR_COLUMNS = {
 def familywise_table(tests):
     """Correct the p of every model for the number of models, by the largest null score of each permutation.
 
-    Parameters
-    ----------
-    tests : list of dict
-        Entries of ``permutation.json`` with ``mask`` and ``algorithm``. Permutation b must be the same in all models of
-        a scheme.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `CELL_COLUMNS`; one family for each estimate and scheme.
-
-    Notes
-    -----
-    Westfall & Young 1993; for permutation tests Nichols & Holmes 2002, doi 10.1002/hbm.1058. Correlations only: the
-    nulls of r2 differ too much between models to be compared.
+    Tests are entries of ``permutation.json`` with ``mask`` and ``algorithm``; permutation b must be the same in all
+    models of a scheme. Each estimate and scheme is a family. Westfall & Young 1993; for permutation tests Nichols &
+    Holmes 2002, doi 10.1002/hbm.1058. Correlations only: the nulls of r2 differ too much between models to be compared.
     """
     families = {}
     for test in tests:
@@ -70,19 +58,9 @@ def familywise_table(tests):
 
 
 def pairs_table(predicted, resampling):
-    """Compare models that differ in their mask or in their algorithm only.
+    """Compare models that differ in their mask or in their algorithm only, with the columns of `PAIR_COLUMNS`.
 
-    Parameters
-    ----------
-    predicted : dict of tuple (mask, algorithm) to Predictions
-        Of the same trials, in the same order.
-    resampling : Resampling
-        Its number of exchanges.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `PAIR_COLUMNS`.
+    ``predicted`` are Predictions of the same trials, in the same order, by (mask, algorithm).
     """
     pairs = [(a, b) for a, b in combinations(predicted, 2) if (a[0] == b[0]) != (a[1] == b[1])]
     if not pairs:
@@ -108,13 +86,7 @@ def pairs_table(predicted, resampling):
 
 
 def _exchange(a, b, exchanged):
-    """Return the differences in score after exchanging the predictions of some participants.
-
-    Parameters
-    ----------
-    a, b : Predictions
-    exchanged : (n_draws, n_participants) ndarray of 0 and 1
-    """
+    """Return the differences in score after exchanging predictions, where (n_draws, n_participants) has a 1."""
     # Every participant twice, once with each model's predictions: a draw takes one of the two.
     both = Predictions(
         *(np.concatenate(pair) for pair in ((a.y_true, b.y_true), (a.y_pred, b.y_pred))),

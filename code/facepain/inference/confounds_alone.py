@@ -41,7 +41,7 @@ class ConfoundFold:
 
 
 def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=None):
-    """Score and test the confounds as a model of their own.
+    """Score and test the confounds as a model of their own, with the columns of `CONFOUND_COLUMNS`.
 
     Parameters
     ----------
@@ -53,14 +53,9 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
         Behind a column of ones.
     resampling : Resampling
     strata : (n_trials,) ndarray, optional
-        As for `facepain.inference.permutation.permute_trials`.
+        As for `facepain.inference.permutation.TrialPermuter`.
     others : dict of str to tuple (y, groups, Z), optional
         The same of other datasets.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `CONFOUND_COLUMNS`.
     """
     folds = {name: [ConfoundFold(*split, Z) for split in each] for name, each in splits.items()}
     fits = {name: [_fit(fold, y) for fold in each] for name, each in folds.items()}

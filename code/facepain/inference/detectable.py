@@ -31,17 +31,7 @@ DETECTABLE_COLUMNS = {
 def draw_pattern(gram, rng):
     """Draw a pattern with the covariance of the images: a random sum of the centred images.
 
-    Parameters
-    ----------
-    gram : (n_trials, n_trials) ndarray
-    rng : Generator
-
-    Returns
-    -------
-    expression : (n_trials,) ndarray
-        Dot product of the pattern with every image.
-    length2 : float
-        Its squared length.
+    Returns its dot product (n_trials,) with every image, and its squared length.
     """
     dual = rng.standard_normal(len(gram))
     dual -= dual.mean()
@@ -50,22 +40,10 @@ def draw_pattern(gram, rng):
 
 
 def plant(gram, expression, length2, y, effect):
-    """Return the Gram matrix of images to which a pattern was added in proportion to a score.
+    """Return the Gram matrix of images to which a pattern of `draw_pattern` was added in proportion to a score.
 
-    Parameters
-    ----------
-    gram : (n_trials, n_trials) ndarray
-    expression : (n_trials,) ndarray
-    length2 : float
-        As from `draw_pattern`.
-    y : (n_trials,) ndarray
-    effect : float
-        Correlation of the score with the expression of the pattern in the planted images, where the two are
-        uncorrelated before; below 1.
-
-    Returns
-    -------
-    planted : (n_trials, n_trials) ndarray
+    The effect, below 1, is the correlation of the score with the expression of the pattern in the planted images, where
+    the two are uncorrelated before.
     """
     y = y - y.mean()
     strength = effect / np.sqrt(1 - effect**2) * expression.std() / (length2 * y.std())

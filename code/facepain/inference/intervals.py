@@ -191,24 +191,12 @@ def _correlation(sums):
 
 
 def participant_intervals(predictions, level=LEVEL):
-    """Return scores of predictions with intervals over participants.
+    """Return (estimate, low, high) of every metric of `score_draws`, with intervals over participants.
 
-    Parameters
-    ----------
-    predictions : Predictions
-    level : float, default 0.95
-
-    Returns
-    -------
-    intervals : dict of str to tuple (estimate, low, high)
-        By metric, as in `score_draws`; NaN ends where the score is undefined without some participant, and for fewer
-        than three.
-
-    Notes
-    -----
-    Student's t interval with the jackknife's standard error (Efron & Tibshirani 1993, chapter 11, ISBN 0412042312).
-    On planted studies it covered better than percentile, BCa and bootstrap-t intervals of 20 or 34 participants. It
-    leaves out the variance of the fit and the dependence between predictions whose models share participants.
+    Ends are NaN where the score is undefined without some participant, and for fewer than three. Student's t interval
+    with the jackknife's standard error (Efron & Tibshirani 1993, chapter 11, ISBN 0412042312). On planted studies it
+    covered better than percentile, BCa and bootstrap-t intervals of 20 or 34 participants. It leaves out the variance
+    of the fit and the dependence between predictions whose models share participants.
     """
     n = len(predictions.participants)
     every, without = score_draws(predictions, np.ones((1, n))), score_draws(predictions, 1 - np.eye(n))
@@ -234,23 +222,10 @@ def jackknife_interval(estimate, without, level=LEVEL):
 
 
 def fold_mean_interval(scores, n_train, n_test, level=LEVEL):
-    """Return the t interval of a mean over folds with the corrected variance.
+    """Return the t interval of a mean over folds with the corrected variance, given mean numbers of participants.
 
-    Parameters
-    ----------
-    scores : (n_folds,) array_like
-    n_train, n_test : float
-        Mean numbers of participants on either side.
-    level : float, default 0.95
-
-    Returns
-    -------
-    low, high : float
-
-    Notes
-    -----
-    Folds share training trials, so that variance / n_folds is too small: Nadeau & Bengio 2003,
-    doi 10.1023/A:1024068626366, take (1 / n_folds + n_test / n_train) times the variance.
+    Folds share training trials, so that variance / n_folds is too small: Nadeau & Bengio 2003, doi
+    10.1023/A:1024068626366, take (1 / n_folds + n_test / n_train) times the variance.
     """
     scores = np.asarray(scores, float)
     if len(scores) < 2:
@@ -279,23 +254,10 @@ def influence_table(predictions):
 
 
 def intervals_table(predicted, metrics, fits, groups):
-    """List the intervals of all headline scores.
+    """List the intervals of all headline scores, with the columns of `INTERVAL_COLUMNS`.
 
-    Parameters
-    ----------
-    predicted : dict of str to Predictions
-        ``lopo`` and every other dataset.
-    metrics : DataFrame
-        Scores of the published scheme, the folds first.
-    fits : list of Fit
-        Of these folds.
-    groups : (n_trials,) ndarray
-        Participants of the trials that `fits` count in.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `INTERVAL_COLUMNS`.
+    ``predicted`` are Predictions of ``lopo`` and of every other dataset; ``metrics`` the scores of the published
+    scheme, its ``fits`` first; ``groups`` the participants of the trials that these count in.
     """
     rows = []
     for name, predictions in predicted.items():

@@ -10,18 +10,8 @@ from facepain.parallel import resample_rng
 def label_permutation_test(cuts, labels, groups, C, resampling):
     """Test the mean over folds of the balanced accuracy by permuting labels between participants.
 
-    Parameters
-    ----------
-    cuts, labels, C
-        As for `classify_folds`.
-    groups : (n_trials,) array_like
-        Participant of every trial; all trials of one have the same label.
-    resampling : Resampling
-
-    Returns
-    -------
-    test : PermutationTest
-        Permutations that leave some training fold without a label are drawn again from the same generator.
+    The first arguments are those of `classify_folds`. Permutations that leave some training fold without a label are
+    drawn again from the same generator.
     """
 
     def score(permuted):

@@ -22,16 +22,7 @@ LIKELIHOOD_TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class FixedEffects:
-    """Fixed effects of a mixed model.
-
-    Attributes
-    ----------
-    terms : list of str
-    estimate, se, low, high, p : (n_terms,) ndarrays
-        Estimate, standard error, 95 % interval and two-sided normal (Wald) p.
-    n_trials, n_participants : int
-    converged : bool
-    """
+    """Fixed effects (n_terms,) of a mixed model: estimate, standard error, 95 % interval and two-sided Wald p."""
 
     terms: list
     estimate: np.ndarray
@@ -47,24 +38,9 @@ class FixedEffects:
 def fit_mixed_model(y, predictors, groups, slopes=()):
     """Fit a linear mixed model by restricted maximum likelihood.
 
-    Parameters
-    ----------
-    y : (n_trials,) array_like
-    predictors : dict of str to (n_trials,) array_like
-        Fixed effects beside the intercept.
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    slopes : sequence of str
-        Predictors whose slope differs between participants; intercepts always do.
-
-    Returns
-    -------
-    effects : FixedEffects
-
-    Raises
-    ------
-    InputError
-        If there are too few participants, or a predictor is constant or a combination of the others.
+    ``predictors`` are the fixed effects (n_trials,) beside the intercept by name, ``slopes`` those whose slope differs
+    between participants; intercepts always do. Raises InputError if there are too few participants, or a predictor is
+    constant or a combination of the others.
     """
     y, groups = np.asarray(y, float), np.asarray(groups)
     n_participants = len(np.unique(groups))
@@ -119,21 +95,9 @@ def _standard_errors(fixed, random, groups, covariance, residual_variance):
 def within_slope_test(y, x, groups, covariates, resampling):
     """Test the slope of y on x within participants by permuting residual scores within participants.
 
-    Parameters
-    ----------
-    y, x : (n_trials,) array_like
-    groups : (n_trials,) array_like
-    covariates : (n_trials, n_covariates) array_like
-        Removed from y and x first, with every participant's mean (Freedman & Lane 1983).
-    resampling : Resampling
-
-    Returns
-    -------
-    slope : float
-        Pooled over participants.
-    p : float
-        Two-sided: (1 + #{|null| >= |slope|}) / (1 + n); NaN where nothing varies within participants, and so nothing
-        can be permuted.
+    The covariates (n_trials, n_covariates) are removed from y and x first, with every participant's mean (Freedman &
+    Lane 1983). Returns the slope, pooled over participants, and its two-sided p, (1 + #{|null| >= |slope|}) / (1 + n);
+    NaN where nothing varies within participants, and so nothing can be permuted.
     """
     groups = np.asarray(groups)
     if not all(varies_within(values, groups) for values in (x, y)):

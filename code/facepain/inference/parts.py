@@ -16,20 +16,8 @@ BATCH_SIZE = 50
 def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
     """Test the scores of all parts by permuting the scores of whole participants, then within them.
 
-    Parameters
-    ----------
-    folds : list of Fold
-    y, groups : (n_trials,) ndarray
-    alpha : float
-        See `facepain.models.occurrence.predict_parts`.
-    resampling : Resampling
-    estimate_of : {"published", "lopo"}
-        Mean over folds, or all predictions scored together.
-
-    Returns
-    -------
-    tests : list of tuple (part, PermutationTest)
-        The scheme is ``block``, or the first that applies where no two participants have equally many trials.
+    ``published`` is the mean over folds, ``lopo`` all predictions scored together. Returns (part, PermutationTest); the
+    scheme is ``block``, or the first that applies where no two participants have equally many trials.
     """
     applicable = applicable_schemes(groups, y)
     scheme = "block" if "block" in applicable else applicable[0]
@@ -68,16 +56,7 @@ def part_tests_table(tests):
 def part_intervals_table(parts, y, groups):
     """List the intervals of all parts: over participants for leave-one-participant-out, and of the mean over folds.
 
-    Parameters
-    ----------
-    parts : dict of str to list of Parts
-        ``published`` and ``lopo``, for one target; the latter one a participant.
-    y, groups : (n_trials,) ndarray
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `PART_INTERVAL_COLUMNS`.
+    ``parts`` are ``published`` and ``lopo``, for one target; the latter one a participant.
     """
     Y, lopo, folds = y[:, None], parts["lopo"], parts["published"]
     every = score_parts(lopo, Y)

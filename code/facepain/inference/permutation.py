@@ -92,17 +92,9 @@ class PermutationTest:
 def applicable_schemes(groups, y=None):
     """Return the schemes that change something for these participants; the first is the default.
 
-    Parameters
-    ----------
-    groups : (n_trials,) array_like
-    y : (n_trials,) array_like, optional
-        Scores: where they are constant within every participant, as an age is, ``within`` changes nothing.
-
-    Returns
-    -------
-    schemes : list of str
-        ``within`` needs a participant with two trials of different scores, ``block`` two participants with equally
-        many trials, more than one. ``free`` always applies.
+    ``within`` needs a participant with two trials of different scores (where all are constant within participants, as
+    an age is, it changes nothing), ``block`` two participants with equally many trials, more than one. ``free`` always
+    applies.
     """
     n_trials = np.unique(groups, return_counts=True)[1]
     schemes = []
@@ -119,48 +111,10 @@ def _constant_within(groups, y):
     return np.array([np.ptp(np.asarray(y)[index == k]) == 0 for k in range(index.max() + 1)])
 
 
-def permute_trials(groups, scheme, rng, strata=None):
-    """Draw one permutation of the trials.
-
-    Parameters
-    ----------
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    scheme : {"within", "block", "free"}
-        ``within`` permutes the trials of each participant. Null hypothesis: given the participant,
-        scores and images are unrelated; exchangeable are the trials of one participant.
-        ``block`` exchanges whole participants with equally many trials, then permutes within. Null
-        hypothesis: scores and images are unrelated; exchangeable are such participants, and the
-        trials of one. ``free`` permutes all trials, exchangeable without participant effects only.
-        The higher first trial of each run violates ``within`` and ``block`` a little.
-    rng : Generator
-    strata : (n_trials,) array_like, optional
-        Kinds of trials, such as the first of a run: scores are permuted within a kind only, and ``block`` exchanges
-        participants with equally many trials of each.
-
-    Returns
-    -------
-    order : (n_trials,) ndarray of int
-        Trial i gets the score of trial ``order[i]``.
-    """
-    return TrialPermuter(groups, scheme, strata).draw(rng)
-
-
 def permute_participant_labels(labels, groups, rng):
-    """Permute labels between participants, each with all of their trials.
+    """Permute labels (n_trials,), the same for all trials of a participant, between participants.
 
-    Parameters
-    ----------
-    labels : (n_trials,) array_like
-        The same for all trials of a participant.
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    rng : Generator
-
-    Returns
-    -------
-    labels : (n_trials,) ndarray
-        Null hypothesis: label and images are unrelated; participants are exchangeable.
+    Null hypothesis: label and images are unrelated; participants are exchangeable.
     """
     labels = np.asarray(labels)
     _, first, index = np.unique(groups, return_index=True, return_inverse=True)
@@ -170,28 +124,11 @@ def permute_participant_labels(labels, groups, rng):
 
 
 def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="published", strata=None):
-    """Test the cross-validated r2, Pearson's r and skill.
+    """Test the cross-validated r2, Pearson's r and skill by a scheme of `TrialPermuter`: a PermutationTest for each.
 
-    Parameters
-    ----------
-    folds : list of Fold
-        As from `prepare_folds` with the same model.
-    y : (n_trials,) array_like
-    groups : (n_trials,) array_like
-    model : PCARegression
-    scheme : {"within", "block", "free"}
-        See `permute_trials`.
-    resampling : Resampling
-    estimate_of : {"published", "lopo"}
-        ``published`` averages scores over folds; those that test fewer than two trials have none and are left out.
-        ``lopo`` scores the predictions of all folds together, which is what few trials a fold allow.
-    strata : (n_trials,) array_like, optional
-        As for `permute_trials`.
-
-    Returns
-    -------
-    tests : list of PermutationTest
-        One for each metric.
+    Folds are those of `prepare_folds` with the same model. ``published`` averages scores over folds; those that test
+    fewer than two trials have none and are left out. ``lopo`` scores the predictions of all folds together, which is
+    what few trials a fold allow.
     """
     y = np.asarray(y, float)
     permuter = TrialPermuter(groups, scheme, strata)
@@ -213,22 +150,7 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
 
 
 def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="published"):
-    """Round a score and its null scores as they are written, then compare them.
-
-    Parameters
-    ----------
-    scheme : str
-        A key of ``NULL_HYPOTHESES``.
-    metric : str
-    score : float
-    null_scores : (n,) array_like
-    n_fixed : int, default 0
-    estimate_of : str, default "published"
-
-    Returns
-    -------
-    test : PermutationTest
-    """
+    """Round a score and its null scores as they are written, then compare them."""
     score, null = round_significant(score), round_significant(null_scores)
     return PermutationTest(
         estimate_of=estimate_of,
@@ -249,7 +171,20 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="p
 
 
 class TrialPermuter:
-    """Draw permutations of one scheme; what all draws share is worked out once."""
+    """Draw permutations of one scheme; what all draws share is worked out once.
+
+    Parameters
+    ----------
+    groups : (n_trials,) array_like
+        Participant of every trial.
+    scheme : {"within", "block", "free"}
+        ``within`` permutes the trials of each participant. ``block`` exchanges whole participants with equally many
+        trials, then permutes within. ``free`` permutes all trials. `NULL_HYPOTHESES` says what each takes as
+        exchangeable; the higher first trial of each run violates ``within`` and ``block`` a little.
+    strata : (n_trials,) array_like, optional
+        Kinds of trials, such as the first of a run: scores are permuted within a kind only, and ``block`` exchanges
+        participants with equally many trials of each.
+    """
 
     def __init__(self, groups, scheme, strata=None):
         if scheme not in ("within", "block", "free"):
@@ -276,7 +211,7 @@ class TrialPermuter:
         return 0 if self._scheme == "free" else len(self._sizes) - sum(map(len, self._exchangeable))
 
     def draw(self, rng):
-        """Return the trial whose score each trial gets."""
+        """Draw the trial whose score each trial gets, as (n_trials,) indices."""
         destination = np.arange(len(self._sizes))
         for members in self._exchangeable:
             destination[members] = rng.permutation(members)
@@ -333,27 +268,9 @@ TEST_COLUMNS = {
 
 
 def tests_table(tests):
-    """List permutation tests without their null scores.
-
-    Parameters
-    ----------
-    tests : list of PermutationTest
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `TEST_COLUMNS`.
-    """
+    """List permutation tests without their null scores, with the columns of `TEST_COLUMNS`."""
     rows = []
     for test in tests:
         quantiles = {f"null_quantile_{q}": value for q, value in test.null_quantiles.items()}
-        row = {
-            "estimate_of": test.estimate_of,
-            "scheme": test.scheme,
-            "metric": test.metric,
-            "score": test.score,
-            "p": test.p,
-        }
-        counts = {"n": test.n, "n_fixed": test.n_fixed, "null_hypothesis": test.null_hypothesis}
-        rows.append(row | {"null_mean": test.null_mean} | quantiles | counts)
-    return pd.DataFrame(rows)
+        rows.append(vars(test) | quantiles)
+    return pd.DataFrame(rows, columns=list(TEST_COLUMNS))

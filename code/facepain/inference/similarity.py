@@ -32,39 +32,20 @@ METRICS = ("cosine", "pearson_r")
 
 @dataclass(frozen=True)
 class MapProducts:
-    """What similarities of weight maps with some maps need, for one set of voxels.
+    """What similarities of weight maps with some maps need, for one set of voxels."""
 
-    Attributes
-    ----------
-    gram : (n_trials, n_trials) ndarray
-        M M' over the voxels.
-    products : (n_trials, n_maps) ndarray
-        M s for every map s.
-    image_sums : (n_trials,) ndarray
-        Row sums of M.
-    map_sums, map_squares : (n_maps,) ndarray
-    n_voxels : int
-    """
-
-    gram: np.ndarray
-    products: np.ndarray
-    image_sums: np.ndarray
+    gram: np.ndarray  # (n_trials, n_trials): M M' over the voxels
+    products: np.ndarray  # (n_trials, n_maps): M s for every map s
+    image_sums: np.ndarray  # (n_trials,) row sums of M
     map_sums: np.ndarray
     map_squares: np.ndarray
     n_voxels: int
 
     def similarity(self, duals):
-        """Return cosine and Pearson's r of weight maps with every map.
+        """Return cosine and Pearson's r of weight maps with every map: (n_metrics, n_maps, n_fits).
 
-        Parameters
-        ----------
-        duals : (n_trials, n_fits) ndarray
-            Weight of every training image in each weight map.
-
-        Returns
-        -------
-        similarity : (n_metrics, n_maps, n_fits) ndarray
-            In the order of `METRICS`; 0 where a map is constant.
+        Metrics are in the order of `METRICS`; ``duals`` (n_trials, n_fits) are the weights of the training images. 0
+        where a map is constant.
         """
         inner = self.products.T @ duals
         squares = np.sum(duals * (self.gram @ duals), axis=0)
@@ -84,21 +65,9 @@ def _ratio(inner, squares, map_squares):
 
 
 def map_products(images, maps, voxels, counts=None):
-    """Gather what `MapProducts.similarity` needs, for several sets of voxels in one pass over the images.
+    """Gather what `MapProducts.similarity` needs, for sets of voxels by name, in one pass over the training images.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-        The training images.
-    maps : (n_maps, n_voxels) ndarray
-    voxels : dict of str to (n_voxels,) ndarray of bool
-        Sets of voxels by name.
-    counts : (n_trials,) ndarray of int, optional
-        As `StandardizedImages.gram` takes it; all trials once by default.
-
-    Returns
-    -------
-    products : dict of str to MapProducts
+    ``counts`` is as `StandardizedImages.gram` takes it; all trials once by default.
     """
     n = images.n_trials
     counts = np.ones(n, dtype=int) if counts is None else counts
@@ -137,22 +106,12 @@ def similarity_of_maps(weights, maps):
 
 
 def familywise_p(observed, null):
-    """Return the p of each observed value and its family-wise p by the largest standardised null value.
+    """Return the two-sided p (n_tests,) of each observed value, and its family-wise p by the largest null value.
 
-    Values are taken as distances from the mean of all, observed and null, since permuting within participants leaves
-    what these have in common, so that the null need not lie about 0. Each test is divided by the root mean square of
-    its distances, so that small networks, whose similarity varies more, do not decide alone what is large.
-
-    Parameters
-    ----------
-    observed : (n_tests,) array_like
-    null : (n_tests, n_permutations) array_like
-        The same permutations for all tests.
-
-    Returns
-    -------
-    p, p_familywise : (n_tests,) ndarrays
-        Two-sided: (1 + #{|null - mean| >= |observed - mean|}) / (1 + n).
+    (1 + #{|null - mean| >= |observed - mean|}) / (1 + n), for the same permutations (n_tests, n) of all tests. Values
+    are taken as distances from the mean of all, observed and null, since permuting within participants leaves what
+    these have in common, so that the null need not lie about 0. Each test is divided by the root mean square of its
+    distances, so that small networks, whose similarity varies more, do not decide alone what is large.
     """
     values = np.column_stack([np.asarray(observed, float), np.asarray(null, float)])
     distances = np.abs(values - values.mean(axis=1, keepdims=True))
@@ -165,25 +124,12 @@ def familywise_p(observed, null):
 
 
 def spatial_p(values, maps, inside):
-    """Return the two-sided p of Pearson's r of one map with others, as stationary random fields.
+    """Return the two-sided p (n_maps,) of Pearson's r of one map with others, as stationary random fields.
 
-    Parameters
-    ----------
-    values : (n_voxels,) array_like
-        Inside the mask, in C order.
-    maps : (n_maps, n_voxels) array_like
-    inside : ndarray of bool
-        The mask on its grid.
-
-    Returns
-    -------
-    p : (n_maps,) ndarray
-        1 where a map is constant. Where fields are not stationary about 10 % of unrelated maps reach .05.
-
-    Notes
-    -----
-    With autocovariances C_x and C_y and N pairs of voxels at each lag, var(r) = sum(N C_x C_y) / (n^2 C_x(0) C_y(0)),
-    and r has the distribution of a correlation of 1 + 1 / var(r) independent pairs.
+    Maps are inside the mask, in C order; ``inside`` is the mask on its grid. p is 1 where a map is constant. Where
+    fields are not stationary about 10 % of unrelated maps reach .05. With autocovariances C_x and C_y and N pairs of
+    voxels at each lag, var(r) = sum(N C_x C_y) / (n^2 C_x(0) C_y(0)), and r has the distribution of a correlation of 1
+    + 1 / var(r) independent pairs.
     """
     # What lies around the mask has no part in any sum.
     inside = inside[tuple(slice(place.min(), place.max() + 1) for place in np.nonzero(inside))]
@@ -219,22 +165,7 @@ def _autocorrelate(volume, shape):
 
 
 def refit_permuted(images, y, groups, model, scheme, resampling):
-    """Refit the model of all training trials to permuted scores.
-
-    Parameters
-    ----------
-    images : StandardizedImages
-    y, groups : (n_trials,) array_like
-    model : PCARegression
-    scheme : str
-        As `permute_trials` takes it.
-    resampling : Resampling
-
-    Yields
-    ------
-    duals : (n_trials, n_batch) ndarray
-        One column a permutation, in the order of their indices.
-    """
+    """Refit the model of all training trials to permuted scores; yield duals (n_trials, n_batch)."""
     y, everything = np.asarray(y, float), (np.arange(len(y)), np.arange(0))
     (fold,), permuter = prepare_folds(images, [everything], model), TrialPermuter(groups, scheme)
 
@@ -247,9 +178,7 @@ def refit_permuted(images, y, groups, model, scheme, resampling):
 def refit_resampled(images, y, groups, model, resampling):
     """Refit the model to whole participants drawn with replacement, as the bootstrap of the weights does.
 
-    Yields
-    ------
-    duals : (n_trials, n_batch) ndarray, or (n_voxels, n_batch) where voxels are standardised
+    Yields duals (n_trials, n_batch), or (n_voxels, n_batch) maps where voxels are standardised.
     """
     y = np.asarray(y, float)
     images.prepare(resampling.n_jobs)

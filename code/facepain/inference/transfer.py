@@ -46,20 +46,9 @@ TRANSFER_COLUMNS = {
 
 
 def transfer_table(predicted, permutations, strata):
-    """Take apart how the final model does on every other dataset.
+    """Take apart how the final model does on every other dataset, with the columns of `TRANSFER_COLUMNS`.
 
-    Parameters
-    ----------
-    predicted : dict of str to Predictions
-        By dataset.
-    permutations : Resampling
-    strata : dict of str to (n_trials,) array_like
-        By dataset, as for `permute_trials`.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `TRANSFER_COLUMNS`; empty if there is no other dataset.
+    Predictions and strata (as for `TrialPermuter`) are given by dataset.
     """
     rows = []
     for name, predictions in predicted.items():
@@ -74,13 +63,7 @@ def transfer_table(predicted, permutations, strata):
 
 
 def association_p(predictions, scheme, permutations, strata=None):
-    """Test Pearson's r of fixed predictions by permuting the scores.
-
-    Returns
-    -------
-    p : float
-        (1 + number of null correlations at or above the observed) / (1 + n); NaN where the scheme does not apply.
-    """
+    """Return the p of Pearson's r of fixed predictions by permuting the scores; NaN where the scheme does not apply."""
     y, groups = predictions.y_true, predictions.groups
     if scheme not in applicable_schemes(groups, y):
         return np.nan

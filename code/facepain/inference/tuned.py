@@ -35,22 +35,9 @@ class TunedFold:
 
 
 def tune_folds(images, splits, Y, groups, tuning, resampling):
-    """Choose, fit and predict in every outer fold, for every target.
+    """Choose, fit and predict in every outer fold, for every target; the first of Y (n_trials, n_targets) is fitted.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-    splits : list of (train_idx, test_idx)
-    Y : (n_trials, n_targets) ndarray
-        The first column is the one that is fitted.
-    groups : (n_trials,) array_like
-    tuning : Tuning
-    resampling : Resampling
-        Its number of processes, and its progress, which counts folds.
-
-    Returns
-    -------
-    folds : list of TunedFold
+    ``resampling`` gives the number of processes, and the progress, which counts folds.
     """
 
     def tune(split):
@@ -72,22 +59,8 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
 def tuned_permutation_test(images, splits, y, groups, tuning, schemes, resampling, estimate_of):
     """Test the cross-validated scores of tuned models; every permutation is tuned again.
 
-    Parameters
-    ----------
-    images, splits, groups, tuning
-        As for `tune_folds`.
-    y : (n_trials,) ndarray
-    schemes : list of str
-        See `facepain.inference.permutation.permute_trials`.
-    resampling : Resampling
-    estimate_of : {"published", "lopo"}
-        See `facepain.inference.permutation.permutation_test`.
-
-    Returns
-    -------
-    folds : list of TunedFold
-    tests : list of PermutationTest
-        One for each scheme and metric.
+    Arguments are those of `tune_folds` and of `facepain.inference.permutation.permutation_test`. Returns the folds, and
+    a PermutationTest for each scheme and metric.
     """
     permuters = [TrialPermuter(groups, scheme) for scheme in schemes]
     drawn = [permuter.draw_scores(y, resampling.seed, range(resampling.n)) for permuter in permuters]

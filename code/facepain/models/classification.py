@@ -36,58 +36,23 @@ PREDICTION_COLUMNS = {
 
 @dataclass(frozen=True)
 class FoldPrediction:
-    """Predictions of one fold.
-
-    Attributes
-    ----------
-    train_idx, test_idx : ndarrays of int
-    predicted : (n_test,) ndarray
-        Labels.
-    decision : (n_test,) or (n_test, n_labels) ndarray
-        Distances to the boundary, for the last of two labels or for each of more.
-    """
+    """Predictions of one fold: labels (n_test,) and distances to the boundary."""
 
     train_idx: np.ndarray
     test_idx: np.ndarray
     predicted: np.ndarray
-    decision: np.ndarray
+    decision: np.ndarray  # (n_test,) for the last of two labels, (n_test, n_labels) for each of more
 
 
 def cut_gram(gram, folds):
-    """Cut what every fold needs out of the Gram matrix, once for all labels that are tried.
-
-    Parameters
-    ----------
-    gram : (n_trials, n_trials) ndarray
-        Inner products of the images, each standardised by itself.
-    folds : list of (train_idx, test_idx)
-
-    Returns
-    -------
-    cuts : list of (train_idx, test_idx, K_train, K_test)
-    """
+    """Cut what every fold needs out of the Gram matrix, once for all labels: train_idx, test_idx, K_train, K_test."""
     return [(train, test, gram[np.ix_(train, train)], gram[np.ix_(test, train)]) for train, test in folds]
 
 
 def classify_folds(cuts, labels, C):
-    """Fit and test a linear SVM in every fold.
+    """Fit and test a linear SVM in every fold of `cut_gram`; C is that of scikit-learn's ``SVC``.
 
-    Parameters
-    ----------
-    cuts : list
-        As from `cut_gram`.
-    labels : (n_trials,) array_like
-    C : float
-        As scikit-learn's ``SVC(kernel="linear")`` takes it.
-
-    Returns
-    -------
-    predictions : list of FoldPrediction
-
-    Raises
-    ------
-    InputError
-        If a fold trains on one label only.
+    Raises InputError if a fold trains on one label only.
     """
     labels = np.asarray(labels)
     predictions = []
@@ -106,17 +71,9 @@ def classify_folds(cuts, labels, C):
 
 
 def fold_metrics(predictions, labels):
-    """Score every fold, and all of them together.
+    """Score every fold, and all of them together, with the columns of `METRIC_COLUMNS`.
 
-    Parameters
-    ----------
-    predictions : list of FoldPrediction
-    labels : (n_trials,) ndarray
-
-    Returns
-    -------
-    metrics : DataFrame
-        With the columns of `METRIC_COLUMNS`; AUC is missing where a fold tests one label only.
+    AUC is missing where a fold tests one label only.
     """
     rows = [_metrics_row(str(number), [fold], labels) for number, fold in enumerate(predictions, 1)]
     scores = pd.DataFrame(rows).drop(columns="fold").astype(float)
@@ -156,13 +113,7 @@ def balanced_accuracy(observed, predicted):
 
 
 def confusion_table(predictions, labels):
-    """Count trials by observed and predicted label, for every fold and all together.
-
-    Returns
-    -------
-    confusion : DataFrame
-        With the columns of `CONFUSION_COLUMNS`.
-    """
+    """Count trials by observed and predicted label, for every fold and all together."""
     names = np.unique(labels)
     matrices = [
         (str(number), confusion_matrix(labels[fold.test_idx], fold.predicted, labels=names))
@@ -180,13 +131,7 @@ def confusion_table(predictions, labels):
 
 
 def predictions_table(predictions, labels, groups):
-    """List the label predicted for every test trial of every fold.
-
-    Returns
-    -------
-    predictions : DataFrame
-        With the columns of `PREDICTION_COLUMNS`.
-    """
+    """List the label predicted for every test trial of every fold, with the columns of `PREDICTION_COLUMNS`."""
     frames = [
         pd.DataFrame(
             {

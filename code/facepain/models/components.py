@@ -23,24 +23,12 @@ VARIANCE_TOLERANCE = 1e-12
 
 @dataclass(frozen=True)
 class Components:
-    """Principal components of a training set, in terms of its unique trials.
+    """Principal components of a training set, in terms of its unique trials."""
 
-    Attributes
-    ----------
-    vectors : (n_trials, k) ndarray
-        Left singular vectors U of the centred rows, each weighted by the root of its count.
-    singular_values : (k,) ndarray
-        In falling order; k is 0 where the images do not vary.
-    counts : (n_trials,) ndarray
-        How often each trial is in the training set, 1 or more.
-    mean_products : (n_trials,) ndarray
-        Inner product of each training image with the mean training image.
-    """
-
-    vectors: np.ndarray
-    singular_values: np.ndarray
-    counts: np.ndarray
-    mean_products: np.ndarray
+    vectors: np.ndarray  # (n_trials, k) left singular vectors of the centred rows, weighted by roots of counts
+    singular_values: np.ndarray  # (k,) in falling order; k is 0 where the images do not vary
+    counts: np.ndarray  # (n_trials,) how often each trial is in the training set, 1 or more
+    mean_products: np.ndarray  # (n_trials,) products of the training images with their mean
 
     @property
     def n_components(self):
@@ -59,56 +47,29 @@ class Components:
         return self.vectors * self.singular_values / np.sqrt(self.counts)[:, None]
 
     def scores(self, K_new):
-        """Return the component scores of other images from their products with the training ones.
+        """Return the component scores (n_new, k) of other images from their products with the training ones.
 
-        Parameters
-        ----------
-        K_new : (n_new, n_trials) array_like
-
-        Returns
-        -------
-        scores : (n_new, k) ndarray
+        ``K_new`` is (n_new, n_trials).
         """
         # Columns of the loadings sum to 0, so that the mean image's own product has no part in it.
         return (K_new - self.mean_products) @ self.loadings()
 
     def to_dual(self, coef, intercept):
-        """Return a fit on the scores as weights of the training images instead.
+        """Return a fit of `fit_coefficients` as weights (n_trials, n_targets) of training images, and intercepts.
 
-        Parameters
-        ----------
-        coef : (k, n_targets) ndarray
-        intercept : (n_targets,) ndarray
-            As from `fit_coefficients`.
-
-        Returns
-        -------
-        dual : (n_trials, n_targets) ndarray
-            Weights per unique training image, such that ``K_new @ dual + intercept`` predicts from
-            products that are not centred. Each column sums to 0.
-        intercept : (n_targets,) ndarray
+        ``K_new @ dual + intercept`` predicts from products that are not centred. Each column of the weights sums to 0.
         """
         dual = np.sqrt(self.counts)[:, None] * (self.vectors @ (coef / self.singular_values[:, None]))
         return dual, intercept - self.mean_products @ dual
 
 
 def fit_components(K, explained_variance=0.8, counts=None):
-    """Find the principal components of training images from their Gram matrix.
+    """Find the principal components of training images from their Gram matrix K (n_trials, n_trials), not centred.
 
-    Parameters
-    ----------
-    K : (n_trials, n_trials) array_like
-        Inner products of the training images, not centred.
-    explained_variance : float, default 0.8
-        The fewest components are kept whose cumulative share exceeds this, as
-        ``PCA(explained_variance, svd_solver="full")`` does; a share within 1e-10 of the limit
-        equals it. No component is kept where the images do not vary.
-    counts : (n_trials,) array_like of int, optional
-        How often each trial is in the training set, 1 by default.
-
-    Returns
-    -------
-    components : Components
+    The fewest components are kept whose cumulative share of the variance exceeds ``explained_variance``, as
+    ``PCA(explained_variance, svd_solver="full")`` does; a share within 1e-10 of the limit equals it. No component is
+    kept where the images do not vary. ``counts`` (n_trials,) says how often each trial is in the training set, 1 by
+    default.
     """
     K = np.asarray(K, float)
     counts = np.ones(len(K)) if counts is None else np.asarray(counts, float)

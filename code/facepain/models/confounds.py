@@ -11,45 +11,22 @@ import numpy as np
 
 
 def confound_matrix(columns):
-    """Return confounds (n_trials, 1 + n_confounds) behind a column of ones, None where there are none.
-
-    Parameters
-    ----------
-    columns : DataFrame
-        Of numbers.
-    """
+    """Return the confounds of a DataFrame behind a column of ones, as (n_trials, 1 + n_confounds); None without any."""
     values = np.asarray(columns, float)
     return np.column_stack([np.ones(len(values)), values]) if values.shape[1] else None
 
 
 def fit_confounds(Z, counts=None):
-    """Return Z^+ (n_confounds, n_trials), which takes scores or images to their slopes on the confounds.
+    """Return Z^+ (n_confounds, n_trials), which takes training scores or images to their slopes on the confounds.
 
-    Parameters
-    ----------
-    Z : (n_trials, n_confounds) ndarray
-        Of the training trials.
-    counts : (n_trials,) array_like of int, optional
-        How often each trial is in the training set.
+    ``counts`` (n_trials,) says how often each trial is in the training set.
     """
     root = np.ones(len(Z)) if counts is None else np.sqrt(counts)
     return np.linalg.pinv(root[:, None] * Z) * root
 
 
 def remove_from_gram(K_train, K_test, Z_train, Z_test, counts=None):
-    """Return the Gram matrices of training and test images without what the confounds explain.
-
-    Parameters
-    ----------
-    K_train : (n_train, n_train) ndarray
-    K_test : (n_test, n_train) ndarray
-    Z_train, Z_test : ndarrays of (n, n_confounds)
-    counts : (n_train,) array_like of int, optional
-
-    Returns
-    -------
-    K_train, K_test : ndarrays
-    """
+    """Return K_train and K_test (n_test, n_train) without what the confounds (n, n_confounds) explain."""
     slopes = fit_confounds(Z_train, counts)
     K_test = K_test - Z_test @ (slopes @ K_train)
     K_train = K_train - Z_train @ (slopes @ K_train)

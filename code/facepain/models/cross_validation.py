@@ -12,24 +12,13 @@ from facepain.parallel import map_in_order
 
 @dataclass(frozen=True)
 class Fold:
-    """Hold what a fold's fits share, whatever the target.
-
-    Attributes
-    ----------
-    train_idx, test_idx : ndarrays of int
-    components : Components
-        Of the training images.
-    test_scores : (n_test, k) ndarray
-        Component scores of the test images.
-    confounds : (n_trials, n_confounds) ndarray, optional
-        Of all trials of the study.
-    """
+    """Hold what a fold's fits share, whatever the target."""
 
     train_idx: np.ndarray
     test_idx: np.ndarray
-    components: Components
-    test_scores: np.ndarray
-    confounds: np.ndarray | None = None
+    components: Components  # of the training images
+    test_scores: np.ndarray  # (n_test, k) component scores of the test images
+    confounds: np.ndarray | None = None  # (n_trials, n_confounds) of all trials of the study
 
     def residual(self, Y):
         """Return the scores of all trials without what the training trials' confounds explain."""
@@ -55,54 +44,24 @@ class Fold:
 
 @dataclass(frozen=True)
 class Fit:
-    """Hold one fitted model.
-
-    Attributes
-    ----------
-    train_idx, test_idx : ndarrays of int
-        The test set of a final model is empty.
-    y_test, y_pred : (n_test,) ndarrays
-        Without confounds, where these are removed.
-    y_train_mean : float
-        What the baseline predicts.
-    n_components : int
-    dual : (n_trials,) ndarray
-        Weight of every trial of the study, 0 for those outside the training set.
-    intercept : float
-        Goes with ``dual``: a prediction is ``K[test, :] @ dual + intercept``.
-    shrinkage : float
-        See `facepain.models.pca_regression.shrinkage`.
-    confound_coef : (n_confounds,) ndarray, optional
-        Where confounds are removed: times a trial's confounds, to be added to a prediction from raw images.
-    """
+    """Hold one fitted model; scores are without confounds, where these are removed."""
 
     train_idx: np.ndarray
-    test_idx: np.ndarray
+    test_idx: np.ndarray  # empty for a final model
     y_test: np.ndarray
     y_pred: np.ndarray
-    y_train_mean: float
+    y_train_mean: float  # what the baseline predicts
     n_components: int
-    dual: np.ndarray
-    intercept: float
-    shrinkage: float
-    confound_coef: np.ndarray | None = None
+    dual: np.ndarray  # (n_trials,) weight of every trial, 0 outside the training set
+    intercept: float  # goes with the dual: a prediction is ``K[test, :] @ dual + intercept``
+    shrinkage: float  # see `facepain.models.pca_regression.shrinkage`
+    confound_coef: np.ndarray | None = None  # times a trial's confounds, to be added to predictions
 
 
 def prepare_folds(images, folds, model, n_jobs=1):
-    """Decompose the training images of every fold.
+    """Decompose the training images of every (train_idx, test_idx); return a list of `Fold`.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-    folds : list of (train_idx, test_idx)
-        As from `make_folds`.
-    model : PCARegression
-    n_jobs : int, default 1
-        Number of threads; changes no byte.
-
-    Returns
-    -------
-    folds : list of Fold
+    The number of threads changes no byte.
     """
     if n_jobs == 1 or images.by_voxel:
         return [_prepare_fold(images, fold, model, n_jobs) for fold in folds]
@@ -111,31 +70,12 @@ def prepare_folds(images, folds, model, n_jobs=1):
 
 
 def cross_validate(folds, y, model):
-    """Fit the model in every fold.
-
-    Parameters
-    ----------
-    folds : list of Fold
-        As from `prepare_folds` with the same model.
-    y : (n_trials,) array_like
-    model : PCARegression
-
-    Returns
-    -------
-    fits : list of Fit
-    """
+    """Fit the model to y (n_trials,) in every fold of `prepare_folds`; return a list of `Fit`."""
     return [_fit(fold, np.asarray(y, float), model) for fold in folds]
 
 
 def fit_final(images, y, model, n_jobs=1):
-    """Fit the model to all trials.
-
-    Parameters and shapes are those of `prepare_folds` and `cross_validate`.
-
-    Returns
-    -------
-    fit : Fit
-    """
+    """Fit the model to all trials and return a `Fit`; arguments are those of `prepare_folds` and `cross_validate`."""
     y = np.asarray(y, float)
     everything = (np.arange(len(y)), np.arange(0))
     fit = _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
@@ -152,18 +92,10 @@ def confound_coefficients(images, fit):
 
 
 def haufe_pattern(images, fit):
-    """Return the covariance of each voxel with the model's prediction over the training images.
+    """Return the covariance (n_voxels,) of each voxel with the model's prediction over the training images.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-    fit : Fit
-
-    Returns
-    -------
-    pattern : (n_voxels,) ndarray
-        cov(X) w, which shows where the score is reflected, as weights do not: Haufe et al. 2014,
-        doi 10.1016/j.neuroimage.2013.10.067. X are the images that the weights apply to.
+    cov(X) w, which shows where the score is reflected, as weights do not: Haufe et al. 2014, doi
+    10.1016/j.neuroimage.2013.10.067. X are the images that the weights apply to.
     """
     train_idx, counts = fit.train_idx, _counts(len(fit.dual), fit.train_idx)
     predicted = images.gram(counts)[np.ix_(train_idx, train_idx)] @ fit.dual[train_idx]
@@ -176,19 +108,7 @@ def haufe_pattern(images, fit):
 
 
 def voxel_weights(images, fits):
-    """Return the weight map and the intercept of every fit.
-
-    Parameters
-    ----------
-    images : StandardizedImages
-    fits : list of Fit
-
-    Returns
-    -------
-    weights : (n_voxels, n_fits) ndarray
-    intercept : (n_fits,) ndarray
-        See `StandardizedImages.weights`; `predict_images` applies both.
-    """
+    """Return the weight map (n_voxels, n_fits) and intercept (n_fits,) of every fit, as `predict_images` takes them."""
     if not images.by_voxel:
         # One scaling for all: a single pass over the images serves every map.
         return images.weights(np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits])

@@ -11,19 +11,10 @@ from errors import InputError
 
 
 def express_maps(signals, maps):
-    """Return how strongly images express maps.
+    """Return how strongly images (n_trials, n_voxels), as extracted, express maps (n_maps, n_voxels).
 
-    Parameters
-    ----------
-    signals : (n_trials, n_voxels) array or memmap
-        Contrast images as extracted, read row by row, once for all maps.
-    maps : (n_maps, n_voxels) array_like
-
-    Returns
-    -------
-    expression : (n_maps, 3, n_trials) ndarray
-        Dot product, in contrast units times map units, cosine and Pearson's r; the latter two are 0 where an image or
-        the map is constant.
+    The result (n_maps, 3, n_trials) holds the dot product, in contrast units times map units, cosine and Pearson's r;
+    the latter two are 0 where an image or the map is constant. Images are read row by row, once for all maps.
     """
     maps = np.asarray(maps, float)
     centred = maps - maps.mean(axis=1, keepdims=True)
@@ -44,18 +35,7 @@ def express_maps(signals, maps):
 def require_foreign(names, maps, own, alike=0.999):
     """Stop if a signature is a map of the study's own model, which would be expressed in its own training trials.
 
-    Parameters
-    ----------
-    names : list of str
-    maps : (n_signatures, n_voxels) ndarray
-    own : (n_voxels,) ndarray
-        Map of the model.
-    alike : float
-        Correlation from which two maps are the same.
-
-    Raises
-    ------
-    InputError
+    Maps whose correlation reaches ``alike`` are the same.
     """
     for name, r in zip(names, express_maps(maps, [own])[0, 2], strict=True):
         if abs(r) >= alike:
@@ -68,12 +48,7 @@ def require_foreign(names, maps, own, alike=0.999):
 
 
 def require_unseen(train_idx, test_idx, what):
-    """Stop if a map would be expressed in trials that it was fitted to.
-
-    Raises
-    ------
-    InputError
-    """
+    """Stop if a map would be expressed in trials that it was fitted to."""
     seen = np.intersect1d(train_idx, test_idx)
     if len(seen):
         raise InputError(

@@ -14,7 +14,7 @@ SCHEMES = ("group-shuffle", "group-kfold", "lopo")
 
 
 def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42, shuffle=False):
-    """Split trials into training and test sets by participant.
+    """Split trials by participant into (train_idx, test_idx), sorted, for each fold.
 
     Parameters
     ----------
@@ -23,9 +23,7 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     scheme : {"group-shuffle", "group-kfold", "lopo"}
         ``group-shuffle`` draws the test participants of each fold again, so that some may never be
         tested (the published scheme). ``group-kfold`` tests everyone once. ``lopo`` leaves one
-        participant out at a time.
-    n_folds : int, default 5
-        Number of folds; ``lopo`` has one for each participant instead.
+        participant out at a time, and so has a fold for each.
     test_size : float, default 0.3
         Share of participants in a test set; used by ``group-shuffle``.
     seed : int, default 42
@@ -33,18 +31,13 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     shuffle : bool, default False
         Let ``group-kfold`` deal participants into folds at random.
 
-    Returns
-    -------
-    folds : list of (train_idx, test_idx)
-        Sorted trial indices.
-
     Raises
     ------
     InputError
         If the scheme is unknown or there are too few participants: fewer than two, or than folds of ``group-kfold``.
     """
-    groups = np.asarray(groups)
-    n_participants = len(np.unique(groups))
+    participants, position, n_trials = np.unique(groups, return_inverse=True, return_counts=True)
+    n_participants = len(participants)
     if scheme not in SCHEMES:
         raise InputError(f"cross-validation scheme {scheme!r} is unknown: use one of {SCHEMES}")
     n_needed = n_folds if scheme == "group-kfold" else 2
@@ -53,28 +46,20 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
             f"{n_participants} participants are fewer than the {n_needed} that {scheme} needs: "
             "lower the number of folds or add participants"
         )
-    tested = {
-        "group-shuffle": lambda: draw_participants(n_participants, n_folds, test_size, seed),
-        "group-kfold": lambda: deal_participants(groups, n_folds, seed if shuffle else None),
-        "lopo": lambda: np.arange(n_participants)[:, np.newaxis],
-    }[scheme]()
-    positions = np.unique(groups, return_inverse=True)[1]
-    is_tested = [np.isin(positions, participants) for participants in tested]
+    if scheme == "group-shuffle":
+        tested = draw_participants(n_participants, n_folds, test_size, seed)
+    elif scheme == "group-kfold":
+        tested = deal_participants(n_trials, n_folds, seed if shuffle else None)
+    else:
+        tested = np.arange(n_participants)[:, np.newaxis]
+    is_tested = [np.isin(position, of_fold) for of_fold in tested]
     return [(np.flatnonzero(~mask), np.flatnonzero(mask)) for mask in is_tested]
 
 
 def draw_participants(n_participants, n_folds, test_size, seed):
     """Draw the test participants of each fold, independently of the others, as ``GroupShuffleSplit`` does.
 
-    Returns
-    -------
-    tested : list of (n_tested,) ndarray
-        Positions in the sorted participants.
-
-    Raises
-    ------
-    InputError
-        If nobody is left to train on.
+    Returns their positions in the sorted participants. Raises InputError if nobody is left to train on.
     """
     n_tested = math.ceil(test_size * n_participants)
     if n_tested >= n_participants:
@@ -83,15 +68,14 @@ def draw_participants(n_participants, n_folds, test_size, seed):
     return [rng.permutation(n_participants)[:n_tested] for _ in range(n_folds)]
 
 
-def deal_participants(groups, n_folds, seed=None):
+def deal_participants(n_trials, n_folds, seed=None):
     """Deal participants into folds, as ``GroupKFold`` does: at random, or so that folds have about as many trials.
 
-    Without a seed, those with most trials come first and each goes to the fold with fewest trials so far.
-    Returns as `draw_participants`.
+    ``n_trials`` are those of each participant. Without a seed, those with most trials come first and each goes to the
+    fold with fewest trials so far. Returns as `draw_participants`.
     """
-    participants, n_trials = np.unique(groups, return_counts=True)
     if seed is not None:
-        return np.array_split(np.random.RandomState(seed).permutation(len(participants)), n_folds)
+        return np.array_split(np.random.RandomState(seed).permutation(len(n_trials)), n_folds)
     tested, sizes = [[] for _ in range(n_folds)], np.zeros(n_folds)
     for participant in np.argsort(n_trials, kind="stable")[::-1]:
         lightest = np.argmin(sizes)

@@ -47,41 +47,21 @@ PART_PREDICTION_COLUMNS = {
 
 @dataclass(frozen=True)
 class Parts:
-    """Predictions of test trials, a column for each target.
-
-    Attributes
-    ----------
-    test_idx : (n_test,) ndarray
-    decision, intensity, product, plain : (n_test, n_targets) ndarrays
-        ``decision`` is above 0 where an expression is predicted.
-    mean, mean_positive : (n_targets,) ndarrays
-        Of the training scores, and of those above 0: what the baselines predict.
-    """
+    """Predictions of test trials, a column for each target."""
 
     test_idx: np.ndarray
-    decision: np.ndarray
+    decision: np.ndarray  # (n_test, n_targets), as the next three; above 0 where an expression is predicted
     intensity: np.ndarray
     product: np.ndarray
     plain: np.ndarray
-    mean: np.ndarray
-    mean_positive: np.ndarray
+    mean: np.ndarray  # (n_targets,) of the training scores: what the baseline predicts
+    mean_positive: np.ndarray  # the same of those above 0
 
 
 def predict_parts(fold, Y, alpha):
-    """Fit both parts, and the plain regression, to the training trials of a fold.
+    """Fit both parts, and the plain regression, to the training trials of a fold; Y (n_trials, n_targets) is 0 or more.
 
-    Parameters
-    ----------
-    fold : Fold
-        As from `prepare_folds`.
-    Y : (n_trials, n_targets) ndarray
-        Scores, 0 or more.
-    alpha : float
-        Ridge penalty of all three models, as scikit-learn's ``Ridge`` takes it.
-
-    Returns
-    -------
-    parts : Parts
+    All three models have the ridge penalty ``alpha`` of scikit-learn's ``Ridge``.
     """
     model = PCARegression("ridge", alpha=alpha)
     train = Y[fold.train_idx]
@@ -113,17 +93,9 @@ def _predict_positives(scores, y, test_scores, alpha):
 
 
 def score_parts(parts, Y):
-    """Score the predictions of one or more folds together.
+    """Score the predictions of one or more folds together: (n_targets,) by (part, metric).
 
-    Parameters
-    ----------
-    parts : list of Parts
-    Y : (n_trials, n_targets) ndarray
-
-    Returns
-    -------
-    scores : dict of tuple (part, metric) to (n_targets,) ndarray
-        NaN where undefined: no trial above 0, or nothing else.
+    NaN where undefined: no trial above 0, or nothing else.
     """
     joined = {
         name: np.vstack([getattr(each, name) for each in parts])
@@ -181,18 +153,9 @@ def _regress(y, y_pred, baseline, scored):
 
 
 def parts_table(folds, lopo, y):
-    """List the scores of both parts, their product and the plain regression.
+    """List the scores of both parts, their product and the plain regression, with the columns of `PART_COLUMNS`.
 
-    Parameters
-    ----------
-    folds, lopo : list of Parts
-        Of the published scheme and of leave-one-participant-out, for one target.
-    y : (n_trials,) ndarray
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `PART_COLUMNS`.
+    Folds are of the published scheme and of leave-one-participant-out, for one target.
     """
     Y = y[:, None]
     named = {**{str(number): [each] for number, each in enumerate(folds, 1)}, "lopo": lopo}
@@ -220,21 +183,7 @@ def _count(part, parts, y):
 
 
 def part_predictions_table(parts, train_rows, y, groups):
-    """List every prediction.
-
-    Parameters
-    ----------
-    parts : dict of str to list of Parts
-        ``published`` and ``lopo``, for one target.
-    train_rows : (n_trials,) ndarray of int
-        Row of every trial.
-    y, groups : (n_trials,) ndarray
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `PART_PREDICTION_COLUMNS`.
-    """
+    """List every prediction, with the columns of `PART_PREDICTION_COLUMNS`; parts are ``published`` and ``lopo``."""
     named = [*((str(number), each) for number, each in enumerate(parts["published"], 1))]
     named += [("lopo", each) for each in parts["lopo"]]
     frames = []

@@ -32,39 +32,18 @@ class PCARegression:
 
 
 def fit_coefficients(components, Y, model):
-    """Regress targets on component scores.
+    """Regress targets Y (n_trials, n_targets) on the component scores of `Components.train_scores`.
 
-    Parameters
-    ----------
-    components : Components
-    Y : (n_trials, n_targets) array_like
-        A column for each target.
-    model : PCARegression
-
-    Returns
-    -------
-    coef : (k, n_targets) ndarray
-        On the scores of `Components.train_scores`.
-    intercept : (n_targets,) ndarray
+    Returns coefficients (k, n_targets) and intercepts (n_targets,).
     """
     return ALGORITHMS[model.algorithm].fit(components, np.asarray(Y, float), **model.parameters)
 
 
 def shrinkage(components, y, coef):
-    """Return how much smaller than those of least squares the fitted predictions are.
+    """Return how much smaller than those of least squares the fitted predictions of training scores y (n_trials,) are.
 
-    Parameters
-    ----------
-    components : Components
-    y : (n_trials,) ndarray
-        Training scores.
-    coef : (k,) ndarray
-
-    Returns
-    -------
-    shrinkage : float
-        1 - SD of the fitted predictions / SD of those of least squares on the same components: 0 is no shrinkage, 1
-        predicts the mean.
+    1 - SD of the fitted predictions / SD of those of least squares on the same components: 0 is no shrinkage, 1
+    predicts the mean.
     """
     products = products_with_targets(components, y[:, None])[0][:, 0]
     least_squares = np.linalg.norm(products / components.singular_values)

@@ -29,24 +29,9 @@ SHARE_TESTED = 0.3
 
 
 def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
-    """Score the model on the published split and on repeats of grouped k-fold.
+    """Score the model on the published split and on repeats of grouped k-fold, with at most one fold a participant.
 
-    Parameters
-    ----------
-    images : StandardizedImages
-    y, groups : (n_trials,) array_like
-    model : PCARegression
-    published : list of Fit
-        Fits of the published split.
-    resampling : Resampling
-        Number of repeats.
-    n_folds : int, default 5
-        At most one a participant.
-
-    Returns
-    -------
-    repeats : DataFrame
-        With the columns of `REPEAT_COLUMNS`.
+    ``published`` are the fits of that split. The columns are those of `REPEAT_COLUMNS`.
     """
     n_folds = min(n_folds, len(np.unique(groups)))
 
@@ -71,19 +56,9 @@ def score_repeat(number, fits, y, groups):
 
 
 def learning_curve(images, y, groups, model, resampling):
-    """Score the model by the number of participants that it is trained on.
+    """Score the model by the number of participants that it is trained on, with the columns of `LEARNING_COLUMNS`.
 
-    Parameters
-    ----------
-    images, y, groups, model
-        As for `score_repeats`.
-    resampling : Resampling
-        Number of random choices of participants, of whom 30 % are tested.
-
-    Returns
-    -------
-    learning : DataFrame
-        With the columns of `LEARNING_COLUMNS`; empty for fewer than four participants.
+    Participants are chosen at random ``resampling.n`` times, 30 % of them tested. Fewer than four give no row.
     """
     y = np.asarray(y, float)
     names, index = np.unique(groups, return_inverse=True)

@@ -52,19 +52,7 @@ CALIBRATION_COLUMNS = {
 
 
 def fold_metrics(fits, y, groups):
-    """Score every fold, and all of them together.
-
-    Parameters
-    ----------
-    fits : list of Fit
-        As from `facepain.models.cross_validation.cross_validate`.
-    y, groups : (n_trials,) array_like
-
-    Returns
-    -------
-    metrics : DataFrame
-        One row a fold, then ``mean``, ``sd`` and ``pooled``.
-    """
+    """Score every fold (a list of `Fit`), then ``mean``, ``sd`` and ``pooled``: all of them together."""
     rows = [_metrics_row(str(number), [fit], groups) for number, fit in enumerate(fits, 1)]
     folds = pd.DataFrame(rows)
     scores = folds.drop(columns="fold")
@@ -96,20 +84,7 @@ def _in_order(scores, fit, rows):
 
 
 def metrics_on_other_datasets(predicted, final, y, groups):
-    """Score the final model on every other dataset.
-
-    Parameters
-    ----------
-    predicted : dict of str to tuple (rows, y_pred)
-        By dataset.
-    final : Fit
-    y, groups : (n_all_trials,) array_like
-
-    Returns
-    -------
-    metrics : DataFrame
-        One row a dataset; empty if there is none.
-    """
+    """Score the final model on every other dataset, given rows and y_pred by name; y and groups are of all trials."""
     table = []
     for dataset, (rows, y_pred) in predicted.items():
         scores = score_predictions(y[rows], y_pred, groups[rows], final.y_train_mean)
@@ -119,22 +94,10 @@ def metrics_on_other_datasets(predicted, final, y, groups):
 
 
 def predictions_table(fits, train_rows, predicted, y, groups):
-    """List every prediction, of the folds and of the final model on other datasets.
+    """List every prediction, of the folds and of the final model on other datasets, as `PREDICTION_COLUMNS` say.
 
-    Parameters
-    ----------
-    fits : list of Fit
-        Their indices count within `train_rows`.
-    train_rows : (n_train_trials,) ndarray of int
-        Rows of the dataset that is cross-validated.
-    predicted : dict of str to tuple (rows, y_pred)
-        As for `metrics_on_other_datasets`.
-    y, groups : (n_all_trials,) array_like
-
-    Returns
-    -------
-    predictions : DataFrame
-        With the columns of `PREDICTION_COLUMNS`.
+    Indices of the fits count within ``train_rows``, the rows of the dataset that is cross-validated; ``predicted`` is
+    as for `metrics_on_other_datasets`, and y and groups are of all trials.
     """
     parts = [(str(number), train_rows[fit.test_idx], fit.y_test, fit.y_pred) for number, fit in enumerate(fits, 1)]
     parts += [("test", rows, y[rows], y_pred) for rows, y_pred in predicted.values()]
@@ -146,14 +109,9 @@ def predictions_table(fits, train_rows, predicted, y, groups):
 
 
 def out_of_fold_table(fits, train_rows, y, groups):
-    """List the prediction of every trial by the model that has not seen its participant.
+    """List the prediction of every trial by the model that has not seen its participant, in the order of the rows.
 
     Parameters are those of `predictions_table`, the fits those of leave-one-participant-out.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `OUT_OF_FOLD_COLUMNS`, in the order of the rows.
     """
     parts = [(train_rows[fit.test_idx], fit.y_test, fit.y_pred, fit.y_train_mean) for fit in fits]
     frames = [
@@ -174,17 +132,7 @@ def as_predictions(out_of_fold):
 def calibration_table(predicted, min_participants):
     """Average observed scores in bins of predictions, so that no trial and no participant is seen.
 
-    Parameters
-    ----------
-    predicted : dict of str to Predictions
-        By what they are predictions of.
-    min_participants : int
-        Bins of fewer are left out.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `CALIBRATION_COLUMNS`.
+    Bins of fewer than ``min_participants`` are left out. ``predicted`` are Predictions by what they are predictions of.
     """
     rows = []
     for name, predictions in predicted.items():

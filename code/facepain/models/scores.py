@@ -11,21 +11,12 @@ CONSTANT_SPREAD = 1e-13
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions of held-out trials, with what they are scored by.
-
-    Attributes
-    ----------
-    y_true, y_pred : (n_trials,) ndarray
-    groups : (n_trials,) ndarray
-        Participant of every trial.
-    baseline : (n_trials,) ndarray
-        Mean of the training scores behind each prediction.
-    """
+    """Predictions of held-out trials (n_trials,), with what they are scored by."""
 
     y_true: np.ndarray
     y_pred: np.ndarray
-    groups: np.ndarray
-    baseline: np.ndarray
+    groups: np.ndarray  # participant of every trial
+    baseline: np.ndarray  # mean of the training scores behind each prediction
 
     @property
     def participants(self):
@@ -35,15 +26,8 @@ class Predictions:
 def r2(y_true, y_pred):
     """Return scikit-learn's ``r2_score`` of every column, without its checks, which cost more than the score.
 
-    Parameters
-    ----------
-    y_true, y_pred : (n_trials,) or (n_trials, n_targets) array_like
-        Observed and predicted scores.
-
-    Returns
-    -------
-    r2 : float or (n_targets,) ndarray
-        1 or 0 where ``y_true`` is constant (1 if predicted exactly), NaN for fewer than two trials.
+    Observed and predicted scores are (n_trials,) or (n_trials, n_targets). 1 or 0 where ``y_true`` is constant (1 if
+    predicted exactly), NaN for fewer than two trials.
     """
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
     if len(y_true) < 2:
@@ -80,19 +64,11 @@ def rank(values):
 
 
 def skill(y_true, y_pred, baseline):
-    """Return the share of the squared error of predicting the training mean that the model saves.
+    """Return the share of the squared error of predicting the training mean (the baseline) that the model saves.
 
-    Parameters
-    ----------
-    y_true, y_pred : (n_trials,) or (n_trials, n_targets) array_like
-    baseline : float or array_like
-        Mean of the training scores; broadcast to the shape of ``y_true``.
-
-    Returns
-    -------
-    skill : float or (n_targets,) ndarray
-        1 - sum (y - y_pred)^2 / sum (y - baseline)^2; 1 or 0 where the baseline is exact (1 if the model is too), as
-        in `r2`. Unlike that it stays moderate where the trials scored hardly vary.
+    1 - sum (y - y_pred)^2 / sum (y - baseline)^2; 1 or 0 where the baseline is exact (1 if the model is too), as in
+    `r2`. Unlike that it stays moderate where the trials scored hardly vary. The baseline is broadcast to the shape of
+    ``y_true``.
     """
     y_true = np.asarray(y_true, float)
     error, of_baseline = np.sum((y_true - y_pred) ** 2, axis=0), np.sum((y_true - baseline) ** 2, axis=0)
@@ -102,24 +78,11 @@ def skill(y_true, y_pred, baseline):
 
 
 def score_predictions(y_true, y_pred, groups, baseline):
-    """Return the scores of one row of metrics.tsv.
+    """Return the scores of one row of metrics.tsv, NaN where undefined; arguments are (n_trials,).
 
-    Parameters
-    ----------
-    y_true, y_pred : (n_trials,) array_like
-        Observed and predicted scores.
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    baseline : float or (n_trials,) array_like
-        Mean of the training scores (for pooled rows, that of each row's fold).
-
-    Returns
-    -------
-    scores : dict of float
-        ``r2, pearson_r, mae, mse, rmse``; ``r2_within`` (scores and predictions minus their
-        participant's mean, participants with constant scores left out), ``r2_between``
-        (participant means), ``r2_baseline`` (predicting the training mean), ``skill`` and ``spearman_r``. NaN where
-        undefined.
+    ``r2_within`` is of scores and predictions minus their participant's mean, participants with constant scores left
+    out; ``r2_between`` of participant means; ``r2_baseline`` of predicting the training mean, for pooled rows that of
+    each row's fold.
     """
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
     baseline = np.broadcast_to(np.asarray(baseline, float), y_true.shape)

@@ -53,21 +53,10 @@ class StandardizedImages:
         return "voxel" in self.standardize
 
     def gram(self, counts=None, rows=None, n_jobs=1):
-        """Return the inner products of the standardised images.
+        """Return the inner products (n_rows, n_rows) of the standardised images, of all trials by default.
 
-        Parameters
-        ----------
-        counts : (n_trials,) array_like of int, optional
-            How often each trial is in the training set (0: not). Needed for ``voxel``, where it
-            decides the means and scales; without effect for ``image`` alone.
-        rows : (n_rows,) array_like of int, optional
-            Trials wanted, all by default.
-        n_jobs : int, default 1
-            Number of threads; changes no byte.
-
-        Returns
-        -------
-        K : (n_rows, n_rows) ndarray
+        ``counts`` (n_trials,) says how often each trial is in the training set (0: not). Needed for ``voxel``, where it
+        decides the means and scales; without effect for ``image`` alone. The number of threads changes no byte.
         """
         rows = np.arange(self.n_trials) if rows is None else np.asarray(rows)
         if self.by_voxel:
@@ -82,23 +71,11 @@ class StandardizedImages:
             self.gram(n_jobs=n_jobs)
 
     def weights(self, dual, intercept, counts=None):
-        """Turn dual weights into voxel weights on the images that `predict_images` takes.
+        """Turn dual weights (n_trials, n_maps) and intercepts into those of the images that `predict_images` takes.
 
-        Parameters
-        ----------
-        dual : (n_trials, n_maps) array_like
-            Weight of every trial; 0 for trials outside the training set.
-        intercept : (n_maps,) array_like
-            Intercepts that go with the dual weights.
-        counts : (n_trials,) array_like of int, optional
-            As in `gram`; needed for ``voxel``.
-
-        Returns
-        -------
-        weights : (n_voxels, n_maps) ndarray
-            Change in score per unit of contrast, standardised by image where that is done.
-        intercept : (n_maps,) ndarray
-            Such that ``images @ weights + intercept`` is what the model predicts.
+        Weights are 0 for trials outside the training set; ``counts`` is needed for ``voxel``, as in `gram`. Voxel
+        weights (n_voxels, n_maps) are the change in score per unit of contrast, standardised by image where that is
+        done.
         """
         dual, intercept = np.asarray(dual, float), np.array(intercept, float)
         trained = np.any(dual != 0, axis=1) if counts is None else np.asarray(counts) > 0
@@ -126,14 +103,7 @@ class StandardizedImages:
         return self._block(columns, np.arange(self.n_trials), None)[0]
 
     def map_basis(self, columns, counts):
-        """Return rows (n_trials, n_columns) of which a weight map is the sum, each times its trial's dual weight.
-
-        Parameters
-        ----------
-        columns : slice
-        counts : (n_trials,) ndarray of int
-            As in `gram`; needed for ``voxel``.
-        """
+        """Return rows (n_trials, n_columns) of which a weight map is the sum, each times its trial's dual weight."""
         block, _, scale = self._block(columns, np.arange(self.n_trials), counts)
         return block / scale
 
@@ -169,20 +139,9 @@ class StandardizedImages:
 
 
 def image_mean_and_sd(signals):
-    """Return the mean and the population SD over voxels of each image, in float64.
+    """Return the mean and the population SD (n_trials,) over voxels of each image, in float64.
 
-    Parameters
-    ----------
-    signals : (n_trials, n_voxels) array or memmap
-
-    Returns
-    -------
-    mean, sd : (n_trials,) ndarrays
-
-    Raises
-    ------
-    InputError
-        If an image is constant or holds a value that is not finite; the row is named.
+    Raises InputError naming the row of an image that is constant or holds a value that is not finite.
     """
     mean, sd = np.empty(len(signals)), np.empty(len(signals))
     for row, image in enumerate(signals):
@@ -199,26 +158,14 @@ def image_mean_and_sd(signals):
 
 
 def zscore_voxels(block, counts):
-    """Z-score each voxel in place by its training trials, as StandardScaler does.
+    """Z-score each voxel of a block (n_rows, n_voxels) in place by its training trials, as StandardScaler does.
 
-    Parameters
-    ----------
-    block : (n_rows, n_voxels) ndarray of float64
-        Raw signals; overwritten. Voxels constant over the training trials become 0, since what
-        rounding leaves of them would be noise divided by noise in a bootstrap z map.
-    counts : (n_rows,) ndarray of int
-        How often each trial is in the training set (0: not).
+    ``counts`` (n_rows,) says how often each trial is in the training set. Returns means and scales (n_voxels,). Voxels
+    constant over the training trials become 0, with a scale of 1: what rounding leaves of them would be noise divided
+    by noise in a bootstrap z map.
 
-    Returns
-    -------
-    mean, scale : (n_voxels,) ndarrays
-        Of the training trials; the scale of a constant voxel is 1.
-
-    Notes
-    -----
-    Rounding makes the variance of a constant positive. As in scikit-learn, the bound below which
-    it counts as 0 is the one of the two-pass algorithm: Chan, Golub & LeVeque 1983,
-    doi 10.1080/00031305.1983.10483115.
+    Rounding makes the variance of a constant positive. As in scikit-learn, the bound below which it counts as 0 is the
+    one of the two-pass algorithm: Chan, Golub & LeVeque 1983, doi 10.1080/00031305.1983.10483115.
     """
     n = counts.sum()
     mean = counts @ block / n
@@ -233,20 +180,10 @@ def zscore_voxels(block, counts):
 
 
 def predict_images(signals, weights, intercept, standardize="image"):
-    """Apply weight maps to images: the dot product with each (standardised) image plus intercept.
+    """Apply weight maps (n_voxels, n_maps) to images as extracted: the dot product with each plus intercept.
 
-    Parameters
-    ----------
-    signals : (n_trials, n_voxels) array or memmap
-        Contrast images as extracted.
-    weights : (n_voxels, n_maps) array_like
-    intercept : (n_maps,) array_like
-    standardize : {"image", "voxel", ["image", "voxel"]}
-        As the weights were made; those of ``voxel`` alone apply to raw images.
-
-    Returns
-    -------
-    y_pred : (n_trials, n_maps) ndarray
+    Images are standardised as the weights were made; those of ``voxel`` alone apply to raw images. Returns (n_trials,
+    n_maps).
     """
     weights = np.asarray(weights, float)
     if signals.shape[1] != len(weights):

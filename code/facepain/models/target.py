@@ -8,15 +8,7 @@ from errors import InputError
 def transform_target(scores, transform):
     """Transform scores as the params say.
 
-    Parameters
-    ----------
-    scores : (n_trials,) array_like
-    transform : {"raw", "log1p", "sqrt"}
-
-    Raises
-    ------
-    InputError
-        At a negative score, which has no square root; nor do we take log(1 + score) of one.
+    Raises InputError at a negative score, which has no square root; nor do we take log(1 + score) of one.
     """
     scores = np.asarray(scores, dtype=np.float64)
     if transform == "raw":

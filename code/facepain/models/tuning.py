@@ -40,24 +40,13 @@ TUNING_COLUMNS = {
 
 @dataclass(frozen=True)
 class Tuning:
-    """Say what to choose from, and how.
-
-    Attributes
-    ----------
-    algorithm : str
-    n_components, n_penalties : int
-        Sizes of the two grids, both geometric.
-    n_folds : int
-        Inner folds, by participant.
-    parameters : dict
-        Of the algorithm; its penalty is chosen.
-    """
+    """Say what to choose from, and how."""
 
     algorithm: str
-    n_components: int = 9
-    n_penalties: int = 15
-    n_folds: int = 5
-    parameters: dict = None
+    n_components: int = 9  # size of a geometric grid
+    n_penalties: int = 15  # the same
+    n_folds: int = 5  # inner folds, by participant
+    parameters: dict = None  # of the algorithm; its penalty is chosen
 
     def model(self, penalty=None):
         """Return the model with a penalty, or with its own, on all components that are offered."""
@@ -78,39 +67,16 @@ class NestedFold:
 
 @dataclass(frozen=True)
 class Choice:
-    """Hold what was chosen for each target.
-
-    Attributes
-    ----------
-    n_components : (n_targets,) ndarray of int
-    penalty : (n_targets,) ndarray
-    at_edge : list of str
-        Which ends of the grid the choice lies at, or ``no``.
-    inner_score : (n_targets,) ndarray
-        Skill of the chosen setting in the inner folds; too high, since it is the best of many.
-    """
+    """Hold what was chosen for each target."""
 
     n_components: np.ndarray
     penalty: np.ndarray
-    at_edge: list
-    inner_score: np.ndarray
+    at_edge: list  # which ends of the grid the choice lies at, or ``no``
+    inner_score: np.ndarray  # skill in the inner folds; too high, since it is the best of many
 
 
 def prepare_nested(images, fold, groups, tuning):
-    """Decompose an outer training fold and its inner ones.
-
-    Parameters
-    ----------
-    images : StandardizedImages
-    fold : (train_idx, test_idx)
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    tuning : Tuning
-
-    Returns
-    -------
-    nested : NestedFold
-    """
+    """Decompose an outer training fold (train_idx, test_idx) and its inner ones."""
     train_idx = np.asarray(fold[0])
     splits = make_folds(np.asarray(groups)[train_idx], "group-kfold", tuning.n_folds)
     inner = [(train_idx[train], train_idx[test]) for train, test in splits]
@@ -121,18 +87,9 @@ def prepare_nested(images, fold, groups, tuning):
 
 
 def choose_settings(nested, Y, tuning):
-    """Choose the setting of each target by its squared error in the inner folds.
+    """Choose the setting of each target of Y (n_trials, n_targets) by its squared error in the inner folds.
 
-    Parameters
-    ----------
-    nested : NestedFold
-    Y : (n_trials, n_targets) ndarray
-        Of all trials; only those of the outer training fold are used.
-    tuning : Tuning
-
-    Returns
-    -------
-    choice : Choice
+    Y is of all trials; only those of the outer training fold are used.
     """
     # From the simplest setting to the least simple: of equal errors the first is taken.
     penalties = _penalties(nested.outer, Y, tuning)
@@ -166,14 +123,7 @@ def predict_tuned(nested, Y, choice, tuning):
 
 
 def fit_tuned(nested, y, tuning):
-    """Choose for one target and fit.
-
-    Returns
-    -------
-    fit : Fit
-    row : dict
-        What was chosen, with the columns of `TUNING_COLUMNS` but for the fold.
-    """
+    """Choose for one target and fit; return the fit and, by the columns of `TUNING_COLUMNS`, what was chosen."""
     choice = choose_settings(nested, y[:, None], tuning)
     k, penalty = int(choice.n_components[0]), float(choice.penalty[0])
     fold, model = keep_components(nested.outer, k), tuning.model(penalty)
@@ -190,18 +140,7 @@ def keep_components(fold, k):
 
 
 def tuning_table(rows):
-    """List what was chosen in every fold; the last row is the final model's.
-
-    Parameters
-    ----------
-    rows : list of dict
-        As from `fit_tuned`.
-
-    Returns
-    -------
-    table : DataFrame
-        With the columns of `TUNING_COLUMNS`.
-    """
+    """List what `fit_tuned` chose in every fold; the last row is the final model's."""
     names = [*map(str, range(1, len(rows))), "final"]
     return pd.DataFrame([{"fold": name, **row} for name, row in zip(names, rows, strict=True)])
 

@@ -35,18 +35,10 @@ class VoxelRegression(RegressorMixin, BaseEstimator):
         return True
 
     def predict(self, X, confounds=None):
-        """Predict the (transformed) score of each image.
+        """Predict the (transformed) score of each image, as extracted with the model's mask and not standardised.
 
-        Parameters
-        ----------
-        X : (n_trials, n_voxels) array_like
-            Contrast images as extracted with the model's mask, not standardised.
-        confounds : (n_trials, n_confounds) array_like, optional
-            Needed by a model whose confounds were removed, in the order of its ``model.json``.
-
-        Returns
-        -------
-        y_pred : (n_trials,) ndarray
+        A model whose confounds were removed needs those of each trial (n_trials, n_confounds), in the order of its
+        ``model.json``.
         """
         weights = np.asarray(self.weights, dtype=np.float64)[:, None]
         y_pred = predict_images(np.asarray(X), weights, [self.intercept], self.standardize)[:, 0]

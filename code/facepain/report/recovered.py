@@ -5,8 +5,8 @@ import pandas as pd
 from nibabel.affines import apply_affine
 
 from facepain.data.anatomy import mni_affine, mni_shape
+from facepain.simulation.design import FULL, SMALL
 from facepain.simulation.images import FIELD_UNIT, draw_score_pattern
-from facepain.simulation.study import FULL, SMALL
 
 TOP_PERCENT = 1.0
 RECOVERED_COLUMNS = {

@@ -5,74 +5,34 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True)
 class Cohort:
-    """One dataset of the study.
-
-    Attributes
-    ----------
-    name : str
-        As in the column `dataset`.
-    n_enrolled, n_usable : int
-        Participants, and those of them with a usable trial.
-    n_runs_lost : int
-        Participants of whom one of the two runs is excluded.
-    trials_lost : tuple of int
-        Excluded trials of each further participant with some.
-    n_women : int
-    age_mean, age_sd : int
-        In tenths of a year, before ages are cut to 18-53 years.
-    n_silent : int
-        Usable participants who score 0 on every trial.
-    top_level, level_power : int
-        Participants' mean scores rise with the power of their rank to `top_level` hundredths.
-    silence : int
-        Mean score, in hundredths, at which every second trial is a 0.
-    fraction_share : int
-        Scores above 0 that are not whole, in percent.
-    fractions : tuple of int
-        What such scores have behind the point, in hundredths.
-    top_score : int
-        The largest score, in hundredths.
-    score_gain : int
-        How strongly images carry the score, in percent.
-    scanner : int
-        1 where images carry the scanner's pattern, else 0.
-    """
+    """One dataset of the study."""
 
     name: str
     n_enrolled: int
-    n_usable: int
-    n_runs_lost: int
-    trials_lost: tuple[int, ...]
+    n_usable: int  # those of the enrolled participants with a usable trial
+    n_runs_lost: int  # participants of whom one of the two runs is excluded
+    trials_lost: tuple[int, ...]  # excluded trials of each further participant with some
     n_women: int
-    age_mean: int
+    age_mean: int  # in tenths of a year, before ages are cut to 18-53 years
     age_sd: int
-    n_silent: int
-    top_level: int
-    level_power: int
-    silence: int
-    fraction_share: int
-    fractions: tuple[int, ...]
-    top_score: int
-    score_gain: int
-    scanner: int
+    n_silent: int  # usable participants who score 0 on every trial
+    top_level: int  # in hundredths; participants' mean scores rise to it
+    level_power: int  # with this power of their rank
+    silence: int  # mean score, in hundredths, at which every second trial is a 0
+    fraction_share: int  # scores above 0 that are not whole, in percent
+    fractions: tuple[int, ...]  # what such scores have behind the point, in hundredths
+    top_score: int  # the largest score, in hundredths
+    score_gain: int  # how strongly images carry the score, in percent
+    scanner: int  # 1 where images carry the scanner's pattern, else 0
 
 
 @dataclass(frozen=True)
 class Design:
-    """The stand-in study.
+    """The stand-in study."""
 
-    Attributes
-    ----------
-    seed : int
-        Every number is drawn from it.
-    cohorts : tuple of Cohort
-    step_mm : int
-        Voxel size of the images on the MNI grid.
-    """
-
-    seed: int
+    seed: int  # every number is drawn from it
     cohorts: tuple[Cohort, ...]
-    step_mm: int
+    step_mm: int  # voxel size of the images on the MNI grid
 
 
 DATASET_1 = Cohort(

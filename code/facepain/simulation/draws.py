@@ -11,35 +11,12 @@ NORMAL_UNIT = 1 << 16
 
 
 def open_stream(seed, *key):
-    """Return the bit generator of one purpose, for example one trial.
-
-    Parameters
-    ----------
-    seed : int
-        Seed of the study, 0 or more.
-    *key : int
-        What the numbers are for; other keys give independent streams.
-
-    Returns
-    -------
-    stream : np.random.PCG64
-    """
+    """Return the bit generator of one purpose, for example one trial; other keys give independent streams."""
     return np.random.PCG64([seed, *key])
 
 
 def draw_normal(stream, size):
-    """Draw nearly normal integers: mean 0, standard deviation `NORMAL_UNIT`, at most six of it.
-
-    Parameters
-    ----------
-    stream : np.random.PCG64
-    size : int
-
-    Returns
-    -------
-    draws : (size,) ndarray of int64
-        Sums of twelve 16-bit numbers.
-    """
+    """Draw nearly normal integers (size,): mean 0, standard deviation `NORMAL_UNIT`, at most six of it."""
     words = stream.random_raw(3 * size)
     parts = [(words >> np.uint64(shift)) & np.uint64(0xFFFF) for shift in (0, 16, 32, 48)]
     totals = np.sum(parts, axis=0).reshape(size, 3).sum(axis=1).astype(np.int64)

@@ -56,21 +56,11 @@ _WHITE_VARIANCE = (256**2 - 1) // 3
 
 @dataclass(frozen=True)
 class Planted:
-    """What the images hold apart from noise and each participant's own field.
+    """What the images hold apart from noise and each participant's own field."""
 
-    Attributes
-    ----------
-    support : ndarray of bool
-        Where images are not 0: the brain and one voxel around it.
-    patterns : dict of str to ndarray of int64
-        `mean`, `score` (0 in M1), `nuisance`, `scanner` and `age`, in `FIELD_UNIT`.
-    nuisance_loadings : (n_participants,) ndarray of int64
-        In `NORMAL_UNIT`, in the order of the participants.
-    """
-
-    support: np.ndarray
-    patterns: dict[str, np.ndarray]
-    nuisance_loadings: np.ndarray
+    support: np.ndarray  # bool: where images are not 0, the brain and one voxel around it
+    patterns: dict[str, np.ndarray]  # by `PATTERN_NAMES`, int64 in `FIELD_UNIT`; `score` is 0 in M1
+    nuisance_loadings: np.ndarray  # (n_participants,) int64 in `NORMAL_UNIT`
 
 
 def draw_planted(design):
@@ -97,16 +87,8 @@ def _draw_pattern(design, name, support):
 def draw_images(design):
     """Draw every contrast image that exists, one by one, in the order of the trials.
 
-    Parameters
-    ----------
-    design : Design
-
-    Yields
-    ------
-    contrast : str
-        Path of the header, as in the column `contrast`.
-    volume : ndarray of int16
-        Shape `mni_shape(design.step_mm)`; `COUNTS_PER_UNIT` counts are one unit of signal.
+    Yields the path of its header, as in the column `contrast`, and its int16 volume of `mni_shape`; `COUNTS_PER_UNIT`
+    counts are one unit of signal.
     """
     planted = draw_planted(design)
     participants, trials = draw_participants(design), draw_trials(design)
@@ -125,26 +107,10 @@ def draw_images(design):
 
 
 def pack_pair(volume, step_mm):
-    """Return the bytes of a NIfTI-1 pair as SPM8 writes it.
+    """Return an int16 volume of `mni_shape` as a NIfTI-1 pair as SPM8 writes it: the bytes of `.hdr` and `.img`.
 
-    Parameters
-    ----------
-    volume : ndarray of int16
-        Shape `mni_shape(step_mm)`.
-    step_mm : int
-        Voxel size.
-
-    Returns
-    -------
-    header : bytes
-        The 348 bytes of the `.hdr` file.
-    image : bytes
-        The `.img` file: little-endian int16, x running fastest.
-
-    Raises
-    ------
-    ValueError
-        If the volume is not int16 on the grid of the voxel size.
+    The header has 348 bytes; the image is little-endian, x running fastest. Raises ValueError if the volume is not
+    int16 on the grid of the voxel size.
     """
     if volume.dtype != np.int16 or volume.shape != mni_shape(step_mm):
         raise ValueError(

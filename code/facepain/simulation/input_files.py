@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from math import prod
 
 from facepain.data.anatomy import make_masks, mni_shape
-from facepain.simulation import study as simulate
+from facepain.simulation.design import FULL, SMALL
+from facepain.simulation.images import draw_images, pack_pair
+from facepain.simulation.scores import PARTICIPANTS_COLUMNS, TRIALS_COLUMNS, draw_participants, draw_trials
 from facepain.simulation.signatures import (
     SIGNATURE_COLUMNS,
     draw_networks,
@@ -18,7 +20,7 @@ from facepain.simulation.signatures import (
     signatures_table,
 )
 
-DESIGNS = {"full": simulate.FULL, "small": simulate.SMALL}
+DESIGNS = {"full": FULL, "small": SMALL}
 
 HEADER_BYTES = 348
 STORED_BLOCK_BYTES = 65535  # the most that a stored block of deflate can hold
@@ -82,37 +84,16 @@ says from which file, and how.
 
 @dataclass(frozen=True)
 class InputFiles:
-    """What an input dataset is made of.
+    """What an input dataset is made of."""
 
-    Attributes
-    ----------
-    message : str
-        Message of its commit.
-    n_files : int
-    n_bytes : int
-        About what the files take on disk.
-    files : iterator of (str, bytes)
-        Path in the dataset and content; made one by one.
-    """
-
-    message: str
+    message: str  # of its commit
     n_files: int
-    n_bytes: int
-    files: Iterator
+    n_bytes: int  # about what the files take on disk
+    files: Iterator  # (path in the dataset, content) one by one
 
 
 def make_input_files(name, design):
-    """Return what one of the input datasets is made of.
-
-    Parameters
-    ----------
-    name : {'contrasts', 'behavior', 'masks', 'signatures'}
-    design : Design
-
-    Returns
-    -------
-    InputFiles
-    """
+    """Return what an input dataset (contrasts, behavior, masks or signatures) is made of."""
     make = {
         "contrasts": _make_contrasts,
         "behavior": _make_behavior,
@@ -148,14 +129,14 @@ def store_gzip(content):
 
 
 def _make_contrasts(design):
-    n_images = int((simulate.draw_trials(design)["contrast"] != "").sum())
+    n_images = int((draw_trials(design)["contrast"] != "").sum())
     title = "Synthetic contrast images of the stand-in study"
     texts = _describe(title, CONTRASTS_README, "CC0-1.0")
 
     def files():
         yield from texts
-        for header_path, volume in simulate.draw_images(design):
-            header, image = simulate.pack_pair(volume, design.step_mm)
+        for header_path, volume in draw_images(design):
+            header, image = pack_pair(volume, design.step_mm)
             yield header_path, header
             yield header_path.removesuffix(".hdr") + ".img", image
 
@@ -167,10 +148,10 @@ def _make_behavior(design):
     title = "Synthetic participants and scores of the stand-in study"
     files = [
         *_describe(title, BEHAVIOR_README, "CC0-1.0"),
-        ("participants.tsv", format_table(simulate.draw_participants(design))),
-        ("participants.json", format_json(simulate.PARTICIPANTS_COLUMNS)),
-        ("trials.tsv", format_table(simulate.draw_trials(design))),
-        ("trials.json", format_json(simulate.TRIALS_COLUMNS)),
+        ("participants.tsv", format_table(draw_participants(design))),
+        ("participants.json", format_json(PARTICIPANTS_COLUMNS)),
+        ("trials.tsv", format_table(draw_trials(design))),
+        ("trials.json", format_json(TRIALS_COLUMNS)),
     ]
     return _gather(title, files)
 

@@ -70,18 +70,7 @@ TRIALS_COLUMNS = {
 
 
 def draw_participants(design):
-    """Draw who takes part.
-
-    Parameters
-    ----------
-    design : Design
-
-    Returns
-    -------
-    participants : DataFrame
-        `participant_id`, `dataset`, `age` and `sex`, one row a participant, described in
-        `PARTICIPANTS_COLUMNS`.
-    """
+    """Draw who takes part: one row a participant, with the columns of `PARTICIPANTS_COLUMNS`."""
     tables = []
     for number, cohort in enumerate(design.cohorts):
         n = cohort.n_enrolled
@@ -100,17 +89,9 @@ def draw_participants(design):
 
 
 def draw_trials(design):
-    """Draw the scores of every trial and which trials are lost.
+    """Draw the scores of every trial and which trials are lost: 16 rows a participant.
 
-    Parameters
-    ----------
-    design : Design
-
-    Returns
-    -------
-    trials : DataFrame
-        `participant_id`, `dataset`, `run`, `trial`, `facs`, `contrast` and `excluded`, 16 rows a
-        participant, described in `TRIALS_COLUMNS`.
+    The columns are those of `TRIALS_COLUMNS`.
     """
     participants = draw_participants(design)
     scores, reasons = [], []

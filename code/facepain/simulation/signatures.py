@@ -26,17 +26,10 @@ SIGNATURE_COLUMNS = {
 
 
 def draw_signatures(design):
-    """Draw the maps of the stand-in.
+    """Draw the maps of the stand-in: by name a float32 image and what it is.
 
-    Parameters
-    ----------
-    design : Design
-
-    Returns
-    -------
-    signatures : dict of str to (Nifti1Image, str)
-        Image, float32, and what it is. ``planted`` has a cosine of 0.6 with the score pattern, ``unrelated`` none,
-        ``network`` is the score pattern inside the first network, ``coarse`` the planted one on a grid twice as coarse.
+    ``planted`` has a cosine of 0.6 with the score pattern, ``unrelated`` none, ``network`` is the score pattern inside
+    the first network, ``coarse`` the planted one on a grid twice as coarse.
     """
     planted = draw_planted(design)
     score = planted.patterns["score"]
