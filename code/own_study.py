@@ -8,7 +8,6 @@ loses nothing and fetches nothing.
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +25,7 @@ from provenance.repository import (
     input_datasets,
     object_ids,
     require_clean_tree,
+    subdataset_setting,
     write_whole,
 )
 from provenance.run.locks import remove_stale_locks
@@ -243,34 +243,31 @@ def put_in_place():
         if not object_ids(f"inputs/{name}"):
             continue
         if is_installed(path) and not belongs(path, name):
-            park(path)
+            os.replace(path, parking_place(path))
+            path.mkdir()  # as git keeps the place of a subdataset that is not installed
         if is_installed(path):
             continue
         aside = [place for place in sorted(parking().iterdir()) if belongs(place, name)]
         if aside:
             remove_if_there(path)
             os.replace(aside[0], path)
-        elif recorded(name, "datalad-id") != DATASET_IDS.get(name):
+        elif subdataset_setting(f"inputs/{name}", "datalad-id") != DATASET_IDS.get(name):
             fetch(name)
 
 
 def belongs(path, name):
     """Return whether a dataset is the one that this branch records: by its id, or by its commit where one has no id."""
-    wanted, found = recorded(name, "datalad-id"), dataset_id(path)
+    wanted, found = subdataset_setting(f"inputs/{name}", "datalad-id"), dataset_id(path)
     if wanted and found:
         return wanted == found
     commit = object_ids(f"inputs/{name}").get(f"inputs/{name}", "")
     return subprocess.run(["git", "cat-file", "-e", commit], cwd=path, capture_output=True).returncode == 0
 
 
-def recorded(name, key):
-    return git("config", "--file", ".gitmodules", f"submodule.inputs/{name}.{key}", check=False)
-
-
 def fetch(name):
-    if not recorded(name, "url"):
+    if not subdataset_setting(f"inputs/{name}", "url"):
         raise InputError(f"inputs/{name} is private and its address was not published: only its owner has it")
-    print(f"inputs/{name}: fetching the dataset from {recorded(name, 'url')}", flush=True)
+    print(f"inputs/{name}: fetching the dataset from {subdataset_setting(f'inputs/{name}', 'url')}", flush=True)
     done = subprocess.run(
         ["datalad", "-l", "error", "-f", "disabled", "get", "--no-data", f"inputs/{name}"],
         cwd=ROOT,
@@ -280,15 +277,9 @@ def fetch(name):
     if done.returncode or not is_installed(ROOT / "inputs" / name):
         said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise InputError(
-            f"inputs/{name} cannot be fetched from {recorded(name, 'url')} ({said}); "
+            f"inputs/{name} cannot be fetched from {subdataset_setting(f'inputs/{name}', 'url')} ({said}); "
             "correct its url in .gitmodules, or go back by `make synthetic`"
         )
-
-
-def park(path):
-    """Move a dataset aside, whole."""
-    os.replace(path, parking_place(path))
-    path.mkdir()  # as git keeps the place of a subdataset that is not installed
 
 
 def parking_place(path):
@@ -324,7 +315,4 @@ def is_installed(path):
 
 def remove_if_there(path):
     if path.is_dir() and not path.is_symlink():
-        if any(path.iterdir()):
-            remove_tree(path)
-        else:
-            shutil.rmtree(path)
+        remove_tree(path)

@@ -23,9 +23,12 @@ from pathlib import Path
 
 from errors import InputError, suggest
 from provenance.annex.setup import configure_inputs, ensure_identity, neutralise
+from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
-from provenance.repository import ROOT, require_clone, require_history
+from provenance.repository import ROOT, changed_files, object_ids, require_clone, require_history
 from provenance.run.interruption import stop_cleanly, stop_with_caller
+from provenance.run.locks import only_one
+from provenance.run.recovery import restore_interrupted
 
 # What needs packages is imported by the tasks, once the environment is there.
 
@@ -103,8 +106,6 @@ def requested_cells():
 
 
 def requested_options():
-    from provenance.declare import PARAMS, Options
-    from provenance.repository import object_ids
 
     names = dict.fromkeys(option for stage in load_study().stages for option in stage.options)
     counts = {name: requested_count(name.upper()) for name in names}
@@ -135,7 +136,6 @@ def requested_count(name):
 def set_up(_arguments):
     from provenance.annex import setup
     from provenance.on_demand import enable
-    from provenance.run.locks import only_one
     from provenance.run.outcomes import begin_log
 
     if setup.is_initialised():
@@ -151,20 +151,18 @@ def set_up(_arguments):
     begin_log()
 
 
-def install_inputs(_arguments):
+def install_inputs(arguments):
     import own_study
     from make_inputs import make_inputs
-    from provenance.run.locks import only_one
 
     with only_one():
-        own_study.put_in_place()
+        own_study.go_back() if arguments.task == "synthetic" else own_study.put_in_place()
         make_inputs(Path("inputs"))
         configure_inputs()
 
 
 def install_own(_arguments):
     import own_study
-    from provenance.run.locks import only_one
 
     sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
     with only_one():
@@ -178,20 +176,7 @@ def install_own(_arguments):
             own_study.refresh()
 
 
-def return_to_synthetic(_arguments):
-    import own_study
-    from make_inputs import make_inputs
-    from provenance.run.locks import only_one
-
-    with only_one():
-        own_study.go_back()
-        make_inputs(Path("inputs"))
-        configure_inputs()
-
-
 def take_up_newer_code(_arguments):
-    from provenance.run.locks import only_one
-    from provenance.run.recovery import restore_interrupted
     from provenance.run.update import update
 
     with only_one():
@@ -227,7 +212,7 @@ def run_cell(arguments):
     from provenance.run.runner import run_cells
 
     cells = requested_cells()
-    run_cells([find_cell(" ".join(arguments.names), cells)], cells, load_study().size)
+    run_cells([find_cell(arguments.names, cells)], cells, load_study().size)
 
 
 def submit_jobs(_arguments):
@@ -255,12 +240,12 @@ def run_alone(arguments):
     from provenance.cluster.alone import make_alone
 
     cells = requested_cells()
-    make_alone(find_cell(" ".join(arguments.names), cells), cells)
+    make_alone(find_cell(arguments.names, cells), cells)
 
 
-def find_cell(name, cells):
+def find_cell(names, cells):
     """Return the cell of a name such as ``regress M1 lasso``."""
-    known = {cell.name: cell for cell in cells}
+    known, name = {cell.name: cell for cell in cells}, " ".join(names)
     if not name:
         raise InputError(f'CELL= is missing; name a result: make cell CELL="{cells[-2].name}"')
     if name not in known:
@@ -271,7 +256,6 @@ def find_cell(name, cells):
 def show_status(_arguments):
     from provenance.cluster.queue import describe_jobs
     from provenance.records.freshness import FRESH, assess
-    from provenance.repository import changed_files
 
     states, jobs = assess(requested_cells()), describe_jobs()
     width = max(map(len, states))
@@ -286,8 +270,8 @@ def show_status(_arguments):
             print(f"{'':{width}}    {said[0]}")
     fresh = sum(freshness.state == FRESH for freshness in states.values())
     print(f"{fresh} of {len(states)} results are fresh")
-    if changed_files():
-        print(f"{len(changed_files())} file(s) differ from the last commit; `git status` lists them")
+    if changed := changed_files():
+        print(f"{len(changed)} file(s) differ from the last commit; `git status` lists them")
 
 
 def show_verdict(_arguments):
@@ -339,7 +323,7 @@ def verify(arguments):
     from provenance.verify.verification import verify
 
     cells = requested_cells()
-    chosen = [find_cell(" ".join(arguments.names), cells)] if arguments.names else cells
+    chosen = [find_cell(arguments.names, cells)] if arguments.names else cells
     return verify(load_study(), cells, chosen)
 
 
@@ -369,8 +353,6 @@ def write_crate(_arguments):
 
 def publish(_arguments):
     from provenance.publish.publication import publish
-    from provenance.run.locks import only_one
-    from provenance.run.recovery import restore_interrupted
 
     with only_one():
         restore_interrupted()
@@ -391,16 +373,8 @@ def run_tests(arguments):
     return subprocess.run([sys.executable, "-m", "pytest", *parallel, *selected]).returncode
 
 
-def run_benchmark(_arguments):
-    return subprocess.run([sys.executable, "tests/shared/bench.py"]).returncode
-
-
-def run_simulations(arguments):
-    return subprocess.run([sys.executable, "tests/shared/validity.py", *arguments.names]).returncode
-
-
-def run_trial(_arguments):
-    return subprocess.run([sys.executable, "tests/shared/trial.py"]).returncode
+def run_beside_tests(arguments):
+    return subprocess.run([sys.executable, f"tests/shared/{arguments.task}.py", *arguments.names]).returncode
 
 
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
@@ -408,7 +382,7 @@ TASKS = {
     "setup": set_up,
     "inputs": install_inputs,
     "own": install_own,
-    "synthetic": return_to_synthetic,
+    "synthetic": install_inputs,
     "update": take_up_newer_code,
     "check": check_inputs,
     "run": run_stage,
@@ -428,9 +402,9 @@ TASKS = {
     "publish": publish,
     "manifest": write_manifest,
     "test": run_tests,
-    "bench": run_benchmark,
-    "validity": run_simulations,
-    "trial": run_trial,
+    "bench": run_beside_tests,
+    "validity": run_beside_tests,
+    "trial": run_beside_tests,
 }
 
 if __name__ == "__main__":

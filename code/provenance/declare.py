@@ -6,7 +6,7 @@ goes by what is declared here; what is not declared cannot run.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
@@ -101,6 +101,10 @@ class Stage:
     def script(self):
         return f"code/{self.name}.py"
 
+    @property
+    def place(self):
+        return self.folder or f"outputs/{self.name}"
+
     def is_private(self, name):
         """Return whether a file, below a cell's folder, is participant level.
 
@@ -155,7 +159,7 @@ class Cell:
     @property
     def folder(self):
         """The folder that the cell owns, from the root."""
-        return "/".join((self.declared.folder or f"outputs/{self.stage}", *self.names))
+        return "/".join((self.declared.place, *self.names))
 
     @property
     def command(self):
@@ -165,10 +169,6 @@ class Cell:
             if option in self.declared.options:
                 flags += [f"--{option.replace('_', '-')}", str(value)]
         return " ".join(("python", self.script, *self.names, *flags))
-
-    def under(self, options):
-        """Return the cell with other options in its command; its settings stay as they are."""
-        return replace(self, options=options)
 
     def owns(self, path):
         """Return whether a path, from the root, lies in the cell's folder."""
@@ -269,11 +269,10 @@ class Study:
                     f'{stage_name} {" ".join(names)}: the {stage.arguments[place]} "{name}" is unknown; '
                     f"expected one of {', '.join(allowed)}{suggest(name, allowed)}"
                 )
-        name = " ".join((stage_name, *names))
-        found = next((cell for cell in self.cells(options) if cell.name == name), None)
-        if found is None:
-            raise InputError(f"{name} is not a result of this study")
-        return found
+        found = [cell for cell in self.cells(options) if (cell.stage, cell.names) == (stage_name, names)]
+        if not found:
+            raise InputError(f"{' '.join((stage_name, *names))} is not a result of this study")
+        return found[0]
 
     def _make_cell(self, stage, params, options, names, others):
         settings = stage.settings(params, *names)
@@ -290,9 +289,8 @@ class Study:
         if path.endswith("/" + RECORD):
             return False
         for stage in self.stages:
-            folder = stage.folder or f"outputs/{stage.name}"
-            if path.startswith(folder + "/"):
-                parts = path.removeprefix(folder + "/").split("/")
+            if path.startswith(stage.place + "/"):
+                parts = path.removeprefix(stage.place + "/").split("/")
                 name = "/".join(parts[len(stage.arguments) :]) or parts[-1]
                 if stage.is_private(name):
                     return True

@@ -127,6 +127,11 @@ def input_datasets(revision="HEAD", root=ROOT):
     return {path: meta.split()[2] for meta, path in entries if meta.startswith("160000")}
 
 
+def subdataset_setting(path, key, root=ROOT):
+    """Return what ``.gitmodules`` says about a subdataset at a path from the root, "" if nothing."""
+    return git("config", "--file", ".gitmodules", f"submodule.{path}.{key}", check=False, root=root)
+
+
 def changed_files(root=ROOT, *paths):
     """List the files that differ from HEAD, untracked ones included, as git's short status lines, without quotes."""
     listing = git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", "--", *paths, root=root)

@@ -49,7 +49,7 @@ def build_dataset(path, files, dataset_id, message):
     path = Path(path)
     if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise InputError(f"{path} is not an empty folder: move it away before building in it")
-    if shutil.which("git-annex", path=_environment()["PATH"]) is None:
+    if shutil.which("git-annex", path=neutral_environment()["PATH"]) is None:
         raise InputError("git-annex is not installed: run `pip install -r requirements.lock`")
     with building_folder(path) as folder:
         _run(folder, "git", "init", "--quiet", "--object-format=sha1", "-b", "main", "--template=")
@@ -186,7 +186,7 @@ def _record_copies(folder, keys):
     _run(folder, "git-annex", "merge", "--quiet")
 
 
-def _environment():
+def neutral_environment():
     """Return an environment in which no setting of the user or the machine reaches git."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     # git-annex is installed beside the interpreter, in an environment that may not be active.
@@ -214,7 +214,7 @@ def _environment():
 def _run(folder, *command, stdin=b""):
     """Run git or git-annex in a folder and return what it prints."""
     # git-annex goes by its own name: `git annex` would leave it running when git is killed.
-    result = subprocess.run(command, cwd=folder, env=_environment(), input=stdin, capture_output=True)
+    result = subprocess.run(command, cwd=folder, env=neutral_environment(), input=stdin, capture_output=True)
     if result.returncode != 0:
         said = result.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         cause = next((line for line in said if line.startswith("fatal:")), said[-1])

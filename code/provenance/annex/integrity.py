@@ -10,8 +10,10 @@ import os
 import re
 
 from errors import InputError
-from provenance.repository import ROOT, git_folder, object_ids
+from provenance.repository import ROOT, git_folder, object_ids, write_whole
 
+# The object that a link or a pointer to annexed content names; its key.
+ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
 KEY_CHECKSUM = re.compile(r"SHA256E?-s(\d+)--([0-9a-f]{64})")
 
 
@@ -21,13 +23,17 @@ def broken_files(paths, root=ROOT):
     Files in git and absent ones are passed over.
     """
     memory = git_folder(root) / "whole.json"
-    known = _recall(memory)
+    try:
+        known = json.loads(memory.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        known = {}
     seen, broken = dict(known), []
     for path in paths:
         checksum = recorded_checksum(root / path)
         if not checksum or not (root / path).exists():
             continue
-        state = _state(root / path)
+        found = (root / path).stat()
+        state = [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
         if known.get(checksum) == state:
             continue
         if file_checksum(root / path) == checksum:
@@ -35,9 +41,7 @@ def broken_files(paths, root=ROOT):
         else:
             broken.append(path)
     if seen != known:
-        temporary = memory.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(seen, sort_keys=True))
-        os.replace(temporary, memory)
+        write_whole(memory, json.dumps(seen, sort_keys=True))
     return broken
 
 
@@ -70,21 +74,15 @@ def is_corrupt(path):
     return checksum is not None and path.exists() and file_checksum(path) != checksum
 
 
+def blob_id(path):
+    """Return the id that git gives to a file or link as it lies there."""
+    content = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
+    return hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
+
+
 def is_pointer(path):
     """Return whether a file only stands for annexed content that is not here, as an unlocked one does."""
     if path.is_symlink() or not path.is_file():
         return False
     with open(path, "rb") as content:
         return content.read(15) == b"/annex/objects/"
-
-
-def _state(path):
-    found = path.stat()
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
-
-
-def _recall(memory):
-    try:
-        return json.loads(memory.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}

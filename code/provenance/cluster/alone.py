@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from errors import InputError
-from provenance.cluster.cloning import clone_dataset
+from provenance.cluster.job import clone_dataset
 from provenance.declare import upstream
 from provenance.records.freshness import ABSENT, FRESH, assess, is_outdated
 from provenance.repository import ROOT, git, input_datasets, object_ids

@@ -6,13 +6,12 @@ same to the byte. Git moves the branch only from the commit that was seen (compa
 again. Whoever lands, lands all that waits: what a killed job left is landed by the next.
 """
 
-import hashlib
-import os
 import random
 import time
 from urllib.parse import quote, unquote
 
 from errors import InputError
+from provenance.annex.integrity import blob_id
 from provenance.repository import ROOT, changed_files, git, git_folder, object_ids
 from provenance.run.recovery import MARKER
 
@@ -97,12 +96,8 @@ def _remove_leftovers(new, folders, root):
     """Remove untracked files that a killed landing wrote: those that are just what is about to land."""
     ids = object_ids(*folders, revision=new, root=root)
     for path in (line[3:] for line in changed_files(root, *folders) if line.startswith("??")):
-        if path not in ids:
-            continue
-        file = root / path
-        content = os.fsencode(os.readlink(file)) if file.is_symlink() else file.read_bytes()
-        if hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == ids[path]:
-            file.unlink()
+        if path in ids and blob_id(root / path) == ids[path]:
+            (root / path).unlink()
 
 
 def _tree(name, root):

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 
 from errors import InputError
 from provenance.repository import ROOT, git, git_folder
@@ -34,10 +33,6 @@ class Job:
         reason = f" ({self.reason})" if self.state == "PENDING" else ""
         elapsed = f", {self.elapsed}" if self.elapsed and self.state != "PENDING" else ""
         return f"job {self.id} {self.state}{reason}{where}{elapsed}"
-
-
-def has_slurm():
-    return shutil.which("sbatch") is not None
 
 
 def slurm(program, *arguments, check=True, text=None):
@@ -97,13 +92,9 @@ def last_jobs(root=ROOT):
     return {name: known.get(id_, Job(id_)) for name, id_ in ids.items()}
 
 
-def log_path(job_id, root=ROOT):
-    return Path(jobs_folder(root)) / f"{job_id}.log"
-
-
 def last_line(job_id, root=ROOT):
     """Return the last line of a job's log that says something, "" if there is none."""
-    path = log_path(job_id, root)
+    path = jobs_folder(root) / f"{job_id}.log"
     lines = path.read_text(errors="replace").splitlines() if path.exists() else []
     telling = [line.strip() for line in lines if line.strip() and "see above" not in line]
     return telling[-1] if telling else ""
@@ -111,7 +102,7 @@ def last_line(job_id, root=ROOT):
 
 def describe_jobs(root=ROOT):
     """Return lines about the last job of each cell, by the cell's name; none where nothing was submitted."""
-    if not has_slurm() or not submitted(root):
+    if shutil.which("sbatch") is None or not submitted(root):
         return {}
     try:
         jobs = last_jobs(root)

@@ -10,9 +10,10 @@ from provenance.cluster.landing import land
 from provenance.cluster.queue import jobs_folder, queued, slurm, submitted, tag
 from provenance.cluster.resources import load_cluster
 from provenance.declare import upstream
-from provenance.records.freshness import FRESH, assess, is_outdated
+from provenance.records.freshness import assess
 from provenance.repository import ROOT, git, require_clean_tree, write_whole
 from provenance.run.locks import only_one
+from provenance.run.plan import find_pending
 from provenance.run.recovery import restore_interrupted
 
 WARNING_SECONDS = 90  # between USR1 and the end: Slurm may be a minute late
@@ -32,9 +33,9 @@ def submit(study, cells, root=ROOT):
             print(f"{folder}: landed, as its job had made it")
         live = {id_ for id_, job in queued(root).items() if job.lives}
         jobs = {name: id_ for name, id_ in submitted(root).items() if id_ in live}
-        n_before, states = len(jobs), assess(cells, root)
+        n_before = len(jobs)
         size = study.size()
-        for cell in _needed(cells, states):
+        for cell in find_pending(cells, assess(cells, root)):
             if cell.name in jobs:
                 continue
             after = [jobs[other.name] for other in upstream(cell, cells) if other.name in jobs]
@@ -56,18 +57,6 @@ def cancel(root=ROOT):
     if live:
         slurm("scancel", *live)
     print(f"{len(live)} job(s) cancelled")
-
-
-def _needed(cells, states):
-    """Return the cells that are not fresh, and those that may not be once what they read is made."""
-    needed, renewed = [], []
-    for cell in cells:
-        reads_renewed = any(other in renewed for other in upstream(cell, cells))
-        if states[cell.name].state != FRESH or reads_renewed:
-            needed.append(cell)
-        if is_outdated(states[cell.name]) or reads_renewed:
-            renewed.append(cell)
-    return needed
 
 
 def _submit(cell, after, request, cluster, branch, root):

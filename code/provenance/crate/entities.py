@@ -11,9 +11,9 @@ from rocrate.rocrate import ROCrate
 from provenance.crate.citation import read_citation
 from provenance.crate.files import describe_file
 from provenance.declare import RECORD, Study
-from provenance.publish.siblings import UUID
+from provenance.publish.siblings import UUID, dataset_id
 from provenance.records.inputs import flatten
-from provenance.repository import ROOT, git, input_datasets, object_ids
+from provenance.repository import ROOT, git, input_datasets, object_ids, subdataset_setting
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 RO_CRATE_VERSION = "1.1"  # the one that the profile builds on
@@ -100,7 +100,7 @@ def describe_root(description, mentions):
         "it read and wrote. Results of groups are included; those of single participants are described, not included.",
         "datePublished": to_utc(git("log", "-1", "--format=%cI")),
         "version": git("rev-parse", "HEAD"),
-        "identifier": study_id(),
+        "identifier": f"urn:uuid:{dataset_id()}",
         "license": description.add(f"https://spdx.org/licenses/{citation.license}", license_),
         "author": [
             description.add(f"#author/{quote(name)}", {"@type": kind, "name": name}) for kind, name in citation.authors
@@ -109,11 +109,6 @@ def describe_root(description, mentions):
         "conformsTo": description.add(PROFILE, profile),
         "mentions": mentions,
     }
-
-
-def study_id():
-    """Return DataLad's id of this repository as a URN."""
-    return "urn:uuid:" + git("config", "--file", ".datalad/config", "datalad.dataset.id")
 
 
 def describe_run(description, cell, run):
@@ -144,7 +139,7 @@ def describe_run(description, cell, run):
 
 def describe_input(description, path, commit):
     """Add an input dataset by its commit and DataLad's id; its address may be private and is not given."""
-    id_ = git("config", "--file", ".gitmodules", f"submodule.{path}.datalad-id", check=False)
+    id_ = subdataset_setting(path, "datalad-id")
     name = path.split("/")[1]
     about = SYNTHETIC if name in SIMULATED and description.study.rebuilt(name) else "Not included."
     properties = {"@type": "Dataset", "name": path, "version": commit, "description": f"DataLad dataset. {about}"}

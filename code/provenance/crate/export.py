@@ -7,10 +7,11 @@ from urllib.parse import unquote
 
 from errors import InputError
 from provenance.annex.dataset import building_folder, remove_tree
-from provenance.crate.entities import describe_study, study_id
+from provenance.crate.entities import describe_study
 from provenance.declare import RECORD
 from provenance.publish.declared import find_declared
 from provenance.publish.secrets import gather_secrets
+from provenance.publish.siblings import dataset_id
 from provenance.records.freshness import STALE, assess
 from provenance.records.runs import last_run
 from provenance.repository import ROOT, object_ids, require_clean_tree
@@ -29,7 +30,9 @@ def export_crate(study, cells, to):
         require_nobody_named(crate, secrets)
         with building_folder(target) as folder:
             crate.write(folder)
-            make_writable(folder)
+            for path in folder.rglob("*"):
+                if path.is_file():
+                    path.chmod(0o644)  # the content of annexed files is read-only
             replace(target, folder)
     files = [entity for entity in crate.get_entities() if "File" in entity.properties()["@type"]]
     included = sum(not entity.id.startswith("#") for entity in files)
@@ -75,7 +78,7 @@ def find_foreign(folder):
     known = set()
     try:
         graph = json.loads((folder / METADATA).read_text(encoding="utf-8"))["@graph"]
-        if any(entity.get("identifier") == study_id() for entity in graph if entity["@id"] == "./"):
+        if any(entity.get("identifier") == f"urn:uuid:{dataset_id()}" for entity in graph if entity["@id"] == "./"):
             known = {unquote(entity["@id"]) for entity in graph}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         pass  # no metadata, or those of something else
@@ -108,13 +111,6 @@ def require_runs(cells):
                 f"{path} belongs to no result of this study; `git rm` and commit, or name it in the params"
             )
     return runs
-
-
-def make_writable(folder):
-    """Let the owner change the copies; the content of annexed files is read-only."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            path.chmod(0o644)
 
 
 def replace(target, folder):

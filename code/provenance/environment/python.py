@@ -10,9 +10,9 @@ from pathlib import Path
 
 from errors import InputError
 from provenance.records.inputs import unconditional_pins
+from provenance.repository import ROOT
 from provenance.run.locks import only_one
 
-ROOT = Path(__file__).resolve().parents[3]
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"
 STAMP = VENV / "installed.lock"  # a copy of the lock, written last: its presence says that the installation ended

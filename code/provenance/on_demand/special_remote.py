@@ -74,7 +74,9 @@ class Recomputation(SpecialRemote):
             raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it")
         if self.scratch is None:
             self.clear()  # what an attempt that failed has left
-            self.scratch = Scratch(make_own_folder() / "clone", self.study, self.cells, runs)
+            folder = Path(tempfile.mkdtemp(prefix="facepain-on-demand-"))
+            write_whole(own_note(), str(folder))  # where others find it
+            self.scratch = Scratch(folder / "clone", self.study, self.cells, runs)
         if cell.name not in self.scratch.graded:
             print(f"{cell.name}: recomputing by `{runs[cell.name].command}`", flush=True)
             self.scratch.recompute(cell)
@@ -121,13 +123,6 @@ def _forward(reading, report):
         for line in lines:
             with suppress(OSError):  # git-annex is gone
                 report(line.rstrip())
-
-
-def make_own_folder():
-    """Make a temporary folder in which this process recomputes, and note it where others find it."""
-    folder = Path(tempfile.mkdtemp(prefix="facepain-on-demand-"))
-    write_whole(own_note(), str(folder))
-    return folder
 
 
 def own_note():

@@ -10,7 +10,7 @@ import tomllib
 from dataclasses import dataclass, field, replace
 
 from errors import InputError
-from provenance.annex.integrity import KEY_CHECKSUM, broken_files, is_pointer
+from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM, broken_files, is_pointer
 from provenance.declare import RECORD
 from provenance.records.freshness import FRESH, assess_records
 from provenance.records.runs import last_run
@@ -20,7 +20,6 @@ MANIFEST, NAMED, NOTICE = "code/manifest.tsv", "code/publish.toml", "PRIVATE.md"
 # Written again for each recipient.
 GENERATED = (".datalad/config", ".gitmodules", MANIFEST)
 RESULTS = ("outputs/", "figures/")
-POINTER = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
 WRITTEN = (".tsv", ".json", ".npz", ".npy", ".nii.gz", ".png", ".svg", ".html", ".md", ".js", ".ipynb")  # by stages
 
 
@@ -224,7 +223,7 @@ class _Look:
         if item.mode not in ("100644", "100755", "120000"):
             return replace(item, obstacle="no file")
         content = self.contents[path]
-        link = POINTER.search(content[:4000])
+        link = ANNEX_OBJECT.search(content[:4000])
         if item.mode != "120000" and not (link and content.startswith(b"/annex/objects/")):
             return item
         if not link:

@@ -5,7 +5,6 @@ record. It is the only state: the next publication starts from it, from whicheve
 """
 
 import json
-import os
 import subprocess
 import tempfile
 from contextlib import contextmanager
@@ -13,14 +12,13 @@ from datetime import datetime
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.dataset import remove_tree
-from provenance.annex.integrity import KEY_CHECKSUM
+from provenance.annex.dataset import neutral_environment, remove_tree
+from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM
 from provenance.annex.setup import NEUTRAL_IDENTITY
 from provenance.declare import RECORD
 from provenance.publish.declared import (
     GENERATED,
     MANIFEST,
-    POINTER,
     Item,
     find_owner,
     format_manifest,
@@ -28,8 +26,8 @@ from provenance.publish.declared import (
     read_tree,
 )
 from provenance.publish.siblings import UUID, dataset_id
-from provenance.records.runs import CLOSING, OPENING, parse_record
-from provenance.repository import ROOT, git, git_folder, without_foreign
+from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
+from provenance.repository import ROOT, git, git_folder, subdataset_setting
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
 STORAGE = "public-storage"
@@ -93,9 +91,10 @@ def add_commits(scratch, study, cells, declared, base):
         old = {path for path in tree if (owner := find_owner(path, cells)) and owner.folder == cell.folder}
         following = {path: item for path, item in tree.items() if path not in old} | files
         if {path: item.id for path, item in following.items()} != {path: item.id for path, item in tree.items()}:
-            stream.append((_run_message(cell), run.date, following))
+            record = {"cmd": cell.command, "inputs": list(cell.reads), "outputs": [cell.folder]}
+            stream.append((write_message(record, TITLE + cell.name), run.date, following))
         tree = following
-    _import(scratch, "main", stream, "refs/heads/main^0" if base else None)
+    _import(scratch, stream, "refs/heads/main^0" if base else None)
     return [message.splitlines()[0] for message, _, _ in stream]
 
 
@@ -129,23 +128,11 @@ def _with_code(scratch, study, cells, declared, base, head):
 def _describe_input(study, path):
     """Return the entry of an input dataset without an address, but for one that the study builds itself."""
     name = path.split("/")[1]
-    known = {
-        key: git("config", "--file", ".gitmodules", f"submodule.{path}.{key}", check=False)
-        for key in ("datalad-id", "facepain-design")
-    }
-    values = {"path": path, "update": "none"}
-    if UUID.fullmatch(known["datalad-id"]):
-        values["datalad-id"] = known["datalad-id"]
+    id_, design = (subdataset_setting(path, key) for key in ("datalad-id", "facepain-design"))
+    values = {"path": path, "update": "none"} | ({"datalad-id": id_} if UUID.fullmatch(id_) else {})
     if study.rebuilt(name):
-        values["url"] = f"./{path}"
-        values |= {"facepain-design": known["facepain-design"]} if known["facepain-design"] in DESIGNS else {}
+        values |= {"url": f"./{path}"} | ({"facepain-design": design} if design in DESIGNS else {})
     return f'[submodule "{path}"]\n' + "".join(f"\t{key} = {value}\n" for key, value in values.items())
-
-
-def _run_message(cell):
-    return write_message(
-        {"cmd": cell.command, "inputs": list(cell.reads), "outputs": [cell.folder]}, f"[DATALAD RUNCMD] {cell.name}"
-    )
 
 
 def write_message(record, title):
@@ -158,12 +145,12 @@ def write_message(record, title):
     return "\n".join((title.splitlines()[0], "", OPENING, text, CLOSING))
 
 
-def _import(scratch, branch, commits, parent):
-    """Write commits, each of a whole tree, to a branch."""
+def _import(scratch, commits, parent):
+    """Write commits, each of a whole tree, to ``main``."""
     stream = []
     for message, date, tree in commits:
         seconds = int(datetime.fromisoformat(date).timestamp())
-        stream += [f"commit refs/heads/{branch}", f"committer {AUTHOR} {seconds} +0000"]
+        stream += ["commit refs/heads/main", f"committer {AUTHOR} {seconds} +0000"]
         stream += [f"data {len(message.encode())}", message]
         stream += [f"from {parent}"] if parent else []
         stream.append("deleteall")
@@ -184,7 +171,7 @@ def published_keys(scratch):
     sizes = call(scratch, "git", "cat-file", form, stdin="\n".join(blobs) + "\n")
     small = [line.split()[0] for line in sizes.splitlines() if line.endswith(" blob") and int(line.split()[1]) < 1000]
     texts = call(scratch, "git", "cat-file", "--batch", stdin="\n".join(small) + "\n")
-    found = (POINTER.search(line.encode()) for line in texts.splitlines())
+    found = (ANNEX_OBJECT.search(line.encode()) for line in texts.splitlines())
     return {key for match in found if match and KEY_CHECKSUM.match(key := match.group(1).decode())}
 
 
@@ -223,12 +210,7 @@ def push(scratch, store):
 
 def call(folder, *command, stdin=""):
     """Run a command without the settings and the name of whoever publishes; return what it prints."""
-    environment = {key: value for key, value in without_foreign(os.environ).items() if not key.startswith("GIT_")}
-    settings = {"safe.directory": "*", **NEUTRAL_IDENTITY}
-    environment |= {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_COUNT": str(len(settings))}
-    for number, (key, value) in enumerate(settings.items()):
-        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, input=stdin.encode())
+    done = subprocess.run(command, cwd=folder, env=neutral_environment(), capture_output=True, input=stdin.encode())
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or b"no message").decode(errors="replace").splitlines()
         raise InputError(f"`{' '.join(command[:2])}` failed: {said[-1]}; fix that, then run the same command again")

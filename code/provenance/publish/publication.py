@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from errors import InputError
+from provenance.annex.setup import set_for_children
 from provenance.declare import RECORD
 from provenance.publish import history
 from provenance.publish.contents import normalise
@@ -63,7 +64,7 @@ def publish(study, cells, to, private=None, agreed=False):
         require_agreement(agreed)
         create(public)
         set_audience(public, PUBLIC)
-        name = configure_sibling(public, PUBLIC)  # guarded before anything is in it
+        name = configure_sibling(public)  # guarded before anything is in it
         place_content(public, sources)
         history.write_annex_branch(scratch, public, sorted(public.keys & history.published_keys(scratch)))
         history.push(scratch, public)
@@ -175,26 +176,20 @@ def send_everything(store):
     """Send this branch and all content to a private store, as DataLad does."""
     print("private: sending the branch and everything", flush=True)
     name = store.sibling
-    # A branch of one's own refuses to be pushed by accident; this is none.
-    number = int(os.environ.get("GIT_CONFIG_COUNT", 0))
-    environment = os.environ | {
-        "GIT_CONFIG_COUNT": str(number + 1),
-        f"GIT_CONFIG_KEY_{number}": "core.hooksPath",
-        f"GIT_CONFIG_VALUE_{number}": os.devnull,
-    }
+    set_for_children({"core.hooksPath": os.devnull})  # a branch of one's own refuses to be pushed by accident
     datalad = ["datalad", "-f", "disabled", "-l", "error"]
     if name is None:
         name = PRIVATE
         known = ["--existing", "reconfigure"] if store.dataset.exists() else ["--new-store-ok"]
         make = [*datalad, "create-sibling-ria", "-s", name, "--storage-name", f"{name}-storage", *known, store.address]
-        _require_done(make, environment)
+        _require_done(make)
     set_audience(store, PRIVATE)
-    _require_done([*datalad, "push", "--to", name, "--data", "anything"], environment)
+    _require_done([*datalad, "push", "--to", name, "--data", "anything"])
     print(f"private: sibling {name}, {store.clone_command}")
 
 
-def _require_done(command, environment):
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+def _require_done(command):
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
         raise InputError(

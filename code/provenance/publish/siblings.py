@@ -6,7 +6,7 @@ one: ``git push`` and ``datalad push`` would send the git-annex branch as it is,
 
 import re
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 from errors import InputError
@@ -44,8 +44,8 @@ def sibling_at(dataset):
     return next((name for name, url in list_siblings().items() if folder_of(url) == dataset), None)
 
 
-def configure_sibling(store, audience):
-    """Make a store a sibling of this clone; return its name.
+def configure_sibling(store):
+    """Make a public store a sibling of this clone, to which nothing can be pushed; return its name.
 
     Another sibling may be called ``public``. It stays what it is, and the new one gets the next free name: who writes
     an address wants to publish there.
@@ -53,25 +53,15 @@ def configure_sibling(store, audience):
     name = store.sibling
     if name is None:
         taken = list_siblings()
-        name = next(name for name in _numbered(audience) if name not in taken)
+        names = chain([PUBLIC], (f"{PUBLIC}-{number}" for number in count(2)))
+        name = next(name for name in names if name not in taken)
         git("config", f"remote.{name}.url", str(store.dataset))
         git("config", f"remote.{name}.fetch", f"+refs/heads/*:refs/remotes/{name}/*")
-        git("config", f"remote.{name}.annex-ignore", "true")
-    if audience == PUBLIC:
-        _guard(name)
-    return name
-
-
-def _numbered(name):
-    yield name
-    yield from (f"{name}-{number}" for number in count(2))
-
-
-def _guard(name):
-    """Let nothing be sent to a sibling, nor to the storage that ``datalad create-sibling-ria`` configured with it."""
+    # Nor to the storage that ``datalad create-sibling-ria`` configured with it.
     storage = git("config", "--get-all", f"remote.{name}.datalad-publish-depends", check=False).splitlines()
     git("config", "--unset-all", f"remote.{name}.datalad-publish-depends", check=False)
     git("config", f"remote.{name}.annex-ignore", "true")
     git("config", f"remote.{name}.pushurl", NO_PUSH.format(name))
     for each in storage:
         git("config", f"remote.{each}.annex-readonly", "true")
+    return name

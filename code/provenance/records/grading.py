@@ -1,14 +1,13 @@
 """Hold the outputs of a run against those recorded before it, file by file."""
 
-import re
 import subprocess
 import tempfile
 from pathlib import Path
 
+from provenance.annex.integrity import ANNEX_OBJECT
 from provenance.declare import RECORD
 from provenance.repository import ROOT, git, object_ids
 
-ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
 UPDATED, NEW, GONE = "updated", "new", "gone"
 
 

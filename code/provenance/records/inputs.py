@@ -6,7 +6,6 @@ from a fresh one.
 """
 
 import ast
-import json
 import os
 import re
 import sys
@@ -43,10 +42,6 @@ def describe_inputs(cell, ids=None, root=ROOT, results=None):
         "packages": {name: locked[name] for name in sorted(imported & set(locked))},
         "settings": cell.settings,
     }
-
-
-def dump_record(description):
-    return json.dumps(description, indent=1, sort_keys=True) + "\n"
 
 
 def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):

@@ -46,7 +46,7 @@ class Plan:
 
     def place(self, cell, states):
         """Return, for example, "cell 5 of 15, about 4 minutes left"."""
-        pending = self._pending(states) | {cell.name}
+        pending = {other.name for other in find_pending(self.cells, states)} | {cell.name}
         left = self._seconds_left(pending)
         time_left = (
             "" if left is None else ", less than a minute left" if left < 60 else f", about {_minutes(left)} left"
@@ -71,17 +71,18 @@ class Plan:
         cells = [cell for cell in self.cells if cell.name in names]
         return sum(self.measured.get(cell.command, scale * self.declared[cell.name]) for cell in cells)
 
-    def _pending(self, states):
-        """Return the names of cells that are not fresh, or will not be once what they read is made."""
-        pending, changing = set(), set()
-        for cell in self.cells:
-            changed = any(other.name in changing for other in upstream(cell, self.cells))
-            state = states[cell.name]
-            if is_outdated(state) or changed:
-                changing.add(cell.name)
-            if state.state != FRESH or changed:
-                pending.add(cell.name)
-        return pending
+
+def find_pending(cells, states):
+    """Return the cells that are not fresh, and those that may not be once what they read is made."""
+    pending, changing = [], []
+    for cell in cells:
+        changed = any(other in changing for other in upstream(cell, cells))
+        state = states[cell.name]
+        if is_outdated(state) or changed:
+            changing.append(cell)
+        if state.state != FRESH or changed:
+            pending.append(cell)
+    return pending
 
 
 def made_before(cell, cells, states=None):

@@ -1,6 +1,7 @@
 """What the stage scripts share: their command line, the check of what they read, one-line errors, the record."""
 
 import argparse
+import json
 import logging
 import os
 import shutil
@@ -15,7 +16,6 @@ from threadpoolctl import threadpool_limits
 from errors import InputError
 from provenance.declare import PARAMS, RECORD, Options
 from provenance.records.freshness import describe
-from provenance.records.inputs import dump_record
 from provenance.repository import ROOT, git, git_folder, is_absent, object_ids
 
 SPARE_DISK = 200e6  # bytes left free when a stage has written all it estimated
@@ -45,7 +45,8 @@ def run_stage(study, stage, compute):
             compute(replace(cell, outdated=outdated), outputs)
         for name, state in outdated.items():
             print(f"{cell.name}: {name} is {state}; `make all` makes it")
-        outputs.write_text(RECORD, dump_record(description | {"code": code_that_ran(description["code"])}))
+        record = description | {"code": code_that_ran(description["code"])}
+        outputs.write_text(RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         outputs.publish(cell.folder)
     except InputError as error:
         sys.exit(f"{cell.name if cell else stage}: {error}")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 from errors import InputError
 from provenance.annex.own_dataset import dataset_id
@@ -27,7 +28,7 @@ def declared_options(cell, recorded):
 
 def declared_command(cell, recorded):
     """Return the command that a cell declares under the options of a recorded one."""
-    return cell.under(declared_options(cell, recorded)).command
+    return replace(cell, options=declared_options(cell, recorded)).command
 
 
 def unchanged_parts(study, cell, run):

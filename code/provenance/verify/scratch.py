@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.integrity import is_corrupt, is_pointer
+from provenance.annex.integrity import blob_id, is_corrupt, is_pointer
 from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_files, grade_outputs
-from provenance.repository import ROOT, git, input_datasets, object_ids
+from provenance.repository import ROOT, git, input_datasets, object_ids, subdataset_setting
 from provenance.run.supervision import supervise
 from provenance.verify.claims import changed_since, declared_command, false_claims, unchanged_parts
-from provenance.verify.surroundings import blob_id, list_files
+from provenance.verify.surroundings import list_files
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
 NOT_HERE = "not verifiable here"
@@ -53,7 +53,13 @@ class Scratch:
         read = f"GIT_GRAFT_FILE={os.devnull}/none git upload-pack"
         git("clone", "--quiet", "--no-local", "--upload-pack", read, str(ROOT), str(self.clone), root=ROOT)
         ensure_annex(self.clone)
-        self.private = _find_private(self.clone, self.study)
+        # Inputs that are not here and come from nowhere that this repository names.
+        self.private = [
+            path
+            for path in input_datasets(root=self.clone)
+            if not ((ROOT / path / ".git").exists() or self.study.rebuilt(path.split("/")[1]))
+            and not subdataset_setting(path, "url", self.clone)
+        ]
         self.recorded = git("rev-parse", "HEAD")
         self.unpublished = {cell.name for cell in find_unpublished(self.cells, object_ids())}
 
@@ -252,13 +258,3 @@ class Scratch:
                 grade, detail = grade_files(ROOT / path, self.clone / path)
                 found[path] = (DIFFERENT, f"{problem}: {detail}" if grade == DIFFERENT else problem)
         return found
-
-
-def _find_private(clone, study):
-    """Return the paths of the inputs that are not here and come from nowhere that this repository names."""
-
-    def is_private(path):
-        url = git("config", "--file", ".gitmodules", f"submodule.{path}.url", check=False, root=clone)
-        return not ((ROOT / path / ".git").exists() or study.rebuilt(path.split("/")[1]) or url)
-
-    return [path for path in input_datasets(root=clone) if is_private(path)]

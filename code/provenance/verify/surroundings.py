@@ -1,9 +1,8 @@
 """Find what would make git, or whoever looks, see another history or other files than those recorded."""
 
-import hashlib
 import os
 
-from provenance.annex.integrity import is_corrupt
+from provenance.annex.integrity import blob_id, file_checksum, is_corrupt
 from provenance.repository import ROOT, git, git_folder, hidden_files, input_datasets, object_ids
 
 
@@ -14,12 +13,6 @@ def list_files(folder):
         for parent, folders, names in os.walk(ROOT / folder)
         for name in (*names, *(each for each in folders if os.path.islink(os.path.join(parent, each))))
     }
-
-
-def blob_id(path):
-    """Return the id that git gives to a file or link as it lies there."""
-    content = os.readlink(path).encode() if path.is_symlink() else path.read_bytes()
-    return hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
 
 
 def find_deceptions():
@@ -62,6 +55,4 @@ def changed_inputs(names):
 def _is_unlocked(root, name, id_):
     """Return whether git holds only the name of a file's content, as of an unlocked one, and the content fits."""
     named = git("cat-file", "blob", id_, root=root, check=False)
-    with open(root / name, "rb") as content:
-        checksum = hashlib.file_digest(content, "sha256").hexdigest()
-    return named.startswith("/annex/objects/") and checksum in named
+    return named.startswith("/annex/objects/") and file_checksum(root / name) in named
