@@ -1,10 +1,9 @@
 # A stage makes its results that are stale or absent, and what they need, each by a `datalad run` of its own
-# (code/provenance/run/runner.py). Which stages there are and what each reads is declared in code/stages.py.
+# (code/provenance/run/runner.py). Which stages there are and what each reads is declared in code/stages.py. What a
+# target needs first, environment, annex and inputs, study.py makes ready itself: a process more would take longer.
 
 PYTHON ?= python3
 STUDY := $(PYTHON) code/study.py
-# Keeps apart what two calls of make at once have done.
-export MAKE_RUN := $(shell echo $$PPID)
 # As code/stages.py declares them.
 STAGES := $(shell sed -n 's/^        name="\(.*\)",/\1/p' code/stages.py)
 # Options of every target: they change no result. WHEELS is where the packages lie, on a machine without network.
@@ -30,9 +29,8 @@ export MAKE_UNKNOWN_TARGETS := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 .PHONY: $(TARGETS) $(MAKE_UNKNOWN_TARGETS)
 
 ##@ Reproduce
-all: inputs ## make everything: set up, run what is stale or absent
+all: ## make everything: set up, run what is stale or absent
 	@$(STUDY) run all
-	@$(STUDY) verdict
 
 trial: setup ## see it work in two minutes, in a folder of its own [TO=]
 	@$(STUDY) trial
@@ -40,66 +38,66 @@ trial: setup ## see it work in two minutes, in a folder of its own [TO=]
 open: ## open the report in a browser
 	@$(STUDY) open
 
-notebook: inputs ## open the notebook in JupyterLab (made first if absent)
+notebook: ## open the notebook in JupyterLab (made first if absent)
 	@$(STUDY) notebook
 
-status: setup ## show which results are fresh, stale (and why) or absent
+status: ## show which results are fresh, stale (and why) or absent
 	@$(STUDY) status
 
-verify: setup ## recompute everything beside the recorded results [CELL=]
+verify: ## recompute everything beside the recorded results [CELL=]
 	@$(STUDY) verify $(CELL)
 
 ##@ One stage, or one result
-$(STAGES): inputs
+$(STAGES):
 	@$(STUDY) run $@
 
-cell: inputs ## make one result and what it needs: CELL="regress M1 lasso"
+cell: ## make one result and what it needs: CELL="regress M1 lasso"
 	@$(STUDY) cell $(CELL)
 
 ##@ On a cluster
-submit: inputs ## compute under Slurm, a job for each result (docs/cluster.md)
+submit: ## compute under Slurm, a job for each result (docs/cluster.md)
 	@$(STUDY) submit
 
-cancel: setup ## cancel the jobs of this study, and no others
+cancel: ## cancel the jobs of this study, and no others
 	@$(STUDY) cancel
 
 wheelhouse: ## download the packages for a machine without network [TO=]
 	@$(STUDY) wheelhouse
 
 ##@ Your own data
-own: setup ## use your own data: CONTRASTS=, BEHAVIOR= (docs/own-study.md)
+own: ## use your own data: CONTRASTS=, BEHAVIOR= (docs/own-study.md)
 	@$(STUDY) own
 
-check: inputs ## look at the inputs before anything is computed
+check: ## look at the inputs before anything is computed
 	@$(STUDY) check
 
-synthetic: setup ## go back to the synthetic study
+synthetic: ## go back to the synthetic study
 	@$(STUDY) synthetic
 
-update: setup ## merge newer code, keep your inputs and results [FROM=]
+update: ## merge newer code, keep your inputs and results [FROM=]
 	@$(STUDY) update
 
 ##@ Where results come from, and for others
-explain: setup ## say what made a result, or what changed: RESULT= [SINCE=]
+explain: ## say what made a result, or what changed: RESULT= [SINCE=]
 	@$(STUDY) explain
 
-on-demand: setup ## let `datalad get` recompute results (runs this code)
+on-demand: ## let `datalad get` recompute results (runs this code)
 	@$(STUDY) on-demand
 
-crate: setup ## export results with their provenance: TO=folder
+crate: ## export results with their provenance: TO=folder
 	@$(STUDY) crate
 
-publish: setup ## send what is declared to a public store: TO= [YES=1]
+publish: ## send what is declared to a public store: TO= [YES=1]
 	@$(STUDY) publish
 
-manifest: setup ## declare code and documents to be public
+manifest: ## declare code and documents to be public
 	@$(STUDY) manifest
 
 ##@ The machine
 setup: ## make environment and annex ready (all targets do, as needed)
 	@$(STUDY) setup
 
-inputs: setup ## install the inputs: the synthetic ones are rebuilt
+inputs: ## install the inputs: the synthetic ones are rebuilt
 	@$(STUDY) inputs
 
 doctor: ## check this machine and clone; say how to fix each problem

@@ -55,8 +55,12 @@ def main():
         if arguments.task in NEED_HISTORY:
             require_history()
         python.ensure_environment()
-        if arguments.task != "setup":
+        if arguments.task in NEED_SETUP:
+            set_up()
+        else:
             ensure_identity()
+        if arguments.task in NEED_INPUTS:
+            install_inputs(arguments.task)
         return TASKS[arguments.task](arguments)
     except InputError as error:
         sys.exit(f"{arguments.task}: {error}")
@@ -133,10 +137,9 @@ def requested_count(name):
     return int(text)
 
 
-def set_up(_arguments):
+def set_up():
     from provenance.annex import setup
     from provenance.on_demand import enable
-    from provenance.run.outcomes import begin_log
 
     if setup.is_initialised():
         setup.ensure_annex()
@@ -148,15 +151,14 @@ def set_up(_arguments):
             enable.refresh(requested_cells())
         except InputError as error:
             print(f"on-demand does not work here: {error}")
-    begin_log()
 
 
-def install_inputs(arguments):
+def install_inputs(task):
     import own_study
     from make_inputs import make_inputs
 
     with only_one():
-        own_study.go_back() if arguments.task == "synthetic" else own_study.put_in_place()
+        own_study.go_back() if task == "synthetic" else own_study.put_in_place()
         make_inputs(Path("inputs"))
         configure_inputs()
 
@@ -204,8 +206,8 @@ def run_stage(arguments):
     if left_out and name in ("all", *left_out):
         print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
     wanted = cells if name == "all" else [cell for cell in cells if cell.stage == load_study().stage(name).name]
-    if wanted:
-        run_cells(wanted, cells, load_study().size)
+    grades = run_cells(wanted, cells, load_study().size) if wanted else {}
+    return show_verdict(grades, len(cells)) if name == "all" else 0
 
 
 def run_cell(arguments):
@@ -253,6 +255,10 @@ def find_cell(names, cells):
     return known[name]
 
 
+def done_before(_arguments):
+    """Do nothing more than `main` does before every task that needs it."""
+
+
 def show_status(_arguments):
     from provenance.cluster.queue import describe_jobs
     from provenance.records.freshness import FRESH, assess
@@ -274,10 +280,10 @@ def show_status(_arguments):
         print(f"{len(changed)} file(s) differ from the last commit; `git status` lists them")
 
 
-def show_verdict(_arguments):
+def show_verdict(grades, n_cells):
     from provenance.run.outcomes import verdict
 
-    lines, reproduced = verdict()
+    lines, reproduced = verdict(grades, n_cells)
     print("\n".join(lines))
     say_what_was_rebuilt()
     if reproduced:
@@ -377,12 +383,17 @@ def run_beside_tests(arguments):
     return subprocess.run([sys.executable, f"tests/shared/{arguments.task}.py", *arguments.names]).returncode
 
 
+NEED_SETUP = (
+    *("setup", "inputs", "check", "run", "cell", "submit", "cancel", "status", "notebook", "verify", "explain"),
+    *("own", "synthetic", "update", "on-demand", "crate", "publish"),
+)
+NEED_INPUTS = ("inputs", "synthetic", "check", "run", "cell", "submit", "notebook")
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
-    "setup": set_up,
-    "inputs": install_inputs,
+    "setup": done_before,
+    "inputs": done_before,
     "own": install_own,
-    "synthetic": install_inputs,
+    "synthetic": done_before,
     "update": take_up_newer_code,
     "check": check_inputs,
     "run": run_stage,
@@ -392,7 +403,6 @@ TASKS = {
     "job": run_job,
     "alone": run_alone,
     "status": show_status,
-    "verdict": show_verdict,
     "notebook": open_notebook,
     "verify": verify,
     "explain": explain,

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 Positive = Annotated[float, Field(gt=0)]
@@ -75,6 +74,8 @@ def fit_lasso(components, Y, alpha):
 
 
 def shrink_lasso(products, singular_values, n_trials, alpha):
+    import numpy as np  # not above: it takes long, and most commands read this table and fit nothing
+
     # scikit-learn's Lasso divides the squared error by 2n: n counts every repetition.
     kept = np.abs(products)
     kept -= n_trials * alpha
@@ -85,6 +86,8 @@ def shrink_lasso(products, singular_values, n_trials, alpha):
 
 def scale_lasso(components, Y):
     """Return the penalties at and above which every coefficient is 0, whatever the targets' direction."""
+    import numpy as np
+
     return components.singular_values[0] * np.linalg.norm(Y - Y.mean(axis=0), axis=0) / len(Y)
 
 
@@ -118,6 +121,8 @@ def scale_linear_svr(components, _Y):
 
 def products_with_targets(components, Y):
     """Return the sums of products of each component's scores with the centred targets, and the targets' means."""
+    import numpy as np
+
     counts = components.counts
     intercept = counts @ Y / counts.sum()
     # The columns of U sum to 0 with these weights: centring Y is for the rounding only.

@@ -6,13 +6,16 @@ from a fresh one.
 """
 
 import ast
+import hashlib
+import json
 import os
 import re
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from provenance.repository import ROOT, object_ids
+from provenance.repository import ROOT, git_folder, object_ids, write_whole
 
 
 def describe_inputs(cell, ids=None, root=ROOT, results=None):
@@ -99,7 +102,7 @@ def _imports(source, present):
     Kept, since every cell asks for the same modules again.
     """
     own, packages = set(), set()
-    for name in _imported_names(ast.parse(source)):
+    for name in imported_names(source):
         parts = name.split(".")
         stems = ["/".join(("code", *parts[:depth])) for depth in range(1, len(parts) + 1)]
         files = {path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py")} & present
@@ -109,13 +112,29 @@ def _imports(source, present):
     return own, packages
 
 
-def _imported_names(tree):
-    # Imports are statements: expressions, most of a tree, hold none.
-    for node in statements(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def imported_names(source):
+    """Return the names that a module imports, kept by its content: to parse all modules takes every command a while."""
+    key = hashlib.sha256(source.encode()).hexdigest()
+    known = known_names()
+    if key not in known:
+        known[key] = []
+        # Imports are statements: expressions, most of a tree, hold none.
+        for node in statements(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                known[key] += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                known[key] += [f"{node.module}.{alias.name}" for alias in node.names]
+        with suppress(OSError):  # in a clone that may only be read
+            write_whole(git_folder() / KNOWN_NAMES, json.dumps(known))
+    return known[key]
+
+
+@cache
+def known_names():
+    try:
+        return json.loads((git_folder() / KNOWN_NAMES).read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
 
 
 def statements(tree):
@@ -128,6 +147,7 @@ def statements(tree):
             waiting += getattr(node, part, ())
 
 
+KNOWN_NAMES = "imports.json"
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)
 
 

@@ -1,43 +1,22 @@
-"""Note what the present ``make`` did, and sum it up in a verdict."""
-
-import json
-import os
-import time
+"""Sum up in a verdict what was made and how it compares with what was recorded."""
 
 from provenance.records.grading import GONE
-from provenance.repository import ROOT, git_folder
-
-KEEP_LOGS = 30 * 86400  # seconds
 
 
-def outcomes_path(root=ROOT):
-    """Return where the present ``make`` notes what it did; two at once keep apart."""
-    return git_folder(root) / f"outcomes-{os.environ.get('MAKE_RUN', 'alone')}.jsonl"
-
-
-def begin_log(root=ROOT):
-    """Forget the outcomes of earlier calls of ``make``."""
-    outcomes_path(root).unlink(missing_ok=True)
-    for path in git_folder(root).glob("outcomes-*.jsonl"):
-        if time.time() - path.stat().st_mtime > KEEP_LOGS:
-            path.unlink(missing_ok=True)
-
-
-def log_outcome(outcome, root=ROOT):
-    with open(outcomes_path(root), "a") as file:
-        file.write(json.dumps(outcome) + "\n")
-
-
-def verdict(root=ROOT):
-    """Sum up what the present ``make`` did: lines, differences first, and whether all was reproduced.
+def verdict(grades, n_cells):
+    """Return lines on what a call of `run_cells` did, differences first, and whether all was reproduced.
 
     It is not if any output is different from the recorded one although its inputs are the same.
+
+    Parameters
+    ----------
+    grades : dict of str to dict
+        Grades of the outputs of each cell that ran, by path.
+    n_cells : int
+        Cells that were asked for.
     """
-    path = outcomes_path(root)
-    outcomes = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    ran = [outcome for outcome in outcomes if outcome["ran"]]
-    graded = [(path, *grade) for outcome in ran for path, grade in outcome["outputs"].items()]
-    return sum_up(graded, f"{len(ran)} of {len(outcomes)} cells ran")
+    graded = [(path, *grade) for outputs in grades.values() for path, grade in outputs.items()]
+    return sum_up(graded, f"{len(grades)} of {n_cells} cells ran")
 
 
 def sum_up(graded, opening):

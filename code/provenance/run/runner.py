@@ -10,7 +10,6 @@ from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdat
 from provenance.records.grading import grade_outputs
 from provenance.repository import ROOT, git, git_folder, object_ids, require_clean_tree, require_writable, write_whole
 from provenance.run.locks import only_one
-from provenance.run.outcomes import log_outcome
 from provenance.run.plan import Plan, made_before
 from provenance.run.recovery import DISK_LOW, MARKER, make_plain, restore, restore_interrupted
 from provenance.run.supervision import supervise
@@ -20,15 +19,16 @@ def run_cells(wanted, cells, size=lambda: (0, 0), root=ROOT):
     """Make some cells fresh, and before each what it reads, as far as that is stale or absent; nothing else.
 
     Stop if the tree is dirty or a cell fails; its folder is then as it was. `size`, as of `Study`, serves to estimate
-    the time left.
+    the time left. Returns the grades of the outputs of each cell that ran (`run_cell`), by its name.
     """
     with only_one(root):
         restore_interrupted(root)
         making = _Making(wanted, cells, size, root)
         for cell in wanted:
             making.bring_up(cell)
-        if not making.n_run:
+        if not making.grades:
             print(f"{', '.join(dict.fromkeys(cell.stage for cell in wanted))}: fresh")
+    return making.grades
 
 
 class _Making:
@@ -37,7 +37,7 @@ class _Making:
     def __init__(self, wanted, cells, size, root):
         self.cells, self.root = cells, root
         self.wanted, self.size, self.plan = wanted, size, None
-        self.states, self.done, self.n_run = {}, set(), 0
+        self.states, self.done, self.grades = {}, set(), {}
 
     def bring_up(self, cell):
         """Make a cell fresh, with its content here."""
@@ -45,9 +45,7 @@ class _Making:
             return
         for other in self._reads(cell):
             self._renew(other)
-        if self._states()[cell.name].state == FRESH:
-            log_outcome({"cell": cell.name, "ran": False}, self.root)
-        else:
+        if self._states()[cell.name].state != FRESH:
             for other in self._reads(cell):
                 self.bring_up(other)
             self._run(cell)
@@ -71,23 +69,23 @@ class _Making:
     def _run(self, cell):
         # What somebody edits meanwhile matters only where a cell reads it.
         read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
-        require_clean_tree(self.root, *(read if self.n_run else ()))
+        require_clean_tree(self.root, *(read if self.grades else ()))
         state = self._states()[cell.name]
         self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states, self.root)
         named = state.state == STALE or "checksum" in state.reasons[0]
         reason = f"{state.reasons[0]}; " if named else ""
         print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
         started = time.monotonic()
-        run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
+        self.grades[cell.name] = run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
         self.plan.measure(cell, time.monotonic() - started)
         self.states = {}
-        self.n_run += 1
 
 
 def run_cell(cell, reproduces, root=ROOT):
     """Run one cell by ``datalad run`` and grade its outputs against the recorded ones.
 
-    `reproduces` says whether a record with the same inputs may exist, so that a difference would count.
+    `reproduces` says whether a record with the same inputs may exist, so that a difference would count. Returns grade
+    and detail of each output, by path.
     """
     require_writable(cell.folder, root)
     quarantine_corrupt_files(cell, root)
@@ -105,10 +103,11 @@ def run_cell(cell, reproduces, root=ROOT):
     made = git("rev-list", "-1", f"{before}..HEAD", "--", cell.folder, root=root)
     require_recorded(cell, made, root)
     grades = grade_outputs(cell.folder, before, root=root, recorded_root=root)
-    put_back = reproduces and is_equal(grades) and take_back(cell, made, root)
-    log_outcome({"cell": cell.name, "ran": True, "outputs": grades, "put_back": put_back}, root)
+    if reproduces and is_equal(grades):
+        take_back(cell, made, root)
     # Last of all: whatever ends this process before leaves a note of the folder that may be half-changed.
     marker.unlink()
+    return grades
 
 
 def run_command(cell):
