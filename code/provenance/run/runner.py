@@ -115,6 +115,8 @@ def run_command(cell):
     # Else `run` saves whatever else was edited meanwhile, and refuses where somebody committed.
     settings = ["-c", "datalad.run.dirty-committed=ignore"]
     command = ["datalad", "-l", "error", "-f", "disabled", *settings, "run", "--explicit", "-m", cell.name]
+    # The stage replaces its folder; else DataLad would unlock all files in it before, each with a copy of its content.
+    command += ["--assume-ready", "outputs"]
     for read in cell.reads:
         # What shows results makes do without stages of which there is none yet.
         if not cell.declared.shows or (ROOT / read).exists():
