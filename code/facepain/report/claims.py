@@ -17,32 +17,16 @@ SYNTHETIC_SUFFIX = " (Synthetic data.)"
 
 @dataclass(frozen=True)
 class Claim:
-    """A sentence and what carries it.
+    """A sentence and what carries it; `make_claim` rounds its numbers."""
 
-    Attributes
-    ----------
-    id : str
-        Kind of claim, then what it is about, such as ``unseen/M1/lasso``.
-    text : str
-        Of a synthetic study it says so.
-    number, low, high : float
-        The number that the sentence rests on, and its interval; of a `DESCRIPTION` the range that the sentence names.
-    p : float or None
-        None for a `DESCRIPTION`.
-    scheme : str
-        What is permuted, or `DESCRIPTION`.
-    files : tuple of str
-        From the root of the repository.
-    """
-
-    id: str
-    text: str
-    number: float
+    id: str  # kind of claim, then what it is about, such as ``unseen/M1/lasso``
+    text: str  # of a synthetic study it says so
+    number: float  # what the sentence rests on, with its interval or, of a `DESCRIPTION`, its range
     low: float
     high: float
-    p: float | None
-    scheme: str
-    files: tuple
+    p: float | None  # None for a `DESCRIPTION`
+    scheme: str  # what is permuted, or `DESCRIPTION`
+    files: tuple  # from the root of the repository
 
 
 def make_claim(name, text, numbers, files, p=None, scheme=DESCRIPTION):

@@ -25,14 +25,7 @@ RECOVERED_COLUMNS = {
 def recovered_table(results):
     """Compare every weight map of a synthetic study with the planted pattern.
 
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    table : DataFrame or None
-        One row for each map, described in `RECOVERED_COLUMNS`; None for data that are not the stand-in's.
+    A row for each map, described in `RECOVERED_COLUMNS`; None for data that are not the stand-in's.
     """
     if not results.synthetic:
         return None
@@ -55,18 +48,7 @@ def recovered_table(results):
 
 
 def planted_pattern(img):
-    """Return the planted score pattern on the grid of an image.
-
-    Parameters
-    ----------
-    img : Nifti1Image
-        Such as a weight map.
-
-    Returns
-    -------
-    pattern : ndarray of float or None
-        In standard deviations of the pattern; None where the shape is that of no stand-in.
-    """
+    """Return the planted score pattern, in its SD, on the grid of an image; None where no stand-in has its shape."""
     for design in (FULL, SMALL):
         if img.shape == mni_shape(design.step_mm):
             pattern = draw_score_pattern(design)
@@ -78,17 +60,9 @@ def planted_pattern(img):
 
 
 def compare_maps(weights, planted):
-    """Say how much of the largest weights lies where a pattern was planted.
+    """Return how much of the largest weights lies where a pattern was planted: the numbers of `RECOVERED_COLUMNS`.
 
-    Parameters
-    ----------
-    weights, planted : ndarray of the same shape
-        0 outside of the mask, and where nothing was planted.
-
-    Returns
-    -------
-    row : dict
-        The columns of `RECOVERED_COLUMNS` that are numbers.
+    Both arrays have the same shape; they are 0 outside of the mask and where nothing was planted.
     """
     inside = weights != 0
     weights, planted = weights[inside], planted[inside]

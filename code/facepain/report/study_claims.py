@@ -38,18 +38,9 @@ EXCHANGE = "paired exchange"
 
 
 def make_claims(results, recovered=None):
-    """Return everything that may be said of a study.
+    """Return a list of everything that may be said of a study, the least favourable kinds first.
 
-    Parameters
-    ----------
-    results : StudyResults
-    recovered : DataFrame, optional
-        From `facepain.report.recovered.recovered_table`.
-
-    Returns
-    -------
-    claims : list of Claim
-        The least favourable kinds first.
+    ``recovered`` is the table of `facepain.report.recovered.recovered_table`, if there is one.
     """
     cells = list(results.regressions.values())
     claims = [claim for cell in cells for claim in transfer_claims(results, cell)]
@@ -290,13 +281,7 @@ def _no_absence(results, cell):
 
 
 def smallest_effect(results, cell):
-    """Return the effect found with `POWER`, the next smaller one that was planted, and the table.
-
-    Returns
-    -------
-    found : tuple (effect or None, low, high, DataFrame) or None
-        The smallest planted effect that is found often enough, or None; the planted one below it, at which it was not.
-    """
+    """Return the smallest planted effect found with `POWER`, or None, with the planted ones around it and all."""
     table = results.table("compare/detectable")
     if table is None:
         return None

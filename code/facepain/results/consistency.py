@@ -15,15 +15,8 @@ DIGITS = 1.01e-5  # relative: one unit of the sixth significant digit
 def find_contradictions(folder):
     """Compare p values with their null scores, p with z, means with their folds, fingerprints with their files.
 
-    Parameters
-    ----------
-    folder : Path
-        Of one result; what is not here is passed over.
-
-    Returns
-    -------
-    contradictions : list of tuple (name, detail)
-        Name of the file that does not follow from the others.
+    Return a list of (name, detail): which file of a result's folder does not follow from the others, and how. Files
+    that are not here are passed over.
     """
     checks = (_check_permutation, _check_bootstrap, _check_metrics, _check_fingerprints)
     return [found for check in checks for found in check(folder)]

@@ -21,29 +21,14 @@ REGRESSION_FILES = (
 
 @dataclass(frozen=True)
 class ShownCell:
-    """What the report shows of one cell of the study, whether or not its results are here.
+    """What the report shows of one cell of the study, whether or not its results are here."""
 
-    Attributes
-    ----------
-    name : str
-        Such as ``regress M1 lasso``.
-    folder : str
-    form : str
-        Of the commands of its stage, such as ``python code/regress.py MASK ALGORITHM``.
-    about : str
-        What its stage does.
-    sources : tuple of str
-        Files that numbers come from, below the folder.
-    state : str
-        ``fresh``, ``stale`` or ``absent`` when the report was drawn.
-    """
-
-    name: str
+    name: str  # such as ``regress M1 lasso``
     folder: str
-    form: str
-    about: str
-    sources: tuple
-    state: str = "fresh"
+    form: str  # of the commands of its stage, such as ``python code/regress.py MASK ALGORITHM``
+    about: str  # what its stage does
+    sources: tuple  # files that numbers come from, below the folder
+    state: str = "fresh"  # or ``stale`` or ``absent``, when the report was drawn
 
     @property
     def stage(self):
@@ -55,41 +40,21 @@ class ShownCell:
 
 @dataclass(frozen=True)
 class RegressionResults:
-    """One ``regress`` cell.
-
-    Attributes
-    ----------
-    mask, algorithm : str
-    folder : Path
-    metrics, test_metrics : DataFrame
-        As written by the stage; column ``fold`` is text.
-    tests : DataFrame
-        permutation.tsv.
-    null_scores : dict of (scheme, metric) to ndarray
-        Of the published scheme.
-    bootstrap : dict
-        bootstrap.json.
-    score, transform, standardize : str
-        Name of what was predicted, and how it and the images were prepared.
-    n_voxels : int
-        Of the mask, those with weight 0 included.
-    confounds : tuple of str
-        Removed from images and scores.
-    """
+    """One ``regress`` cell: its tables as written, where the column ``fold`` is text, and how it was made."""
 
     mask: str
     algorithm: str
     folder: Path
     metrics: pd.DataFrame
     test_metrics: pd.DataFrame
-    tests: pd.DataFrame
-    null_scores: dict
+    tests: pd.DataFrame  # permutation.tsv
+    null_scores: dict  # of the published scheme: (scheme, metric) to ndarray
     bootstrap: dict
-    score: str
+    score: str  # name of what was predicted
     transform: str
     standardize: str
-    n_voxels: int
-    confounds: tuple = ()
+    n_voxels: int  # of the mask, those with weight 0 included
+    confounds: tuple = ()  # removed from images and scores
 
     @cached_property
     def folds(self):
@@ -132,38 +97,19 @@ class ClassifierResults:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """All results of a study.
+    """All results of a study."""
 
-    Attributes
-    ----------
-    folder : Path
-        The folder ``outputs`` that they were read from.
-    target, score : str
-        Column of the trials that was predicted, and its name in figures and text.
-    synthetic : bool
-        True where the data are a simulation.
-    summary, scores : DataFrame
-        Of ``prep``: facts of each dataset, and its scores in bins.
-    masks, algorithms : list of str
-        To be shown, in this order.
-    regressions : dict of (mask, algorithm) to RegressionResults
-        Those that there are; any may be missing.
-    classifiers : dict of mask to ClassifierResults
-        Empty for a study with one dataset.
-    folders : collection of str, optional
-        Of the results that the params ask for; tables in others are left over from other params, and are not read.
-    """
-
-    folder: Path
-    target: str
-    score: str
-    synthetic: bool
-    summary: pd.DataFrame
-    scores: pd.DataFrame
-    masks: list
+    folder: Path  # ``outputs``, which they were read from
+    target: str  # column of the trials that was predicted
+    score: str  # its name in figures and text
+    synthetic: bool  # whether the data are a simulation
+    summary: pd.DataFrame  # of ``prep``: facts of each dataset
+    scores: pd.DataFrame  # of ``prep``: scores of each dataset in bins
+    masks: list  # to be shown, in this order, like the algorithms
     algorithms: list
-    regressions: dict
-    classifiers: dict
+    regressions: dict  # (mask, algorithm) to RegressionResults; any may be missing
+    classifiers: dict  # mask to ClassifierResults; empty for a study with one dataset
+    # Of the results that the params ask for; tables in others are left over from other params, and are not read.
     folders: tuple | None = None
 
     @property
@@ -204,16 +150,10 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
         The folder ``outputs``.
     masks, algorithms : list of str
         Cells of ``regress`` to read, in the order to show them in.
-    target : str
-        Score that was predicted.
-    score : str
-        Its name in figures and text; the target by default.
+    target, score : str
+        Column of the trials that was predicted, and its name in figures and text, by default the same.
     folders : collection of str, optional
         See `StudyResults`.
-
-    Returns
-    -------
-    results : StudyResults
 
     Raises
     ------
@@ -297,13 +237,7 @@ def fold_rows(metrics):
 
 
 def present(path):
-    """Return the path of a result.
-
-    Raises
-    ------
-    InputError
-        If nothing is there.
-    """
+    """Return the path of a result; raise `InputError`, with the command that makes it, where there is none."""
     if not path.exists():
         stage = next((name for name in ("prep", "regress", "classify") if name in path.parts), "all")
         raise InputError(f"{path} is not here; `make {stage}` makes it")

@@ -10,16 +10,7 @@ from facepain.models.voxel_regression import VoxelRegression
 
 
 def load_model(folder):
-    """Load the final model of a ``regress`` cell.
-
-    Parameters
-    ----------
-    folder : path_like
-        Such as ``outputs/regress/M1/lasso``.
-
-    Returns
-    -------
-    model : VoxelRegression
+    """Load the final model of a ``regress`` cell from its folder, such as ``outputs/regress/M1/lasso``.
 
     Raises
     ------

@@ -18,17 +18,7 @@ SYNTHETIC_NOTE = "**Synthetic data: a simulation, not a measurement.**\n\n"
 
 
 def cross_validation_table(results):
-    """Collect the cross-validated scores of every cell, each tested one with its p values.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    table : DataFrame
-        One row a cell; see `cross_validation_columns`.
-    """
+    """Collect the cross-validated scores, each tested one with its p values, a row for each cell."""
     schemes = _schemes(results)
     rows = []
     for cell in results.regressions.values():
@@ -83,17 +73,7 @@ def cross_validation_columns(table):
 
 
 def other_datasets_table(results):
-    """Collect the scores of every final model on the other datasets, the least favourable first.
-
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    table : DataFrame or None
-        One row for each dataset and cell, R2 rising; None for a study with one dataset.
-    """
+    """Collect the scores of every final model on the other datasets, R2 rising; None for a study with one dataset."""
     parts = [
         cell.test_metrics.assign(mask=cell.mask, algorithm=cell.algorithm)
         for cell in results.regressions.values()

@@ -33,23 +33,12 @@ TEMPLATE = "Background: MNI152 template, as packaged with nilearn."
 
 @dataclass(frozen=True)
 class Map:
-    """A map to draw.
-
-    Attributes
-    ----------
-    title : str
-    img : Nifti1Image
-        0 outside the mask.
-    threshold : float
-        Voxels whose absolute value is below are not drawn.
-    unit : str
-        Of its colour bar.
-    """
+    """A map to draw."""
 
     title: str
-    img: nibabel.Nifti1Image
-    threshold: float
-    unit: str = ""
+    img: nibabel.Nifti1Image  # 0 outside the mask
+    threshold: float  # voxels whose absolute value is below are not drawn
+    unit: str = ""  # of its colour bar
 
     @property
     def values(self):
@@ -67,21 +56,9 @@ class Map:
 
 
 def percentile_threshold(values, n_voxels, percentile):
-    """Return a percentile of the absolute values inside a mask.
+    """Return a percentile (0 to 100) of the absolute values inside a mask, as ``numpy.percentile`` does.
 
-    Parameters
-    ----------
-    values : array_like
-        Of a whole image, 0 outside the mask.
-    n_voxels : int
-        Voxels in the mask; those with value 0 count like any other.
-    percentile : float
-        0 to 100.
-
-    Returns
-    -------
-    threshold : float
-        As ``numpy.percentile`` of the mask's absolute values, which keeps (100 - percentile) % of its voxels.
+    The values are of a whole image, 0 outside the mask; of its ``n_voxels`` those with value 0 count like any other.
     """
     values = np.abs(np.asarray(values, dtype=np.float64).ravel())
     inside = np.zeros(n_voxels)
@@ -107,13 +84,7 @@ def draw_weights(cells, settings, synthetic):
 
 
 def draw_z_maps(cells, settings, synthetic):
-    """Draw the bootstrap z maps of one mask, thresholded by the false discovery rate.
-
-    Raises
-    ------
-    NothingToDraw
-        If no voxel of any algorithm survives.
-    """
+    """Draw the bootstrap z maps of one mask, thresholded by the false discovery rate, if any voxel survives."""
     maps = []
     for cell in cells:
         threshold = cell.bootstrap["thresholds"].get("fdr", {"z": None})["z"]
@@ -134,13 +105,7 @@ def draw_z_maps(cells, settings, synthetic):
 
 
 def draw_pattern(cell, settings, synthetic):
-    """Draw the final model's weights above its pattern.
-
-    Raises
-    ------
-    NothingToDraw
-        If no pattern was computed, or all weights are 0.
-    """
+    """Draw the final model's weights above its pattern."""
     if not (cell.folder / "pattern_final.nii.gz").exists():
         raise NothingToDraw(f"no pattern of {cell.mask} {cell.algorithm} is here")
     maps = [weight_map(cell, "weights_final", settings["percentile"], "Weights")]
@@ -184,12 +149,9 @@ def weight_map(cell, file, percentile, title):
 
 
 def merge_alike(cells, file):
-    """Group cells whose maps nearly agree with the first of the group.
+    """Group cells whose maps nearly agree with the first of the group; return a title and the first cell of each.
 
-    Returns
-    -------
-    groups : list of tuple (title, RegressionResults)
-        The title names all algorithms of the group and how they correlate with the first.
+    The title names all algorithms of the group and how they correlate with the first.
     """
     groups = []
     for cell in cells:
@@ -210,21 +172,9 @@ def _require_voxels(maps, why):
 
 
 def page_of_maps(maps, step, synthetic, crop=True):
-    """Lay out title, pictures and colour bar of every map, one below the other.
+    """Lay out title, pictures and colour bar of every map, one below the other; say if they are crops.
 
-    Parameters
-    ----------
-    maps : list of Map
-    step : float
-        Resolution of the pictures in mm.
-    synthetic : bool
-    crop : bool
-        Whether a map that spans little of the brain is drawn as a crop, with every voxel.
-
-    Returns
-    -------
-    figure : Figure
-    cropped : bool
+    ``step``: their resolution in mm. A map that spans little of the brain is drawn as a crop, with every voxel.
     """
     ends = bounding_box([each.img for each in maps])
     crop = crop and any(high - low < SMALL * np.ptp(SPACE[axis]) for axis, (low, high) in ends.items())
@@ -278,13 +228,7 @@ def axial_cuts(ends):
 class Painter:
     """Turns one map into pictures: colours above the threshold, the template in grey behind.
 
-    Attributes
-    ----------
-    img : Nifti1Image
-    threshold, limit : float
-        Absolute values below the first are not drawn, the second is the end of the colour scale.
-    step : float
-        Size of a pixel in mm; a voxel is drawn as it is, not interpolated.
+    ``limit`` is the end of the colour scale, ``step`` the size of a pixel in mm; a voxel is drawn as it is.
     """
 
     img: nibabel.Nifti1Image

@@ -19,20 +19,10 @@ OF_MASK = ("weights", "pattern", "planted", "bootstrap-z")
 
 
 def list_figures(results, cells, settings):
-    """Name every figure and say how it is drawn.
+    """Name every figure, without an ending, and say how it is drawn.
 
-    Parameters
-    ----------
-    results : StudyResults
-    cells : list of ShownCell
-    settings : dict
-        ``mask`` and ``algorithm`` of the model shown closely, ``percentile`` of weight maps, ``brain_mm``, ``command``.
-
-    Returns
-    -------
-    figures : dict of str to callable
-        Names without an ending; each callable returns a `Drawing`, or raises `NothingToDraw` where the study lacks
-        what the figure shows.
+    The settings hold ``mask`` and ``algorithm`` of the model shown closely, ``percentile`` of weight maps, ``brain_mm``
+    and ``command``. Each callable returns a `Drawing`, or raises `NothingToDraw`.
     """
     synthetic = results.synthetic
     others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])

@@ -29,14 +29,7 @@ def draw_datasets(results, mask):
 
 
 def plot_confusion(axes, rows):
-    """Draw one matrix: colour is the share of a row, numbers are trials.
-
-    Parameters
-    ----------
-    axes : Axes
-    rows : DataFrame
-        ``observed``, ``predicted``, ``n_trials``.
-    """
+    """Draw one matrix: colour is the share of a row, numbers are trials."""
     names = sorted(set(rows["observed"]))
     counts = rows.pivot(index="observed", columns="predicted", values="n_trials").loc[names, names].to_numpy()
     totals = counts.sum(axis=1, keepdims=True)

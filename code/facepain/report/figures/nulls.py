@@ -90,13 +90,7 @@ def plot_nulls(axes, cell, metric, schemes, limits):
 
 
 def null_limits(cells, metric):
-    """Return an axis for the cells of one mask: all observed and null scores, but for a far left tail.
-
-    Returns
-    -------
-    low, high : float
-        NaN if no score is finite.
-    """
+    """Return an axis for the cells of one mask: all observed and null scores, but for a far left tail; or NaN."""
     nulls = [
         null[np.isfinite(null)] for cell in cells for (_, name), null in cell.null_scores.items() if name == metric
     ]

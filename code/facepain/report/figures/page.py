@@ -64,14 +64,7 @@ class NothingToDraw(Exception):  # noqa: N818 - no error: a study may lack what 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure and the words that go with it.
-
-    Attributes
-    ----------
-    figure : Figure
-    title, caption, alt : str
-        Heading; what is shown, with its numbers; what a reader who cannot see it needs instead.
-    """
+    """A figure and the words that go with it: heading, caption with its numbers, and what it shows in a sentence."""
 
     figure: Figure
     title: str
@@ -87,20 +80,9 @@ def page_style():
 
 
 def new_page(height_mm, synthetic, layout="constrained"):
-    """Open a page of the width that all figures have.
+    """Open a page of the width that all figures have; ``height_mm`` is without the footer, which labels simulated data.
 
-    Parameters
-    ----------
-    height_mm : float
-        Height without the footer.
-    synthetic : bool
-        Label the page as simulated in its footer.
-    layout : {"constrained", None}
-        Arrange axes automatically above the footer; with None the caller places them (`place`).
-
-    Returns
-    -------
-    figure : Figure
+    Axes are arranged above the footer, or with the layout None placed by the caller (`place`).
     """
     total = height_mm + FOOTER_MM
     figure = Figure(figsize=(PAGE_WIDTH_MM / MM_PER_INCH, total / MM_PER_INCH), layout=layout)
@@ -130,14 +112,7 @@ def page_axes(figure):
 
 
 def save_figure(figure, path):
-    """Save as PNG and SVG with the same bytes at any time and place.
-
-    Parameters
-    ----------
-    figure : Figure
-    path : Path
-        Without an ending.
-    """
+    """Save as PNG and SVG with the same bytes at any time and place; the path is without an ending."""
     settle(figure)
     figure.set_dpi(PNG_DPI)
     canvas = FigureCanvasAgg(figure)
@@ -148,19 +123,9 @@ def save_figure(figure, path):
 
 
 def draw_figure(draw, path):
-    """Draw one figure and save it.
+    """Call what returns a `Drawing` or raises `NothingToDraw`, and save the figure at a path without an ending.
 
-    Parameters
-    ----------
-    draw : callable
-        Returns a `Drawing` or raises `NothingToDraw`.
-    path : Path
-        Without an ending.
-
-    Returns
-    -------
-    words : dict of str
-        ``title``, ``caption`` and ``alt`` of a figure that was drawn; ``skipped``, a reason, of one that was not.
+    Return its ``title``, ``caption`` and ``alt``, or ``skipped``, the reason why it was not drawn.
     """
     with page_style():
         try:

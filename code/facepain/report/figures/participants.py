@@ -108,16 +108,7 @@ def draw_predictions(predictions, score, synthetic, mask):
 
 
 def draw_influence(influence, synthetic, mask, metric="skill"):
-    """Draw the score of all leave-one-participant-out predictions without each participant.
-
-    Parameters
-    ----------
-    influence : dict of str to DataFrame
-        influence.tsv of each algorithm.
-    synthetic : bool
-    mask : str
-    metric : {"skill", "pearson_r", "r2"}
-    """
+    """Draw the score of all leave-one-participant-out predictions without each participant, from each influence.tsv."""
     if not influence:
         raise NothingToDraw(f"no model of {mask} is here")
     scores = {
@@ -173,14 +164,7 @@ def draw_trajectories(trials, target, score, synthetic):
 def draw_expression(expression, trials, target, score, synthetic, signature, measure):
     """Draw the score against the expression of a signature, a panel for each participant.
 
-    Parameters
-    ----------
-    expression : DataFrame
-        expression.tsv of one mask and algorithm.
-    trials, target, score, synthetic
-        As for `draw_scores_by_participant`.
-    signature, measure : str
-        Which map, and ``dot``, ``cosine`` or ``pearson_r``.
+    ``expression`` is expression.tsv of one mask and algorithm, ``measure`` one of `MEASURES`.
     """
     chosen = expression[expression["signature"] == signature].set_index("row")[measure]
     colours = dataset_colours(sorted(set(trials["dataset"])))
@@ -211,14 +195,7 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
 class Panels:
     """Panels on the axes of the page, which are drawn many times as fast as axes for each participant.
 
-    Attributes
-    ----------
-    page : Axes
-        In mm.
-    corners : dict of str to tuple
-        Upper left corner of each participant's panel, in mm.
-    xlim, ylim : tuple of float
-        Ends of the scales, which are those of all panels.
+    The upper left corners of the participants' panels are in mm; all panels have the same scales.
     """
 
     page: Axes

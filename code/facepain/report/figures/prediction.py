@@ -111,14 +111,7 @@ def finish_axes(axes, n_lines, kind, metric):
 def plot_model(axes, y, cell, kind, metric):
     """Draw one model's line: its score with interval, folds, null and baseline, as far as they are known.
 
-    Parameters
-    ----------
-    axes : Axes
-    y : float
-    cell : RegressionResults
-    kind : str
-        ``published`` (the folds), ``lopo`` (leave one participant out), or the name of another dataset.
-    metric : {"r2", "pearson_r"}
+    The kind is ``published`` (the folds), ``lopo`` (leave one participant out), or the name of another dataset.
     """
     colour = ALGORITHM_COLOURS[cell.algorithm]
     score, low, high = estimate(cell, kind, metric)

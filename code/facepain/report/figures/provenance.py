@@ -14,25 +14,13 @@ LEFT_MM, BOX_WIDTH_MM, PAGE_MM = 2, 104, 176
 
 @dataclass
 class Node:
-    """An input dataset, or a stage with all its results.
+    """An input dataset, or a stage with all its results."""
 
-    Attributes
-    ----------
-    title : str
-        Path, or form of the command.
-    commits : set of str
-        Of an input dataset.
-    n_results, n_files : int
-        Of a stage.
-    reads : dict of str to bool
-        Names of other nodes; False where only the record of a result is read.
-    """
-
-    title: str
-    commits: set = field(default_factory=set)
-    n_results: int = 0
+    title: str  # path, or form of the command
+    commits: set = field(default_factory=set)  # of an input dataset
+    n_results: int = 0  # of a stage, like its files
     n_files: int = 0
-    reads: dict = field(default_factory=dict)
+    reads: dict = field(default_factory=dict)  # names of other nodes; False where only the record of a result is read
 
     @property
     def detail(self):
@@ -44,17 +32,7 @@ class Node:
 def build_graph(cells, command):
     """Gather what the records of the results say: a node for each input dataset and each stage.
 
-    Parameters
-    ----------
-    cells : list of ShownCell
-        In an order in which each finds what it reads.
-    command : str
-        The command that draws, whose own record is not yet written.
-
-    Returns
-    -------
-    nodes : dict of str to Node
-        Inputs first, then stages in the order of the cells, ``plot`` last.
+    Inputs come first, then the stages in the order of the cells, ``plot`` last: its own record is not yet written.
     """
     records = read_records(cells)
     inputs, stages = {}, {}

@@ -28,19 +28,7 @@ getLayout = (...chosen) => {
 
 
 def slices_view(map_to_show, limit):
-    """Show a map on three slices that follow the pointer.
-
-    Parameters
-    ----------
-    map_to_show : facepain.report.figures.brain.Map
-    limit : float
-        End of the colour scale.
-
-    Returns
-    -------
-    body : Markup
-        Needs jQuery.
-    """
+    """Show a map on three slices that follow the pointer, colours up to ``limit``; the body needs jQuery."""
     from nilearn.plotting import view_img  # takes seconds to import
 
     img, threshold = map_to_show.thresholded(), max(map_to_show.threshold * JUST_BELOW, SHOWN)
@@ -53,19 +41,7 @@ def slices_view(map_to_show, limit):
 
 
 def surface_view(map_to_show, limit):
-    """Show a map on the cortical surface, to be turned by hand.
-
-    Parameters
-    ----------
-    map_to_show : facepain.report.figures.brain.Map
-    limit : float
-        End of the colour scale.
-
-    Returns
-    -------
-    body : Markup
-        Needs plotly.js.
-    """
+    """Show a map on the cortical surface, to be turned by hand, colours up to ``limit``; the body needs plotly.js."""
     from nilearn.plotting import view_img_on_surf
 
     view = view_img_on_surf(

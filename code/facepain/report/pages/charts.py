@@ -30,16 +30,9 @@ FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", "size": 13
 
 
 def score_charts(results):
-    """Chart every score over folds, for each permutation scheme that it was tested with.
+    """Chart every score over folds for each permutation scheme that it was tested with, or ``none``.
 
-    Parameters
-    ----------
-    results : StudyResults
-
-    Returns
-    -------
-    charts : dict of (score, scheme) to dict
-        ``data`` and ``layout``; scheme is ``none`` for scores that were not tested.
+    Return a dict of (score, scheme) to dict with ``data`` and ``layout``.
     """
     charts = {}
     for score in SCORES:
@@ -171,7 +164,7 @@ def _tests(cells, score):
 
 
 def prediction_charts(trials, predictions, score):
-    """Chart every prediction of every model, a trace for each participant.
+    """Chart every prediction of every model, a trace for each participant: these charts show single trials.
 
     Parameters
     ----------
@@ -185,7 +178,7 @@ def prediction_charts(trials, predictions, score):
     Returns
     -------
     charts : dict of (mask, algorithm, kind) to dict
-        ``data`` and ``layout``; kind is ``cross-validation`` or ``test``. They show single trials.
+        ``data`` and ``layout``; kind is ``cross-validation`` or ``test``.
     """
     people = sorted(set(trials["participant_id"]))
     looks = {

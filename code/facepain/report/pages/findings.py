@@ -14,19 +14,10 @@ KINDS = (*OF_A_MODEL[:5], "difference", *OF_A_MASK, *OF_A_MODEL[5:], "expression
 
 
 def describe_findings(claims, results):
-    """Sort the sentences that may be said into the sections of the report.
+    """Sort the sentences that may be said into the sections of the report, the least favourable kinds first.
 
-    Parameters
-    ----------
-    claims : dict of str to Claim
-        From `facepain.report.claims.read_claims`.
-    results : StudyResults
-
-    Returns
-    -------
-    texts : dict of str to list of str
-        Of ``found``, ``models``, ``mask <name>`` and ``datasets``: those about the first algorithm, about pairs and
-        about the study, the least favourable kinds first. Every sentence is in one section.
+    Sections are ``found``, ``models``, ``mask <name>`` and ``datasets``; their texts are about the first algorithm,
+    about pairs and about the study. Every sentence is in one section.
     """
     texts = {"found": [], "models": [], "datasets": []} | {f"mask {mask}": [] for mask in results.masks}
     if not results.regressions:
@@ -65,17 +56,7 @@ def section_of(claim, masks, algorithm):
 
 
 def describe_limits(claims, results):
-    """Say what the results cannot show.
-
-    Parameters
-    ----------
-    claims : dict of str to Claim
-    results : StudyResults
-
-    Returns
-    -------
-    texts : list of str
-    """
+    """Say what the results cannot show."""
     cells = list(results.regressions.values())
     texts = []
     if results.synthetic:

@@ -50,15 +50,7 @@ BRAIN = """<p>{{ lead }}</p>
 
 
 def write_pages(results, settings, outputs):
-    """Write all interactive pages and the script that they share.
-
-    Parameters
-    ----------
-    results : StudyResults
-    settings : dict
-        ``mask``, ``algorithm`` and ``percentile`` of the map that is shown.
-    outputs : files.outputs.OutputFolder
-    """
+    """Write all interactive pages, which show the map of the settings, and the script that they share."""
     outputs.write_text(PLOTLY, get_plotlyjs())
     pages = {
         "scores.html": scores_page(results),

@@ -48,15 +48,7 @@ def contents(markdown):
 def to_html(markdown, source_of):
     """Turn Markdown into HTML; HTML in it is shown as text.
 
-    Parameters
-    ----------
-    markdown : str
-    source_of : callable
-        Takes the address of a picture, returns what its ``src`` is to be.
-
-    Returns
-    -------
-    html : Markup
+    ``source_of`` takes the address of a picture and returns what its ``src`` is to be.
     """
     converter = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = converter.parse(markdown)

@@ -27,19 +27,7 @@ UNITS = {"participant": "whole participants", "trial": "trials"}
 
 
 def describe_methods(results, records):
-    """Describe what was done.
-
-    Parameters
-    ----------
-    results : StudyResults
-    records : dict of str to dict
-        From `facepain.report.pages.records.read_records`.
-
-    Returns
-    -------
-    parts : list of str
-        Paragraphs and tables, as Markdown.
-    """
+    """Describe what was done, from the records of `read_records`: a list of paragraphs and tables as Markdown."""
     regress = of_stage(records, "regress")
     if not regress or not results.regressions:
         return ["No result here records the settings that made it, so that the methods cannot be described."]

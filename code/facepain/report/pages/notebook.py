@@ -162,16 +162,7 @@ After `make participants` the figures of single trials are in `outputs/participa
 def run_notebook(results, settings):
     """Write the text and code of the notebook and execute it; the figures come between by `write_notebook`.
 
-    Parameters
-    ----------
-    results : StudyResults
-    settings : dict
-        ``mask``, ``algorithm`` and ``percentile`` of the map that is shown.
-
-    Returns
-    -------
-    walk : list of (NotebookNode, tuple of str)
-        Cells, and beginnings of the names of the figures that are shown below each.
+    Return its cells, each with the beginnings of the names of the figures that are shown below it.
     """
     walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
     make = {"text": new_markdown_cell, "code": new_code_cell}
@@ -181,19 +172,9 @@ def run_notebook(results, settings):
 
 
 def write_notebook(walk, figures, pictures, outputs):
-    """Write ``notebook.ipynb``, with ids that count its cells.
+    """Write ``notebook.ipynb``, with ids that count its cells: the walk of `run_notebook` with every figure.
 
     It holds results of groups only; it says how to see single trials.
-
-    Parameters
-    ----------
-    walk : list
-        As from `run_notebook`.
-    figures : dict of str to dict
-        Title, caption and alt text of each figure by name.
-    pictures : dict of str to bytes
-        PNG of each to embed.
-    outputs : files.outputs.OutputFolder
     """
     cells, waiting = [], dict(figures)
     for cell, families in walk:

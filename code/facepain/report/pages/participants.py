@@ -10,18 +10,7 @@ KINDS = {"test": "final model on the other dataset(s)", "cross-validation": "cro
 
 
 def overview_page(words, synthetic):
-    """Return the page of all figures of participants.
-
-    Parameters
-    ----------
-    words : dict
-        Title, caption and alt text of each figure by name, or why it was skipped.
-    synthetic : bool
-
-    Returns
-    -------
-    html : str
-    """
+    """Return the HTML of the page of all figures of participants, from the words of `draw_figures`."""
     skipped = [f"`{name}`: {plain(said['skipped'])}." for name, said in words.items() if "skipped" in said]
     parts = [
         "These figures name participants, by the repository's own ids, and show single trials: share them only as the "
@@ -35,21 +24,7 @@ def overview_page(words, synthetic):
 
 
 def predictions_page(trials, predictions, score, synthetic):
-    """Return the page of single predictions, one participant or all.
-
-    Parameters
-    ----------
-    trials : DataFrame
-        Usable trials.
-    predictions : dict of mask to dict of algorithm to DataFrame
-    score : str
-        Its name on axes.
-    synthetic : bool
-
-    Returns
-    -------
-    html : str
-    """
+    """Return the HTML of the page of single predictions, one participant or all; see `prediction_charts`."""
     charts = prediction_charts(trials, predictions, score)
     masks, algorithms, kinds = (list(dict.fromkeys(key[place] for key in charts)) for place in range(3))
     body = fill(

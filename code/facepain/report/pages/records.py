@@ -7,18 +7,7 @@ RECORD = "inputs.json"
 
 
 def read_records(cells):
-    """Read the records of the results there are.
-
-    Parameters
-    ----------
-    cells : list of ShownCell
-
-    Returns
-    -------
-    records : dict of str to dict
-        By name of the cell, such as ``regress M1 lasso``: ``command``, ``settings``, ``data``, ``packages``. A result
-        without a record is left out.
-    """
+    """Read ``command``, ``settings``, ``data`` and ``packages`` of every result with a record, by cell."""
     paths = {cell.name: Path(cell.folder, RECORD) for cell in cells}
     return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.exists()}
 
@@ -29,19 +18,7 @@ def of_stage(records, stage):
 
 
 def shared_settings(records):
-    """Split the settings of several cells into what all share and what some have otherwise.
-
-    Parameters
-    ----------
-    records : dict of str to dict
-
-    Returns
-    -------
-    shared : dict of str to value
-        With dotted keys.
-    different : dict of str to dict
-        Key, then cell, then value.
-    """
+    """Split the settings of cells into what all share, by dotted key, and what some have otherwise, by key and cell."""
     flat = {name: _flatten(record["settings"]) for name, record in records.items()}
     keys = dict.fromkeys(key for settings in flat.values() for key in settings)
     shared, different = {}, {}

@@ -39,10 +39,8 @@ def write_report(results, cells, settings, words, pictures, sources, outputs):
         Every result of the study but this page.
     settings : dict
         ``title``.
-    words : dict
-        ``figures``: title, caption and alt text of each figure by name; ``skipped``: why others were not drawn.
-    pictures : dict of str to bytes
-        PNG of each figure to embed, by name.
+    words, pictures : dict
+        Of the figures, as `collect` in ``plot.py`` returns them.
     sources : dict of str to str
         Git object id of every file below ``outputs``.
     outputs : files.outputs.OutputFolder
@@ -190,12 +188,7 @@ def show_stages(cells, records):
 def show_table(path, name, counts=frozenset()):
     """Return the beginning of a table, under its name.
 
-    Parameters
-    ----------
-    path : Path
-    name : str
-    counts : set of int
-        Numbers of permutations: a p that is the smallest one of them allows is written as a bound.
+    ``counts`` are numbers of permutations: a p that is the smallest one of them allows is written as a bound.
     """
     found = read_table(path)
     shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
@@ -250,10 +243,8 @@ def describe_software(records):
 def describe_sources(cells, records, sources):
     """List the files that numbers and figures come from by the content they had, and how to find their commits.
 
-    Notes
-    -----
-    Object ids and not commits are written here: a commit's id holds the time of day, and the same analysis run twice
-    would make two different reports. Git finds the commit from the object.
+    Object ids and not commits are written: a commit's id holds the time of day, and the same analysis run twice would
+    make two different reports. Git finds the commit from the object.
     """
     rows, inputs = [], {}
     for cell in cells:

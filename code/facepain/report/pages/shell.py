@@ -93,21 +93,7 @@ def fill(template, **values):
 
 
 def render_page(title, body, synthetic, scripts=()):
-    """Put a body into a page.
-
-    Parameters
-    ----------
-    title : str
-    body : Markup
-    synthetic : bool
-        Label the page as simulated, above everything else.
-    scripts : sequence of str
-        Script files, relative to the page.
-
-    Returns
-    -------
-    html : str
-    """
+    """Put a body into a page, with scripts relative to it; simulated data are labelled above everything else."""
     return str(
         fill(
             PAGE,
