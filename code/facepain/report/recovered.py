@@ -67,7 +67,9 @@ def compare_maps(weights, planted):
     inside = weights != 0
     weights, planted = weights[inside], planted[inside]
     n_top = max(1, round(len(weights) * TOP_PERCENT / 100)) if len(weights) else 0
-    top = np.argsort(-np.abs(weights), kind="stable")[:n_top]
+    size = -np.abs(weights)
+    large = np.flatnonzero(size <= np.partition(size, n_top - 1)[n_top - 1]) if n_top else np.arange(0)  # with ties
+    top = large[np.argsort(size[large], kind="stable")][:n_top]
     hit = planted[top] != 0
     known = len(weights) > 1 and np.ptp(planted) > 0 and np.ptp(weights) > 0
     return {

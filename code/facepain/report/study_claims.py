@@ -67,7 +67,7 @@ def make_claims(results, recovered=None):
 def transfer_claims(results, cell):
     """Say for each other dataset whether the association carries over, and what is wrong with level and gain."""
     table = cell.table("transfer")
-    known = unseen_test(cell)
+    known = find_test(cell.tests)
     claims = []
     for row in [] if table is None else table.to_dict("records"):
         # With the model fixed nothing pulls the correlation below 0 where there is nothing to find.
@@ -178,7 +178,7 @@ def confounds_claim(_results, cell):
     )
     own, beside = interval(cell, "lopo", "pearson_r"), interval(cell, "lopo", "skill")
     if own is not None and beside is not None:
-        test = unseen_test(cell)
+        test = find_test(cell.tests)
         tested = "" if test is None else f", block {p_is(test['p'], test['n'])}"
         text += (
             f". For what they leave of the scores, {name_model(cell.mask, cell.algorithm)} reaches r = {span(own)}"
@@ -189,7 +189,7 @@ def confounds_claim(_results, cell):
 
 def unseen_claim(results, cell):
     """Say whether scores of participants that the model has not seen are predicted."""
-    test, r, skill = unseen_test(cell), interval(cell, "lopo", "pearson_r"), interval(cell, "lopo", "skill")
+    test, r, skill = find_test(cell.tests), interval(cell, "lopo", "pearson_r"), interval(cell, "lopo", "skill")
     if test is None or r is None or skill is None:
         return None
     corrected = familywise(results, cell)
@@ -226,7 +226,7 @@ def baseline_name(cell):
 def trials_claim(results, cell):
     """Say whether predictions follow single trials, given the participant."""
     for estimate in ("lopo", "published"):
-        test, r = find_test(cell, "within", estimate), interval(cell, estimate, "pearson_r")
+        test, r = find_test(cell.tests, "within", estimate), interval(cell, estimate, "pearson_r")
         if test is not None and r is not None:
             break
     else:
@@ -401,7 +401,7 @@ def tuned_claims(results):
             continue
         estimate = "lopo" if "lopo" in set(intervals["estimate_of"]) else "published"
         r, skill = (_interval(intervals, estimate, metric) for metric in ("pearson_r", "skill"))
-        test = _find(tests, "block", estimate) or _find(tests, "within", estimate)
+        test = find_test(tests, "block", estimate) or find_test(tests, "within", estimate)
         if r is None or skill is None or test is None:
             continue
         shown = "predicts unseen participants" if test["p"] <= ALPHA else "was not shown to predict unseen participants"
@@ -548,16 +548,6 @@ def ends(row):
     return row["estimate"], row["low"], row["high"]
 
 
-def unseen_test(cell):
-    """Return the test of the association in unseen participants, or None."""
-    return find_test(cell, "block", "lopo")
-
-
-def find_test(cell, scheme, estimate):
-    """Return the permutation test of Pearson's r of an estimate under a scheme as a dict, or None."""
-    return _find(cell.tests, scheme, estimate)
-
-
 def interval(cell, estimate, metric):
     """Return the row of intervals.tsv of one estimate and metric as a dict, or None."""
     return _interval(cell.table("intervals"), estimate, metric)
@@ -567,21 +557,22 @@ def familywise(results, cell):
     """Return the row of the block test corrected over all models, or None."""
     table = results.table("compare/cells")
     about = {"mask": cell.mask, "algorithm": cell.algorithm, "estimate_of": "lopo", "scheme": "block"}
-    row = None if table is None else _row(table, **about, metric="pearson_r")
+    row = _row(table, **about, metric="pearson_r")
     return None if row is None or row["p_familywise"] != row["p_familywise"] else row
 
 
-def _find(tests, scheme, estimate):
-    if "estimate_of" not in tests:
-        tests = tests.assign(estimate_of="published")
+def find_test(tests, scheme="block", estimate="lopo"):
+    """Return the test of Pearson's r of an estimate, by default in unseen participants, as a dict, or None."""
     return _row(tests, scheme=scheme, estimate_of=estimate, metric="pearson_r")
 
 
 def _interval(table, estimate, metric):
-    return None if table is None else _row(table, estimate_of=estimate, metric=metric)
+    return _row(table, estimate_of=estimate, metric=metric)
 
 
 def _row(table, **values):
-    for column, value in values.items():
-        table = table[table[column] == value]
-    return table.iloc[0].to_dict() if len(table) else None
+    """Return the first row that has all values as a dict; None if none has them, or there is no table."""
+    if table is None:
+        return None
+    found = np.flatnonzero(np.logical_and.reduce([table[column] == value for column, value in values.items()]))
+    return table.iloc[found[0]].to_dict() if len(found) else None

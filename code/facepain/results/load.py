@@ -19,6 +19,9 @@ REGRESSION_FILES = (
 )
 
 
+CLASSIFIER_TABLES = ("metrics", "confusion", "permutation")
+
+
 @dataclass(frozen=True)
 class ShownCell:
     """What the report shows of one cell of the study, whether or not its results are here."""
@@ -61,9 +64,14 @@ class RegressionResults:
         """The rows of `metrics` that are folds, indexed by number."""
         return fold_rows(self.metrics)
 
+    @cached_property
+    def by_row(self):
+        """`metrics` by its column ``fold``: numbers, ``mean``, ``sd`` and ``pooled``."""
+        return self.metrics.set_index("fold")
+
     def summary(self, row, metric):
         """Return a score of the row ``mean``, ``sd`` or ``pooled``."""
-        return float(self.metrics.set_index("fold").loc[row, metric])
+        return float(self.by_row.at[row, metric])
 
     def tests_of(self, metric, estimate_of="published"):
         """Return the permutation tests of one metric of one estimate, indexed by scheme."""
@@ -177,7 +185,13 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
             for algorithm in algorithms
             if all((outputs / "regress" / mask / algorithm / file).exists() for file in REGRESSION_FILES)
         },
-        classifiers={mask: load_classifier(outputs / "classify" / mask) for mask in classified},
+        classifiers={
+            mask: ClassifierResults(
+                mask,
+                *(read_table(present(outputs / "classify" / mask / f"{name}.tsv")) for name in CLASSIFIER_TABLES),
+            )
+            for mask in classified
+        },
         folders=folders,
     )
 
@@ -212,16 +226,6 @@ def load_regression(folder, score):
         standardize=about["standardize"],
         n_voxels=n_voxels,
         confounds=tuple(about.get("confounds", ())),
-    )
-
-
-def load_classifier(folder):
-    """Read the tables of one ``classify`` cell."""
-    return ClassifierResults(
-        mask=folder.name,
-        metrics=read_table(present(folder / "metrics.tsv")),
-        confusion=read_table(present(folder / "confusion.tsv")),
-        tests=read_table(present(folder / "permutation.tsv")),
     )
 
 

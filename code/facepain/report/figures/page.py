@@ -102,10 +102,11 @@ def place(figure, left, top, width, height):
     return figure.add_axes((left / page_width, bottom / page_height, width / page_width, height / page_height))
 
 
-def page_axes(figure):
-    """Add invisible axes in mm from the upper left corner: drawn faster than axes for each picture of the page."""
-    width, height = (MM_PER_INCH * inches for inches in figure.get_size_inches())
-    axes = place(figure, 0, 0, width, height)
+def page_axes(figure, left=0, top=0, width=None, height=None):
+    """Add invisible axes in mm from their upper left corner: drawn faster than axes for each picture of the page."""
+    if width is None:
+        width, height = (MM_PER_INCH * inches for inches in figure.get_size_inches())
+    axes = place(figure, left, top, width, height)
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.axis("off")
     return axes
@@ -193,9 +194,4 @@ def p_of(test):
     """Write the p of a permutation test; at the least that its number of permutations allows as a bound."""
     least = 1 / (1 + test["n"])
     sign = "\N{LESS-THAN OR EQUAL TO}" if test["p"] <= least * 1.001 else "="
-    return f"p {sign} {p_text(test['p'])}"
-
-
-def p_text(p):
-    """Write a p value to two significant digits."""
-    return "n/a" if p != p else f"{p:.2g}"
+    return f"p {sign} {'n/a' if test['p'] != test['p'] else format(test['p'], '.2g')}"

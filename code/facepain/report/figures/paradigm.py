@@ -5,7 +5,7 @@ from collections import namedtuple
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
-from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, dataset_colours, new_page, place
+from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, dataset_colours, new_page, page_axes
 
 ROW = 18  # participants drawn in a line
 Counts = namedtuple("Counts", "enrolled usable trials trials_usable")
@@ -21,9 +21,7 @@ def draw_paradigm(results):
     )
     people_mm = sum(_people_height(each) for each in counts.values())
     figure = new_page(people_mm + 68, results.synthetic, layout=None)
-    axes = place(figure, 2, 2, 176, people_mm + 64)
-    axes.set(xlim=(0, 176), ylim=(people_mm + 64, 0))
-    axes.axis("off")
+    axes = page_axes(figure, 2, 2, 176, people_mm + 64)
     colours = dataset_colours(counts)
     top = 0
     for name, each in counts.items():

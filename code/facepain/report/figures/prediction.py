@@ -194,12 +194,8 @@ def draw_calibration(results, kind):
     tables = {key: table for key, table in tables.items() if len(table) > 1}
     if not tables:
         raise NothingToDraw(f"no two bins of predictions ({kind}) hold enough participants in any model")
-    masks = [mask for mask in results.masks if any(key[0] == mask for key in tables)]
-    figure = new_page(70, results.synthetic)
-    panels = figure.subplots(1, max(len(masks), 3), squeeze=False, sharex=True, sharey=True)[0]
-    for axes in panels[len(masks) :]:
-        axes.axis("off")
-    for axes, mask in zip(panels, masks, strict=False):
+    figure, panels = panels_of_masks(results, tables, 70)
+    for mask, axes in panels.items():
         for cell in results.models(mask):
             if (mask, cell.algorithm) in tables:
                 plot_calibration(axes, tables[mask, cell.algorithm], cell, kind)
@@ -207,7 +203,7 @@ def draw_calibration(results, kind):
         axes.set_title(mask, fontweight="bold")
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
         axes.set_xlabel(f"predicted {score_name(results.score, cell.transform)}")
-    panels[0].set_ylabel(f"observed {score_name(results.score, cell.transform)}")
+    next(iter(panels.values())).set_ylabel(f"observed {score_name(results.score, cell.transform)}")
     where = "of unseen participants" if kind == "lopo" else f"on {kind}, which no model was trained on"
     caption = (
         f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: standard "
@@ -215,10 +211,20 @@ def draw_calibration(results, kind):
         "perfect and 0 no association. Offset: mean predicted minus mean observed score."
     )
     alt = (
-        f"Observed against predicted scores in bins, a panel for each of {len(masks)} masks. Slopes: "
+        f"Observed against predicted scores in bins, a panel for each of {len(panels)} masks. Slopes: "
         f"{list_values(results, lambda cell: estimate(cell, kind, 'slope')[0])}."
     )
     return Drawing(figure, f"Observed against predicted, {WHERE.get(kind, kind)}", caption, alt)
+
+
+def panels_of_masks(results, tables, height_mm):
+    """Return a page and axes side by side by mask, for those that have a table."""
+    masks = [mask for mask in results.masks if any(key[0] == mask for key in tables)]
+    figure = new_page(height_mm, results.synthetic)
+    panels = figure.subplots(1, max(len(masks), 3), squeeze=False, sharex=True, sharey=True)[0]
+    for axes in panels[len(masks) :]:
+        axes.axis("off")
+    return figure, dict(zip(masks, panels, strict=False))
 
 
 def plot_calibration(axes, bins, cell, kind):
@@ -286,13 +292,9 @@ def draw_learning(results, metric="pearson_r"):
     }
     if not tables:
         raise NothingToDraw("no model was fitted to different numbers of participants")
-    masks = [mask for mask in results.masks if any(key[0] == mask for key in tables)]
-    figure = new_page(55, results.synthetic)
-    panels = figure.subplots(1, max(len(masks), 3), squeeze=False, sharex=True, sharey=True)[0]
-    for axes in panels[len(masks) :]:
-        axes.axis("off")
-    gains = {}
-    for axes, mask in zip(panels, masks, strict=False):
+    figure, panels = panels_of_masks(results, tables, 55)
+    gains, first = {}, next(iter(panels.values()))
+    for mask, axes in panels.items():
         for algorithm in (name for name in results.algorithms if (mask, name) in tables):
             by_size = tables[mask, algorithm].groupby("n_participants")[metric]
             middle, low, high = by_size.median(), by_size.quantile(0.25), by_size.quantile(0.75)
@@ -302,8 +304,8 @@ def draw_learning(results, metric="pearson_r"):
         axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.set_title(mask, fontweight="bold")
         axes.set_xlabel("participants trained on")
-    panels[0].set_ylabel(ALL_NAMES[metric])
-    panels[0].legend(loc="upper left")
+    first.set_ylabel(ALL_NAMES[metric])
+    first.legend(loc="upper left")
     caption = (
         f"{ALL_NAMES[metric]} in participants held out, by the number of participants trained on. Lines: medians over "
         "random choices of participants; bands: their middle half. Where a line still rises at its end, more "

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.patches import Rectangle
 
-from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, new_page, place
+from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, new_page, page_axes
 from facepain.report.pages.records import read_records
 
 BOX_MM, ROW_MM = 9, 12.5
@@ -59,10 +59,7 @@ def draw_provenance(results, cells, command):
         raise NothingToDraw("no result records what it was made from")
     height = ROW_MM * len(nodes)
     figure = new_page(height + 2, results.synthetic, layout=None)
-    axes = place(figure, 2, 0, PAGE_MM, height)
-    axes.set(xlim=(0, PAGE_MM), ylim=(height, 0))
-    axes.axis("off")
-    plot_graph(axes, nodes)
+    plot_graph(page_axes(figure, 2, 0, PAGE_MM, height), nodes)
     n_stages = sum(bool(node.n_results) for node in nodes.values())
     caption = (
         f"{len(nodes) - n_stages - 1} inputs, each by its commit, and {n_stages} stages; every result is one command, "

@@ -37,14 +37,13 @@ def draw_similarity(results, metric="cosine"):
             if (mask, algorithm) in tables:
                 rows = tables[mask, algorithm].query("network == @WHOLE and metric == @metric and scheme == @scheme")
                 offset = (number - (len(algorithms) - 1) / 2) * 0.22
-                plot_similarity(axes, rows.set_index("signature").loc[names], offset, ALGORITHM_COLOURS[algorithm])
+                of_names = rows.set_index("signature").loc[names]
+                places = np.arange(len(names)) + offset
+                colour = ALGORITHM_COLOURS[algorithm]
+                plot_dots(axes, of_names, of_names["score"], of_names["p_familywise"], places, colour, markersize=4)
                 alike = rows.loc[rows["p_familywise"] <= SIGNIFICANT, "signature"]
                 filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
-        axes.axvline(0, color="black", linewidth=0.6, zorder=0)
-        axes.set_title(mask, loc="left", fontweight="bold")
-        axes.set_xlabel("cosine" if metric == "cosine" else "Pearson r")
-    panels[0].set_yticks(range(len(names)), names)
-    panels[0].set_ylim(len(names) - 0.5, -0.5)
+        finish_panel(axes, mask, "cosine" if metric == "cosine" else "Pearson r", names)
     handles = [
         Line2D([], [], marker="o", color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms
     ]
@@ -62,12 +61,20 @@ def draw_similarity(results, metric="cosine"):
     return Drawing(figure, "Similarity with signatures", caption, alt)
 
 
-def plot_similarity(axes, rows, offset, colour):
-    """Draw one model's similarities with their intervals, one line a signature."""
-    for y, row in enumerate(rows.itertuples()):
-        axes.plot([row.low, row.high], [y + offset] * 2, color=colour, linewidth=1)
-        face = colour if row.p_familywise <= SIGNIFICANT else "white"
-        axes.plot(row.score, y + offset, "o", color=colour, markerfacecolor=face, markersize=4)
+def plot_dots(axes, rows, values, tests, places, colour, **style):
+    """Draw a value with its interval for each row, filled where its p is significant."""
+    for low, high, value, p, y in zip(rows["low"], rows["high"], values, tests, places, strict=True):
+        axes.plot([low, high], [y, y], color=colour, linewidth=1)
+        axes.plot(value, y, "o", color=colour, markerfacecolor=colour if p <= SIGNIFICANT else "white", **style)
+
+
+def finish_panel(axes, title, unit, names):
+    axes.axvline(0, color="black", linewidth=0.6, zorder=0)
+    axes.set_title(title, loc="left", fontweight="bold")
+    axes.set_xlabel(unit)
+    if axes.get_subplotspec().is_first_col():
+        axes.set_yticks(range(len(names)), names)
+        axes.set_ylim(len(names) - 0.5, -0.5)
 
 
 def draw_fixed_effects(results):
@@ -81,15 +88,10 @@ def draw_fixed_effects(results):
     panels = figure.subplots(1, len(terms), sharey=True, squeeze=False)[0]
     for axes, term in zip(panels, terms, strict=True):
         rows = table[table["term"] == term].set_index("model").loc[models]
-        for y, row in enumerate(rows.itertuples()):
-            axes.plot([row.low, row.high], [y, y], color="black", linewidth=1)
-            test = row.p_permutation if np.isfinite(row.p_permutation) else row.p
-            axes.plot(row.estimate, y, "o", color="black", markerfacecolor="black" if test <= SIGNIFICANT else "white")
-        axes.axvline(0, color="black", linewidth=0.6, zorder=0)
-        axes.set_title(term, loc="left", fontweight="bold")
-        axes.set_xlabel("standardised effect")
-    panels[0].set_yticks(range(len(models)), ["own model" if name == OWN_MODEL else name for name in models])
-    panels[0].set_ylim(len(models) - 0.5, -0.5)
+        tests = rows["p_permutation"].fillna(rows["p"])
+        plot_dots(axes, rows, rows["estimate"], tests, range(len(models)), "black")
+        named = ["own model" if name == OWN_MODEL else name for name in models]
+        finish_panel(axes, term, "standardised effect", named)
     name = score_name(results.score).split(" (")[0]
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "

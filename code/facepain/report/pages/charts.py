@@ -25,6 +25,7 @@ SCORES = {
 }
 PERSON_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
 PERSON_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "x", "cross", "star", "hexagon")
+WHITE_EDGE = {"line": {"color": "white", "width": 1}}  # of a marker
 SPREAD = 0.12  # half width that the points of the folds are spread over
 FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", "size": 13, "color": "#1b1b1b"}
 
@@ -89,7 +90,7 @@ def _violins(placed, score):
             shared
             | {"type": "scatter", "mode": "markers", "x": np.round(x + spread, 3).tolist(), "y": folds.tolist()}
             | {"customdata": labels, "hovertemplate": template, "showlegend": number == 0}
-            | {"marker": {"color": colour, "size": 8, "line": {"color": "white", "width": 1}}}
+            | {"marker": {"color": colour, "size": 8} | WHITE_EDGE}
         )
     return traces
 
@@ -112,12 +113,8 @@ def _null_bands(cells, score, scheme):
         )
         traces.append(
             {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}
-            | {
-                "y": [low, low, high, high, low],
-                "fill": "toself",
-                "fillcolor": "rgba(120,120,120,0.30)",
-                "line": {"width": 0},
-            }
+            | {"y": [low, low, high, high, low], "fill": "toself", "fillcolor": "rgba(120,120,120,0.30)"}
+            | {"line": {"width": 0}}
             | {"name": f"95 % of the null ({scheme})", "legendgroup": "null", "showlegend": not traces}
             | {"hoveron": "fills", "text": labels, "hoverinfo": "text"}
         )
@@ -150,14 +147,7 @@ def _tests(cells, score):
     return [
         {"type": "scatter", "mode": "markers", "name": f"final model on {dataset}"}
         | {"x": [x for x, _, _ in points], "y": [y for _, y, _ in points], "customdata": [[n] for _, _, n in points]}
-        | {
-            "marker": {
-                "symbol": symbols[number % len(symbols)],
-                "size": 11,
-                "color": VERMILION,
-                "line": {"color": "white", "width": 1},
-            }
-        }
+        | {"marker": {"symbol": symbols[number % len(symbols)], "size": 11, "color": VERMILION} | WHITE_EDGE}
         | {"hovertemplate": f"final model on {dataset}: %{{y:.3f}}<br>%{{customdata[0]}} trials<extra></extra>"}
         for number, (dataset, points) in enumerate(sorted(by_dataset.items()))
     ]
@@ -205,20 +195,11 @@ def _prediction_chart(trials, score, predictions, looks):
     x, y = rows["y_pred"].to_numpy(), rows["y_true"].to_numpy()
     traces = []
     for participant, of_participant in rows.groupby("participant_id"):
+        labels = [[row.dataset, str(row.run), str(row.trial), row.fold] for row in of_participant.itertuples()]
         traces.append(
-            {
-                "type": "scatter",
-                "mode": "markers",
-                "name": participant,
-                "marker": {"size": 7, "opacity": 0.75, **looks[participant]},
-            }
+            {"type": "scatter", "mode": "markers", "name": participant, "customdata": labels, "hovertemplate": TRIAL}
             | {"x": of_participant["y_pred"].tolist(), "y": of_participant["y_true"].tolist()}
-            | {
-                "customdata": [
-                    [row.dataset, str(row.run), str(row.trial), row.fold] for row in of_participant.itertuples()
-                ]
-            }
-            | {"hovertemplate": TRIAL}
+            | {"marker": {"size": 7, "opacity": 0.75, **looks[participant]}}
         )
     traces.append(_line("perfect prediction", limits, limits, "dash"))
     if np.ptp(x) > 0:
@@ -229,14 +210,8 @@ def _prediction_chart(trials, score, predictions, looks):
     layout = _layout(f"predicted {score}", f"observed {score}")
     layout["xaxis"] |= {"range": _padded(x)}
     layout["yaxis"] |= {"range": _padded(y)}
-    layout["legend"] |= {
-        "title": {"text": "participant"},
-        "orientation": "v",
-        "y": 1,
-        "x": 1.02,
-        "xanchor": "left",
-        "yanchor": "top",
-    }
+    beside = {"orientation": "v", "y": 1, "x": 1.02, "xanchor": "left", "yanchor": "top"}
+    layout["legend"] |= beside | {"title": {"text": "participant"}}
     return {"data": traces, "layout": layout}
 
 

@@ -52,12 +52,9 @@ BRAIN = """<p>{{ lead }}</p>
 def write_pages(results, settings, outputs):
     """Write all interactive pages, which show the map of the settings, and the script that they share."""
     outputs.write_text(PLOTLY, get_plotlyjs())
-    pages = {
-        "scores.html": scores_page(results),
-        **dict(zip(("weights-slices.html", "weights-surface.html"), weight_pages(results, settings), strict=True)),
-    }
-    for name, (title, body, scripts) in pages.items():
-        outputs.write_text(name, render_page(title, body, results.synthetic, scripts))
+    pages = scores_page(results), *weight_pages(results, settings)
+    for name, (title, body, scripts) in zip(("scores", "weights-slices", "weights-surface"), pages, strict=True):
+        outputs.write_text(f"{name}.html", render_page(title, body, results.synthetic, scripts))
 
 
 def scores_page(results):
@@ -107,14 +104,8 @@ def weight_pages(results, settings):
         warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'", category=UserWarning)
         slices = slices_view(shown, limit)
     lead = "Click in a slice to move all three there; places are in mm (MNI)."
-    first = fill(
-        BRAIN,
-        lead=lead,
-        view=slices,
-        note=note.format(
-            "Grey on the colour scale is not drawn. Background: MNI152 template, as packaged with nilearn."
-        ),
-    )
+    behind = "Grey on the colour scale is not drawn. Background: MNI152 template, as packaged with nilearn."
+    first = fill(BRAIN, lead=lead, view=slices, note=note.format(behind))
     lead = "Turn the surface with the pointer; choose hemisphere, surface and view below."
     surface = "Grey lies below that. Values of the mid-cortex on fsaverage5, as packaged with nilearn."
     second = fill(BRAIN, lead=lead, view=surface_view(shown, limit), note=note.format(surface))

@@ -208,6 +208,7 @@ PARTS = (
     "## Which parts of the brain?\n\nThis map is the average of the weights over folds. A weight depends on all other "
     "voxels: it is no measure of how a place responds."
 )
+WHICH = "## Does a classifier distinguish the datasets?\n\nCompare its accuracy with the larger dataset's share."
 SURE = (
     "How sure are the weights? The table counts the voxels whose bootstrap z survives the false discovery rate and "
     "gives the smallest z among them."
@@ -265,13 +266,7 @@ def _maps(results, settings):
 def _datasets(results):
     if not results.classifiers:
         return [("text", "## The datasets\n\nNo classifier of datasets is here.", ())]
-    walk = [
-        (
-            "text",
-            "## Does a classifier distinguish the datasets?\n\nCompare its accuracy with the larger dataset's share.",
-            (),
-        )
-    ]
+    walk = [("text", WHICH, ())]
     for mask in results.classifiers:
         walk += [
             ("code", CLASSIFIER.replace("CLASSIFIED", repr(mask)), ()),

@@ -94,17 +94,8 @@ def fill(template, **values):
 
 def render_page(title, body, synthetic, scripts=()):
     """Put a body into a page, with scripts relative to it; simulated data are labelled above everything else."""
-    return str(
-        fill(
-            PAGE,
-            title=title,
-            style=Markup(STYLE),
-            body=body,
-            synthetic=synthetic,
-            label=SYNTHETIC_LABEL,
-            scripts=scripts,
-        )
-    )
+    label = {"synthetic": synthetic, "label": SYNTHETIC_LABEL}
+    return str(fill(PAGE, title=title, style=Markup(STYLE), body=body, scripts=scripts, **label))
 
 
 def embed_json(content):
