@@ -206,15 +206,15 @@ def run_stage(arguments):
     if left_out and name in ("all", *left_out):
         print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
     wanted = cells if name == "all" else [cell for cell in cells if cell.stage == load_study().stage(name).name]
-    grades = run_cells(wanted, cells, load_study().size) if wanted else {}
-    return show_verdict(grades, len(cells)) if name == "all" else 0
+    outcomes = run_cells(wanted, cells, load_study().size) if wanted else {}
+    return show_verdict(outcomes, name == "all")
 
 
 def run_cell(arguments):
     from provenance.run.runner import run_cells
 
     cells = requested_cells()
-    run_cells([find_cell(arguments.names, cells)], cells, load_study().size)
+    return show_verdict(run_cells([find_cell(arguments.names, cells)], cells, load_study().size))
 
 
 def submit_jobs(_arguments):
@@ -280,14 +280,16 @@ def show_status(_arguments):
         print(f"{len(changed)} file(s) differ from the last commit; `git status` lists them")
 
 
-def show_verdict(grades, n_cells):
+def show_verdict(outcomes, of_all=False):
     from provenance.run.outcomes import verdict
 
-    lines, reproduced = verdict(grades, n_cells)
-    print("\n".join(lines))
-    say_what_was_rebuilt()
+    lines, reproduced = verdict(outcomes)
+    if of_all or any(outcomes.values()):
+        print("\n".join(lines))
+        say_what_was_rebuilt()
     if reproduced:
-        print(f"All results are up to date: open {REPORT}, or type `make open`.")
+        if of_all:
+            print(f"All results are up to date: open {REPORT}, or type `make open`.")
         return 0
     print("Some results differ from the recorded ones: the lines above name them.")
     return 1

@@ -3,20 +3,15 @@
 from provenance.records.grading import GONE
 
 
-def verdict(grades, n_cells):
-    """Return lines on what a call of `run_cells` did, differences first, and whether all was reproduced.
+def verdict(outcomes):
+    """Return lines on what `run_cells` did, differences first, and whether all was reproduced.
 
-    It is not if any output is different from the recorded one although its inputs are the same.
-
-    Parameters
-    ----------
-    grades : dict of str to dict
-        Grades of the outputs of each cell that ran, by path.
-    n_cells : int
-        Cells that were asked for.
+    It is not if any output is different from the recorded one although its inputs are the same. ``outcomes`` are those
+    that `run_cells` returns.
     """
-    graded = [(path, *grade) for outputs in grades.values() for path, grade in outputs.items()]
-    return sum_up(graded, f"{len(grades)} of {n_cells} cells ran")
+    ran = [grades for grades in outcomes.values() if grades is not None]
+    graded = [(path, *grade) for grades in ran for path, grade in grades.items()]
+    return sum_up(graded, f"{len(ran)} of {len(outcomes)} cells ran")
 
 
 def sum_up(graded, opening):

@@ -19,16 +19,16 @@ def run_cells(wanted, cells, size=lambda: (0, 0), root=ROOT):
     """Make some cells fresh, and before each what it reads, as far as that is stale or absent; nothing else.
 
     Stop if the tree is dirty or a cell fails; its folder is then as it was. `size`, as of `Study`, serves to estimate
-    the time left. Returns the grades of the outputs of each cell that ran (`run_cell`), by its name.
+    the time left. Returns by name of each cell the grades of its outputs (`run_cell`), None if it was fresh.
     """
     with only_one(root):
         restore_interrupted(root)
         making = _Making(wanted, cells, size, root)
         for cell in wanted:
             making.bring_up(cell)
-        if not making.grades:
+        if not any(making.outcomes.values()):
             print(f"{', '.join(dict.fromkeys(cell.stage for cell in wanted))}: fresh")
-    return making.grades
+    return making.outcomes
 
 
 class _Making:
@@ -37,19 +37,20 @@ class _Making:
     def __init__(self, wanted, cells, size, root):
         self.cells, self.root = cells, root
         self.wanted, self.size, self.plan = wanted, size, None
-        self.states, self.done, self.grades = {}, set(), {}
+        self.states, self.outcomes = {}, {}
 
     def bring_up(self, cell):
         """Make a cell fresh, with its content here."""
-        if cell.name in self.done:
+        if cell.name in self.outcomes:
             return
         for other in self._reads(cell):
             self._renew(other)
-        if self._states()[cell.name].state != FRESH:
-            for other in self._reads(cell):
-                self.bring_up(other)
-            self._run(cell)
-        self.done.add(cell.name)
+        if self._states()[cell.name].state == FRESH:
+            self.outcomes[cell.name] = None
+            return
+        for other in self._reads(cell):
+            self.bring_up(other)
+        self._run(cell)
 
     def _renew(self, cell):
         """Make a cell fresh if it is stale or was never made; content that is only not here stays away."""
@@ -69,14 +70,14 @@ class _Making:
     def _run(self, cell):
         # What somebody edits meanwhile matters only where a cell reads it.
         read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
-        require_clean_tree(self.root, *(read if self.grades else ()))
+        require_clean_tree(self.root, *(read if any(self.outcomes.values()) else ()))
         state = self._states()[cell.name]
         self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states, self.root)
         named = state.state == STALE or "checksum" in state.reasons[0]
         reason = f"{state.reasons[0]}; " if named else ""
         print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
         started = time.monotonic()
-        self.grades[cell.name] = run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
+        self.outcomes[cell.name] = run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
         self.plan.measure(cell, time.monotonic() - started)
         self.states = {}
 
