@@ -170,7 +170,7 @@ def test_an_environment_that_takes_no_program_has_everything_else(tmp_path, monk
     monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
     monkeypatch.setattr(enable, "is_enabled", lambda: True)
     monkeypatch.setattr(setup, "ensure_annex", lambda: None)
-    study.set_up(None)
+    study.set_up()
     assert f"on-demand does not work here: {tmp_path / enable.PROGRAM} cannot be written" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["git-annex", enable.PROGRAM]
 
