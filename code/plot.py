@@ -31,20 +31,18 @@ def main(cell, outputs):
     cells = describe_cells(cell)
     results = read_results(cell.settings, cells)
     figures = list_figures(results, cells, cell.settings | {"command": cell.command})
-    # What takes longest comes first, so that no process waits for another at the end. Pages and notebook are one piece
-    # of work: both need nilearn's views, which take seconds to import.
+    # What takes longest comes first, so that no process waits for another at the end.
     work = {
-        "pages and notebook": lambda: (
-            write_pages(results, cell.settings, outputs) or run_notebook(results, cell.settings)
-        ),
+        "the notebook": lambda: run_notebook(results, cell.settings),
         "the tables": lambda: write_tables(results, outputs),
+        "the pages": lambda: write_pages(results, cell.settings, outputs),
     } | {name: partial(draw, figure, outputs.path(name)) for name, figure in figures.items()}
     with Progress(len(work), "plot") as progress:
         done = {}
         for name, result in zip(work, map_in_processes(lambda name: work[name](), work, n_workers()), strict=True):
             done[name] = result
             progress()
-    walk = done["pages and notebook"]
+    walk = done["the notebook"]
     words, pictures = collect({name: done[name] for name in figures})
     outputs.write_json("captions.json", words)
     write_notebook(walk, words["figures"], pictures, outputs)

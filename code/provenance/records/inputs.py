@@ -92,7 +92,7 @@ def unasked_modules(root, listed):
 
 
 # Names of modules that differ from those of their distributions.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "jupyter_client": "jupyter-client"}
 
 
 @cache
