@@ -58,9 +58,8 @@ def clone_dataset(source, clone, revision):
     identity = {key: git("config", key, check=False, root=source) for key in ("user.name", "user.email")}
     settings = CLONE_SETTINGS | {key: value for key, value in identity.items() if value}
     options = [word for key, value in settings.items() for word in ("--config", f"{key}={value}")]
-    # It looks up git's objects in the source and copies none: a copy takes seconds, and fails at a file that another
-    # job's push replaces meanwhile.
-    git("clone", "--quiet", "--shared", "--no-checkout", *options, str(source), str(clone), root=source)
+    # By git's transport: links to files that another job's push replaces meanwhile end a clone with an error.
+    git("clone", "--quiet", "--no-local", "--no-checkout", *options, str(source), str(clone), root=source)
     # Before git-annex is there, whose hook would look at every file.
     git("checkout", "--quiet", revision, root=clone)
     # Files as young as the index would go through git-annex at every look at them.
@@ -69,7 +68,6 @@ def clone_dataset(source, clone, revision):
             os.utime(clone / name, (0, 0), follow_symlinks=False)
     git("update-index", "-q", "--refresh", check=False, root=clone)
     ensure_annex(clone)
-    git("config", "annex.hardlink", "false", root=clone)  # git-annex sets it in a shared clone: content is copied
 
 
 def require_room(root=ROOT):
