@@ -32,7 +32,7 @@ export MAKE_UNKNOWN_TARGETS := $(filter-out $(TARGETS),$(MAKECMDGOALS))
 all: ## make everything: set up, run what is stale or absent
 	@$(STUDY) run all
 
-trial: setup ## see it work in two minutes, in a folder of its own [TO=]
+trial: ## see it work in two minutes, in a folder of its own [TO=]
 	@$(STUDY) trial
 
 open: ## open the report in a browser
@@ -106,10 +106,10 @@ doctor: ## check this machine and clone; say how to fix each problem
 test: setup ## run the tests [FAST=1 leaves out the slow ones]
 	@$(STUDY) test $(if $(FAST),fast)
 
-bench: setup ## measure the speed that docs/speed.md reports
+bench: ## measure the speed that docs/speed.md reports
 	@$(STUDY) bench
 
-validity: setup ## simulate studies to check p values and intervals [TABLES=]
+validity: ## simulate studies to check p values and intervals [TABLES=]
 	@$(STUDY) validity $(TABLES)
 
 help: ## show this list

@@ -55,10 +55,10 @@ def main():
         if arguments.task in NEED_HISTORY:
             require_history()
         python.ensure_environment()
-        if arguments.task in NEED_SETUP:
-            set_up()
-        else:
+        if arguments.task in WITHOUT_SETUP:
             ensure_identity()
+        else:
+            set_up()
         if arguments.task in NEED_INPUTS:
             install_inputs(arguments.task)
         return TASKS[arguments.task](arguments)
@@ -110,7 +110,6 @@ def requested_cells():
 
 
 def requested_options():
-
     names = dict.fromkeys(option for stage in load_study().stages for option in stage.options)
     counts = {name: requested_count(name.upper()) for name in names}
     options = Options(os.environ.get("PARAMS") or PARAMS, {name: n for name, n in counts.items() if n is not None})
@@ -385,10 +384,9 @@ def run_beside_tests(arguments):
     return subprocess.run([sys.executable, f"tests/shared/{arguments.task}.py", *arguments.names]).returncode
 
 
-NEED_SETUP = (
-    *("setup", "inputs", "check", "run", "cell", "submit", "cancel", "status", "notebook", "verify", "explain"),
-    *("own", "synthetic", "update", "on-demand", "crate", "publish"),
-)
+# Those of a clone that somebody else made ready; the manifest, which needs no annex; the tests, before which make calls
+# `setup`, since they see the user's settings.
+WITHOUT_SETUP = ("job", "alone", "serve", "manifest", "test")
 NEED_INPUTS = ("inputs", "synthetic", "check", "run", "cell", "submit", "notebook")
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {

@@ -1,5 +1,6 @@
 """What this project asks of git: ids of objects, the state of the tree, the last commit of a path."""
 
+import json
 import os
 import re
 import shutil
@@ -186,6 +187,14 @@ def require_writable(path, root=ROOT):
     if not os.access(place, os.W_OK | os.X_OK):
         shown = os.path.relpath(place, root)
         raise InputError(f"{shown} cannot be written to; `chmod u+w {shown}`, or mount its disk for writing")
+
+
+def read_state(path):
+    """Return what a JSON file of local state holds, {} if it is missing or damaged: such a file only saves work."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
 
 
 def write_whole(path, text, mode=None):

@@ -10,7 +10,7 @@ import os
 import re
 
 from errors import InputError
-from provenance.repository import ROOT, git_folder, object_ids, write_whole
+from provenance.repository import ROOT, git_folder, object_ids, read_state, write_whole
 
 # The object that a link or a pointer to annexed content names; its key.
 ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
@@ -23,10 +23,7 @@ def broken_files(paths, root=ROOT):
     Files in git and absent ones are passed over.
     """
     memory = git_folder(root) / "whole.json"
-    try:
-        known = json.loads(memory.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        known = {}
+    known = read_state(memory)
     seen, broken = dict(known), []
     for path in paths:
         checksum = recorded_checksum(root / path)

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from provenance.repository import ROOT, git_folder, object_ids, write_whole
+from provenance.repository import ROOT, git_folder, object_ids, read_state, write_whole
 
 
 def describe_inputs(cell, ids=None, root=ROOT, results=None):
@@ -58,6 +58,7 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     present = frozenset(path for path in listed if path.endswith(".py"))
     unseen, compiled = unasked_modules(root, listed)
     found, packages, waiting = compiled, set(), [script, *sorted(unseen)]
+    n_known = len(known_names())
     while waiting:
         path = waiting.pop()
         if path in found or path.startswith(machinery):
@@ -66,6 +67,9 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
         own, others = _imports((root / path).read_text(encoding="utf-8"), present)
         waiting += own
         packages |= others
+    if len(known_names()) > n_known:
+        with suppress(OSError):  # in a clone that may only be read
+            write_whole(git_folder() / KNOWN_NAMES, json.dumps(known_names()))
     return sorted(found), packages
 
 
@@ -124,17 +128,12 @@ def imported_names(source):
                 known[key] += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 known[key] += [f"{node.module}.{alias.name}" for alias in node.names]
-        with suppress(OSError):  # in a clone that may only be read
-            write_whole(git_folder() / KNOWN_NAMES, json.dumps(known))
     return known[key]
 
 
 @cache
 def known_names():
-    try:
-        return json.loads((git_folder() / KNOWN_NAMES).read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
+    return read_state(git_folder() / KNOWN_NAMES)
 
 
 def statements(tree):

@@ -4,7 +4,7 @@ import json
 
 from provenance.declare import upstream
 from provenance.records.freshness import FRESH, is_outdated
-from provenance.repository import ROOT, git_folder, write_whole
+from provenance.repository import ROOT, git_folder, read_state, write_whole
 from provenance.run.stage import n_workers
 
 ENOUGH = 30.0  # declared seconds that must have been measured before a time left is stated
@@ -34,10 +34,7 @@ class Plan:
         self.cells = [cell for cell in cells if cell.name in needed]
         self.declared = {cell.name: cell.declared.cost(cell.settings, *size).on(n_workers()) for cell in self.cells}
         self.path = git_folder(root) / "costs.json"
-        try:
-            self.measured = json.loads(self.path.read_text())
-        except (FileNotFoundError, json.JSONDecodeError):
-            self.measured = {}
+        self.measured = read_state(self.path)
 
     def measure(self, cell, seconds):
         """Note what a cell cost in this clone."""
