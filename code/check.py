@@ -17,7 +17,7 @@ from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_loss
 from facepain.data.signatures import load_networks, load_signatures
 from facepain.data.summary import summarize
 from facepain.models.folds import make_folds
-from facepain.models.target import transform_target
+from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people
 from provenance.annex.integrity import is_pointer, require_whole
 from provenance.run.plan import Plan

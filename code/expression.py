@@ -12,7 +12,7 @@ from facepain.models.cross_validation import (
     prepare_folds,
     voxel_weights,
 )
-from facepain.models.expression import express_maps, require_foreign, require_unseen
+from facepain.models.expression import express_maps, require_foreign
 from facepain.models.folds import make_folds
 from facepain.models.standardize import predict_images
 from provenance.run.stage import n_workers, run_stage
@@ -60,11 +60,9 @@ def express_own_model(cell, study):
 
     parts = []
     for number, fit in enumerate(fits):
-        train_idx = study.rows[fit.train_idx]
         rows = study.rows[fit.test_idx] if len(fit.test_idx) else other_rows
         if not len(rows):
             continue  # no other dataset
-        require_unseen(train_idx, rows, f"fit {number + 1}")
         taken = study.signals[rows]
         predicted = predict_images(taken, weights[:, [number]], [0.0], settings["standardize"])[:, 0]
         if study.confounds is not None:

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
-import pandas as pd
 
 from errors import InputError
-from facepain.data.extraction import extract_signals, flag_outliers, inspect_images
+from facepain.data.extraction import SignalsWriter, extract_signals, flag_outliers, inspect_images
 from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_coverage
-from facepain.data.signals import SignalsWriter, read_rows
 from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, require_disk, run_stage
@@ -42,8 +40,8 @@ def main(cell, outputs):
     require_disk(2 * len(paths) * mask.sum() * 4, f"extract {mask_name}")
 
     path = outputs.path("signals.npy")
-    signals = SignalsWriter(path, len(paths), int(mask.sum()))
-    with signals, Progress(len(paths), f"extract {mask_name}") as progress:
+    with open(path, "wb") as file, Progress(len(paths), f"extract {mask_name}") as progress:
+        signals = SignalsWriter(file, len(paths), mask.sum())
         quality, finite = extract_signals(images, mask, signals, progress, settings["zeros"], n_workers())
     if settings["non_finite"] == "drop":
         coverage *= finite.mean()
@@ -55,13 +53,13 @@ def main(cell, outputs):
     about = {"definition": settings["mask_files"], "coverage": round(coverage, 6), "n_voxels": int(mask.sum())}
     outputs.write_json("mask.json", about | {"resampled": {name: int(n) for name, n in resampled.items()}})
     outputs.write_image("mask.nii.gz", nibabel.Nifti1Image(mask.astype(np.uint8), images.grid.affine))
-    table = trials[["participant_id", "trial"]].assign(row=np.arange(len(trials)), **quality)
+    table = trials[["participant_id", "trial"]].join(quality).rename_axis("row").reset_index()
     table = table.assign(
         resampled=np.array(images.resampled, dtype=int),
         voxels_not_finite=int((~finite).sum()),
         outlier=flag_outliers(quality).astype(int),
     )
-    outputs.write_table("quality.tsv", pd.DataFrame(table)[list(QUALITY_COLUMNS)], QUALITY_COLUMNS)
+    outputs.write_table("quality.tsv", table, QUALITY_COLUMNS)
     print(
         f"extract {mask_name}: {len(paths)} images, {mask.sum()} voxels, {coverage:.0%} of the "
         f"mask, {(~finite).sum()} not finite "
@@ -75,9 +73,10 @@ def treat_non_finite(path, mask, finite, treatment):
         raise InputError("no voxel of the mask is finite in every image; exclude the images that lack most of it")
     kept = finite if treatment == "drop" else np.ones_like(finite)
     aside = path.with_suffix(".treated")
-    n_trials = np.load(path, mmap_mode="r").shape[0]
-    with SignalsWriter(aside, n_trials, int(kept.sum())) as treated:
-        for row, values in enumerate(read_rows(path)):
+    signals = np.load(path, mmap_mode="r")
+    with open(aside, "wb") as file:
+        treated = SignalsWriter(file, len(signals), kept.sum())
+        for row, values in enumerate(signals):
             treated[row] = np.where(np.isfinite(values), values, 0)[kept]
     aside.replace(path)
     mask = mask.copy()

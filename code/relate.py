@@ -5,7 +5,7 @@ import pandas as pd
 
 from errors import InputError
 from facepain.inference.mixed_models import fit_mixed_model, within_slope_test
-from facepain.models.target import transform_target
+from facepain.models.scores import transform_target
 from facepain.parallel import Resampling
 from files.tables import read_table
 from provenance.run.progress import Progress

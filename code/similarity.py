@@ -8,7 +8,7 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.signatures import WHOLE, load_networks, load_signatures
-from facepain.inference.permutation import applicable_schemes
+from facepain.inference.permutation import choose_schemes
 from facepain.inference.similarity import (
     METRICS,
     familywise_p,
@@ -60,10 +60,11 @@ def main(cell, outputs):
     spatial = {name: spatial_tests(weights, maps, where, inside) for name, where in voxels.items()}
     low, high = bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model)
 
-    tables, asked, applicable = [], settings["permutation"]["schemes"], applicable_schemes(groups, y)
-    for scheme in sorted(set(asked) - set(applicable)):
+    tables, asked = [], settings["permutation"]["schemes"]
+    schemes = choose_schemes(asked, groups, y)
+    for scheme in sorted(set(asked) - set(schemes)):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
-    for scheme in [scheme for scheme in asked if scheme in applicable] or applicable[:1]:
+    for scheme in schemes:
         null = permutation_null(cell, scheme, products, images, y, groups, model)
         tables.append(tabulate(scheme, names, products, observed, null, low, high, spatial))
     outputs.write_table("similarity.tsv", pd.concat(tables), COLUMNS)

@@ -1,19 +1,18 @@
 """Load what all stages share that fit the score: trials, images and scores of the training dataset, and the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nibabel
 import numpy as np
 import pandas as pd
 
-from facepain.data.signals import take_rows
 from facepain.data.trials import rows_of_training
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.confounds import confound_matrix, remove_from_scores
 from facepain.models.pca_regression import PCARegression
-from facepain.models.scores import Predictions
+from facepain.models.score_tables import list_predictions
+from facepain.models.scores import transform_target
 from facepain.models.standardize import StandardizedImages, predict_images
-from facepain.models.target import transform_target
 from files.tables import read_table
 
 
@@ -43,20 +42,22 @@ class Training:
         names = sorted(set(self.trials["dataset"]) - {self.trials["dataset"].iloc[self.rows[0]]})
         return {name: np.flatnonzero(self.trials["dataset"] == name) for name in names}
 
-    def predict_others(self, weights, intercepts, confound_coef):
-        """Return rows and predictions of every other dataset, by its name."""
-        predicted = {}
+    def predict_others(self, final, weights, intercept, confound_coef):
+        """List what the final model predicts of every other dataset, by its name, as `list_predictions` does."""
+        tested, everything = {}, np.arange(len(self.trials))
         for dataset, rows in self.others.items():
-            y_pred = predict_images(take_rows(self.signals, rows), weights, intercepts, self.standardize)[:, 0]
-            predicted[dataset] = rows, y_pred + (0 if self.confounds is None else self.confounds[rows] @ confound_coef)
-        return predicted
+            y_pred = predict_images(take_rows(self.signals, rows), weights, intercept, self.standardize)[:, 0]
+            y_pred = y_pred + (0 if self.confounds is None else self.confounds[rows] @ confound_coef)
+            fit = replace(final, test_idx=rows, y_test=self.y[rows], y_pred=y_pred)
+            tested[dataset] = list_predictions([fit], everything, self.groups).assign(fold="test")
+        return tested
 
-    def set_beside_scores(self, predicted, y_train_mean):
-        """Return what `predict_others` gave as Predictions."""
-        return {
-            dataset: Predictions(self.y[rows], y_pred, self.groups[rows], np.full(len(rows), y_train_mean))
-            for dataset, (rows, y_pred) in predicted.items()
-        }
+
+def take_rows(signals, rows):
+    """Return some rows of the signals, in rising order; without a copy where they follow each other."""
+    if len(rows) and rows[-1] - rows[0] == len(rows) - 1:
+        return np.asarray(signals[rows[0] : rows[-1] + 1])
+    return np.asarray(signals[rows])
 
 
 def load_training(mask, settings):

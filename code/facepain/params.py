@@ -15,13 +15,18 @@ from facepain.models.algorithms import ALGORITHMS
 
 TRANSFORMS = ("raw", "log1p", "sqrt")
 PERMUTATION_SCHEMES = ("within", "block", "free")
-PATH_OR_PATHS = "a path, or a list of paths of JSON dictionaries"
 
 
 class Table(BaseModel):
     """A table of the params: unknown keys are refused, and so are values of another type."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+
+
+def _table(name, **fields):
+    """Return a table of some keys, each with its type and default; it may be left out as a whole."""
+    model = create_model(name, __base__=Table, **fields)
+    return Annotated[model, Field(default_factory=model)]
 
 
 def _different(names):
@@ -64,12 +69,14 @@ def _as_float(value):
 Number = Annotated[float, BeforeValidator(_as_float), Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Two = Annotated[int, Field(ge=2)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 PathInside = Annotated[Text, AfterValidator(_inside)]
 Name = Annotated[str, AfterValidator(_plain)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
 AlgorithmName = Literal[*ALGORITHMS]
+AlgorithmNames = Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
 Schemes = Annotated[list[Literal[*PERMUTATION_SCHEMES]], Field(min_length=1), AfterValidator(_different)]
 
 
@@ -82,16 +89,9 @@ def _steps(standardize):
 Steps = Annotated[str | list[str], AfterValidator(_steps)]
 
 
-class Columns(Table):
-    """Names of the table's own columns, by the names used here."""
-
-    participant_id: Text | None = None
-    dataset: Text | None = None
-    run: Text | None = None
-    trial: Text | None = None
-    contrast: Text | None = None
-    volume: Text | None = None
-    excluded: Text | None = None
+OWN_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
+# Names of the table's own columns, by the names used here.
+Columns = create_model("Columns", __base__=Table, **dict.fromkeys(OWN_COLUMNS, (Text | None, None)))
 
 
 class Prep(Table):
@@ -117,35 +117,26 @@ class Extract(Table):
 
 class CrossValidation(Table):
     scheme: Literal["group-shuffle", "group-kfold", "lopo"]
-    n_folds: Annotated[int, Field(ge=2)]
+    n_folds: Two
     test_size: Share
 
 
 class Permutation(Table):
-    n: Annotated[int, Field(ge=1)]
+    n: Count
 
 
 class RegressPermutation(Permutation):
     strata: Literal["none", "first-of-run"] = "none"
 
 
-class Repeats(Table):
-    n: Count = 100
-    n_folds: Annotated[int, Field(ge=2)] = 5
-
-
-class Learning(Table):
-    n: Count = 20
-
-
 class Bootstrap(Table):
-    n: Annotated[int, Field(ge=2)]
+    n: Two
     unit: Literal["participant", "trial"]
     fdr: Share
 
 
 def _algorithm_table(algorithm):
-    """Return the model of ``[regress.<algorithm>]``; it may be left out, its keys then have their defaults."""
+    """Return the table ``[regress.<algorithm>]``."""
     fields = {
         name: (Annotated[kind, BeforeValidator(_as_float)], default)
         for name, (kind, default) in algorithm.parameters.items()
@@ -153,11 +144,11 @@ def _algorithm_table(algorithm):
     fields["permutation_schemes"] = (Schemes, list(algorithm.permutation_schemes))
     for name in ("max_permutations", "max_permutations_lopo"):
         fields[name] = (Count | None, getattr(algorithm, name))
-    return create_model(f"{algorithm.label}Table", __base__=Table, **fields)
+    return _table(f"{algorithm.label}Table", **fields)
 
 
 class RegressBase(Table):
-    algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
+    algorithms: AlgorithmNames
     train_dataset: Text
     transform: Literal[*TRANSFORMS]
     standardize: Steps
@@ -167,13 +158,12 @@ class RegressBase(Table):
     cross_validation: CrossValidation
     permutation: RegressPermutation
     bootstrap: Bootstrap
-    repeats: Repeats = Field(default_factory=Repeats)
-    learning: Learning = Field(default_factory=Learning)
+    repeats: _table("Repeats", n=(Count, 100), n_folds=(Two, 5))
+    learning: _table("Learning", n=(Count, 20))
 
 
-_TABLES = {name: _algorithm_table(algorithm) for name, algorithm in ALGORITHMS.items()}
 Regress = create_model(
-    "Regress", __base__=RegressBase, **{name: (table, Field(default_factory=table)) for name, table in _TABLES.items()}
+    "Regress", __base__=RegressBase, **{name: _algorithm_table(each) for name, each in ALGORITHMS.items()}
 )
 
 
@@ -184,26 +174,13 @@ class Classify(Table):
     permutation: Permutation
 
 
-class SimilarityPermutation(Table):
-    n: Annotated[int, Field(ge=1)] = 5000
-    schemes: Schemes = ["within", "block"]
-
-
-class SimilarityBootstrap(Table):
-    n: Annotated[int, Field(ge=2)] = 1000
-
-
 class Similarity(Table):
     signatures: PathInside | None = None
     networks: PathInside | None = None
     masks: Names | None = None
-    algorithms: Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)] | None = None
-    permutation: SimilarityPermutation = Field(default_factory=SimilarityPermutation)
-    bootstrap: SimilarityBootstrap = Field(default_factory=SimilarityBootstrap)
-
-
-class RelatePermutation(Table):
-    n: Annotated[int, Field(ge=1)] = 5000
+    algorithms: AlgorithmNames | None = None
+    permutation: _table("SimilarityPermutation", n=(Count, 5000), schemes=(Schemes, ["within", "block"]))
+    bootstrap: _table("SimilarityBootstrap", n=(Two, 1000))
 
 
 class Relate(Table):
@@ -211,36 +188,21 @@ class Relate(Table):
     algorithm: AlgorithmName = "lasso"
     measure: Literal["dot", "cosine", "pearson_r"] = "dot"
     columns: list[Text] = ["run", "trial"]
-    permutation: RelatePermutation = Field(default_factory=RelatePermutation)
-
-
-TunedName = Literal[*(name for name, algorithm in ALGORITHMS.items() if algorithm.penalty)]
-
-
-class Grid(Table):
-    n_components: Annotated[int, Field(ge=2)] = 9
-    n_penalties: Annotated[int, Field(ge=2)] = 15
-    n_folds: Annotated[int, Field(ge=2)] = 5
-
-
-class TunePermutation(Table):
-    n: Count = 1000
-    n_lopo: Count = 200
-    schemes: Schemes = ["within", "block"]
+    permutation: _table("RelatePermutation", n=(Count, 5000))
 
 
 class Tune(Table):
     masks: Names | None = None
-    algorithms: Annotated[list[TunedName], Field(min_length=1), AfterValidator(_different)] = ["lasso", "ridge"]
+    algorithms: AlgorithmNames = ["lasso", "ridge"]
     repeats: Annotated[int, Field(ge=0)] = 20
-    grid: Grid = Field(default_factory=Grid)
-    permutation: TunePermutation = Field(default_factory=TunePermutation)
+    grid: _table("Grid", n_components=(Two, 9), n_penalties=(Two, 15), n_folds=(Two, 5))
+    permutation: _table("TunePermutation", n=(Count, 1000), n_lopo=(Count, 200), schemes=(Schemes, ["within", "block"]))
 
 
 class Occurrence(Table):
     masks: Names = ["whole-brain"]
     alpha: Positive = 1.0
-    permutation: Permutation = Field(default_factory=lambda: Permutation(n=1000))
+    permutation: _table("OccurrencePermutation", n=(Count, 1000))
 
 
 class Detectable(Table):
@@ -251,7 +213,7 @@ class Detectable(Table):
 
 class Compare(Table):
     n_exchanges: Count = 5000
-    detectable: Detectable = Field(default_factory=Detectable)
+    detectable: Annotated[Detectable, Field(default_factory=Detectable)]
 
 
 class Plot(Table):

@@ -118,7 +118,7 @@ def test_the_saved_model_needs_the_confounds_and_predicts_the_score(moved):
     images = StandardizedImages(X[train], confounds=Z[train])
     final = fit_final(images, y[train], model)
     weights, intercept = voxel_weights(images, [final])
-    total = fit_confounds(Z[train]) @ y[train] + final.confound_coef
+    total = fit_confounds(Z[train]) @ y[train] + confound_coefficients(images, final)
     saved = VoxelRegression(weights[:, 0], intercept[0], confound_coef=total)
     fold = prepare_folds(StandardizedImages(X, confounds=Z), [(train, test)], model)
     fit = cross_validate(fold, y, model)[0]

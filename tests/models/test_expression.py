@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from errors import InputError
-from facepain.models.expression import express_maps, require_foreign, require_unseen
+from facepain.models.expression import express_maps, require_foreign
 
 
 def test_expression_equals_plain_products(rng):
@@ -28,9 +28,3 @@ def test_the_study_s_own_map_is_no_signature(rng):
         InputError, match="signature b is the weight map of this study's own model .* out of fold anyway"
     ):
         require_foreign(["a", "b"], maps, np.round(3 * maps[1], 4))
-
-
-def test_a_map_is_not_expressed_in_the_trials_that_it_was_fitted_to():
-    require_unseen([0, 1, 2], [3, 4], "the fit")
-    with pytest.raises(InputError, match="the fit was fitted to 2 of the trials .* left the participant out"):
-        require_unseen([0, 1, 2, 3], [2, 3, 4], "the fit")

@@ -58,8 +58,3 @@ def test_fewer_participants_than_folds_stop_where_each_is_tested_once():
 def test_one_participant_cannot_be_left_out():
     with pytest.raises(ValueError, match="1 participants are fewer than the 2 that lopo needs"):
         make_folds(["a", "a"], "lopo")
-
-
-def test_unknown_scheme_is_named():
-    with pytest.raises(ValueError, match="'k-fold' is unknown: use one of"):
-        make_folds(GROUPS, "k-fold")

@@ -90,16 +90,6 @@ def test_equal_images_leave_no_component(rng):
     assert fit_components(X @ X.T).n_components == 0
 
 
-def test_unknown_algorithm_is_named():
-    with pytest.raises(ValueError, match="algorithm 'Lasso' is unknown: use one of"):
-        PCARegression("Lasso")
-
-
-def test_share_outside_0_and_1_is_named():
-    with pytest.raises(ValueError, match=r"explained_variance is 1\.0: give a share between 0 and 1"):
-        PCARegression("lasso", explained_variance=1.0)
-
-
 @pytest.mark.parametrize("n_trials", [2, 3, 40])
 def test_components_are_the_leading_eigenvectors(n_trials, rng):
     X, counts = rng.normal(size=(n_trials, 90)) + 3, rng.integers(1, 4, n_trials)

@@ -87,11 +87,6 @@ def test_value_that_is_not_finite_is_named(signals):
         StandardizedImages(signals)
 
 
-def test_unknown_mode_is_named(signals):
-    with pytest.raises(ValueError, match="standardize is 'trial': use one of"):
-        StandardizedImages(signals, "trial")
-
-
 def test_images_of_another_mask_are_refused(signals):
     with pytest.raises(ValueError, match="images have 3 voxels and the weights 4: extract"):
         predict_images(signals[:, :3], np.ones((4, 1)), [0.0])

@@ -19,10 +19,11 @@ from facepain.models.folds import make_folds
 from facepain.models.score_tables import (
     CALIBRATION_COLUMNS,
     METRIC_COLUMNS,
+    PREDICTION_COLUMNS,
     calibration_table,
     fold_metrics,
+    list_predictions,
     metrics_on_other_datasets,
-    predictions_table,
 )
 from facepain.models.scores import Predictions
 from facepain.parallel import Resampling
@@ -125,12 +126,16 @@ def write_regression(folder, trials, rng, choices):
                         y_train_mean=y[train_rows][train].mean(), n_components=3, shrinkage=0.0)
         for train, test in make_folds(groups[train_rows], n_folds=3)
     ]  # fmt: skip
-    metrics = fold_metrics(fits, y[train_rows], groups[train_rows])
+    metrics = fold_metrics(fits, groups[train_rows])
     final = SimpleNamespace(train_idx=train_rows, n_components=3, shrinkage=0.0, y_train_mean=y[train_rows].mean())
     others = {
         name: np.flatnonzero(trials["dataset"] == name) for name in sorted(set(trials["dataset"]) - {"dataset-1"})
     }
-    predicted = {name: (rows, guess[rows]) for name, rows in others.items()}
+    tested = {
+        name: pd.DataFrame({"fold": "test", "row": rows, "participant_id": groups[rows], "y_true": y[rows],
+                            "y_pred": guess[rows], "y_train_mean": final.y_train_mean})
+        for name, rows in others.items()
+    }  # fmt: skip
     tests = [
         summarize_null(scheme, metric, metrics.set_index("fold").loc["mean", metric], rng.normal(-0.1, 0.2, 50))
         for scheme in applicable_schemes(groups[train_rows])
@@ -139,8 +144,8 @@ def write_regression(folder, trials, rng, choices):
 
     out = OutputFolder(folder.parent / "partial")
     out.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
-    out.write_table("test_metrics.tsv", metrics_on_other_datasets(predicted, final, y, groups), METRIC_COLUMNS)
-    predictions = predictions_table(fits, train_rows, predicted, y, groups)
+    out.write_table("test_metrics.tsv", metrics_on_other_datasets(tested, final), METRIC_COLUMNS)
+    predictions = pd.concat([list_predictions(fits, train_rows, groups), *tested.values()])[list(PREDICTION_COLUMNS)]
     out.write_table("predictions.tsv", predictions, dict.fromkeys(predictions, ""))
     table = tests_table(tests)
     out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))

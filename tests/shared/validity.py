@@ -39,7 +39,7 @@ from facepain.models.cross_validation import cross_validate, fit_final, prepare_
 from facepain.models.folds import make_folds
 from facepain.models.occurrence import predict_parts, score_parts
 from facepain.models.pca_regression import PCARegression
-from facepain.models.score_tables import as_predictions, fold_metrics, out_of_fold_table
+from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
 from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.models.tuning import Tuning
@@ -231,8 +231,8 @@ def coverage(index, study, algorithm, n_other=18):
     )
     final = fit_final(images, own[0], model)
     tested, target = (predict_further(images, final, signals, y, groups, rows) for rows in (other, further))
-    given = {"lopo": as_predictions(out_of_fold_table(lopo, np.arange(inside.sum()), *own)), "other": tested}
-    table = intervals_table(given, fold_metrics(published, *own), published, own[1])
+    given = {"lopo": as_predictions(list_predictions(lopo, np.arange(inside.sum()), own[1])), "other": tested}
+    table = intervals_table(given, fold_metrics(published, own[1]), published, own[1])
     found = {key: (row.low, row.high) for key, row in table.set_index(["estimate_of", "metric"]).iterrows()}
     found |= {("other", name): ends[1:] for name, ends in participant_intervals(tested).items()}
     reached = participant_intervals(target)
@@ -268,7 +268,7 @@ def tuned_coverage(index, study, algorithm):
             images, [*make_folds(own[1], "lopo"), everything], own[0][:, None], own[1], tuning, Resampling(1, index)
         )
     )
-    found = participant_intervals(as_predictions(out_of_fold_table(lopo, everything[0], *own)))
+    found = participant_intervals(as_predictions(list_predictions(lopo, everything[0], own[1])))
     reached = participant_intervals(predict_further(images, final, signals, y, groups, ~inside))
     return np.array([hits(found[name][1:], reached[name][0]) for name in COVERED])
 

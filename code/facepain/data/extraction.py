@@ -6,6 +6,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 
 from errors import InputError
 from facepain.data.images import Grid, check_packed, forms_apart, grid_of, open_image, read_scaled
@@ -14,6 +15,19 @@ from facepain.parallel import map_anywhere
 
 IMAGES_AT_ONCE = 32  # of a worker; the next volume of a packed series is found without unpacking those before it again
 OUTLIER_DISTANCE = 6.0  # median absolute deviations from the median
+
+
+class SignalsWriter:
+    """Write ``signals.npy`` row by row into an open file: memory does not grow with the number of images."""
+
+    def __init__(self, file, n_trials, n_voxels):
+        header = {"descr": "<f4", "fortran_order": False, "shape": (n_trials, int(n_voxels))}
+        np.lib.format.write_array_header_1_0(file, header)
+        self._file = file
+
+    def __setitem__(self, _row, values):
+        """Write the next row."""
+        self._file.write(np.asarray(values, dtype="<f4").tobytes())
 
 
 @dataclass(frozen=True)
@@ -66,31 +80,11 @@ def describe_apart(what, apart):
 
 
 def extract_signals(images, mask, signals, progress, zeros="value", n_jobs=1):
-    """Read the images and store the voxels inside the mask, a few images in memory at a time.
+    """Read the images and store the voxels inside the mask, in its C order, row by row in ``signals``.
 
-    Parameters
-    ----------
-    images : ImageSet
-    mask : ndarray of bool
-        On ``images.grid``.
-    signals : (n_trials, n_voxels) float32 array or `facepain.data.signals.SignalsWriter`
-        Filled row by row; voxels in C order of the mask.
-    progress : callable
-        Called after every image.
-    zeros : {"value", "missing"}
-        Whether 0 is a value like any other or marks what was not measured; then it is stored as NaN.
-
-    Returns
-    -------
-    quality : dict of str to list
-        For each image ``mean`` and ``sd`` over its finite voxels inside the mask and ``finite_share``.
-    finite : (n_voxels,) ndarray of bool
-        Voxels that are finite in every image.
-
-    Raises
-    ------
-    InputError
-        If an image cannot be read, or has no finite value but 0 inside the mask.
+    Images that are constant 0 or not finite inside the mask stop. With ``zeros`` "missing" 0 is stored as NaN.
+    ``progress`` is called after every image. Returns a table of ``mean`` and ``sd`` over the finite voxels of each
+    image and their ``finite_share``, and which voxels (n_voxels,) are finite in every image.
     """
     # Raw data lie in Fortran order: positions in it, listed in the C order of the mask.
     positions = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
@@ -99,15 +93,14 @@ def extract_signals(images, mask, signals, progress, zeros="value", n_jobs=1):
     n_images = len(images.paths)
     blocks = [range(first, min(first + IMAGES_AT_ONCE, n_images)) for first in range(0, n_images, IMAGES_AT_ONCE)]
     finite = np.ones(positions.size, dtype=bool)
-    quality = {"mean": [], "sd": [], "finite_share": []}
+    quality = []
     for rows, block in zip(blocks, map_anywhere(read, blocks, n_jobs, folder), strict=True):
         for row, (values, found) in zip(rows, block, strict=True):
             finite &= np.isfinite(values)
             signals[row] = values
-            for name, value in found.items():
-                quality[name].append(value)
+            quality.append(found)
             progress()
-    return quality, finite
+    return pd.DataFrame(quality), finite
 
 
 def _read_block(images, positions, zeros, folder, rows):
@@ -165,8 +158,6 @@ def _resample(values, affine, images):
 
 def flag_outliers(quality):
     """Flag images (n_trials,) whose mean or SD lies more than 6 median absolute deviations from the median of all."""
-    flags = np.zeros(len(quality["mean"]), dtype=bool)
-    for values in (np.array(quality["mean"]), np.log(np.maximum(quality["sd"], np.finfo(float).tiny))):
-        distance = np.abs(values - np.median(values))
-        flags |= distance > OUTLIER_DISTANCE * max(np.median(distance), np.finfo(float).eps)
-    return flags
+    values = np.column_stack([quality["mean"], np.log(np.maximum(quality["sd"], np.finfo(float).tiny))])
+    distance = np.abs(values - np.median(values, axis=0))
+    return (distance > OUTLIER_DISTANCE * np.maximum(np.median(distance, axis=0), np.finfo(float).eps)).any(axis=1)

@@ -15,25 +15,14 @@ SPM_VOLUME = re.compile(r",([0-9]{1,9})$")  # SPM writes image.nii,3 for the thi
 
 
 def name_images(trials, image_paths, pattern=None):
-    """Return the trials with the image of each, as it is called on disk, and the images that should all belong to a
-    trial.
+    """Return the trials with the image of each, as on disk, and the images that should all belong to a trial.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        As from `facepain.data.trials.read_trials`. A usable trial without an image keeps the name it asks for; those in
-        series get a column ``volume``.
-    image_paths : list of str
-        Images there are, below one folder.
-    pattern : str, optional
-        Such as ``sub-{participant_id}/con_{trial:04d}.hdr``: columns of the table in braces, and the wildcards ``*``,
-        ``?`` and ``**/``, which have to leave one image. Without it the column ``contrast`` names the image; where all
-        paths there begin with folders that are not here, such as another machine's, these are left out.
-
-    Raises
-    ------
-    InputError
-        If the pattern is no pattern of this table, or fits several images.
+    Trials are as of `read_trials`, ``image_paths`` the images there are below one folder. A pattern, such as
+    ``sub-{participant_id}/con_{trial:04d}.hdr``, has columns in braces and the wildcards ``*``, ``?`` and ``**/``,
+    which have to leave one image. Without it the column ``contrast`` names the image; where all paths there begin with
+    folders that are not here, such as another machine's, these are left out. A usable trial without an image keeps the
+    name it asks for; those in series get a column ``volume``. Raises InputError if the pattern is no pattern of this
+    table, or fits several images.
     """
     if pattern:
         return _name_by_pattern(trials, image_paths, pattern)

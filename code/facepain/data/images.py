@@ -53,21 +53,10 @@ class Grid:
 def open_image(path, orientation="unknown", volume=None):
     """Open one contrast image or mask and check its file, without reading its voxels; return it and its affine.
 
-    Parameters
-    ----------
-    path : Path
-        ``.nii``, ``.nii.gz``, or the ``.hdr`` of a pair (NIfTI or Analyze).
-    orientation : {"unknown", "radiological", "neurological"}
-        Of files whose header does not say whether x runs from right to left or from left to right: Analyze, and NIfTI
-        with `sform_code` and `qform_code` 0.
-    volume : int, optional
-        From 1; of a file that holds a series of volumes.
-
-    Raises
-    ------
-    InputError
-        If a file is missing, truncated or unreadable, has not three dimensions, holds colours or complex numbers, or
-        its orientation is unknown.
+    ``orientation`` is of files whose header does not say whether x runs from right to left ("radiological") or from
+    left to right: Analyze, and NIfTI with `sform_code` and `qform_code` 0. ``volume`` is from 1, of a file that holds a
+    series. Raises InputError if a file is missing, truncated or unreadable, has not three dimensions, holds colours or
+    complex numbers, or its orientation is unknown.
     """
     try:
         # Kept open, a packed series is read forward from volume to volume.

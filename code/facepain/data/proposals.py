@@ -12,16 +12,7 @@ from facepain.data.trials import LOGICAL, blank_missing
 # How tables of other studies call the columns, without case and signs.
 KNOWN_AS = {
     "participant_id": (
-        "participantid",
-        "participant",
-        "subject",
-        "subjectid",
-        "subj",
-        "sub",
-        "id",
-        "subid",
-        "ppt",
-        "pid",
+        *("participantid", "participant", "subject", "subjectid", "subj", "sub", "id", "subid", "ppt", "pid"),
     ),
     "dataset": ("dataset", "study", "site", "cohort", "sample"),
     "run": ("run", "runid", "runnumber", "block"),

@@ -31,9 +31,8 @@ def read_trials(paths, target, columns=None, image_pattern=None):
     Parameters
     ----------
     paths : Path or list of Path
-        A table whose columns are separated by tabs, commas or semicolons, with ``participant_id``, ``contrast``, the
-        target and, where they apply, ``dataset``, ``run``, ``trial``, ``volume``, ``excluded``. Or JSON dictionaries in
-        the study's own format (``target``, ``group``, ``data``), one a dataset, which is named by its file.
+        A table whose columns are separated by tabs, commas or semicolons, or JSON dictionaries in the study's own
+        format (``target``, ``group``, ``data``), one a dataset, which is named by its file.
     target : str
         Column to predict; in JSON it is always called ``target``.
     columns : dict of str to str, optional
@@ -44,15 +43,14 @@ def read_trials(paths, target, columns=None, image_pattern=None):
     Returns
     -------
     trials : DataFrame
-        All text but ``run``, ``trial`` and ``volume``, whole numbers filled where the table has none (``volume`` is
-        there only where the table names volumes), and the target, floats, NaN only in excluded trials. ``excluded`` is
-        "" for usable trials.
+        All text but the target, floats, NaN only in excluded trials, and ``run``, ``trial`` and, where there are any,
+        ``volume``: whole numbers, filled where the table has none. ``excluded`` is "" for usable trials.
 
     Raises
     ------
     InputError
-        If the table is unreadable, a column or an id is missing or spelled in two ways, a trial is duplicated, a
-        reason of an exclusion is none, or a score is no finite number.
+        At an unreadable table, a missing column or id, two spellings of one, a duplicated trial, a reason for an
+        exclusion that is none, or a score that is no finite number.
     """
     paths = [Path(path) for path in (paths if isinstance(paths, (list, tuple)) else [paths])]
     if all(path.suffix == ".json" for path in paths):

@@ -8,7 +8,7 @@ from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
 from facepain.inference.permutation import METRICS, applicable_schemes, permutation_test
 from facepain.models.confounds import fit_confounds
 from facepain.models.cross_validation import Fit
-from facepain.models.score_tables import as_predictions, fold_metrics, out_of_fold_table
+from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
 
 SCHEMES = ("within", "block")
@@ -43,27 +43,17 @@ class ConfoundFold:
 def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=None):
     """Score and test the confounds as a model of their own, with the columns of `CONFOUND_COLUMNS`.
 
-    Parameters
-    ----------
-    splits : dict of str to list of (train_idx, test_idx)
-        ``published`` and ``lopo``.
-    y, groups : (n_trials,) ndarray
-        Scores with their confounds, and participants, of the training dataset.
-    Z : (n_trials, 1 + n_confounds) ndarray
-        Behind a column of ones.
-    resampling : Resampling
-    strata : (n_trials,) ndarray, optional
-        As for `facepain.inference.permutation.TrialPermuter`.
-    others : dict of str to tuple (y, groups, Z), optional
-        The same of other datasets.
+    ``splits`` are of ``published`` and ``lopo``; y has its confounds and Z is behind a column of ones, both of the
+    training dataset; ``others`` are (y, groups, Z) of other datasets by name. Strata are as for `TrialPermuter`.
     """
     folds = {name: [ConfoundFold(*split, Z) for split in each] for name, each in splits.items()}
     fits = {name: [_fit(fold, y) for fold in each] for name, each in folds.items()}
-    predicted = {"lopo": as_predictions(out_of_fold_table(fits["lopo"], np.arange(len(y)), y, groups))}
+    lopo = list_predictions(fits["lopo"], np.arange(len(y)), groups).sort_values("row")
+    predicted = {"lopo": as_predictions(lopo)}
     coef = fit_confounds(Z) @ y
     for name, (y_other, groups_other, Z_other) in (others or {}).items():
         predicted[name] = Predictions(y_other, Z_other @ coef, groups_other, np.full(len(y_other), y.mean()))
-    table = intervals_table(predicted, fold_metrics(fits["published"], y, groups), fits["published"], groups)
+    table = intervals_table(predicted, fold_metrics(fits["published"], groups), fits["published"], groups)
     table = table[table["metric"].isin(METRICS)].drop(columns="level")
     p = {}
     for scheme in set(SCHEMES) & set(applicable_schemes(groups, y)):

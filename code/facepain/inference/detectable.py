@@ -54,26 +54,11 @@ def plant(gram, expression, length2, y, effect):
 def detectable_table(gram, y, groups, splits, models, effects, resampling, confounds=None):
     """Find the smallest effect that each algorithm would have shown with 80 % power.
 
-    Parameters
-    ----------
-    gram : (n_trials, n_trials) ndarray
-        Of images standardised each by itself.
-    y, groups : (n_trials,) ndarray
-    splits : list of (train_idx, test_idx)
-    models : dict of str to tuple (PCARegression, float)
-        By algorithm, each with the correlation above which p is at most 0.05.
-    effects : list of float
-        In rising order.
-    resampling : Resampling
-        Its number of planted studies; its progress counts the effects looked at.
-    confounds : (n_trials, n_confounds) ndarray, optional
-        Removed from images and scores inside every fold; y is without them already.
-
-    Returns
-    -------
-    table : DataFrame
-        A row for each effect that the search looked at: power grows with the effect, so that halving the list finds the
-        smallest one that reaches `POWER`.
+    ``gram`` is of images standardised each by itself, ``models`` are a PCARegression and the correlation above which p
+    is at most 0.05, by algorithm; effects rise. Confounds (n_trials, n_confounds) are removed from images and scores
+    inside every fold; y is without them already. ``resampling.n`` studies are planted for each effect that the search
+    looks at, which gets a row: power grows with the effect, so that halving the list finds the smallest that reaches
+    `POWER`.
     """
     looked_at, permuter = {}, TrialPermuter(groups, "block")
     critical = np.array([limit for _, limit in models.values()])

@@ -70,22 +70,12 @@ INTERVAL_COLUMNS = {
 
 
 def score_draws(predictions, counts, metrics=None):
-    """Score predictions with each participant repeated as often as drawn.
+    """Score predictions with each participant repeated as often as ``counts`` (n_draws, n_participants) says.
 
-    Parameters
-    ----------
-    predictions : Predictions
-    counts : (n_draws, n_participants) array_like of int
-        How often each participant, in sorted order, is in each draw.
-    metrics : sequence of str, optional
-        Those wanted, all by default: ranks take most of the time.
-
-    Returns
-    -------
-    scores : dict of str to (n_draws,) ndarray
-        `INTERVAL_METRICS`, ``r2_offset_removed``, ``r2_recalibrated`` (the line of scores on predictions is fitted
-        without the participant who is scored). A repeated participant is a further participant, but is left out of the
-        line as one. Correlations are 0 where one side is constant; other scores are NaN where undefined.
+    Returns scores (n_draws,) by name: the ``metrics`` wanted (ranks take most of the time), or `INTERVAL_METRICS`,
+    ``r2_offset_removed`` and ``r2_recalibrated`` (the line of scores on predictions is fitted without the participant
+    who is scored). A repeated participant is a further participant, but is left out of the line as one. Correlations
+    are 0 where one side is constant; other scores are NaN where undefined.
     """
     counts = np.asarray(counts, float)
     score = _DrawScorer(predictions)

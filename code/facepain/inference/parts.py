@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from facepain.inference.intervals import INTERVAL_COLUMNS, LEVEL, fold_mean_interval, jackknife_interval
-from facepain.inference.permutation import TEST_COLUMNS, TrialPermuter, applicable_schemes, summarize_null, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, TrialPermuter, choose_schemes, summarize_null, tests_table
 from facepain.models.occurrence import PART_COLUMNS, PART_METRICS, predict_parts, score_parts
 
 PART = {"part": PART_COLUMNS["part"]}
@@ -19,8 +19,7 @@ def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
     ``published`` is the mean over folds, ``lopo`` all predictions scored together. Returns (part, PermutationTest); the
     scheme is ``block``, or the first that applies where no two participants have equally many trials.
     """
-    applicable = applicable_schemes(groups, y)
-    scheme = "block" if "block" in applicable else applicable[0]
+    scheme = choose_schemes(["block"], groups, y)[0]
     permuter = TrialPermuter(groups, scheme)
 
     def score(Y):

@@ -23,7 +23,6 @@ METRICS = {
     "pearson_r": lambda y, y_pred, _baseline: pearson_r(y, y_pred),
     "skill": skill,
 }
-ESTIMATES = ("published", "lopo")
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 
@@ -54,38 +53,18 @@ NULL_HYPOTHESES = {
 
 @dataclass(frozen=True)
 class PermutationTest:
-    """Hold one entry of permutation.json; all numbers have the 6 digits that are written.
+    """Hold one entry of permutation.json; all numbers have the 6 digits that are written."""
 
-    Attributes
-    ----------
-    estimate_of : {"published", "lopo"}
-        What the score is: a mean over the folds of the published scheme, or the score of all predictions of
-        leave-one-participant-out together.
-    scheme, metric : str
-    score : float
-    null_scores : tuple of float
-        The same for each permutation, in the order of their indices.
-    p : float
-        (1 + number of null scores at or above the score) / (1 + n).
-    n, n_fixed : int
-        Permutations; participants whose scores no permutation moves between participants
-        (``block``), or at all (``within``: one trial, or equal scores).
-    null_mean : float
-    null_quantiles : dict of float
-        Keyed by the probability.
-    null_hypothesis : str
-    """
-
-    estimate_of: str
+    estimate_of: str  # a key of `SCORERS`
     scheme: str
     metric: str
     score: float
-    null_scores: tuple
-    p: float
+    null_scores: tuple  # the same for each permutation, in the order of their indices
+    p: float  # (1 + number of null scores at or above the score) / (1 + n)
     n: int
-    n_fixed: int
+    n_fixed: int  # participants whose scores no permutation moves to another (``block``) or at all (``within``)
     null_mean: float
-    null_quantiles: dict
+    null_quantiles: dict  # by the probability
     null_hypothesis: str
 
 
@@ -103,6 +82,12 @@ def applicable_schemes(groups, y=None):
     if n_trials.max() > 1 and len(np.unique(n_trials)) < len(n_trials):
         schemes.append("block")
     return [*schemes, "free"]
+
+
+def choose_schemes(asked, groups, y):
+    """Return those of the schemes asked for that apply; the default one if none does."""
+    applicable = applicable_schemes(groups, y)
+    return [scheme for scheme in asked if scheme in applicable] or applicable[:1]
 
 
 def _constant_within(groups, y):
@@ -173,17 +158,11 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="p
 class TrialPermuter:
     """Draw permutations of one scheme; what all draws share is worked out once.
 
-    Parameters
-    ----------
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    scheme : {"within", "block", "free"}
-        ``within`` permutes the trials of each participant. ``block`` exchanges whole participants with equally many
-        trials, then permutes within. ``free`` permutes all trials. `NULL_HYPOTHESES` says what each takes as
-        exchangeable; the higher first trial of each run violates ``within`` and ``block`` a little.
-    strata : (n_trials,) array_like, optional
-        Kinds of trials, such as the first of a run: scores are permuted within a kind only, and ``block`` exchanges
-        participants with equally many trials of each.
+    ``within`` permutes the trials of each participant. ``block`` exchanges whole participants with equally many trials,
+    then permutes within. ``free`` permutes all trials. `NULL_HYPOTHESES` says what each takes as exchangeable; the
+    higher first trial of each run violates ``within`` and ``block`` a little. ``strata`` (n_trials,) are kinds of
+    trials, such as the first of a run: scores are permuted within a kind only, and ``block`` exchanges participants
+    with equally many trials of each.
     """
 
     def __init__(self, groups, scheme, strata=None):

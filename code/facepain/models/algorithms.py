@@ -18,62 +18,34 @@ Positive = Annotated[float, Field(gt=0)]
 
 @dataclass(frozen=True)
 class Algorithm:
-    """One regression of the score on principal components.
+    """One regression of the score on principal components."""
 
-    Attributes
-    ----------
-    name : str
-        In params, commands and paths.
-    label : str
-        In figures and text.
-    colour : str
-        In every figure; safe for colour-blind readers beside the others and the grey of null distributions.
-    fit : callable
-        Takes `Components`, targets (n_trials, n_targets) and the parameters; returns coefficients (k, n_targets) on the
-        scores of `Components.train_scores` and intercepts (n_targets,).
-    parameters : dict of str to tuple (type, float)
-        Type, as pydantic takes it, and default of each parameter, by the name that scikit-learn gives it.
-    permutation_schemes : tuple of str
-        Run by default; each scheme of a slow algorithm costs minutes.
-    max_permutations, max_permutations_lopo : int or None
-        At most so many by default: of the published scheme, and of leave-one-participant-out.
-    sentence : str
-        For the methods text, to be filled with the parameters.
-    penalty : str
-        Parameter that tuning chooses; without it the algorithm cannot be tuned.
-    scale : callable, optional
-        Takes `Components` and training targets; returns the penalty, a number or one for each target, that shrinks the
-        first component's coefficient by about half or more. Tuning scales its grid by it.
-    shrink : callable, optional
-        Where each coefficient depends on its own component only: takes the sums of products of components and targets
-        (k, n_targets), the singular values, the number of trials and the penalty; returns the coefficients.
-    """
-
-    name: str
-    label: str
-    colour: str
-    fit: Callable
-    parameters: dict
-    permutation_schemes: tuple
-    sentence: str
-    penalty: str = ""
-    scale: Callable | None = None
+    name: str  # in params, commands and paths
+    label: str  # in figures and text
+    colour: str  # in figures; safe for colour-blind readers beside the others and the grey of null distributions
+    parameters: dict  # type, as pydantic takes it, and default, by the name that scikit-learn gives the parameter
+    permutation_schemes: tuple  # run by default; each scheme of a slow algorithm costs minutes
+    sentence: str  # for the methods text, to be filled with the parameters
+    penalty: str  # the parameter that tuning chooses
+    # Takes `Components` and training targets; returns the penalty, a number or one for each target, that shrinks the
+    # first component's coefficient by about half or more. Tuning scales its grid by it.
+    scale: Callable
+    # Where each coefficient depends on its own component only: takes the sums of products of components and targets
+    # (k, n_targets), the singular values, the number of trials and the penalty; returns the coefficients.
     shrink: Callable | None = None
-    max_permutations: int | None = None
-    max_permutations_lopo: int | None = None
+    # Of any other: takes `Components`, targets (n_trials, n_targets) and the parameters; returns coefficients
+    # (k, n_targets) on the scores of `Components.train_scores` and intercepts (n_targets,).
+    fit: Callable | None = None
+    max_permutations: int | None = None  # at most so many by default, of the published scheme
+    max_permutations_lopo: int | None = None  # of leave-one-participant-out
 
     @property
     def defaults(self):
         return {name: default for name, (_, default) in self.parameters.items()}
 
 
-def fit_lasso(components, Y, alpha):
-    """Fit scikit-learn's ``Lasso(alpha)``: soft thresholding of each component's covariance with the target."""
-    products, intercept = products_with_targets(components, Y)
-    return shrink_lasso(products, components.singular_values, components.counts.sum(), alpha), intercept
-
-
 def shrink_lasso(products, singular_values, n_trials, alpha):
+    """Fit scikit-learn's ``Lasso(alpha)``: soft thresholding of each component's covariance with the target."""
     import numpy as np  # not above: it takes long, and most commands read this table and fit nothing
 
     # scikit-learn's Lasso divides the squared error by 2n: n counts every repetition.
@@ -91,13 +63,8 @@ def scale_lasso(components, Y):
     return components.singular_values[0] * np.linalg.norm(Y - Y.mean(axis=0), axis=0) / len(Y)
 
 
-def fit_ridge(components, Y, alpha):
-    """Fit scikit-learn's ``Ridge(alpha)``."""
-    products, intercept = products_with_targets(components, Y)
-    return shrink_ridge(products, components.singular_values, components.counts.sum(), alpha), intercept
-
-
 def shrink_ridge(products, singular_values, _n_trials, alpha):
+    """Fit scikit-learn's ``Ridge(alpha)``."""
     return products / (singular_values[:, None] ** 2 + alpha)
 
 
@@ -138,7 +105,6 @@ ALGORITHMS = {
             name="lasso",
             label="Lasso",
             colour="#0072B2",
-            fit=fit_lasso,
             parameters={"alpha": (Positive, 1.0)},
             permutation_schemes=("within", "block", "free"),
             sentence="Lasso (alpha {alpha:g})",
@@ -150,7 +116,6 @@ ALGORITHMS = {
             name="ridge",
             label="Ridge",
             colour="#E69F00",
-            fit=fit_ridge,
             parameters={"alpha": (Positive, 1.0)},
             permutation_schemes=("within", "block", "free"),
             sentence="Ridge (alpha {alpha:g})",

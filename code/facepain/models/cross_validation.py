@@ -1,6 +1,6 @@
 """Fit and score PCA regressions fold by fold, every fit from the training trials of its fold alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -55,7 +55,6 @@ class Fit:
     dual: np.ndarray  # (n_trials,) weight of every trial, 0 outside the training set
     intercept: float  # goes with the dual: a prediction is ``K[test, :] @ dual + intercept``
     shrinkage: float  # see `facepain.models.pca_regression.shrinkage`
-    confound_coef: np.ndarray | None = None  # times a trial's confounds, to be added to predictions
 
 
 def prepare_folds(images, folds, model, n_jobs=1):
@@ -78,12 +77,11 @@ def fit_final(images, y, model, n_jobs=1):
     """Fit the model to all trials and return a `Fit`; arguments are those of `prepare_folds` and `cross_validate`."""
     y = np.asarray(y, float)
     everything = (np.arange(len(y)), np.arange(0))
-    fit = _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
-    return replace(fit, confound_coef=confound_coefficients(images, fit))
+    return _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
 
 
 def confound_coefficients(images, fit):
-    """Return the `confound_coef` of a fit, None where no confounds are removed."""
+    """Return what a fit's predictions lack, times a trial's confounds; None where no confounds are removed."""
     if images.confounds is None:
         return None
     rows = fit.train_idx

@@ -32,27 +32,16 @@ def express_maps(signals, maps):
     return found
 
 
-def require_foreign(names, maps, own, alike=0.999):
+def require_foreign(names, maps, own):
     """Stop if a signature is a map of the study's own model, which would be expressed in its own training trials.
 
-    Maps whose correlation reaches ``alike`` are the same.
+    Maps whose correlation reaches 0.999 are the same.
     """
     for name, r in zip(names, express_maps(maps, [own])[0, 2], strict=True):
-        if abs(r) >= alike:
+        if abs(r) >= 0.999:
             raise InputError(
                 f"the signature {name} is the weight map of this study's own model (r = {r:.4f}), which was fitted to "
                 "trials that it would be expressed in: that expression goes with their scores in every study, whether "
                 "or not there is anything to find; take it out of signatures.tsv, the own model is expressed out of "
                 "fold anyway"
             )
-
-
-def require_unseen(train_idx, test_idx, what):
-    """Stop if a map would be expressed in trials that it was fitted to."""
-    seen = np.intersect1d(train_idx, test_idx)
-    if len(seen):
-        raise InputError(
-            f"{what} was fitted to {len(seen)} of the trials that it would be expressed in: that expression goes with "
-            "their scores in every study, whether or not there is anything to find; use the fits that left the "
-            "participant out"
-        )

@@ -10,36 +10,17 @@ import numpy as np
 
 from errors import InputError
 
-SCHEMES = ("group-shuffle", "group-kfold", "lopo")
-
 
 def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42, shuffle=False):
     """Split trials by participant into (train_idx, test_idx), sorted, for each fold.
 
-    Parameters
-    ----------
-    groups : (n_trials,) array_like
-        Participant of every trial.
-    scheme : {"group-shuffle", "group-kfold", "lopo"}
-        ``group-shuffle`` draws the test participants of each fold again, so that some may never be
-        tested (the published scheme). ``group-kfold`` tests everyone once. ``lopo`` leaves one
-        participant out at a time, and so has a fold for each.
-    test_size : float, default 0.3
-        Share of participants in a test set; used by ``group-shuffle``.
-    seed : int, default 42
-        Seed of the draws; used by ``group-shuffle``, and by ``group-kfold`` if it shuffles.
-    shuffle : bool, default False
-        Let ``group-kfold`` deal participants into folds at random.
-
-    Raises
-    ------
-    InputError
-        If the scheme is unknown or there are too few participants: fewer than two, or than folds of ``group-kfold``.
+    ``group-shuffle`` draws ``test_size`` of the participants for each fold again, so that some may never be tested (the
+    published scheme). ``group-kfold`` tests everyone once, and deals participants into folds at random if it is to
+    ``shuffle``. ``lopo`` leaves one participant out at a time, and so has a fold for each. Raises InputError if there
+    are too few participants: fewer than two, or than folds of ``group-kfold``.
     """
     participants, position, n_trials = np.unique(groups, return_inverse=True, return_counts=True)
     n_participants = len(participants)
-    if scheme not in SCHEMES:
-        raise InputError(f"cross-validation scheme {scheme!r} is unknown: use one of {SCHEMES}")
     n_needed = n_folds if scheme == "group-kfold" else 2
     if n_participants < n_needed:
         raise InputError(

@@ -8,24 +8,11 @@ from facepain.models.algorithms import ALGORITHMS, products_with_targets
 class PCARegression:
     """Name a model: PCA, then a linear regression of the component scores with an intercept.
 
-    Parameters
-    ----------
-    algorithm : str
-        A key of `facepain.models.algorithms.ALGORITHMS`.
-    explained_variance : float, default 0.8
-        The fewest components are kept whose cumulative share of the variance exceeds this.
-    **parameters : float
-        Of the algorithm, such as ``alpha``; its defaults where left out.
+    The algorithm is a key of `ALGORITHMS`; its parameters, such as ``alpha``, have its defaults where left out. The
+    fewest components are kept whose cumulative share of the variance exceeds ``explained_variance``.
     """
 
     def __init__(self, algorithm, explained_variance=0.8, **parameters):
-        if algorithm not in ALGORITHMS:
-            raise ValueError(f"algorithm {algorithm!r} is unknown: use one of {tuple(ALGORITHMS)}")
-        if not 0 < explained_variance < 1:
-            raise ValueError(f"explained_variance is {explained_variance}: give a share between 0 and 1")
-        unknown = parameters.keys() - ALGORITHMS[algorithm].parameters.keys()
-        if unknown:
-            raise ValueError(f"{algorithm} has no parameter {min(unknown)!r}")
         self.algorithm = algorithm
         self.explained_variance = explained_variance
         self.parameters = ALGORITHMS[algorithm].defaults | parameters
@@ -36,7 +23,12 @@ def fit_coefficients(components, Y, model):
 
     Returns coefficients (k, n_targets) and intercepts (n_targets,).
     """
-    return ALGORITHMS[model.algorithm].fit(components, np.asarray(Y, float), **model.parameters)
+    algorithm, Y = ALGORITHMS[model.algorithm], np.asarray(Y, float)
+    if algorithm.shrink is None:
+        return algorithm.fit(components, Y, **model.parameters)
+    products, intercept = products_with_targets(components, Y)
+    coef = algorithm.shrink(products, components.singular_values, components.counts.sum(), **model.parameters)
+    return coef, intercept
 
 
 def shrinkage(components, y, coef):

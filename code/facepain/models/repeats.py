@@ -44,12 +44,12 @@ def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
 
     images.prepare(resampling.n_jobs)
     fits = [published, *(fit for batch in resampling.run(fit_repeats, 1) for fit in batch)]
-    return pd.DataFrame([score_repeat(number, each, y, groups) for number, each in enumerate(fits)])
+    return pd.DataFrame([score_repeat(number, each, groups) for number, each in enumerate(fits)])
 
 
-def score_repeat(number, fits, y, groups):
+def score_repeat(number, fits, groups):
     """Return the row of one split in the table of repeats."""
-    table = fold_metrics(fits, y, groups).set_index("fold")
+    table = fold_metrics(fits, groups).set_index("fold")
     row = {"repeat": number} | {metric: table.loc["mean", metric] for metric in REPEATED}
     row |= {f"pooled_{metric}": table.loc["pooled", metric] for metric in POOLED}
     return row | {"n_tested": len(np.unique(groups[np.concatenate([fit.test_idx for fit in fits])]))}

@@ -39,6 +39,7 @@ PREDICTION_COLUMNS = {
 OUT_OF_FOLD_COLUMNS = {name: PREDICTION_COLUMNS[name] for name in ("row", "participant_id", "y_true", "y_pred")} | {
     "y_train_mean": "mean score of the training set: of all other participants"
 }
+PREDICTED = ("y_true", "y_pred", "participant_id", "y_train_mean")
 N_BINS = 8
 CALIBRATION_COLUMNS = {
     "estimate_of": "lopo: leave-one-participant-out; else the dataset that the final model was tested on",
@@ -51,82 +52,54 @@ CALIBRATION_COLUMNS = {
 }
 
 
-def fold_metrics(fits, y, groups):
-    """Score every fold (a list of `Fit`), then ``mean``, ``sd`` and ``pooled``: all of them together."""
-    rows = [_metrics_row(str(number), [fit], groups) for number, fit in enumerate(fits, 1)]
-    folds = pd.DataFrame(rows)
-    scores = folds.drop(columns="fold")
-    mean = {"fold": "mean", **scores.mean()}
-    sd = {"fold": "sd", **scores.std(ddof=0)}
-    pooled = _metrics_row("pooled", fits, groups) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan)
-    return pd.concat([folds.astype({"n_components": float, "n_train": float}), pd.DataFrame([mean, sd, pooled])])
+def list_predictions(fits, rows, groups):
+    """List what every `Fit` predicts of its test trials, as `PREDICTION_COLUMNS` and `OUT_OF_FOLD_COLUMNS` say.
 
-
-def _metrics_row(label, fits, groups):
-    rows = np.concatenate([fit.test_idx for fit in fits])
-    y_test = np.concatenate([fit.y_test for fit in fits])
-    y_pred = np.concatenate([fit.y_pred for fit in fits])
-    baseline = np.concatenate([np.full(len(fit.test_idx), fit.y_train_mean) for fit in fits])
-    scores = score_predictions(y_test, y_pred, groups[rows], baseline)
-    return {"fold": label, **_in_order(scores, fits[0], rows)}
-
-
-def _in_order(scores, fit, rows):
-    counts = {"n_components": fit.n_components, "n_train": len(fit.train_idx)}
-    counts |= {"n_test": len(rows), "n_distinct": len(np.unique(rows))}
-    first = ("r2", "pearson_r", "mae", "mse", "rmse")
-    return (
-        {name: scores[name] for name in first}
-        | counts
-        | {k: v for k, v in scores.items() if k not in first}
-        | {"shrinkage": fit.shrinkage}
-    )
-
-
-def metrics_on_other_datasets(predicted, final, y, groups):
-    """Score the final model on every other dataset, given rows and y_pred by name; y and groups are of all trials."""
-    table = []
-    for dataset, (rows, y_pred) in predicted.items():
-        scores = score_predictions(y[rows], y_pred, groups[rows], final.y_train_mean)
-        table.append({"dataset": dataset, **_in_order(scores, final, rows)})
-    columns = [name for name in METRIC_COLUMNS if name != "fold"]
-    return pd.DataFrame(table, columns=columns)
-
-
-def predictions_table(fits, train_rows, predicted, y, groups):
-    """List every prediction, of the folds and of the final model on other datasets, as `PREDICTION_COLUMNS` say.
-
-    Indices of the fits count within ``train_rows``, the rows of the dataset that is cross-validated; ``predicted`` is
-    as for `metrics_on_other_datasets`, and y and groups are of all trials.
+    Indices of the fits count within ``rows``; groups are of all trials.
     """
-    parts = [(str(number), train_rows[fit.test_idx], fit.y_test, fit.y_pred) for number, fit in enumerate(fits, 1)]
-    parts += [("test", rows, y[rows], y_pred) for rows, y_pred in predicted.values()]
     frames = [
-        pd.DataFrame({"fold": fold, "row": rows, "participant_id": groups[rows], "y_true": y_true, "y_pred": y_pred})
-        for fold, rows, y_true, y_pred in parts
+        pd.DataFrame(
+            {
+                "fold": str(number),
+                "row": rows[fit.test_idx],
+                "participant_id": groups[rows[fit.test_idx]],
+                "y_true": fit.y_test,
+                "y_pred": fit.y_pred,
+                "y_train_mean": fit.y_train_mean,
+            }
+        )
+        for number, fit in enumerate(fits, 1)
     ]
     return pd.concat(frames, ignore_index=True)
 
 
-def out_of_fold_table(fits, train_rows, y, groups):
-    """List the prediction of every trial by the model that has not seen its participant, in the order of the rows.
-
-    Parameters are those of `predictions_table`, the fits those of leave-one-participant-out.
-    """
-    parts = [(train_rows[fit.test_idx], fit.y_test, fit.y_pred, fit.y_train_mean) for fit in fits]
-    frames = [
-        pd.DataFrame({"row": rows, "participant_id": groups[rows], "y_true": y_true, "y_pred": y_pred}).assign(
-            y_train_mean=mean
-        )
-        for rows, y_true, y_pred, mean in parts
-    ]
-    return pd.concat(frames).sort_values("row", ignore_index=True)
+def fold_metrics(fits, groups):
+    """Score every fold (a list of `Fit`), then ``mean``, ``sd`` and ``pooled``: all of them together."""
+    predicted = list_predictions(fits, np.arange(len(groups)), groups)
+    names = [str(number) for number in range(1, len(fits) + 1)]
+    scores = [_score(predicted[predicted["fold"] == name], fit) for name, fit in zip(names, fits, strict=True)]
+    folds = pd.DataFrame(scores, names, dtype=float)
+    pooled = pd.Series(_score(predicted, fits[0]) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan))
+    summary = pd.DataFrame([folds.mean(), folds.std(ddof=0), pooled], ["mean", "sd", "pooled"])
+    table = pd.concat([folds, summary]).rename_axis("fold").reset_index()
+    return table[[name for name in METRIC_COLUMNS if name != "dataset"]]
 
 
-def as_predictions(out_of_fold):
-    """Return the `Predictions` of a table of `OUT_OF_FOLD_COLUMNS`."""
-    columns = ("y_true", "y_pred", "participant_id", "y_train_mean")
-    return Predictions(*(out_of_fold[name].to_numpy() for name in columns))
+def metrics_on_other_datasets(tested, final):
+    """Score the final model on every other dataset, given its predictions by name, as of `list_predictions`."""
+    rows = [{"dataset": name} | _score(predicted, final) for name, predicted in tested.items()]
+    return pd.DataFrame(rows, columns=[name for name in METRIC_COLUMNS if name != "fold"])
+
+
+def _score(predicted, fit):
+    counts = {"n_components": fit.n_components, "n_train": len(fit.train_idx), "n_test": len(predicted)}
+    scores = score_predictions(*(predicted[name].to_numpy() for name in PREDICTED))
+    return scores | counts | {"n_distinct": predicted["row"].nunique(), "shrinkage": fit.shrinkage}
+
+
+def as_predictions(table):
+    """Return the `Predictions` of a table of `list_predictions`, or of `OUT_OF_FOLD_COLUMNS`."""
+    return Predictions(*(table[name].to_numpy() for name in PREDICTED))
 
 
 def calibration_table(predicted, min_participants):

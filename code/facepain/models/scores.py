@@ -1,9 +1,11 @@
-"""Scores of predicted FACS scores; every function takes one target or a column for each."""
+"""Scores: the target, transformed, and how well it is predicted, for one target or a column for each."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+
+from errors import InputError
 
 # Below this share of its mean a spread is rounding (the bound of scipy.stats.pearsonr).
 CONSTANT_SPREAD = 1e-13
@@ -21,6 +23,21 @@ class Predictions:
     @property
     def participants(self):
         return np.unique(self.groups)
+
+
+def transform_target(scores, transform):
+    """Transform scores as the params say.
+
+    Raises InputError at a negative score, which has no square root; nor do we take log(1 + score) of one.
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if transform == "raw":
+        return scores
+    if scores.min() < 0:
+        raise InputError(
+            f'{transform} of a negative score ({scores.min():g}); expected 0 or more, set regress.transform = "raw"'
+        )
+    return {"log1p": np.log1p, "sqrt": np.sqrt}[transform](scores)
 
 
 def r2(y_true, y_pred):

@@ -5,7 +5,6 @@ import numpy as np
 from errors import InputError
 from facepain.parallel import map_in_order
 
-MODES = ("image", "voxel", ["image", "voxel"])
 # Voxels taken at a time: 533 float64 images of this many are 9 MB and stay in the cache.
 BLOCK_SIZE = 2048
 # Blocks that one worker adds up before it hands back a partial sum.
@@ -15,34 +14,20 @@ BLOCKS_PER_TASK = 8
 class StandardizedImages:
     """View training images as standardised float64 rows, one block of voxels at a time.
 
-    Parameters
-    ----------
-    signals : (n_trials, n_voxels) array or memmap, float32 or float64
-        Contrast images as extracted.
-    standardize : {"image", "voxel", ["image", "voxel"]}, default "image"
-        ``image`` subtracts from each image its mean over voxels and divides by its population SD.
-        ``voxel`` z-scores each voxel over the *training* trials, as scikit-learn's StandardScaler
-        does (voxels constant there get a scale of 1). With both, images come first.
-    confounds : (n_trials, n_confounds) ndarray, optional
-        Removed from images and scores inside every training set (`facepain.models.confounds`).
-
-    Raises
-    ------
-    InputError
-        If the mode is unknown or, for ``image``, an image is constant or has a value that is not finite.
+    Signals (n_trials, n_voxels) are contrast images as extracted. ``image`` subtracts from each its mean over voxels
+    and divides by its population SD; InputError is raised if one is constant or has a value that is not finite.
+    ``voxel`` z-scores each voxel over the *training* trials, as scikit-learn's StandardScaler does (voxels constant
+    there get a scale of 1). With both, in a list, images come first. Confounds (n_trials, n_confounds) are removed from
+    images and scores inside every training set (`facepain.models.confounds`).
     """
 
     def __init__(self, signals, standardize="image", confounds=None):
-        if standardize not in MODES:
-            raise InputError(f"standardize is {standardize!r}: use one of {MODES}")
         self.signals = signals
         self.standardize = standardize
         self.confounds = confounds
         self.n_trials, self.n_voxels = signals.shape
         self._image_gram = None
-        self._mean, self._sd = np.zeros(self.n_trials), np.ones(self.n_trials)
-        if "image" in standardize:
-            self._mean, self._sd = image_mean_and_sd(signals)
+        self._mean, self._sd = image_mean_and_sd(signals) if "image" in standardize else (None, None)
         self.columns = [
             slice(start, min(start + BLOCK_SIZE, self.n_voxels)) for start in range(0, self.n_voxels, BLOCK_SIZE)
         ]

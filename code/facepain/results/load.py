@@ -150,23 +150,9 @@ class StudyResults:
 
 
 def load_results(outputs, masks, algorithms, target, score="", folders=None):
-    """Read every result that figures and tables are made from.
+    """Read every result that figures and tables are made from; ``folders`` are those of `StudyResults`.
 
-    Parameters
-    ----------
-    outputs : path_like
-        The folder ``outputs``.
-    masks, algorithms : list of str
-        Cells of ``regress`` to read, in the order to show them in.
-    target, score : str
-        Column of the trials that was predicted, and its name in figures and text, by default the same.
-    folders : collection of str, optional
-        See `StudyResults`.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to show at all, naming the command that makes it.
+    Raises InputError, naming the command that makes it, if there is nothing to show at all.
     """
     outputs = Path(outputs)
     classified = [mask for mask in masks if (outputs / "classify" / mask / "metrics.tsv").exists()]

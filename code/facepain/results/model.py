@@ -10,13 +10,7 @@ from facepain.models.voxel_regression import VoxelRegression
 
 
 def load_model(folder):
-    """Load the final model of a ``regress`` cell from its folder, such as ``outputs/regress/M1/lasso``.
-
-    Raises
-    ------
-    InputError
-        If the files are not there.
-    """
+    """Load the final model of a ``regress`` cell from its folder, such as ``outputs/regress/M1/lasso``."""
     folder = Path(folder)
     try:
         about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
