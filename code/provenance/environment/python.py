@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from errors import InputError
 from provenance.records.inputs import unconditional_pins
-from provenance.repository import ROOT
+from provenance.repository import ROOT, write_whole
 from provenance.run.locks import only_one
 
 LOCK = ROOT / "requirements.lock"
@@ -116,7 +117,20 @@ def install_lock(lock, stamp):
             f"installing {lock.relative_to(ROOT)} failed: {reason}; check the network and try again, "
             "or `make wheelhouse` where there is one and `make setup WHEELS=folder` here"
         )
+    start_annex_directly()
     shutil.copyfile(lock, stamp)
+
+
+def start_annex_directly():
+    """Make ``git-annex`` in ``.venv`` the program itself.
+
+    It is installed as a script of Python that starts the program, which takes ten times as long; each result calls it
+    ten times and more.
+    """
+    for program in VENV.glob("lib/*/site-packages/git_annex/git-annex"):
+        magic = shlex.quote(str(program.with_name("magic.mgc")))
+        script = f'#!/bin/sh\nexport MAGIC={magic}\nexec {shlex.quote(str(program))} "$@"\n'
+        write_whole(VENV / "bin/git-annex", script, mode=0o755)
 
 
 def install_extra(name):
