@@ -1,7 +1,6 @@
 """Draw the group-level figures and write the tables, pages, notebook and report, from outputs/ alone."""
 
 from functools import partial
-from pathlib import Path
 
 from facepain.parallel import map_in_processes
 from facepain.report.claims import write_claims
@@ -31,18 +30,20 @@ def main(cell, outputs):
     cells = describe_cells(cell)
     results = read_results(cell.settings, cells)
     figures = list_figures(results, cells, cell.settings | {"command": cell.command})
-    # What takes longest comes first, so that no process waits for another at the end.
+    # What takes longest comes first, so that no process waits for another at the end. Pages and notebook are one piece
+    # of work: both need nilearn's views, which take seconds to import.
     work = {
-        "the notebook": lambda: run_notebook(results, cell.settings),
+        "pages and notebook": lambda: (
+            write_pages(results, cell.settings, outputs) or run_notebook(results, cell.settings)
+        ),
         "the tables": lambda: write_tables(results, outputs),
-        "the pages": lambda: write_pages(results, cell.settings, outputs),
     } | {name: partial(draw, figure, outputs.path(name)) for name, figure in figures.items()}
     with Progress(len(work), "plot") as progress:
         done = {}
         for name, result in zip(work, map_in_processes(lambda name: work[name](), work, n_workers()), strict=True):
             done[name] = result
             progress()
-    walk = done["the notebook"]
+    walk = done["pages and notebook"]
     words, pictures = collect({name: done[name] for name in figures})
     outputs.write_json("captions.json", words)
     write_notebook(walk, words["figures"], pictures, outputs)
@@ -93,8 +94,8 @@ def write_tables(results, outputs):
 
 def draw(figure, path):
     """Draw and save one figure; return its words, and a picture to embed if it could be drawn."""
-    words = draw_figure(figure, path)
-    return words, None if "skipped" in words else shrink(Path(f"{path}.png"))
+    words, picture = draw_figure(figure, path)
+    return words, picture and shrink(picture)
 
 
 def collect(drawn):

@@ -438,7 +438,7 @@ from facepain.report.figures.page import draw_figure
 from facepain.results.load import load_results
 results = load_results({outputs!r}, MASKS, ALGORITHMS, "facs")
 figures = list_figures(results, list_shown({outputs!r}), {settings!r})
-print(json.dumps({{name: draw_figure(figures[name], Path(name)) for name in {names!r}}}))
+print(json.dumps({{name: draw_figure(figures[name], Path(name))[0] for name in {names!r}}}))
 """
 
 
@@ -455,7 +455,7 @@ def test_bytes_are_the_same_in_another_process_locale_and_folder(results, tmp_pa
     )  # fmt: skip
     environment = os.environ | {"LC_ALL": "C", "PYTHONHASHSEED": "1", "TZ": "UTC3", "MPLBACKEND": "Agg"}
     done = subprocess.run([sys.executable, "-c", script], cwd=there, env=environment, capture_output=True, check=True)
-    said = {name: draw_figure(figures[name], here / name) for name in names}
+    said = {name: draw_figure(figures[name], here / name)[0] for name in names}
     assert json.loads(done.stdout) == said
     for name in names:
         for ending in (".png", ".svg") if "skipped" not in said[name] else ():

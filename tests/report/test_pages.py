@@ -93,7 +93,7 @@ def write_all(folder, n_participants=(12, 5), **choices):
     outputs.write_text("table-2.md", other_datasets_markdown(results))
     words = {"figures": {}, "skipped": {"datasets": "one dataset only"}}
     for name in ("models", "paradigm", "provenance"):
-        Image.linear_gradient("L").resize((1600, 800)).save(outputs.path(f"{name}.png"))
+        Image.linear_gradient("L").resize((1600, 800)).convert("RGB").save(outputs.path(f"{name}.png"))
         outputs.write_text(f"{name}.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>")
         words["figures"][name] = {
             "title": f"Title of {name}",
@@ -105,7 +105,7 @@ def write_all(folder, n_participants=(12, 5), **choices):
     os.chdir(folder)
     try:
         write_pages(results, SHOWN, outputs)
-        pictures = {name: shrink(outputs.path(f"{name}.png")) for name in words["figures"]}
+        pictures = {name: shrink(Image.open(outputs.path(f"{name}.png"))) for name in words["figures"]}
         write_notebook(run_notebook(results, SHOWN), words["figures"], pictures, outputs)
         sources = {"outputs/prep/summary.tsv": "ab12" * 10}
         write_report(results, list_shown("outputs"), SHOWN, words, pictures, sources, outputs)

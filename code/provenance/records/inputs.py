@@ -96,7 +96,7 @@ def unasked_modules(root, listed):
 
 
 # Names of modules that differ from those of their distributions.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "jupyter_client": "jupyter-client"}
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
 
 
 @cache

@@ -113,7 +113,10 @@ def page_axes(figure, left=0, top=0, width=None, height=None):
 
 
 def save_figure(figure, path):
-    """Save as PNG and SVG with the same bytes at any time and place; the path is without an ending."""
+    """Save as PNG and SVG with the same bytes at any time and place; the path is without an ending.
+
+    Return the picture.
+    """
     settle(figure)
     figure.set_dpi(PNG_DPI)
     canvas = FigureCanvasAgg(figure)
@@ -121,37 +124,36 @@ def save_figure(figure, path):
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")  # nothing shines through
     picture.save(f"{path}.png", dpi=(PNG_DPI, PNG_DPI), compress_level=PNG_LEVEL)
     figure.savefig(f"{path}.svg", dpi=SVG_DPI, metadata={"Date": None, "Creator": None})
+    return picture
 
 
 def draw_figure(draw, path):
     """Call what returns a `Drawing` or raises `NothingToDraw`, and save the figure at a path without an ending.
 
-    Return its ``title``, ``caption`` and ``alt``, or ``skipped``, the reason why it was not drawn.
+    Return its ``title``, ``caption`` and ``alt``, or ``skipped``, the reason why it was not drawn; and its picture.
     """
     with page_style():
         try:
             drawing = draw()
         except NothingToDraw as reason:
-            return {"skipped": str(reason)}
-        save_figure(drawing.figure, path)
-    return {"title": drawing.title, "caption": drawing.caption, "alt": drawing.alt}
+            return {"skipped": str(reason)}, None
+        picture = save_figure(drawing.figure, path)
+    return {"title": drawing.title, "caption": drawing.caption, "alt": drawing.alt}, picture
 
 
 def draw_figures(figures, folder, n_jobs):
     """Draw figures into a folder, by name; return the words of each."""
-    drawn = map_in_processes(lambda name: draw_figure(figures[name], folder / name), figures, n_jobs)
+    drawn = map_in_processes(lambda name: draw_figure(figures[name], folder / name)[0], figures, n_jobs)
     return dict(zip(figures, drawn, strict=True))
 
 
-def shrink(path):
+def shrink(picture):
     """Return a picture as PNG small enough to be embedded in a page."""
-    with Image.open(path) as held:
-        small = held.convert("RGB")
-    if small.width > EMBEDDED_WIDTH:
-        size = (EMBEDDED_WIDTH, round(small.height * EMBEDDED_WIDTH / small.width))
-        small = small.resize(size, Image.Resampling.HAMMING)
+    if picture.width > EMBEDDED_WIDTH:
+        size = (EMBEDDED_WIDTH, round(picture.height * EMBEDDED_WIDTH / picture.width))
+        picture = picture.resize(size, Image.Resampling.HAMMING)
     packed = io.BytesIO()
-    small.quantize(EMBEDDED_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(packed, "PNG")
+    picture.quantize(EMBEDDED_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(packed, "PNG")
     return packed.getvalue()
 
 

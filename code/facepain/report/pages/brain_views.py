@@ -4,7 +4,7 @@ import re
 
 from markupsafe import Markup
 
-from facepain.report.figures.brain import COLOURS, SHOWN, strongest
+from facepain.report.figures.brain import COLOURS, SHOWN, strongest, template
 
 # Both views end a page of their own in which ids are random and an icon is fetched from elsewhere.
 BODY = re.compile(r"<body>(.*)</body>", flags=re.DOTALL)
@@ -32,8 +32,9 @@ def slices_view(map_to_show, limit):
     from nilearn.plotting import view_img  # takes seconds to import
 
     img, threshold = map_to_show.thresholded(), max(map_to_show.threshold * JUST_BELOW, SHOWN)
+    behind = template().slicer[::2, ::2, ::2]  # nilearn's own choice would be resampled, which takes a second
     view = view_img(
-        img, threshold=threshold, vmax=limit, cmap=COLOURS, symmetric_cmap=True, colorbar=True, title="",
+        img, bg_img=behind, threshold=threshold, vmax=limit, cmap=COLOURS, symmetric_cmap=True, colorbar=True, title="",
         resampling_interpolation="nearest", black_bg=False, width_view=1000, cut_coords=strongest(img),
     )  # fmt: skip
     html = RANDOM_ID.sub(lambda found: f"{found[1]}-weights", view.html)

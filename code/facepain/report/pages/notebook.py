@@ -1,22 +1,23 @@
 """The notebook: a walk through every table and figure, executed, with the same bytes every time."""
 
 import base64
-import os
-import sys
+import io
 import tempfile
-from pathlib import Path
+from contextlib import redirect_stdout
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
-from nbclient import NotebookClient
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+import pandas as pd
+from IPython.core.displayhook import CapturingDisplayHook
+from IPython.core.displaypub import CapturingDisplayPublisher
+from IPython.core.interactiveshell import InteractiveShell
+from matplotlib import style
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from traitlets.config import Config
 
+from facepain.parallel import map_in_processes
 from facepain.report.figures.page import SYNTHETIC_LABEL
 from facepain.report.pages.markdown import plain
 
-TIMEOUT = 120  # seconds for one cell
-LONGEST_PLACE = 70  # characters of the folder of the kernel's sockets, whose paths the system limits to about 100
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 
 START = '''\
@@ -167,7 +168,7 @@ def run_notebook(results, settings):
     walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
     make = {"text": new_markdown_cell, "code": new_code_cell}
     cells = [make[kind](text) for kind, text, _ in walk]
-    notebook = execute(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}), Path.cwd())
+    notebook = execute(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}))
     return list(zip(notebook.cells, (families for _, _, families in walk), strict=True))
 
 
@@ -282,66 +283,45 @@ def _figure(said, picture):
     return new_markdown_cell(text, attachments={"figure.png": {"image/png": image}})
 
 
-def execute(notebook, folder):
-    """Execute a notebook with this interpreter, offline, and keep no trace of when and where.
+class _Shell(InteractiveShell):
+    def enable_gui(self, gui=None):
+        """Open no window: figures are drawn into the notebook."""
 
-    Parameters
-    ----------
-    notebook : NotebookNode
-    folder : path_like
-        Working folder of the code.
 
-    Returns
-    -------
-    notebook : NotebookNode
-        The same, with outputs.
+def execute(notebook):
+    """Execute a notebook as its kernel would, and keep no trace of when and where.
+
+    A kernel of its own would import every package once more. A forked process has them already, and what the cells
+    change is gone with it; IPython draws into the first notebook of a process only.
     """
-    place = tempfile.gettempdir()
-    with tempfile.TemporaryDirectory(dir=place if len(place) <= LONGEST_PLACE else "/tmp") as scratch:
-        client = NotebookClient(
-            notebook,
-            km=_kernel(scratch),
-            timeout=TIMEOUT,
-            resources={"metadata": {"path": str(folder)}},
-            record_timing=False,
-        )
-        client.owns_km = True  # so that it ends the kernel
-        client.execute(env=_environment(scratch))
-    for cell in notebook.cells:
-        cell.metadata.clear()
-        for output in cell.get("outputs", ()):
-            output.get("metadata", {}).clear()
-    notebook.metadata["language_info"] = {"name": "python"}
+    (executed,) = map_in_processes(_execute, [notebook], 2)  # with one it would be this process
+    return executed
+
+
+def _execute(notebook):
+    outputs, settings = [], Config()
+    settings.HistoryManager.enabled = False
+    # As wide as in a kernel, however wide the terminal is.
+    wide = pd.option_context("display.width", 80, "display.max_columns", 20, "display.precision", 6)
+    with tempfile.TemporaryDirectory() as scratch, style.context("default"), wide:
+        shell = _Shell.instance(config=settings, ipython_dir=scratch)
+        shell.display_pub, shell.display_trap.hook = CapturingDisplayPublisher(), CapturingDisplayHook(shell, outputs)
+        shell.display_pub.outputs = outputs
+        shell.run_line_magic("matplotlib", "inline")
+        for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
+            outputs.clear()
+            with redirect_stdout(io.StringIO()) as printed:
+                shell.run_cell(cell.source).raise_error()
+            text = [new_output("stream", text=printed.getvalue())] if printed.getvalue() else []
+            cell.outputs, cell.execution_count = text + [_output(each, number) for each in outputs], number
     return notebook
 
 
-class _ThisInterpreter(KernelSpecManager):
-    """Knows one kernel: the interpreter that runs the stage, whatever kernels a user has installed."""
-
-    def get_kernel_spec(self, kernel_name):
-        return KernelSpec(
-            argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"], display_name=kernel_name
-        )
-
-
-def _kernel(scratch):
-    # Through files and not through a port: no network, however local, and nobody else to listen.
-    files = {
-        "connection_file": os.path.join(scratch, "kernel.json"),
-        "transport": "ipc",
-        "ip": os.path.join(scratch, "k"),
+def _output(shown, number):
+    """Return what a cell displays: its value, which alone has no ``transient`` data, or a figure."""
+    kind = {"output_type": "display_data"} if "transient" in shown else {"output_type": "execute_result"}
+    data = {
+        name: base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+        for name, value in shown["data"].items()
     }
-    return AsyncKernelManager(kernel_name="python3", kernel_spec_manager=_ThisInterpreter(), **files)
-
-
-def _environment(scratch):
-    """Return the environment of the kernel: settings and history of its own, no bytecode, one locale."""
-    own = {name: os.path.join(scratch, name.lower()) for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "MPLCONFIGDIR")}
-    fixed = {
-        "LC_ALL": "C.UTF-8",
-        "PYTHONHASHSEED": "0",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    return {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")} | own | fixed
+    return new_output(**kind, data=data, **({} if "transient" in shown else {"execution_count": number}))
