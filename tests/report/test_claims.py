@@ -267,7 +267,7 @@ def test_differences_carry_their_corrected_p(bare):
 def test_a_corrected_p_at_its_floor_is_a_bound(bare):
     pair = {"a": "M1 lasso", "b": "whole-brain lasso", "metric": "skill", "difference": -0.3, "low": -0.4, "high": -0.1}
     results = planted(bare, compare__pairs=[pair | {"p": FLOOR, "p_corrected": 18 * FLOOR}])
-    object.__setattr__(results, "settings", {"compare": {"n_exchanges": 5000}}.get)
+    object.__setattr__(results, "settings", lambda name: {"n_exchanges": 5000} if name == "compare" else {})
     assert "Holm-corrected p \N{LESS-THAN OR EQUAL TO} 0.0036" in claims_of(results, "difference")[0].text
 
 

@@ -27,18 +27,20 @@ EFFECTS = pd.DataFrame(
     columns=["model", "term", "estimate", "se", "low", "high", "p", "p_permutation", "n_trials", "n_participants"],
 )
 
+CELL = SimpleNamespace(mask="M1", algorithm="lasso", confounds=())
+
 
 @pytest.fixture
 def results():
     tables = {"similarity/M1/lasso/similarity": SIMILARITY, "relate/fixed_effects": EFFECTS}
-    cell = SimpleNamespace(mask="M1", algorithm="lasso", confounds=())
     settings = {"similarity/M1/lasso": {"permutation": {"n": 249}}, "relate": {"permutation": {"n": 5000}}}
-    models = {("M1", "lasso"): cell}
-    return SimpleNamespace(score="facs (units)", settings=settings.get, regressions=models, table=tables.get)
+    return SimpleNamespace(
+        score="facs (units)", settings=lambda name: settings.get(name, {}), table=lambda name: tables.get(name)
+    )
 
 
 def test_only_similarities_over_the_whole_mask_that_survive_are_said(results):
-    (claim,) = similarity_claims(results)
+    (claim,) = similarity_claims(results, CELL)
     assert (claim.id, claim.number, claim.p, claim.scheme) == ("similarity/planted/M1/lasso", 0.31, 0.004, "block")
     assert "cosine 0.31 (95 % interval 0.20 to 0.40), family-wise p \N{LESS-THAN OR EQUAL TO} 0.004" in claim.text
     assert "as two stationary random fields, gives p = 0.032; where fields are not stationary, about 10 %" in claim.text
@@ -56,4 +58,4 @@ def test_only_expressions_whose_permutation_test_finds_them_are_said(results):
 
 def test_a_study_without_signatures_says_nothing(results):
     results.table = {}.get
-    assert similarity_claims(results) == relation_claims(results) == []
+    assert [*similarity_claims(results, CELL), *relation_claims(results)] == []

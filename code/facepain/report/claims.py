@@ -31,11 +31,11 @@ class Claim:
 
 def make_claim(name, text, numbers, files, p=None, scheme=DESCRIPTION):
     """Return a claim, or None where its number, its interval or its test is not known."""
-    tested = scheme != DESCRIPTION
-    if not all(np.isfinite(float(value)) for value in numbers) or (tested and not np.isfinite(p)):
+    numbers = [*numbers] if scheme == DESCRIPTION else [*numbers, p]
+    if not np.isfinite(np.array(numbers, float)).all():
         return None
-    number, low, high = (float(round_significant(value)) for value in numbers)
-    return Claim(name, text, number, low, high, float(round_significant(p)) if tested else None, scheme, tuple(files))
+    number, low, high, *p = (float(round_significant(value)) for value in numbers)
+    return Claim(name, text, number, low, high, p[0] if p else None, scheme, tuple(files))
 
 
 def write_claims(claims, outputs):
@@ -68,20 +68,31 @@ def name_confounds(cell):
     return f"{', '.join(names)} and {last}" if names else last
 
 
-def span(row, name="estimate", ends=None):
+def rows_of(table, **values):
+    """Return the rows of a table that have all values, as dicts; none where there is no table."""
+    rows = [] if table is None else table.to_dict("records")
+    return [row for row in rows if all(row[name] == value for name, value in values.items())]
+
+
+def find_row(table, **values):
+    """Return the first of `rows_of`, or None."""
+    return next(iter(rows_of(table, **values)), None)
+
+
+def numbers_of(row, name="estimate"):
+    """Return a number of a row with the ends of its interval."""
+    start = f"{name}_" if f"{name}_low" in row else ""
+    return row[name], row[f"{start}low"], row[f"{start}high"]
+
+
+def span(row, name="estimate"):
     """Write a number with its interval."""
-    low, high = ends or (("low", "high") if name == "estimate" else (f"{name}_low", f"{name}_high"))
-    return f"{signed(row[name])} (95 % interval {signed(row[low])} to {signed(row[high])})"
+    return "{} (95 % interval {} to {})".format(*map(signed, numbers_of(row, name)))
 
 
-def at_floor(p, n):
-    """Return whether p is the smallest that n permutations can give."""
-    return bool(n) and p <= (1 + 1e-5) / (1 + n)
-
-
-def p_is(p, n=0, bound=None):
+def p_is(p, n=0, uncorrected=None):
     """Write a p value; at its floor, the smallest that n permutations can give, as an upper bound."""
     if p != p:
         return "p not known"
-    bound = at_floor(p, n) if bound is None else bound
-    return f"p {AT_MOST if bound else '='} {float(f'{p:.2g}'):g}"
+    at_floor = n and (p if uncorrected is None else uncorrected) <= (1 + 1e-5) / (1 + n)
+    return f"p {AT_MOST if at_floor else '='} {float(f'{p:.2g}'):g}"

@@ -2,48 +2,38 @@
 
 import numpy as np
 
-from facepain.report.claims import ALPHA, make_claim, model_name, p_is, span
+from facepain.report.claims import ALPHA, find_row, make_claim, model_name, numbers_of, p_is, rows_of, span
 from facepain.report.figures.page import OWN_MODEL, score_name
 
-WHOLE, METRIC, SCHEME = "all", "cosine", "block"
+SHOWN = {"network": "all", "scheme": "block"}  # of the similarities: over the whole mask
 
 
-def similarity_claims(results):
-    """Say of every model and signature, over the whole mask, how similar they are, where that is more than chance."""
-    claims = []
-    for (mask, algorithm), cell in results.regressions.items():
-        name = f"similarity/{mask}/{algorithm}/similarity"
-        table = results.table(name)
-        if table is None:
+def similarity_claims(results, cell):
+    """Say of every signature, over the whole mask, how similar a model is to it, where that is more than chance."""
+    name = f"similarity/{cell.mask}/{cell.algorithm}"
+    table, n = results.table(f"{name}/similarity"), results.settings(name).get("permutation", {}).get("n", 0)
+    for row in rows_of(table, metric="cosine", **SHOWN):
+        if not row["p_familywise"] <= ALPHA:
             continue
-        n = results.settings(f"similarity/{mask}/{algorithm}").get("permutation", {}).get("n", 0)
-        rows = table[(table["network"] == WHOLE) & (table["scheme"] == SCHEME)]
-        spatial = rows[rows["metric"] == "pearson_r"].set_index("signature")["p_spatial"]
-        rows = rows[rows["metric"] == METRIC]
-        for row in rows[rows["p_familywise"] <= ALPHA].to_dict("records"):
-            text = (
-                f'The weight map of {model_name(cell)} resembles the signature "{row["signature"]}": cosine '
-                f"{span(row, 'score', ('low', 'high'))}, family-wise {p_is(row['p_familywise'], n)} over signatures "
-                "and networks by refits of scores exchanged between participants. The usual test, of their correlation "
-                f"as two stationary random fields, gives {p_is(spatial.get(row['signature'], np.nan))}; where fields "
-                "are not stationary, about 10 % of unrelated maps reach .05 by it."
-            )
-            about, files = f"similarity/{row['signature']}/{mask}/{algorithm}", [f"outputs/{name}.tsv"]
-            numbers = (row["score"], row["low"], row["high"])
-            claims.append(make_claim(about, text, numbers, files, row["p_familywise"], SCHEME))
-    return claims
+        correlated = find_row(table, metric="pearson_r", signature=row["signature"], **SHOWN)
+        text = (
+            f'The weight map of {model_name(cell)} resembles the signature "{row["signature"]}": cosine '
+            f"{span(row, 'score')}, family-wise {p_is(row['p_familywise'], n)} over signatures "
+            "and networks by refits of scores exchanged between participants. The usual test, of their correlation "
+            f"as two stationary random fields, gives {p_is(correlated['p_spatial'] if correlated else np.nan)}; where "
+            "fields are not stationary, about 10 % of unrelated maps reach .05 by it."
+        )
+        about = f"similarity/{row['signature']}/{cell.mask}/{cell.algorithm}"
+        files = [f"outputs/{name}/similarity.tsv"]
+        yield make_claim(about, text, numbers_of(row, "score"), files, row["p_familywise"], row["scheme"])
 
 
 def relation_claims(results):
     """Say of every signature how its expression goes with the score within participants, where a test finds it."""
-    table = results.table("relate/fixed_effects")
-    if table is None:
-        return []
     settings = results.settings("relate")
     score = score_name(results.score.split(" (")[0], settings.get("transform", "raw"))
     n = settings.get("permutation", {}).get("n", 0)
-    claims = []
-    for row in table[table["term"] == "expression"].to_dict("records"):
+    for row in rows_of(results.table("relate/fixed_effects"), term="expression"):
         # The test is of a slope in any participant, the interval of the mean slope: both have to find it.
         if not row["p_permutation"] <= ALPHA or row["low"] <= 0 <= row["high"]:
             continue
@@ -54,6 +44,5 @@ def relation_claims(results):
             f"{row['n_participants']:.0f} participants; {p_is(row['p_permutation'], n)}, scores permuted within "
             "participants)."
         )
-        numbers, files = (row["estimate"], row["low"], row["high"]), ["outputs/relate/fixed_effects.tsv"]
-        claims.append(make_claim(f"expression/{row['model']}", text, numbers, files, row["p_permutation"], "within"))
-    return claims
+        name, files = f"expression/{row['model']}", ["outputs/relate/fixed_effects.tsv"]
+        yield make_claim(name, text, numbers_of(row), files, row["p_permutation"], "within")

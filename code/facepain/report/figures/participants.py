@@ -1,9 +1,7 @@
 """Figures that name participants and show single trials; no other figure does."""
 
-from dataclasses import dataclass
-
 import numpy as np
-from matplotlib.axes import Axes
+import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
@@ -24,13 +22,13 @@ MOST_NAMES = 60  # participants whose ids still fit below an axis
 COLUMNS, PANEL_MM = 8, 21
 WIDTH_MM, HEIGHT_MM, TICK_MM = PANEL_MM - 3, PANEL_MM - 6, 1.2
 MEASURES = {"dot": "dot product", "cosine": "cosine", "pearson_r": "Pearson r"}
+DOTS = {"markersize": 2, "markeredgewidth": 0}
 
 
 def draw_scores_by_participant(trials, target, score, synthetic):
     """Draw every trial's score, participants side by side in the order of their means."""
-    datasets = sorted(set(trials["dataset"]))
-    colours = dataset_colours(datasets)
-    figure = new_page(66 * len(datasets), synthetic, layout=None)
+    colours = dataset_colours(set(trials["dataset"]))
+    figure = new_page(66 * len(colours), synthetic, layout=None)
     for number, (name, rows) in enumerate(trials.groupby("dataset")):
         top = 66 * number + 6
         zero_axes, axes = place(figure, 16, top, 160, 10), place(figure, 16, top + 13, 160, 30)
@@ -38,11 +36,11 @@ def draw_scores_by_participant(trials, target, score, synthetic):
         axes.set_ylabel(score)
         zero_axes.set_ylabel("zeros (%)")
         zero_axes.set_title(name, loc="left", fontweight="bold", color=colours[name], pad=2)
-    n_people = trials["participant_id"].nunique()
     caption = (
         "Every usable trial is a dot; participants are in the order of their means (black bars), and equal scores "
         "lie side by side. Above, the share of exact zeros among a participant's trials."
     )
+    n_people = trials["participant_id"].nunique()
     alt = f"Dots for the trials of {n_people} participants, sorted by mean, and above the share of zeros of each."
     return Drawing(figure, "Scores by participant", caption, alt)
 
@@ -51,60 +49,25 @@ def plot_participants(zero_axes, axes, rows, target, colour):
     """Draw one dataset's trials by participant, and the share of zeros of each above."""
     scores = {name: np.sort(group[target].to_numpy()) for name, group in rows.groupby("participant_id")}
     order = sorted(scores, key=lambda name: (scores[name].mean(), name))
-    for x, name in enumerate(order):
-        y = scores[name]
-        axes.plot(x + spread_equal(y), y, "o", color=colour, alpha=0.5, markersize=2, markeredgewidth=0)
+    for x, y in enumerate(map(scores.get, order)):
+        axes.plot(x + spread_equal(y), y, "o", color=colour, alpha=0.5, **DOTS)
         axes.plot([x - 0.4, x + 0.4], [y.mean()] * 2, color="black", linewidth=1)
         zero_axes.bar(x, 100 * np.mean(y == 0), width=0.7, color=GREY)
-    named = len(order) <= MOST_NAMES
-    axes.set_xticks(range(len(order)), order if named else [""] * len(order), rotation=90)
-    axes.set_xlim(-0.8, len(order) - 0.2)
+    name_people(axes, order)
     zero_axes.set(xlim=axes.get_xlim(), xticks=[], ylim=(0, 100), yticks=[0, 100])
+
+
+def name_people(axes, people):
+    """Name participants below an axis, as far as their ids fit."""
+    axes.set_xticks(range(len(people)), people if len(people) <= MOST_NAMES else [""] * len(people), rotation=90)
+    axes.set_xlim(-0.8, len(people) - 0.2)
 
 
 def spread_equal(ordered):
     """Return sideways shifts, at most 0.4, that put equal neighbours in a sorted array side by side."""
-    shifts = np.zeros(len(ordered))
-    _, starts, counts = np.unique(ordered, return_index=True, return_counts=True)
-    for start, count in zip(starts, counts, strict=True):
-        shifts[start : start + count] = (np.arange(count) - (count - 1) / 2) * min(0.15, 0.8 / max(count, 1))
-    return shifts
-
-
-def draw_predictions(predictions, score, synthetic, mask):
-    """Draw observed against predicted scores, a panel for each participant."""
-    if not predictions:
-        raise NothingToDraw(f"no model of {mask} is here")
-    every = next(iter(predictions.values()))
-    people = sorted(set(every["participant_id"]))
-    tested = set(every.loc[every["fold"] == "test", "participant_id"])
-    low = min(rows[["y_true", "y_pred"]].min().min() for rows in predictions.values())
-    high = max(rows[["y_true", "y_pred"]].max().max() for rows in predictions.values())
-    limits = widen(low, high)
-    titles = {person: person + (" (test)" if person in tested else "") for person in people}
-    figure, panels = panel_for_each(titles, synthetic, limits, limits)
-    for person in people:
-        panels.plot(person, limits, limits, color=GREY, linestyle="--", linewidth=0.6)
-        for algorithm, rows in predictions.items():
-            # A trial that several folds tested is drawn once, at its mean prediction.
-            of_person = rows[rows["participant_id"] == person].groupby("row")[["y_true", "y_pred"]].mean()
-            panels.plot(
-                person, of_person["y_pred"], of_person["y_true"], "o", color=ALGORITHM_COLOURS[algorithm], markersize=2,
-                markeredgewidth=0, alpha=0.6,
-            )  # fmt: skip
-    handles = [
-        figure.axes[0].plot([], [], "o", color=ALGORITHM_COLOURS[name], markersize=3, label=ALGORITHM_NAMES[name])[0]
-        for name in predictions
-    ]
-    figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
-    name_axes(figure, f"predicted {score}", f"observed {score}")
-    caption = (
-        f"Each participant has a panel, each trial a dot for each algorithm ({mask} mask). On the dashed line "
-        "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
-        "folds that tested it; (test): a dataset that no model was trained on."
-    )
-    alt = f"Small scatter plots of observed against predicted scores for {len(people)} participants."
-    return Drawing(figure, f"Observed and predicted scores, {mask}", caption, alt)
+    _, counts = np.unique(ordered, return_counts=True)
+    spread = [(np.arange(count) - (count - 1) / 2) * min(0.15, 0.8 / count) for count in counts]
+    return np.concatenate(spread)
 
 
 def draw_influence(influence, synthetic, mask, metric="skill"):
@@ -115,50 +78,76 @@ def draw_influence(influence, synthetic, mask, metric="skill"):
         name: table[table["metric"] == metric].set_index("participant_id")["score_without"]
         for name, table in influence.items()
     }
-    people = next(iter(scores.values())).sort_values().index
+    first, lowest = next(iter(scores.items()))
+    people = lowest.sort_values().index
     figure = new_page(66, synthetic, layout=None)
     axes = place(figure, 16, 6, 160, 40)
     for name, values in scores.items():
-        axes.plot(
-            values.reindex(people).to_numpy(), "o", color=ALGORITHM_COLOURS[name], markersize=3, markeredgewidth=0,
-            label=ALGORITHM_NAMES[name],
-        )  # fmt: skip
-        axes.axhline(values.median(), color=ALGORITHM_COLOURS[name], linewidth=0.7)
-    axes.set_xticks(range(len(people)), people if len(people) <= MOST_NAMES else [""] * len(people), rotation=90)
-    axes.set(xlim=(-0.8, len(people) - 0.2), ylabel=f"{metric} without the participant")
+        colour, label = ALGORITHM_COLOURS[name], ALGORITHM_NAMES[name]
+        axes.plot(values.reindex(people).to_numpy(), "o", color=colour, markersize=3, markeredgewidth=0, label=label)
+        axes.axhline(values.median(), color=colour, linewidth=0.7)
+    name_people(axes, people)
+    axes.set_ylabel(f"{metric} without the participant")
     axes.legend(loc="lower right", ncols=len(scores))
     caption = (
         f"Score of all leave-one-participant-out predictions ({mask} mask) when one participant's trials are left out "
         "of the scoring; the models are as fitted. Lines: medians. A dot far from its line is a participant on whom "
         "the score depends."
     )
-    first = next(iter(scores))
     alt = (
         f"Dots for {len(people)} participants: without one of them the {metric} of {ALGORITHM_NAMES[first]} is "
-        f"{scores[first].min():.2f} to {scores[first].max():.2f}."
+        f"{lowest.min():.2f} to {lowest.max():.2f}."
     )
     return Drawing(figure, f"Influence of single participants, {mask}", caption, alt)
 
 
+def draw_predictions(predictions, score, synthetic, mask):
+    """Draw observed against predicted scores, a panel for each participant."""
+    if not predictions:
+        raise NothingToDraw(f"no model of {mask} is here")
+    tables = pd.concat(predictions)
+    tested = set(tables.loc[tables["fold"] == "test", "participant_id"])
+    titles = {person: person + " (test)" * (person in tested) for person in sorted(set(tables["participant_id"]))}
+    values = tables[["y_true", "y_pred"]].stack()
+    panels = Panels(titles, (f"predicted {score}", values), (f"observed {score}", values), synthetic)
+    for person in titles:
+        panels.plot(person, panels.xlim, panels.ylim, color=GREY, linestyle="--", linewidth=0.6)
+        for algorithm, rows in predictions.items():
+            # A trial that several folds tested is drawn once, at its mean prediction.
+            own = rows[rows["participant_id"] == person].groupby("row")[["y_true", "y_pred"]].mean()
+            panels.plot(
+                person, own["y_pred"], own["y_true"], "o", color=ALGORITHM_COLOURS[algorithm], alpha=0.6, **DOTS
+            )
+    handles = [
+        panels.page.plot([], [], "o", color=ALGORITHM_COLOURS[name], markersize=3, label=ALGORITHM_NAMES[name])[0]
+        for name in predictions
+    ]
+    panels.figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
+    caption = (
+        f"Each participant has a panel, each trial a dot for each algorithm ({mask} mask). On the dashed line "
+        "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
+        "folds that tested it; (test): a dataset that no model was trained on."
+    )
+    alt = f"Small scatter plots of observed against predicted scores for {len(titles)} participants."
+    return Drawing(panels.figure, f"Observed and predicted scores, {mask}", caption, alt)
+
+
 def draw_trajectories(trials, target, score, synthetic):
     """Draw the score of every participant over their trials; parameters are those of `draw_scores_by_participant`."""
-    colours = dataset_colours(sorted(set(trials["dataset"])))
-    limits = widen(trials[target].min(), trials[target].max())
-    xlim = widen(trials["trial"].min(), trials["trial"].max())
-    people = sorted(set(trials["participant_id"]))
-    figure, panels = panel_for_each(dict(zip(people, people, strict=True)), synthetic, xlim, limits)
-    for person in people:
-        of_person = trials[trials["participant_id"] == person].sort_values("trial")
-        for _, run in of_person.groupby("run"):
+    colours, people = dataset_colours(set(trials["dataset"])), trials.groupby("participant_id")
+    panels = Panels(
+        {name: name for name in people.groups}, ("trial", trials["trial"]), (score, trials[target]), synthetic
+    )
+    for person, own in people:
+        for _, run in own.sort_values("trial").groupby("run"):
             colour = colours[run["dataset"].iloc[0]]
             panels.plot(person, run["trial"], run[target], "o-", color=colour, markersize=2, linewidth=0.6)
-    name_axes(figure, "trial", score)
     caption = (
         "Each participant has a panel with the score over trials. Lines join the usable trials of a run; colours are "
         "those of the datasets."
     )
     alt = f"Small line plots of the score over trials for {len(people)} participants."
-    return Drawing(figure, "Scores over trials", caption, alt)
+    return Drawing(panels.figure, "Scores over trials", caption, alt)
 
 
 def draw_expression(expression, trials, target, score, synthetic, signature, measure):
@@ -166,83 +155,71 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
 
     ``expression`` is expression.tsv of one mask and algorithm, ``measure`` one of `MEASURES`.
     """
+    own_model = signature == OWN_MODEL
+    name = "the study's own model" if own_model else f'the signature "{signature}"'
     chosen = expression[expression["signature"] == signature].set_index("row")[measure]
-    colours = dataset_colours(sorted(set(trials["dataset"])))
-    limits, xlim = widen(trials[target].min(), trials[target].max()), widen(chosen.min(), chosen.max())
-    people = sorted(set(trials["participant_id"]))
-    figure, panels = panel_for_each(dict(zip(people, people, strict=True)), synthetic, xlim, limits)
-    for person in people:
-        of_person = trials[trials["participant_id"] == person]
-        x, y = chosen.reindex(of_person.index).to_numpy(), of_person[target].to_numpy(float)
-        panels.plot(
-            person, x, y, "o", color=colours[of_person["dataset"].iloc[0]], markersize=2, markeredgewidth=0, alpha=0.7
-        )
+    colours, people = dataset_colours(set(trials["dataset"])), trials.groupby("participant_id")
+    x_axis = f"expression of {name} ({MEASURES[measure]})", chosen
+    panels = Panels({person: person for person in people.groups}, x_axis, (score, trials[target]), synthetic)
+    for person, own in people:
+        x, y = chosen.reindex(own.index).to_numpy(), own[target].to_numpy(float)
+        panels.plot(person, x, y, "o", color=colours[own["dataset"].iloc[0]], alpha=0.7, **DOTS)
         if np.ptp(x) > 0:
             ends = np.array([x.min(), x.max()])
             panels.plot(person, ends, np.polyval(np.polyfit(x, y, 1), ends), color="black", linewidth=0.7)
-    name = "the study's own model" if signature == OWN_MODEL else f'the signature "{signature}"'
-    name_axes(figure, f"expression of {name} ({MEASURES[measure]})", score)
     caption = (
         f"Each participant has a panel, each trial a dot: the score against the expression of {name}, with the "
         "participant's own least-squares line. Colours are those of the datasets."
     )
-    caption += " A trial is expressed by a fit that has not seen its participant." * (signature == OWN_MODEL)
+    caption += " A trial is expressed by a fit that has not seen its participant." * own_model
     alt = f"Small scatter plots of the score against the expression of {name} for {len(people)} participants."
-    return Drawing(figure, f"Score and expression of {name}", caption, alt)
+    return Drawing(panels.figure, f"Score and expression of {name}", caption, alt)
 
 
-@dataclass(frozen=True)
 class Panels:
-    """Panels on the axes of the page, which are drawn many times as fast as axes for each participant.
+    """A page with a panel for each participant, all on the same axes: these are drawn many times as fast as many.
 
-    The upper left corners of the participants' panels are in mm; all panels have the same scales.
+    ``titles`` are those of the participants' panels; ``x`` and ``y`` name the scales that all panels share, with the
+    values (a Series) that they hold. Only outer panels have tick labels.
     """
 
-    page: Axes
-    corners: dict
-    xlim: tuple
-    ylim: tuple
+    def __init__(self, titles, x, y, synthetic):
+        n_rows = -(-len(titles) // COLUMNS)
+        self.figure = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None)
+        self.figure.text(0.5, 7 / (self.figure.get_figheight() * 25.4), x[0], ha="center", va="bottom")
+        self.figure.text(0.004, 0.5, y[0], rotation=90, va="center", ha="left")
+        self.page = page_axes(self.figure)
+        self.xlim, self.ylim = widen(x[1]), widen(y[1])
+        self.corners, lines = {}, []
+        for number, (person, title) in enumerate(titles.items()):
+            row, column = divmod(number, COLUMNS)
+            left, top = self.corners[person] = 12 + PANEL_MM * column, 8 + PANEL_MM * row
+            right, bottom = left + WIDTH_MM, top + HEIGHT_MM
+            self.page.text((left + right) / 2, top - 0.4, title, ha="center", fontsize=7)
+            lines.append([(left, top), (left, bottom), (right, bottom)])
+            for tick, text in ticks(self.xlim):
+                at = self.places(person, tick, self.ylim[0])[0]
+                lines.append([(at, bottom), (at, bottom + TICK_MM)])
+                if number + COLUMNS >= len(titles):
+                    self.page.text(at, bottom + 2 * TICK_MM, text, ha="center", va="top", fontsize=7)
+            for tick, text in ticks(self.ylim):
+                at = self.places(person, self.xlim[0], tick)[1]
+                lines.append([(left, at), (left - TICK_MM, at)])
+                if column == 0:
+                    self.page.text(left - 2 * TICK_MM, at, text, ha="right", va="center_baseline", fontsize=7)
+        self.page.add_collection(LineCollection(lines, colors="black", linewidths=0.6), autolim=False)
 
     def places(self, person, x, y):
         """Return the places of values on the page, in mm."""
         left, top = self.corners[person]
-        (x_low, x_high), (y_low, y_high) = self.xlim, self.ylim
-        right = (np.asarray(x) - x_low) / (x_high - x_low)
-        up = (np.asarray(y) - y_low) / (y_high - y_low)
+        right, up = (
+            (np.asarray(values) - low) / (high - low) for values, (low, high) in ((x, self.xlim), (y, self.ylim))
+        )
         return left + WIDTH_MM * right, top + HEIGHT_MM * (1 - up)
 
     def plot(self, person, x, y, *marks, **style):
         """Draw values in a participant's panel, as ``Axes.plot``."""
         self.page.plot(*self.places(person, x, y), *marks, **style)
-
-
-def panel_for_each(titles, synthetic, xlim, ylim):
-    """Return a page and an empty panel for each participant, by title; inner ones have no tick labels."""
-    n_rows = -(-len(titles) // COLUMNS)
-    figure = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None)
-    corners = {
-        person: (12 + PANEL_MM * (number % COLUMNS), 8 + PANEL_MM * (number // COLUMNS))
-        for number, person in enumerate(titles)
-    }
-    panels = Panels(page_axes(figure), corners, xlim, ylim)
-    lines = []
-    for number, (person, title) in enumerate(titles.items()):
-        left, top = corners[person]
-        right, bottom = left + WIDTH_MM, top + HEIGHT_MM
-        panels.page.text((left + right) / 2, top - 0.4, title, ha="center", fontsize=7)
-        lines.append([(left, top), (left, bottom), (right, bottom)])
-        for tick, text in ticks(xlim):
-            x = panels.places(person, tick, ylim[0])[0]
-            lines.append([(x, bottom), (x, bottom + TICK_MM)])
-            if number + COLUMNS >= len(titles):
-                panels.page.text(x, bottom + 2 * TICK_MM, text, ha="center", va="top", fontsize=7)
-        for tick, text in ticks(ylim):
-            y = panels.places(person, xlim[0], tick)[1]
-            lines.append([(left, y), (left - TICK_MM, y)])
-            if number % COLUMNS == 0:
-                panels.page.text(left - 2 * TICK_MM, y, text, ha="right", va="center_baseline", fontsize=7)
-    panels.page.add_collection(LineCollection(lines, colors="black", linewidths=0.6), autolim=False)
-    return figure, panels
 
 
 def ticks(limits):
@@ -252,12 +229,8 @@ def ticks(limits):
     return [(tick, f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in found if low <= tick <= high]
 
 
-def name_axes(figure, x, y):
-    """Name the axes that all panels of a page share."""
-    figure.text(0.5, 7 / (figure.get_figheight() * 25.4), x, ha="center", va="bottom")
-    figure.text(0.004, 0.5, y, rotation=90, va="center", ha="left")
-
-
-def widen(low, high):
+def widen(values):
+    """Return limits with a margin around values."""
+    low, high = values.min(), values.max()
     margin = 0.05 * (high - low) or 1
     return low - margin, high + margin
