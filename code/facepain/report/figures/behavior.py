@@ -11,40 +11,33 @@ def draw_scores(results):
         raise NothingToDraw("too few participants: no bin of scores holds enough of them")
     figure = new_page(ROW_MM * len(results.datasets) + 4, results.synthetic, layout=None)
     colours = dataset_colours(results.datasets)
-    axes = zeros = None
+    shares, above = [], ()
     for number, name in enumerate(results.datasets):
         top = 6 + ROW_MM * number
-        zeros = figure_axes(figure, (16, top, 14, 30), zeros)
-        axes = figure_axes(figure, (50, top, 126, 30), axes)
+        pair = zeros, axes = place(figure, 16, top, 14, 30), place(figure, 50, top, 126, 30)
+        for each, of_first in zip(pair, above, strict=False):
+            each.sharex(of_first)
+            each.sharey(of_first)
+        above = above or pair
         n_trials = results.fact(name, "trials_usable")
         bins = results.scores[results.scores["dataset"] == name]
         plot_scores(zeros, axes, bins, n_trials, colours[name])
         zeros.set(ylabel="trials (%)", ylim=(0, 115), yticks=(0, 50, 100))
         zeros.set_title(name, loc="left", fontweight="bold", color=colours[name], pad=2)
         axes.set(xlabel=f"{results.score}, all but the exact zeros", ylabel="trials (%)\nper unit of the score")
-        facts = (results.fact(name, f"{results.target}_{fact}") for fact in ("mean", "sd", "median"))
-        text = "{} trials; mean {:.1f}, SD {:.1f}, median {:.3g}".format(int(n_trials), *facts)
+        mean, sd, median, share_zero = (
+            results.fact(name, f"{results.target}_{fact}") for fact in ("mean", "sd", "median", "share_zero")
+        )
+        text = f"{n_trials:.0f} trials; mean {mean:.1f}, SD {sd:.1f}, median {median:.3g}"
         axes.set_title(text, loc="right", fontsize=7, pad=2)
+        shares.append(f"{name} {percent(share_zero)} zeros")
     axes.set_ylim(bottom=0)
-    shares = {name: results.fact(name, f"{results.target}_share_zero") for name in results.datasets}
     caption = (
-        "Left: share of trials with a score of exactly 0. Right: all other scores; the area of a bar is its "
-        "share of the "
-        "dataset's trials. Neighbouring bins are joined where they hold fewer participants than the params require."
+        "Left: share of trials with a score of exactly 0. Right: all other scores; the area of a bar is its share of "
+        "the dataset's trials. Neighbouring bins are joined where they hold fewer participants than the params require."
     )
-    alt = "Bars of exact zeros and histograms of all other scores: " + ", ".join(
-        f"{name} {percent(share)} zeros" for name, share in shares.items()
-    )
-    return Drawing(figure, "Scores by dataset", caption, alt + ".")
-
-
-def figure_axes(figure, box, shared):
-    """Place axes that share both scales with those above."""
-    axes = place(figure, *box)
-    if shared is not None:
-        axes.sharex(shared)
-        axes.sharey(shared)
-    return axes
+    alt = f"Bars of exact zeros and histograms of all other scores: {', '.join(shares)}."
+    return Drawing(figure, "Scores by dataset", caption, alt)
 
 
 def plot_scores(zero_axes, axes, bins, n_trials, colour):

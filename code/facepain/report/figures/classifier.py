@@ -11,29 +11,28 @@ def draw_datasets(results, mask):
     """Draw the classifier's scores by fold, its confusion matrix and the ages of the datasets."""
     classifier = results.classifiers[mask]
     figure = new_page(70, results.synthetic, layout=None)
-    plot_classifier(place(figure, 14, 8, 56, 46), classifier)
-    matrix = place(figure, 84, 8, 34, 34)
     pooled = classifier.confusion[classifier.confusion["fold"] == "pooled"]
-    plot_confusion(matrix, pooled)
-    matrix.set_title("All folds pooled", loc="left", fontweight="bold", pad=2)
+    plot_classifier(place(figure, 14, 8, 56, 46), classifier)
+    plot_confusion(place(figure, 84, 8, 34, 34), pooled)
     plot_ages(place(figure, 138, 8, 38, 34), results)
+    for axes, title in zip(figure.axes, ("Classifier", "All folds pooled", "Ages"), strict=True):
+        axes.set_title(title, loc="left", fontweight="bold", pad=2)
     caption = (
         "Left: how well a linear support vector machine names the dataset of unseen participants' images; dots are "
         "folds, bars their means, dashed lines what guessing reaches. Middle: trials by observed and named dataset. "
         "Right: ages of the participants. The classifier cannot say which difference it uses."
     )
     counts = ", ".join(f"{row.n_trials} of {row.observed} as {row.predicted}" for row in pooled.itertuples())
-    return Drawing(
-        figure, f"Classifier of the datasets, {mask}", caption, f"Scores, confusion and ages. Pooled: {counts}."
-    )
+    alt = f"Scores, confusion and ages. Pooled: {counts}."
+    return Drawing(figure, f"Classifier of the datasets, {mask}", caption, alt)
 
 
 def plot_confusion(axes, rows):
     """Draw one matrix: colour is the share of a row, numbers are trials."""
-    names = sorted(set(rows["observed"]))
-    counts = rows.pivot(index="observed", columns="predicted", values="n_trials").loc[names, names].to_numpy()
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.where(totals > 0, 100 * counts / np.maximum(totals, 1), np.nan)
+    counts = rows.pivot(index="observed", columns="predicted", values="n_trials")
+    names, counts = list(counts.index), counts.to_numpy()
+    totals = counts.sum(axis=1)
+    shares = np.where(totals > 0, 100 * counts.T / np.maximum(totals, 1), np.nan).T
     image = axes.imshow(shares, cmap="Greys", vmin=0, vmax=100)
     for (row, column), count in np.ndenumerate(counts):
         share = shares[row, column]
@@ -52,9 +51,8 @@ def plot_ages(axes, results):
     for y, name in enumerate(results.datasets):
         low, high, mean, sd = (results.fact(name, f"age_{fact}") for fact in ("min", "max", "mean", "sd"))
         if np.isnan(mean):
-            axes.text(
-                0.5, y, "no ages given", ha="center", va="center", fontsize=7, transform=axes.get_yaxis_transform()
-            )
+            centred = {"ha": "center", "va": "center", "transform": axes.get_yaxis_transform()}
+            axes.text(0.5, y, "no ages given", fontsize=7, **centred)
             continue
         axes.plot([low, high], [y, y], color=colours[name], linewidth=0.8)
         axes.plot([mean - sd, mean + sd], [y, y], color=colours[name], linewidth=5, alpha=0.5, solid_capstyle="butt")
@@ -63,29 +61,21 @@ def plot_ages(axes, results):
     axes.set_yticks(range(len(results.datasets)), results.datasets)
     axes.set_ylim(len(results.datasets) - 0.5, -0.7)
     axes.set_xlabel("age (years):\nmean, SD, range", labelpad=1)
-    axes.set_title("Ages", loc="left", fontweight="bold", pad=2)
 
 
 def plot_classifier(axes, classifier):
     """Draw the classifier's scores by fold with what guessing reaches."""
-    folds = classifier.folds
-    labels, majority = [], 100 * folds["majority_share"].mean()
-    guesses = {"accuracy": majority, "balanced_accuracy": 100 / _n_datasets(classifier), "auc": 50.0}
-    for x, column in enumerate(SCORES):
+    folds, labels = classifier.folds, []
+    n_datasets = classifier.confusion["observed"].nunique()
+    guesses = (100 * folds["majority_share"].mean(), 100 / n_datasets, 50.0)
+    for x, ((column, label), guess) in enumerate(zip(SCORES.items(), guesses, strict=True)):
         values = 100 * folds[column].dropna().to_numpy()
         spread = np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(len(values))
         axes.plot(x + spread, values, "o", color=GREY, markersize=4, alpha=0.8, markeredgewidth=0)
         if values.size:
             axes.plot([x - 0.3, x + 0.3], [values.mean()] * 2, color=BLACK, linewidth=1.6)
-        guess = guesses[column]
+            label += f"\nmean {values.mean():.1f}\nguess {guess:.1f}"
         axes.plot([x - 0.4, x + 0.4], [guess, guess], color=GREY, linestyle="--", linewidth=1.2)
-        labels.append(
-            f"{SCORES[column]}\nmean {values.mean():.1f}\nguess {guess:.1f}" if values.size else SCORES[column]
-        )
+        labels.append(label)
     axes.set_xticks(range(len(SCORES)), labels)
     axes.set(xlim=(-0.6, len(SCORES) - 0.4), ylim=(0, 103), ylabel="score on held-out participants (%)")
-    axes.set_title("Classifier", loc="left", fontweight="bold", pad=2)
-
-
-def _n_datasets(classifier):
-    return classifier.confusion["observed"].nunique()

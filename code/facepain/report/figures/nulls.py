@@ -20,56 +20,55 @@ TAIL = 0.4  # how far an axis reaches below the observed score and the first sch
 
 def draw_nulls(results, metric):
     """Draw the null scores of every cell and scheme with the observed score."""
-    cells = list(results.regressions.values())
-    if not any(np.isfinite(_finite_nulls(cell, metric)).any() for cell in cells):
-        raise NothingToDraw(f"no cell has finite null scores of {METRIC_NAMES[metric]}")
-    schemes = list(dict.fromkeys(name for cell in cells for name in cell.tests_of(metric).index))
+    cells, name = list(results.regressions.values()), METRIC_NAMES[metric]
+    if np.isnan(null_limits(cells, metric)[0]):
+        raise NothingToDraw(f"no cell has finite null scores of {name}")
+    schemes = list(dict.fromkeys(scheme for cell in cells for scheme in cell.tests_of(metric).index))
     figure = new_page(12 + (12 + 12 * len(schemes)) * len(results.masks), results.synthetic)
     grid = figure.subplots(len(results.masks), len(results.algorithms), squeeze=False)
-    limits = {mask: null_limits([cell for cell in cells if cell.mask == mask], metric) for mask in results.masks}
-    for (mask, algorithm), cell in results.regressions.items():
-        axes = grid[results.masks.index(mask), results.algorithms.index(algorithm)]
-        plot_nulls(axes, cell, metric, schemes, limits[mask])
-        axes.set_title(f"{mask}, {ALGORITHM_NAMES[algorithm]}", loc="left", fontsize=7)
-        axes.set_yticks(np.arange(len(schemes)) + 0.35, schemes[::-1] if algorithm == results.algorithms[0] else [])
-    for mask in results.masks:
-        for algorithm in set(results.algorithms) - {cell.algorithm for cell in results.models(mask)}:
-            axes = grid[results.masks.index(mask), results.algorithms.index(algorithm)]
-            axes.set(xticks=[], yticks=[])
-            axes.text(
-                0.5, 0.5, f"{ALGORITHM_NAMES[algorithm]}: no result", transform=axes.transAxes, ha="center", fontsize=7
-            )
+    for mask, of_mask in zip(results.masks, grid, strict=True):
+        limits = null_limits(results.models(mask), metric)
+        for algorithm, axes in zip(results.algorithms, of_mask, strict=True):
+            if (mask, algorithm) in results.regressions:
+                plot_nulls(axes, results.regressions[mask, algorithm], metric, schemes, limits)
+                axes.set_title(f"{mask}, {ALGORITHM_NAMES[algorithm]}", loc="left", fontsize=7)
+                named = schemes[::-1] if axes is of_mask[0] else []
+                axes.set_yticks(np.arange(len(schemes)) + 0.35, named)
+            else:
+                axes.set(xticks=[], yticks=[])
+                write_centred(axes, f"{ALGORITHM_NAMES[algorithm]}: no result")
     for axes in grid[-1]:
         axes.set_xlabel(f"mean {METRIC_NAMES[metric]} over folds")
     figure.legend(handles=[Line2D([], [], color="black", label="observed")], loc="outside upper right")
     caption = (
-        f"Each histogram shows the mean {METRIC_NAMES[metric]} over folds when scores are permuted by one scheme; the "
-        "vertical line is the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). An "
-        "arrow gives the share of null scores beyond the left edge."
+        f"Each histogram shows the mean {name} over folds when scores are permuted by one scheme; the vertical line is "
+        "the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). An arrow gives the "
+        "share of null scores beyond the left edge."
     )
     low = {scheme: sum(cell.tests_of(metric)["p"].get(scheme, 1) <= 0.05 for cell in cells) for scheme in schemes}
     counts = ", ".join(f"{n} ({scheme})" for scheme, n in low.items())
     alt = (
-        f"Histograms of permuted {METRIC_NAMES[metric]} with the observed score as a line. Of {len(cells)} models, p "
-        f"is at most .05 in {counts}."
+        f"Histograms of permuted {name} with the observed score as a line. Of {len(cells)} models, p is at most .05 in "
+        f"{counts}."
     )
-    return Drawing(figure, f"Null distributions of {METRIC_NAMES[metric]}", caption, alt)
+    return Drawing(figure, f"Null distributions of {name}", caption, alt)
+
+
+def write_centred(axes, text):
+    axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", fontsize=7)
 
 
 def plot_nulls(axes, cell, metric, schemes, limits):
     """Draw one cell's null scores, a histogram of the same height for each scheme, the first on top."""
     tests = cell.tests_of(metric)
-    nulls = {scheme: cell.null_scores[scheme, metric] for scheme in tests.index}
-    nulls = {scheme: null[np.isfinite(null)] for scheme, null in nulls.items()}
+    nulls = {scheme: finite(cell.null_scores[scheme, metric]) for scheme in tests.index}
     axes.set(ylim=(-0.05, len(schemes)))
     axes.tick_params(axis="y", length=0)
-    shown = [null for null in nulls.values() if null.size]
-    if not shown:
-        axes.text(0.5, 0.5, "no finite null score", transform=axes.transAxes, ha="center", fontsize=7)
+    if not any(null.size for null in nulls.values()):
+        write_centred(axes, "no finite null score")
         axes.set_xticks([])
         return
-    observed = float(tests["score"].iloc[0])
-    low, high = limits
+    observed, (low, high) = float(tests["score"].iloc[0]), limits
     edges = np.linspace(low, high, N_BINS + 1)
     for scheme, null in nulls.items():
         base = len(schemes) - 1 - schemes.index(scheme)
@@ -91,9 +90,7 @@ def plot_nulls(axes, cell, metric, schemes, limits):
 
 def null_limits(cells, metric):
     """Return an axis for the cells of one mask: all observed and null scores, but for a far left tail; or NaN."""
-    nulls = [
-        null[np.isfinite(null)] for cell in cells for (_, name), null in cell.null_scores.items() if name == metric
-    ]
+    nulls = [finite(null) for cell in cells for (_, name), null in cell.null_scores.items() if name == metric]
     nulls = [null for null in nulls if null.size]
     if not nulls:
         return np.nan, np.nan
@@ -106,6 +103,7 @@ def null_limits(cells, metric):
     return low - margin, high + margin
 
 
-def _finite_nulls(cell, metric):
-    found = [null for (_, name), null in cell.null_scores.items() if name == metric]
-    return np.concatenate(found).astype(float) if found else np.array([np.nan])
+def finite(null):
+    """Return the finite null scores; those that are not defined are null in JSON, and None here."""
+    null = null.astype(float)
+    return null[np.isfinite(null)]

@@ -1,11 +1,13 @@
 """How well the score is predicted: every model beside its null and baseline, and observed against predicted scores."""
 
+from itertools import product
+
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from facepain.report.claims import name_confounds
+from facepain.report.claims import find_row, name_confounds, numbers_of
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
@@ -20,8 +22,7 @@ from facepain.report.figures.page import (
     signed,
 )
 
-METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson r"}
-ALL_NAMES = METRIC_NAMES | {"skill": "skill"}
+METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson r", "skill": "skill"}
 WHERE = {"published": "over folds", "lopo": "unseen participants"}
 ROW_MM, LABEL_MM = 5, 38
 LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
@@ -29,63 +30,61 @@ LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
 
 def draw_models(results):
     """Draw every model's scores, cross-validated and on the other dataset, with intervals, null and baseline."""
-    rows = [(mask, algorithm) for mask in results.masks for algorithm in results.algorithms]
-    others = list(dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"]))
-    kinds = [("published", "r2"), ("lopo", "pearson_r")] + [
-        (name, metric) for name in others for metric in METRIC_NAMES
-    ]
-    height = ROW_MM * (len(rows) + 0.7 * len(results.masks))
-    handles = _legend(results)
+    others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
+    kinds = [("published", "r2"), ("lopo", "pearson_r"), *product(others, ("r2", "pearson_r"))]
+    confounds = next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
+    handles = _legend(results, confounds)
     n_columns, above = (3, 16) if len(handles) > 5 else (5, 12)
-    figure = new_page(height + above + 10, results.synthetic, layout=None)
+    figure, places, columns = forest(results, len(kinds), above, 10)
     figure.legend(handles=handles, loc="upper center", ncols=n_columns, bbox_to_anchor=(0.55, 1))
-    width = (176 - LABEL_MM) / len(kinds)
-    places = row_places(results)
-    for number, (kind, metric) in enumerate(kinds):
-        axes = place(figure, LABEL_MM + number * width, above, width - 4, height)
-        for (mask, algorithm), y in places.items():
-            cell = results.regressions.get((mask, algorithm))
-            if cell is None:
-                axes.text(
-                    0.5, y, "no result", transform=axes.get_yaxis_transform(), ha="center", va="center", fontsize=7
-                )
+    for axes, (kind, metric) in zip(columns, kinds, strict=True):
+        centred = {"transform": axes.get_yaxis_transform(), "ha": "center", "va": "center", "fontsize": 7}
+        for key, y in places.items():
+            if key in results.regressions:
+                plot_model(axes, y, results.regressions[key], kind, metric)
             else:
-                plot_model(axes, y, cell, kind, metric)
-        finish_axes(axes, height / ROW_MM, kind, metric)
-        if number:
-            axes.set_yticks([])
-            continue
-        axes.set_yticks(list(places.values()), [ALGORITHM_NAMES[algorithm] for _, algorithm in places])
-        axes.tick_params(axis="y", length=0)
-        for mask in results.masks:
-            top = min(y for (name, _), y in places.items() if name == mask)
-            axes.annotate(mask, (0, top - 0.75), (-LABEL_MM * 72 / 25.4 + 6, 0), xycoords=axes.get_yaxis_transform(),
-                          textcoords="offset points", fontweight="bold", va="center",
-                          annotation_clip=False)  # fmt: skip
+                axes.text(0.5, y, "no result", **centred)
+        finish_axes(axes, results, metric)
+        axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
+        axes.set_yticks([])
+    axes = columns[0]
+    axes.set_yticks(list(places.values()), [ALGORITHM_NAMES[algorithm] for _, algorithm in places])
+    axes.tick_params(axis="y", length=0)
+    for mask in results.masks:
+        top = places[mask, results.algorithms[0]]
+        axes.annotate(mask, (0, top - 0.75), (-LABEL_MM * 72 / 25.4 + 6, 0), xycoords=axes.get_yaxis_transform(),
+                      textcoords="offset points", fontweight="bold", va="center", annotation_clip=False)  # fmt: skip
     caption = (
         "Large dots are the scores of each model, lines their 95 % intervals, small dots single folds; a triangle "
         "marks an interval that goes on beyond the axis. Grey: the middle 95 % of the null; tick: predicting the mean "
         "training score."
     )
-    if confounds := confounds_removed(results):
+    if confounds:
         caption += f" Scores are of what {confounds} leave; crosses: what these predict by themselves."
-    missing = sum(key not in results.regressions for key in rows)
+    missing = len(places.keys() - results.regressions.keys())
     alt = (
-        f"Forest plot of R² and Pearson r of {len(rows) - missing} models. Mean R² over folds: "
+        f"Forest plot of R² and Pearson r of {len(places) - missing} models. Mean R² over folds: "
         f"{list_values(results, lambda cell: estimate(cell, 'published', 'r2')[0])}."
     )
     return Drawing(figure, "Scores of every model", caption, alt + (f" {missing} have no result." if missing else ""))
 
 
-def row_places(results):
-    """Return the height of each model's line, in lines from the top, a gap above each mask."""
-    places, y = {}, 0.0
-    for mask in results.masks:
-        y += 0.7
-        for algorithm in results.algorithms:
-            places[mask, algorithm] = y + 0.5
-            y += 1
-    return places
+def forest(results, n_columns, above_mm, below_mm):
+    """Return a page, the height of each model's line on it, in lines from the top, and axes side by side.
+
+    A mask's lines are below each other, with a gap above the first.
+    """
+    places, n = {}, len(results.algorithms)
+    for number, (mask, algorithm) in enumerate(product(results.masks, results.algorithms)):
+        places[mask, algorithm] = 0.7 * (number // n + 1) + number + 0.5
+    height = ROW_MM * n_lines(results)
+    figure = new_page(height + above_mm + below_mm, results.synthetic, layout=None)
+    width = (176 - LABEL_MM) / n_columns
+    return figure, places, [place(figure, LABEL_MM + k * width, above_mm, width - 4, height) for k in range(n_columns)]
+
+
+def n_lines(results):
+    return len(results.masks) * (len(results.algorithms) + 0.7)
 
 
 def list_values(results, value_of):
@@ -97,15 +96,14 @@ def list_values(results, value_of):
     return "; ".join(listed)
 
 
-def finish_axes(axes, n_lines, kind, metric):
-    axes.set_ylim(n_lines, 0)
+def finish_axes(axes, results, metric):
+    axes.set_ylim(n_lines(results), 0)
     low, high = axes.get_xlim()
     axes.set_xlim(max(min(low, 0), LOWEST), min(max(high, 0.1), 1))
     # Few numbers: those of neighbouring panels must not touch.
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10], prune="both"))
     axes.axvline(0, color=BLACK, linewidth=0.6, zorder=0)
-    axes.set_xlabel(ALL_NAMES[metric], labelpad=1)
-    axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
+    axes.set_xlabel(METRIC_NAMES[metric], labelpad=1)
 
 
 def plot_model(axes, y, cell, kind, metric):
@@ -126,42 +124,24 @@ def plot_model(axes, y, cell, kind, metric):
     axes.plot([low, high], [y, y], color=colour, linewidth=1.4, zorder=4)
     axes.plot(score, y, "o", color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=5)
     if metric == "r2" and kind != "lopo":
-        rows = cell.metrics.set_index("fold") if kind == "published" else cell.test_metrics.set_index("dataset")
-        row = "mean" if kind == "published" else kind
-        axes.plot(
-            rows["r2_baseline"].get(row, np.nan), y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6
-        )
-    alone = baseline_of_confounds(cell, kind, metric)
-    if alone is not None:
-        axes.plot(max(alone, LOWEST), y, "x", color=BLACK, markersize=5, markeredgewidth=1.2, zorder=6)
+        row = cell.by_row.loc["mean"] if kind == "published" else find_row(cell.test_metrics, dataset=kind) or {}
+        baseline = row.get("r2_baseline", np.nan)
+        axes.plot(baseline, y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6)
+    if alone := find_row(cell.table("confounds"), estimate_of=kind, metric=metric):
+        left = max(float(alone["estimate"]), LOWEST)
+        axes.plot(left, y, "x", color=BLACK, markersize=5, markeredgewidth=1.2, zorder=6)
     if min(score, low) < LOWEST:
         axes.plot(LOWEST, y, "<", color=colour, markersize=5, markeredgewidth=0, clip_on=False, zorder=5)
 
 
-def confounds_removed(results):
-    """Name the confounds that were removed; empty if none were."""
-    return next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
-
-
-def baseline_of_confounds(cell, kind, metric):
-    """Return what the confounds predict by themselves, None where none are removed."""
-    table = cell.table("confounds")
-    found = None if table is None else table[(table["estimate_of"] == kind) & (table["metric"] == metric)]
-    return None if found is None or not len(found) else float(found["estimate"].iloc[0])
-
-
 def estimate(cell, kind, metric):
     """Return a model's score and the ends of its interval, from intervals.tsv or, without one, from the scores."""
-    table = cell.table("intervals")
-    if table is not None:
-        found = table[(table["estimate_of"] == kind) & (table["metric"] == metric)]
-        if len(found):
-            return tuple(found.iloc[0][["estimate", "low", "high"]])
+    if row := find_row(cell.table("intervals"), estimate_of=kind, metric=metric):
+        return numbers_of(row)
     if kind == "published":
-        means = cell.metrics.set_index("fold")[metric]
-        return means["mean"] if means["mean"] == means["mean"] else means["pooled"], np.nan, np.nan
-    tested = cell.test_metrics.set_index("dataset")
-    return tested[metric].get(kind, np.nan) if metric in tested else np.nan, np.nan, np.nan
+        mean = cell.summary("mean", metric)
+        return mean if mean == mean else cell.summary("pooled", metric), np.nan, np.nan
+    return (find_row(cell.test_metrics, dataset=kind) or {}).get(metric, np.nan), np.nan, np.nan
 
 
 def scheme_shown(tests):
@@ -169,12 +149,9 @@ def scheme_shown(tests):
     return "block" if "block" in tests.index else tests.index[0]
 
 
-def name_schemes(results):
+def _legend(results, confounds):
     schemes = [scheme_shown(cell.tests_of("r2")) for cell in results.regressions.values() if len(cell.tests)]
-    return " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
-
-
-def _legend(results):
+    names = " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
     mark = {"linestyle": "none", "color": GREY}
     alone = Line2D([], [], linestyle="none", color=BLACK, marker="x", markersize=5, label="confounds alone")
     return [
@@ -182,25 +159,36 @@ def _legend(results):
         Line2D([], [], color=GREY, linewidth=1.4, label="its interval"),
         Line2D([], [], marker="o", markersize=2, label="fold", **mark),
         Line2D([], [], linestyle="none", color=BLACK, marker="|", markersize=8, label="baseline: training mean"),
-        *([alone] if confounds_removed(results) else []),
-        Patch(color=NULL_GREY, label=f"95 % of the null ({name_schemes(results)})"),
+        *([alone] if confounds else []),
+        Patch(color=NULL_GREY, label=f"95 % of the null ({names})"),
     ]
+
+
+def tables_of(results, name, enough, why):
+    """Return a table of each model where it has enough to be drawn; raise `NothingToDraw` where no model has."""
+    tables = {key: cell.table(name) for key, cell in results.regressions.items()}
+    tables = {key: table for key, table in tables.items() if table is not None and enough(table)}
+    if not tables:
+        raise NothingToDraw(why)
+    return tables
 
 
 def draw_calibration(results, kind):
     """Draw mean observed against mean predicted scores in bins of the prediction: no single trial is seen."""
-    tables = {key: cell.table("calibration") for key, cell in results.regressions.items()}
-    tables = {key: table[table["estimate_of"] == kind] for key, table in tables.items()}
-    tables = {key: table for key, table in tables.items() if len(table) > 1}
-    if not tables:
-        raise NothingToDraw(f"no two bins of predictions ({kind}) hold enough participants in any model")
+    why = f"no two bins of predictions ({kind}) hold enough participants in any model"
+    tables = tables_of(results, "calibration", lambda table: (table["estimate_of"] == kind).sum() > 1, why)
     figure, panels = panels_of_masks(results, tables, 70)
     for mask, axes in panels.items():
         for cell in results.models(mask):
             if (mask, cell.algorithm) in tables:
-                plot_calibration(axes, tables[mask, cell.algorithm], cell, kind)
+                bins = tables[mask, cell.algorithm].query("estimate_of == @kind")
+                slope, offset = (signed(estimate(cell, kind, metric)[0]) for metric in ("slope", "offset"))
+                axes.errorbar(
+                    bins["y_pred"], bins["y_true"], bins["y_true_se"], fmt="o-", markersize=3.5, linewidth=0.8,
+                    color=ALGORITHM_COLOURS[cell.algorithm], elinewidth=0.8, zorder=4,
+                    label=f"{ALGORITHM_NAMES[cell.algorithm]}: {slope}; {offset}",
+                )  # fmt: skip
         axes.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
-        axes.set_title(mask, fontweight="bold")
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
         axes.set_xlabel(f"predicted {score_name(results.score, cell.transform)}")
     next(iter(panels.values())).set_ylabel(f"observed {score_name(results.score, cell.transform)}")
@@ -224,40 +212,23 @@ def panels_of_masks(results, tables, height_mm):
     panels = figure.subplots(1, max(len(masks), 3), squeeze=False, sharex=True, sharey=True)[0]
     for axes in panels[len(masks) :]:
         axes.axis("off")
+    for mask, axes in zip(masks, panels, strict=False):
+        axes.set_title(mask, fontweight="bold")
     return figure, dict(zip(masks, panels, strict=False))
-
-
-def plot_calibration(axes, bins, cell, kind):
-    """Draw one model's bins."""
-    slope, offset = (signed(estimate(cell, kind, metric)[0]) for metric in ("slope", "offset"))
-    axes.errorbar(
-        bins["y_pred"], bins["y_true"], bins["y_true_se"], fmt="o-", color=ALGORITHM_COLOURS[cell.algorithm],
-        markersize=3.5, linewidth=0.8, elinewidth=0.8, label=f"{ALGORITHM_NAMES[cell.algorithm]}: {slope}; {offset}",
-        zorder=4,
-    )  # fmt: skip
 
 
 def draw_repeats(results):
     """Draw how much the mean scores over folds vary when the participants are split again."""
-    tables = {key: cell.table("repeats") for key, cell in results.regressions.items()}
-    tables = {key: table for key, table in tables.items() if table is not None and len(table) > 2}
-    if not tables:
-        raise NothingToDraw("no model was cross-validated repeatedly")
-    places = row_places(results)
-    height = ROW_MM * (len(places) + 0.7 * len(results.masks))
-    figure = new_page(height + 14, results.synthetic, layout=None)
+    why = "no model was cross-validated repeatedly"
+    tables = tables_of(results, "repeats", lambda table: len(table) > 2, why)
     metrics = [name for name in ("pearson_r", "skill") if all(name in table for table in tables.values())]
-    width = (176 - LABEL_MM) / len(metrics)
-    for number, metric in enumerate(metrics):
-        axes = place(figure, LABEL_MM + number * width, 2, width - 4, height)
-        for (mask, algorithm), table in tables.items():
-            plot_repeats(axes, places[mask, algorithm], table.set_index("repeat")[metric], ALGORITHM_COLOURS[algorithm])
-        finish_axes(axes, height / ROW_MM, "published", metric)
-        axes.set_title("")
-        axes.set_yticks(
-            list(places.values()),
-            [f"{mask}, {ALGORITHM_NAMES[name]}" for mask, name in places] if not number else [""] * len(places),
-        )
+    figure, places, columns = forest(results, len(metrics), 2, 12)
+    names = [f"{mask}, {ALGORITHM_NAMES[name]}" for mask, name in places]
+    for axes, metric in zip(columns, metrics, strict=True):
+        for key, table in tables.items():
+            plot_repeats(axes, places[key], table.set_index("repeat")[metric], ALGORITHM_COLOURS[key[1]])
+        finish_axes(axes, results, metric)
+        axes.set_yticks(list(places.values()), names if axes is columns[0] else [""] * len(places))
         axes.tick_params(axis="y", length=0)
     caption = (
         "Participants were divided into folds many times. A violin shows the mean scores over the folds of each "
@@ -266,7 +237,8 @@ def draw_repeats(results):
     )
     medians = {key: table.set_index("repeat")[metrics[0]].drop(index=0).median() for key, table in tables.items()}
     alt = (
-        f"Violin plots of the scores of {len(tables)} models over repeated divisions. Median {ALL_NAMES[metrics[0]]}: "
+        f"Violin plots of the scores of {len(tables)} models over repeated divisions. Median "
+        f"{METRIC_NAMES[metrics[0]]}: "
         f"{list_values(results, lambda cell: medians.get((cell.mask, cell.algorithm), np.nan))}."
     )
     return Drawing(figure, "Repeated splits", caption, alt)
@@ -286,12 +258,8 @@ def plot_repeats(axes, y, scores, colour):
 
 def draw_learning(results, metric="pearson_r"):
     """Draw the score of held-out participants by the number of participants trained on."""
-    tables = {key: cell.table("learning") for key, cell in results.regressions.items()}
-    tables = {
-        key: table for key, table in tables.items() if table is not None and table["n_participants"].nunique() > 1
-    }
-    if not tables:
-        raise NothingToDraw("no model was fitted to different numbers of participants")
+    why = "no model was fitted to different numbers of participants"
+    tables = tables_of(results, "learning", lambda table: table["n_participants"].nunique() > 1, why)
     figure, panels = panels_of_masks(results, tables, 55)
     gains, first = {}, next(iter(panels.values()))
     for mask, axes in panels.items():
@@ -302,13 +270,12 @@ def draw_learning(results, metric="pearson_r"):
             axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHM_NAMES[algorithm])
             axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
-        axes.set_title(mask, fontweight="bold")
         axes.set_xlabel("participants trained on")
-    first.set_ylabel(ALL_NAMES[metric])
+    first.set_ylabel(METRIC_NAMES[metric])
     first.legend(loc="upper left")
     caption = (
-        f"{ALL_NAMES[metric]} in participants held out, by the number of participants trained on. Lines: medians over "
-        "random choices of participants; bands: their middle half. Where a line still rises at its end, more "
+        f"{METRIC_NAMES[metric]} in participants held out, by the number of participants trained on. Lines: medians "
+        "over random choices of participants; bands: their middle half. Where a line still rises at its end, more "
         "participants would help."
     )
     alt = (
