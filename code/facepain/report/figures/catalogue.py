@@ -31,13 +31,12 @@ def list_figures(results, cells, settings):
         "paradigm": partial(draw_paradigm, results),
         "scores": partial(draw_scores, results),
         "calibration": partial(draw_calibration, results, "lopo"),
+        **{f"calibration_{name}": partial(draw_calibration, results, name) for name in others},
+        "repeats": partial(draw_repeats, results),
+        "learning": partial(draw_learning, results),
+        "permutation_r2": partial(draw_nulls, results, "r2"),
+        "permutation_pearson-r": partial(draw_nulls, results, "pearson_r"),
     }
-    for name in others:
-        figures[f"calibration_{name}"] = partial(draw_calibration, results, name)
-    figures["repeats"] = partial(draw_repeats, results)
-    figures["learning"] = partial(draw_learning, results)
-    figures["permutation_r2"] = partial(draw_nulls, results, "r2")
-    figures["permutation_pearson-r"] = partial(draw_nulls, results, "pearson_r")
     if any(cell.stage == "similarity" for cell in cells):  # not in a study without signatures
         figures["similarity"] = partial(draw_similarity, results)
         figures["expression_effects"] = partial(draw_fixed_effects, results)
@@ -52,12 +51,10 @@ def list_figures(results, cells, settings):
         if synthetic:
             figures[f"planted_{mask}"] = partial(draw_recovery, results, chosen, settings)
         figures[f"bootstrap-z_{mask}"] = partial(draw_z_maps, models, settings, synthetic)
-    for mask in results.classifiers:
-        figures[f"datasets_{mask}"] = partial(draw_datasets, results, mask)
+    figures |= {f"datasets_{mask}": partial(draw_datasets, results, mask) for mask in results.classifiers}
     if len(results.datasets) < 2:
         figures["datasets"] = partial(_skip, "one dataset only: no classifier was trained")
-    figures["provenance"] = partial(draw_provenance, results, cells, settings["command"])
-    return figures
+    return figures | {"provenance": partial(draw_provenance, results, cells, settings["command"])}
 
 
 def in_section(name, section):

@@ -1,34 +1,31 @@
 """The experiment: who took part, runs and trials, and what one trial yields. Drawn, not to scale."""
 
-from collections import namedtuple
-
 import numpy as np
 from matplotlib.patches import FancyArrowPatch, Rectangle
 
 from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, dataset_colours, new_page, page_axes
 
 ROW = 18  # participants drawn in a line
-Counts = namedtuple("Counts", "enrolled usable trials trials_usable")
+COUNTS = ("participants_enrolled", "participants_usable", "trials", "trials_usable")
 
 
 def draw_paradigm(results):
     """Draw the design with the study's own counts; only where a FACS score is predicted is it known."""
     if results.target != "facs":
         raise NothingToDraw(f"the paradigm behind {results.target} is not known")
-    counts = {name: _count(results, name) for name in results.datasets}
+    counts = {name: [int(results.fact(name, fact)) for fact in COUNTS] for name in results.datasets}
     n_runs, n_trials = (
         int(np.nanmax([results.fact(name, fact) for name in counts])) for fact in ("runs", "trials_per_run")
     )
-    people_mm = sum(_people_height(each) for each in counts.values())
-    figure = new_page(people_mm + 68, results.synthetic, layout=None)
-    axes = page_axes(figure, 2, 2, 176, people_mm + 64)
+    heights = [max(15, 5 * -(-enrolled // ROW) + 4) for enrolled, *_ in counts.values()]
+    figure = new_page(sum(heights) + 68, results.synthetic, layout=None)
+    axes = page_axes(figure, 2, 2, 176, sum(heights) + 64)
     colours = dataset_colours(counts)
-    top = 0
-    for name, each in counts.items():
-        plot_people(axes, top, name, each, colours[name])
-        top += _people_height(each)
-    plot_runs(axes, top + 2, n_runs, n_trials)
-    plot_trial(axes, top + 22)
+    tops = np.cumsum([0, *heights])
+    for top, (name, of_dataset) in zip(tops, counts.items(), strict=False):
+        plot_people(axes, top, name, of_dataset, colours[name])
+    plot_runs(axes, tops[-1] + 2, n_runs, n_trials)
+    plot_trial(axes, tops[-1] + 22)
 
     design = f"{n_runs} run{'s' * (n_runs > 1)} of {n_trials} trial{'s' * (n_trials > 1)}"
     caption = (
@@ -43,37 +40,33 @@ def draw_paradigm(results):
 
 def plot_people(axes, top, name, counts, colour):
     """Draw a dot for every participant, hollow for those without a usable trial."""
+    enrolled, usable, trials, trials_usable = counts
     axes.text(0, top + 4, name, fontweight="bold", va="center")
-    axes.text(0, top + 8.5, f"{counts.usable} of {counts.enrolled} participants", va="center", fontsize=7)
-    axes.text(0, top + 12, f"{counts.trials_usable} of {counts.trials} trials usable", va="center", fontsize=7)
-    for person in range(counts.enrolled):
+    axes.text(0, top + 8.5, f"{usable} of {enrolled} participants", va="center", fontsize=7)
+    axes.text(0, top + 12, f"{trials_usable} of {trials} trials usable", va="center", fontsize=7)
+    for person in range(enrolled):
         x, y = 48 + 7 * (person % ROW), top + 4 + 5 * (person // ROW)
-        face = colour if person < counts.usable else "white"
+        face = colour if person < usable else "white"
         axes.plot(x, y, "o", color=colour, markerfacecolor=face, markersize=6, markeredgewidth=0.8)
 
 
 def plot_runs(axes, top, n_runs, n_trials):
     """Draw the trials of every run in their order."""
     axes.text(0, top + 7, "one participant", fontweight="bold", va="center")
-    shown = min(n_runs, 4)
+    shown, centred = min(n_runs, 4), {"ha": "center", "va": "center", "fontsize": 7}
     width = 126 / shown - 6
-    number = 0
+    step = width / n_trials
     for run in range(shown):
         left = 46 + run * (width + 6)
-        axes.text(left + width / 2, top + 1.5, f"run {run + 1}", ha="center", va="center", fontsize=7)
+        axes.text(left + width / 2, top + 1.5, f"run {run + 1}", **centred)
         axes.add_patch(Rectangle((left, top + 4), width, 10, facecolor="#F2F2F2", edgecolor=GREY, linewidth=0.6))
-        step = width / n_trials
         for trial in range(n_trials):
-            number += 1
-            axes.add_patch(
-                Rectangle(
-                    (left + trial * step + 0.15 * step, top + 6), 0.7 * step, 6, facecolor="#C9C9C9", edgecolor="none"
-                )
-            )
+            corner = left + trial * step + 0.15 * step, top + 6
+            axes.add_patch(Rectangle(corner, 0.7 * step, 6, facecolor="#C9C9C9", edgecolor="none"))
             if step >= 4:
-                axes.text(left + (trial + 0.5) * step, top + 9, str(number), ha="center", va="center", fontsize=7)
+                axes.text(left + (trial + 0.5) * step, top + 9, str(run * n_trials + trial + 1), **centred)
     label = "trials" if shown == n_runs else f"trials (the first {shown} of {n_runs} runs)"
-    axes.text(46 + 126 / 2, top + 17, label, ha="center", va="center", fontsize=7)
+    axes.text(46 + 126 / 2, top + 17, label, **centred)
 
 
 def plot_trial(axes, top):
@@ -93,22 +86,10 @@ def plot_trial(axes, top):
     ticks = np.linspace(54, 114, 25)
     axes.vlines(ticks, top + 36.5, top + 38.5, color=GREY, linewidth=0.6)
     axes.text(84, top + 41, "time; volumes of the scan", ha="center", va="center", fontsize=7)
+    arrow = {"arrowstyle": "-|>", "mutation_scale": 8}
     for y, text in ((top + 19, "score:\none number per trial"), (top + 31, "contrast image:\none volume per trial")):
-        axes.add_patch(
-            FancyArrowPatch((117, y), (128, y), arrowstyle="-|>", mutation_scale=8, color=GREY, linewidth=0.8)
-        )
+        axes.add_patch(FancyArrowPatch((117, y), (128, y), color=GREY, linewidth=0.8, **arrow))
         axes.text(130, y, text, va="center", fontsize=8)
-    axes.add_patch(
-        FancyArrowPatch((166, top + 31), (166, top + 19), connectionstyle="arc3,rad=0.5", arrowstyle="-|>",
-                        mutation_scale=8, color=BLACK, linewidth=1)
-    )  # fmt: skip
+    curve, ends = {"connectionstyle": "arc3,rad=0.5"}, ((166, top + 31), (166, top + 19))
+    axes.add_patch(FancyArrowPatch(*ends, color=BLACK, linewidth=1, **curve, **arrow))
     axes.text(162, top + 25, "predict", ha="right", va="center", fontsize=8, fontstyle="italic")
-
-
-def _count(results, name):
-    facts = ("participants_enrolled", "participants_usable", "trials", "trials_usable")
-    return Counts(*(int(results.fact(name, fact)) for fact in facts))
-
-
-def _people_height(counts):
-    return max(15, 5 * -(-counts.enrolled // ROW) + 4)

@@ -84,7 +84,7 @@ def forest(results, n_columns, above_mm, below_mm):
 
 
 def n_lines(results):
-    return len(results.masks) * (len(results.algorithms) + 0.7)
+    return len(results.masks) * len(results.algorithms) + 0.7 * len(results.masks)
 
 
 def list_values(results, value_of):

@@ -35,20 +35,20 @@ def build_graph(cells, command):
     Inputs come first, then the stages in the order of the cells, ``plot`` last: its own record is not yet written.
     """
     records = read_records(cells)
+    cells = [cell for cell in cells if cell.name in records]
     inputs, stages = {}, {}
     for cell in cells:
-        if cell.name not in records:
-            continue
         node = stages.setdefault(cell.stage, Node(cell.form))
         node.n_results += 1
         node.n_files += len(list(Path(cell.folder).iterdir()))
         for path, id_ in records[cell.name]["data"].items():
-            stage = path.split("/")[1] if path.startswith("outputs/") else None
-            if stage is None:
+            top, _, rest = path.partition("/")
+            name = rest.split("/")[0] if top == "outputs" else path
+            if name == path:
                 inputs.setdefault(path, Node(path)).commits.add(id_)
-            node.reads[stage or path] = True
-    shown = {cell.stage: bool(cell.sources) for cell in cells if cell.stage in stages}
+            node.reads[name] = True
     nodes = dict(sorted(inputs.items())) | stages
+    shown = {cell.stage: bool(cell.sources) for cell in cells}
     return nodes | {"plot": Node(command, reads=shown)} if nodes else {}
 
 
@@ -91,14 +91,10 @@ def plot_graph(axes, nodes):
             axes.plot(x, [out, out, y, y], label=f"{name} > {target}", **style)
             axes.plot(right + 1, y, "<", color=colour, markersize=3.5, markeredgewidth=0)
     for name, node in nodes.items():
-        y = rows[name] - BOX_MM / 2
-        is_input = bool(node.commits)
-        face = "#EFEFEF" if is_input else "white"
-        axes.add_patch(
-            Rectangle((LEFT_MM, y), BOX_WIDTH_MM, BOX_MM, facecolor=face, edgecolor=BLACK, linewidth=0.8, label=name)
-        )
+        y, style = rows[name], {"fontsize": 7, "va": "center"}
+        face, weight = ("#EFEFEF", "normal") if node.commits else ("white", "bold")
+        box = (LEFT_MM, y - BOX_MM / 2), BOX_WIDTH_MM, BOX_MM
+        axes.add_patch(Rectangle(*box, facecolor=face, edgecolor=BLACK, linewidth=0.8, label=name))
         title = node.title if len(node.title) <= 66 else node.title[:65] + "\N{HORIZONTAL ELLIPSIS}"
-        axes.text(
-            LEFT_MM + 1.5, rows[name] - 2, title, fontsize=7, va="center", fontweight="normal" if is_input else "bold"
-        )
-        axes.text(LEFT_MM + 1.5, rows[name] + 2.2, node.detail, fontsize=7, va="center", color="#505050")
+        axes.text(LEFT_MM + 1.5, y - 2, title, fontweight=weight, **style)
+        axes.text(LEFT_MM + 1.5, y + 2.2, node.detail, color="#505050", **style)

@@ -1,5 +1,7 @@
 """Similarity of weight maps with signatures, and fixed effects of their expression on the score."""
 
+from functools import partial
+
 import numpy as np
 from matplotlib.lines import Line2D
 
@@ -15,7 +17,6 @@ from facepain.report.figures.page import (
     signed,
 )
 
-WHOLE = "all"
 SIGNIFICANT = 0.05
 
 
@@ -25,29 +26,26 @@ def draw_similarity(results, metric="cosine"):
     tables = {key: table for key, table in tables.items() if table is not None}
     if not tables:
         raise NothingToDraw("no weight map was compared with signatures")
-    scheme = next(iter(tables.values()))["scheme"].iloc[-1]
-    masks = list(dict.fromkeys(mask for mask, _ in tables))
-    algorithms = list(dict.fromkeys(algorithm for _, algorithm in tables))
-    names = list(dict.fromkeys(next(iter(tables.values()))["signature"]))
+    first = next(iter(tables.values()))
+    scheme, names = first["scheme"].iloc[-1], first["signature"].drop_duplicates()
+    masks, algorithms = (list(dict.fromkeys(key[place] for key in tables)) for place in (0, 1))
     filled = []
     figure = new_page(18 + 7 * len(names), results.synthetic)
     panels = figure.subplots(1, len(masks), sharex=True, sharey=True, squeeze=False)[0]
     for axes, mask in zip(panels, masks, strict=True):
         for number, algorithm in enumerate(algorithms):
-            if (mask, algorithm) in tables:
-                rows = tables[mask, algorithm].query("network == @WHOLE and metric == @metric and scheme == @scheme")
-                offset = (number - (len(algorithms) - 1) / 2) * 0.22
-                of_names = rows.set_index("signature").loc[names]
-                places = np.arange(len(names)) + offset
-                colour = ALGORITHM_COLOURS[algorithm]
-                plot_dots(axes, of_names, of_names["score"], of_names["p_familywise"], places, colour, markersize=4)
-                alike = rows.loc[rows["p_familywise"] <= SIGNIFICANT, "signature"]
-                filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
+            if (mask, algorithm) not in tables:
+                continue
+            rows = tables[mask, algorithm].query("network == 'all' and metric == @metric and scheme == @scheme")
+            rows = rows.set_index("signature").loc[names]
+            places = np.arange(len(names)) + (number - (len(algorithms) - 1) / 2) * 0.22
+            plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHM_COLOURS[algorithm], markersize=4)
+            alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
+            filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
         finish_panel(axes, mask, "cosine" if metric == "cosine" else "Pearson r", names)
-    handles = [
-        Line2D([], [], marker="o", color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms
-    ]
-    handles.append(Line2D([], [], marker="o", color=GREY, markerfacecolor="white", label="family-wise p > .05"))
+    dot = partial(Line2D, [], [], marker="o")
+    handles = [dot(color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms]
+    handles.append(dot(color=GREY, markerfacecolor="white", label="family-wise p > .05"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     caption = (
         "Similarity of the final weight maps with each signature. Lines are 95 % intervals over participants. Dots are "
@@ -61,9 +59,9 @@ def draw_similarity(results, metric="cosine"):
     return Drawing(figure, "Similarity with signatures", caption, alt)
 
 
-def plot_dots(axes, rows, values, tests, places, colour, **style):
+def plot_dots(axes, rows, name, tests, places, colour, **style):
     """Draw a value with its interval for each row, filled where its p is significant."""
-    for low, high, value, p, y in zip(rows["low"], rows["high"], values, tests, places, strict=True):
+    for low, high, value, p, y in zip(rows["low"], rows["high"], rows[name], tests, places, strict=True):
         axes.plot([low, high], [y, y], color=colour, linewidth=1)
         axes.plot(value, y, "o", color=colour, markerfacecolor=colour if p <= SIGNIFICANT else "white", **style)
 
@@ -82,16 +80,14 @@ def draw_fixed_effects(results):
     table = results.table("relate/fixed_effects")
     if table is None:
         raise NothingToDraw("no mixed model was fitted")
-    table = table[table["term"] != "intercept"]
-    terms, models = list(dict.fromkeys(table["term"])), list(dict.fromkeys(table["model"]))
+    terms, models = (table.loc[table["term"] != "intercept", column].drop_duplicates() for column in ("term", "model"))
     figure = new_page(16 + 7 * len(models), results.synthetic)
     panels = figure.subplots(1, len(terms), sharey=True, squeeze=False)[0]
     for axes, term in zip(panels, terms, strict=True):
         rows = table[table["term"] == term].set_index("model").loc[models]
         tests = rows["p_permutation"].fillna(rows["p"])
-        plot_dots(axes, rows, rows["estimate"], tests, range(len(models)), "black")
-        named = ["own model" if name == OWN_MODEL else name for name in models]
-        finish_panel(axes, term, "standardised effect", named)
+        plot_dots(axes, rows, "estimate", tests, range(len(models)), "black")
+        finish_panel(axes, term, "standardised effect", models.replace(OWN_MODEL, "own model"))
     name = score_name(results.score).split(" (")[0]
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
@@ -99,9 +95,10 @@ def draw_fixed_effects(results):
         "intervals; dots are filled where p is at most .05, for expression by permutation within participants, else by "
         "the normal approximation."
     )
-    effects = (f"{row.model} {signed(row.estimate)}" for row in table[table["term"] == terms[0]].itertuples())
+    first = terms.iloc[0]
+    effects = (f"{row.model} {signed(row.estimate)}" for row in table[table["term"] == first].itertuples())
     alt = (
         f"Dot plot of the standardised effects of {len(terms)} terms in {len(models)} mixed models. Effects of "
-        f"{terms[0]}: {', '.join(effects)}."
+        f"{first}: {', '.join(effects)}."
     )
     return Drawing(figure, "Expression of signatures and the score", caption, alt)
