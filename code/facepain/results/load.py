@@ -182,6 +182,12 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
     )
 
 
+def read_records(cells):
+    """Read ``command``, ``settings``, ``data`` and ``packages`` of every result with a record, by cell."""
+    paths = {cell.name: cell.path("inputs.json") for cell in cells}
+    return {name: _read_json(path) for name, path in paths.items() if path.exists()}
+
+
 def is_synthetic(outputs):
     """Return whether the data say of themselves that they are a simulation."""
     path = Path(outputs, "prep/study.json")

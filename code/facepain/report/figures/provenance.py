@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.patches import Rectangle
 
 from facepain.report.figures.page import BLACK, GREY, Drawing, NothingToDraw, new_page, page_axes
-from facepain.report.pages.records import read_records
+from facepain.results.load import read_records
 
 BOX_MM, ROW_MM = 9, 12.5
 LEFT_MM, BOX_WIDTH_MM, PAGE_MM = 2, 104, 176

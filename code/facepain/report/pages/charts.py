@@ -1,6 +1,9 @@
 """Charts for plotly.js as plain dictionaries of traces and layout: scores, and predicted against observed."""
 
+from itertools import cycle, product
+
 import numpy as np
+import pandas as pd
 
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
@@ -25,9 +28,18 @@ SCORES = {
 }
 PERSON_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
 PERSON_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "x", "cross", "star", "hexagon")
+DATASET_SYMBOLS = ("diamond", "square", "triangle-up", "cross")
 WHITE_EDGE = {"line": {"color": "white", "width": 1}}  # of a marker
 SPREAD = 0.12  # half width that the points of the folds are spread over
 FONT = {"family": "system-ui, 'Segoe UI', 'DejaVu Sans', sans-serif", "size": 13, "color": "#1b1b1b"}
+FOLD = (
+    "%{customdata[1]}, %{customdata[0]}<br>fold %{customdata[2]}: %{y:.3f}<br>%{customdata[3]} trials tested"
+    "<extra></extra>"
+)
+TRIAL = (
+    "<b>%{fullData.name}</b>, %{customdata[0]}<br>run %{customdata[1]}, trial %{customdata[2]}, fold %{customdata[3]}"
+    "<br>observed %{y:.2f}<br>predicted %{x:.2f}<extra></extra>"
+)
 
 
 def score_charts(results):
@@ -37,11 +49,8 @@ def score_charts(results):
     """
     charts = {}
     for score in SCORES:
-        schemes = dict.fromkeys(
-            scheme for cell in results.regressions.values() for scheme in cell.tests_of(score).index
-        )
-        for scheme in schemes or ["none"]:
-            charts[score, scheme] = _score_chart(results, score, scheme)
+        schemes = [scheme for cell in results.regressions.values() for scheme in cell.tests_of(score).index]
+        charts |= {(score, scheme): _score_chart(results, score, scheme) for scheme in schemes or ["none"]}
     return charts
 
 
@@ -49,12 +58,11 @@ def _score_chart(results, score, scheme):
     cells = list(results.regressions.values())
     traces = _null_bands(cells, score, scheme)
     for algorithm in results.algorithms:
-        of_algorithm = [(x, cell) for x, cell in enumerate(cells) if cell.algorithm == algorithm]
-        traces += _violins(of_algorithm, score)
-    traces.append(_lines(cells, score, "mean over folds", 0.3, {"color": BLACK, "width": 3}))
+        traces += _folds([(x, cell) for x, cell in enumerate(cells) if cell.algorithm == algorithm], score)
+    traces.append(_means(cells, score, "mean over folds", 0.3, {"color": BLACK, "width": 3}))
     if score == "r2":
         dotted = {"color": BLACK, "width": 2, "dash": "dot"}
-        traces.append(_lines(cells, "r2_baseline", "baseline: training mean", 0.42, dotted))
+        traces.append(_means(cells, "r2_baseline", "baseline: training mean", 0.42, dotted))
     traces += _tests(cells, score)
     unit = "" if score in ("r2", "pearson_r") else f" ({score_name(results.score, cells[0].transform)})"
     layout = _layout("", f"{SCORES[score]}{unit}")
@@ -64,32 +72,25 @@ def _score_chart(results, score, scheme):
     return {"data": traces, "layout": layout}
 
 
-def _violins(placed, score):
+def _folds(placed, score):
     """Draw the folds of one algorithm; the legend switches them together."""
     traces = []
-    for number, (x, cell) in enumerate(placed):
+    for x, cell in placed:
         name, colour = ALGORITHM_NAMES[cell.algorithm], ALGORITHM_COLOURS[cell.algorithm]
-        folds = cell.folds[score].dropna()
-        shared = {"legendgroup": name, "name": name}
-        if folds.nunique() > 1:
+        folds = cell.folds.dropna(subset=score)
+        shared = {"legendgroup": name, "name": name, "y": folds[score].tolist()}
+        if folds[score].nunique() > 1:
             traces.append(
                 shared
-                | {"type": "violin", "x0": x, "y": folds.tolist(), "points": False, "hoverinfo": "skip", "width": 0.7}
-                | {"fillcolor": colour, "opacity": 0.35, "line": {"width": 0}, "showlegend": False, "spanmode": "hard"}
+                | {"type": "violin", "x0": x, "points": False, "hoverinfo": "skip", "width": 0.7, "spanmode": "hard"}
+                | {"fillcolor": colour, "opacity": 0.35, "line": {"width": 0}, "showlegend": False}
             )
         spread = np.linspace(-SPREAD, SPREAD, len(folds)) if len(folds) > 1 else np.zeros(len(folds))
-        labels = [
-            [cell.mask, name, int(fold), int(n)]
-            for fold, n in zip(folds.index, cell.folds.loc[folds.index, "n_test"], strict=True)
-        ]
-        template = (
-            "%{customdata[1]}, %{customdata[0]}<br>fold %{customdata[2]}: %{y:.3f}"
-            "<br>%{customdata[3]} trials tested<extra></extra>"
-        )
+        labels = [[cell.mask, name, fold, int(n)] for fold, n in folds["n_test"].items()]
         traces.append(
             shared
-            | {"type": "scatter", "mode": "markers", "x": np.round(x + spread, 3).tolist(), "y": folds.tolist()}
-            | {"customdata": labels, "hovertemplate": template, "showlegend": number == 0}
+            | {"type": "scatter", "mode": "markers", "x": np.round(x + spread, 3).tolist(), "customdata": labels}
+            | {"hovertemplate": FOLD, "showlegend": cell is placed[0][1]}
             | {"marker": {"color": colour, "size": 8} | WHITE_EDGE}
         )
     return traces
@@ -99,85 +100,54 @@ def _null_bands(cells, score, scheme):
     """Draw the middle 95 % of the null scores of every cell that was tested under the scheme."""
     traces = []
     for x, cell in enumerate(cells):
-        tests = cell.tests_of(score)
-        if scheme not in tests.index:
-            continue
-        test = tests.loc[scheme]
-        low, high = float(test["null_quantile_0.025"]), float(test["null_quantile_0.975"])
-        if np.isnan(low):  # such as R2 of one trial
-            continue
-        labels = (
-            f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
-            f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
-            f"{signed(test['score'], 3)}, {p_of(test)} ({int(test['n'])} permutations)"
-        )
-        traces.append(
-            {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}
-            | {"y": [low, low, high, high, low], "fill": "toself", "fillcolor": "rgba(120,120,120,0.30)"}
-            | {"line": {"width": 0}}
-            | {"name": f"95 % of the null ({scheme})", "legendgroup": "null", "showlegend": not traces}
-            | {"hoveron": "fills", "text": labels, "hoverinfo": "text"}
-        )
+        for test in cell.tests_of(score).query("scheme == @scheme").to_dict("records"):
+            low, high = test["null_quantile_0.025"], test["null_quantile_0.975"]
+            if np.isnan(low):  # such as R2 of one trial
+                continue
+            labels = (
+                f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
+                f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
+                f"{signed(test['score'], 3)}, {p_of(test)} ({test['n']} permutations)"
+            )
+            traces.append(
+                {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}
+                | {"y": [low, low, high, high, low], "fill": "toself", "fillcolor": "rgba(120,120,120,0.30)"}
+                | {"name": f"95 % of the null ({scheme})", "legendgroup": "null", "showlegend": not traces}
+                | {"line": {"width": 0}, "hoveron": "fills", "text": labels, "hoverinfo": "text"}
+            )
     return traces
 
 
-def _lines(cells, score, name, half, line):
+def _means(cells, score, name, half, line):
     """Draw a short line at the mean over folds of every cell, in one trace."""
     means = [(x, cell.summary("mean", score)) for x, cell in enumerate(cells)]
     known = [(x, mean) for x, mean in means if mean == mean]
-    return {
-        "type": "scatter",
-        "mode": "lines",
-        "x": [place for x, _ in known for place in (x - half, x, x + half, None)],
-        "y": [height for _, mean in known for height in (mean, mean, mean, None)],
-        "name": name,
-        "line": line,
-        "hovertemplate": f"{name}: %{{y:.3f}}<extra></extra>",
-    }
+    places = [place for x, _ in known for place in (x - half, x, x + half, None)]
+    heights = [height for _, mean in known for height in (mean, mean, mean, None)]
+    said = {"name": name, "hovertemplate": f"{name}: %{{y:.3f}}<extra></extra>"}
+    return {"type": "scatter", "mode": "lines", "x": places, "y": heights, "line": line} | said
 
 
 def _tests(cells, score):
     """Draw the final models on every other dataset."""
-    by_dataset = {}
-    for x, cell in enumerate(cells):
-        for row in cell.test_metrics.to_dict("records"):
-            if row[score] == row[score]:
-                by_dataset.setdefault(row["dataset"], []).append((x + 0.28, row[score], int(row["n_test"])))
-    symbols = ("diamond", "square", "triangle-up", "cross")
+    tested = pd.concat([cell.test_metrics.assign(x=x + 0.28) for x, cell in enumerate(cells)]).dropna(subset=score)
     return [
         {"type": "scatter", "mode": "markers", "name": f"final model on {dataset}"}
-        | {"x": [x for x, _, _ in points], "y": [y for _, y, _ in points], "customdata": [[n] for _, _, n in points]}
-        | {"marker": {"symbol": symbols[number % len(symbols)], "size": 11, "color": VERMILION} | WHITE_EDGE}
+        | {"x": rows["x"].tolist(), "y": rows[score].tolist(), "customdata": [[int(n)] for n in rows["n_test"]]}
+        | {"marker": {"symbol": symbol, "size": 11, "color": VERMILION} | WHITE_EDGE}
         | {"hovertemplate": f"final model on {dataset}: %{{y:.3f}}<br>%{{customdata[0]}} trials<extra></extra>"}
-        for number, (dataset, points) in enumerate(sorted(by_dataset.items()))
+        for (dataset, rows), symbol in zip(tested.groupby("dataset"), cycle(DATASET_SYMBOLS), strict=False)
     ]
 
 
 def prediction_charts(trials, predictions, score):
     """Chart every prediction of every model, a trace for each participant: these charts show single trials.
 
-    Parameters
-    ----------
-    trials : DataFrame
-        Usable trials.
-    predictions : dict of mask to dict of algorithm to DataFrame
-        predictions.tsv of each model.
-    score : str
-        Its name on axes.
-
-    Returns
-    -------
-    charts : dict of (mask, algorithm, kind) to dict
-        ``data`` and ``layout``; kind is ``cross-validation`` or ``test``.
+    ``predictions`` are predictions.tsv by mask and algorithm, ``score`` is the name on axes. Return a dict of (mask,
+    algorithm, kind) to dict with ``data`` and ``layout``; kind is ``cross-validation`` or ``test``.
     """
-    people = sorted(set(trials["participant_id"]))
-    looks = {
-        name: {
-            "color": PERSON_COLOURS[number % len(PERSON_COLOURS)],
-            "symbol": PERSON_SYMBOLS[number // len(PERSON_COLOURS) % len(PERSON_SYMBOLS)],
-        }
-        for number, name in enumerate(people)
-    }
+    looks = cycle({"color": colour, "symbol": symbol} for symbol, colour in product(PERSON_SYMBOLS, PERSON_COLOURS))
+    looks = dict(zip(sorted(set(trials["participant_id"])), looks, strict=False))
     charts = {}
     for mask, of_mask in predictions.items():
         for algorithm, rows in of_mask.items():
@@ -189,9 +159,7 @@ def prediction_charts(trials, predictions, score):
 
 
 def _prediction_chart(trials, score, predictions, looks):
-    places = trials[["dataset", "run", "trial"]].iloc[predictions["row"]].reset_index(drop=True)
-    rows = predictions.reset_index(drop=True).join(places)
-    limits = _padded(rows[["y_true", "y_pred"]].to_numpy())
+    rows = predictions.merge(trials[["dataset", "run", "trial"]], left_on="row", right_index=True)
     x, y = rows["y_pred"].to_numpy(), rows["y_true"].to_numpy()
     traces = []
     for participant, of_participant in rows.groupby("participant_id"):
@@ -201,6 +169,7 @@ def _prediction_chart(trials, score, predictions, looks):
             | {"x": of_participant["y_pred"].tolist(), "y": of_participant["y_true"].tolist()}
             | {"marker": {"size": 7, "opacity": 0.75, **looks[participant]}}
         )
+    limits = _padded(np.concatenate([x, y]))
     traces.append(_line("perfect prediction", limits, limits, "dash"))
     if np.ptp(x) > 0:
         slope = float(np.cov(x, y, ddof=0)[0, 1] / np.var(x))
@@ -213,12 +182,6 @@ def _prediction_chart(trials, score, predictions, looks):
     beside = {"orientation": "v", "y": 1, "x": 1.02, "xanchor": "left", "yanchor": "top"}
     layout["legend"] |= beside | {"title": {"text": "participant"}}
     return {"data": traces, "layout": layout}
-
-
-TRIAL = (
-    "<b>%{fullData.name}</b>, %{customdata[0]}<br>run %{customdata[1]}, trial %{customdata[2]}, fold %{customdata[3]}"
-    "<br>observed %{y:.2f}<br>predicted %{x:.2f}<extra></extra>"
-)
 
 
 def _line(name, x, y, dash):

@@ -2,7 +2,6 @@
 
 import warnings
 
-import numpy as np
 from plotly.offline import get_plotlyjs
 
 from facepain.report.figures.brain import weight_map
@@ -48,6 +47,17 @@ BRAIN = """<p>{{ lead }}</p>
 <p class="quiet">{{ note }}</p>
 <p><a href="report.html">Report</a></p>"""
 
+VIEWS = {
+    "slices": (
+        "Click in a slice to move all three there; places are in mm (MNI).",
+        "Grey on the colour scale is not drawn. Background: MNI152 template, as packaged with nilearn.",
+    ),
+    "the surface": (
+        "Turn the surface with the pointer; choose hemisphere, surface and view below.",
+        "Grey lies below that. Values of the mid-cortex on fsaverage5, as packaged with nilearn.",
+    ),
+}
+
 
 def write_pages(results, settings, outputs):
     """Write all interactive pages, which show the map of the settings, and the script that they share."""
@@ -85,28 +95,22 @@ def weight_pages(results, settings):
     """Return title, body and scripts of the two pages of the chosen weight map."""
     cell = results.regressions.get((settings["mask"], settings["algorithm"]))
     title = f"Average weight map, {settings['mask']}, {ALGORITHM_NAMES[settings['algorithm']]}"
-    img = None if cell is None else cell.map_img("weights_average")
-    if img is None or not np.any(np.asarray(img.dataobj)):
-        why = "This model is not here: `make all` makes it." if img is None else "All weights of this map are 0."
+    shown = None if cell is None else weight_map(cell, "weights_average", settings["percentile"], title)
+    if shown is None or not shown.largest():
+        why = "This model is not here: `make all` makes it." if cell is None else "All weights of this map are 0."
         body = fill('<p>{{ why }}</p><p><a href="report.html">Report</a></p>', why=why)
-        return (f"{title}, on slices", body, ()), (f"{title}, on the surface", body, ())
-    percentile = settings["percentile"]
-    shown = weight_map(cell, "weights_average", percentile, title)
+        return [(f"{title}, on {where}", body, ()) for where in VIEWS]
     note = (
         f"Average over {len(cell.folds)} folds; drawn are the {shown.n_shown()} of {cell.n_voxels} voxels whose "
-        f"absolute weight is at least {shown.threshold:.3g}, the {percentile:g}th percentile. Red raises the predicted "
-        f"score, blue lowers it; the unit is {' '.join(shown.unit.split())}. A weight is not an effect: it depends on "
-        "all other voxels. {}"
+        f"absolute weight is at least {shown.threshold:.3g}, the {settings['percentile']:g}th percentile. Red raises "
+        f"the predicted score, blue lowers it; the unit is {' '.join(shown.unit.split())}. A weight is not an effect: "
+        "it depends on all other voxels. "
     )
-    limit = shown.largest()
     with warnings.catch_warnings():
         # nilearn takes a percentile of its background's masked array; the background is the same for every map.
         warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'", category=UserWarning)
-        slices = slices_view(shown, limit)
-    lead = "Click in a slice to move all three there; places are in mm (MNI)."
-    behind = "Grey on the colour scale is not drawn. Background: MNI152 template, as packaged with nilearn."
-    first = fill(BRAIN, lead=lead, view=slices, note=note.format(behind))
-    lead = "Turn the surface with the pointer; choose hemisphere, surface and view below."
-    surface = "Grey lies below that. Values of the mid-cortex on fsaverage5, as packaged with nilearn."
-    second = fill(BRAIN, lead=lead, view=surface_view(shown, limit), note=note.format(surface))
-    return (f"{title}, on slices", first, ()), (f"{title}, on the surface", second, (PLOTLY,))
+        views = slices_view(shown, shown.largest()), surface_view(shown, shown.largest())
+    return [
+        (f"{title}, on {where}", fill(BRAIN, lead=lead, view=view, note=note + behind), scripts)
+        for (where, (lead, behind)), view, scripts in zip(VIEWS.items(), views, ((), (PLOTLY,)), strict=True)
+    ]

@@ -1,10 +1,11 @@
 """The methods of a study in words, generated from the settings that its results record."""
 
+import pandas as pd
+
 from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name
 from facepain.report.pages.markdown import bullets, plain, table
-from facepain.report.pages.records import of_stage, shared_settings
 
 STANDARDIZED = {
     "image": "Each image was standardised by its own mean and standard deviation over the voxels of the mask, which "
@@ -23,12 +24,12 @@ FIXED = {
     "within": "A permutation changes nothing for {} with one trial or equal scores.",
     "block": "The scores of {} are only permuted within, since nobody else has as many trials.",
 }
-UNITS = {"participant": "whole participants", "trial": "trials"}
+NON_FINITE = {"drop": "left out of the mask", "zero": "set to 0"}
 
 
 def describe_methods(results, records):
     """Describe what was done, from the records of `read_records`: a list of paragraphs and tables as Markdown."""
-    regress = of_stage(records, "regress")
+    regress = {name: record for name, record in records.items() if name.split()[0] == "regress"}
     if not regress or not results.regressions:
         return ["No result here records the settings that made it, so that the methods cannot be described."]
     shared, different = shared_settings(regress)
@@ -51,11 +52,11 @@ def describe_methods(results, records):
     )
     other = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
     if other:
-        lines = [
-            f"`{key}`: " + ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items())
-            for key, values in other.items()
-        ]
-        parts += ["**The results do not all rest on the same settings:**", bullets(lines)]
+        lines = (
+            ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items()) for values in other.values()
+        )
+        parts += ["**The results do not all rest on the same settings:**"]
+        parts += [bullets(f"`{key}`: {line}" for key, line in zip(other, lines, strict=True))]
     return parts
 
 
@@ -89,15 +90,11 @@ def _masks(results, records):
         source = settings.get("mask_files", settings.get("mask_file", "not recorded here"))
         if isinstance(source, dict):
             source = "; ".join(f"{name} = {value}" if len(source) > 1 else str(value) for name, value in source.items())
-        n_voxels = next((str(cell.n_voxels) for cell in results.models(mask)), "no result")
-        handling = {"drop": "left out of the mask", "zero": "set to 0"}.get(
-            settings.get("non_finite"), "not recorded here"
-        )
-        resampled = _resampling(results, mask, settings)
-        rows.append((plain(mask), n_voxels, f"`{source}`", handling, resampled))
-    return [
-        table(("mask", "voxels", "defined by", "voxels not finite in some image", "images on different grids"), rows)
-    ]
+        n_voxels = next((cell.n_voxels for cell in results.models(mask)), "no result")
+        handling = NON_FINITE.get(settings.get("non_finite"), "not recorded here")
+        rows.append((plain(mask), n_voxels, f"`{source}`", handling, _resampling(results, mask, settings)))
+    header = ("mask", "voxels", "defined by", "voxels not finite in some image", "images on different grids")
+    return [table(header, rows)]
 
 
 def _resampling(results, mask, settings):
@@ -114,12 +111,9 @@ def _resampling(results, mask, settings):
 def _model(results, regress, shared):
     kinds = []
     for algorithm in results.algorithms:
-        record = next((record for name, record in regress.items() if name.split()[-1] == algorithm), None)
-        kinds.append(
-            ALGORITHMS[algorithm].sentence.format(**record["settings"]["algorithm"])
-            if record
-            else ALGORITHM_NAMES[algorithm]
-        )
+        settings = [record["settings"] for name, record in regress.items() if name.split()[-1] == algorithm]
+        sentence = ALGORITHMS[algorithm].sentence
+        kinds.append(sentence.format(**settings[0]["algorithm"]) if settings else ALGORITHM_NAMES[algorithm])
     kept = [int(n) for cell in results.regressions.values() for n in cell.folds["n_components"]]
     return (
         "Each model is a principal component analysis followed by one regression on the components: "
@@ -130,11 +124,8 @@ def _model(results, regress, shared):
 
 
 def _validation(results, shared):
-    plan = {
-        key.removeprefix("cross_validation."): value
-        for key, value in shared.items()
-        if key.startswith("cross_validation.")
-    }
+    start = "cross_validation."
+    plan = {key.removeprefix(start): value for key, value in shared.items() if key.startswith(start)}
     scheme = _splits(plan) if "scheme" in plan else "not the same everywhere"
     others = [dataset for dataset in results.datasets if dataset != shared.get("train_dataset")]
     tested = (
@@ -155,57 +146,39 @@ def _validation(results, shared):
 def _estimates(results, shared):
     """Say how scores that do not depend on one division of the participants were estimated, and their intervals."""
     cell = next(iter(results.regressions.values()))
-    texts = []
-    if cell.table("repeats") is not None:
-        texts.append(
-            "The scheme above is called published. Since its scores depend on which participants are held out, every "
-            "model was also fitted without each participant in turn (leave one participant out), and all of these "
-            f"predictions were scored together; the grouped {shared.get('repeats.n_folds', 5)}-fold cross-validation "
-            f"was repeated {shared.get('repeats.n', 100)} times with participants divided again. Skill is 1 minus the "
-            "squared error of the model divided by that of the mean training score."
-        )
-    if cell.table("intervals") is not None:
-        texts.append(
-            "95 % intervals of leave-one-participant-out scores and of scores on another dataset leave participants "
-            "out of the scoring, one by one, with the models as fitted (jackknife, Student's t). Intervals of means "
-            "over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. In "
-            "simulated studies (`docs/validity.md`) they covered: leave-one-participant-out, "
-            f"{covered('lopo', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill), {covered('lopo', 'pearson_r')} (Pearson "
-            f"r) and {covered('lopo', 'within_r')} (r within participants); means over folds, "
-            f"{covered('published', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill) and "
-            f"{covered('published', 'pearson_r')} (Pearson r); another dataset, "
-            f"{covered('other dataset', 'r2', 'skill', 'pearson_r', 'within_r')}."
-        )
-    if results.table("prep/reliability") is not None:
-        texts.append(
-            "The share of the scores' variance between participants is the intraclass correlation of single trials; "
-            "its interval, percentiles of a bootstrap over participants, covered "
-            f"{covered('reliability', 'icc')} in simulated studies."
-        )
-    if cell.table("transfer") is not None and len(cell.table("transfer")):
-        texts.append(
-            "On another dataset the association of predicted and observed scores is reported apart from the offset "
-            "(mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
-            "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored. Intervals covered "
-            f"{covered('other dataset', 'offset', 'slope')} (offset, slope), "
-            f"{covered('other dataset', 'r2_offset_removed')} (R\N{SUPERSCRIPT TWO} with the offset removed) and "
-            f"{covered('other dataset', 'r2_recalibrated')} (recalibrated, too narrow)."
-        )
-    return texts
+    texts = {
+        "repeats": "The scheme above is called published. Since its scores depend on which participants are held out, "
+        "every model was also fitted without each participant in turn (leave one participant out), and all of these "
+        f"predictions were scored together; the grouped {shared.get('repeats.n_folds', 5)}-fold cross-validation was "
+        f"repeated {shared.get('repeats.n', 100)} times with participants divided again. Skill is 1 minus the squared "
+        "error of the model divided by that of the mean training score.",
+        "intervals": "95 % intervals of leave-one-participant-out scores and of scores on another dataset leave "
+        "participants out of the scoring, one by one, with the models as fitted (jackknife, Student's t). Intervals of "
+        "means over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. In "
+        "simulated studies (`docs/validity.md`) they covered: leave-one-participant-out, "
+        f"{covered('lopo', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill), {covered('lopo', 'pearson_r')} (Pearson r) "
+        f"and {covered('lopo', 'within_r')} (r within participants); means over folds, "
+        f"{covered('published', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill) and "
+        f"{covered('published', 'pearson_r')} (Pearson r); another dataset, "
+        f"{covered('other dataset', 'r2', 'skill', 'pearson_r', 'within_r')}.",
+        "reliability": "The share of the scores' variance between participants is the intraclass correlation of single "
+        "trials; its interval, percentiles of a bootstrap over participants, covered "
+        f"{covered('reliability', 'icc')} in simulated studies.",
+        "transfer": "On another dataset the association of predicted and observed scores is reported apart from the "
+        "offset (mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
+        "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored. Intervals covered "
+        f"{covered('other dataset', 'offset', 'slope')} (offset, slope), "
+        f"{covered('other dataset', 'r2_offset_removed')} (R\N{SUPERSCRIPT TWO} with the offset removed) and "
+        f"{covered('other dataset', 'r2_recalibrated')} (recalibrated, too narrow).",
+    }
+    tables = {name: cell.table(name) for name in texts} | {"reliability": results.table("prep/reliability")}
+    return [text for name, text in texts.items() if tables[name] is not None and len(tables[name])]
 
 
 def _permutations(results):
-    tests = {}
-    for cell in results.regressions.values():
-        for row in cell.tests.to_dict("records"):
-            about = tests.setdefault(
-                row["scheme"], {"hypothesis": row["null_hypothesis"], "n": {}, "fixed": set(), "for": {}}
-            )
-            about["n"].setdefault(ESTIMATES[row["estimate_of"]], set()).add(int(row["n"]))
-            about["fixed"].add(int(row["n_fixed"]))
-            about["for"][ALGORITHM_NAMES[cell.algorithm]] = True
-    if not tests:
+    if not any(len(cell.tests) for cell in results.regressions.values()):
         return ["No permutation test was run."]
+    tests = pd.concat([cell.tests.assign(algorithm=cell.algorithm) for cell in results.regressions.values()])
     lead = (
         "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
         "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
@@ -213,11 +186,16 @@ def _permutations(results):
         "block, sentences about single trials on within."
     )
     items = []
-    for scheme, about in tests.items():
-        counts = ", ".join(f"{_span(n)} of {name}" for name, n in about["n"].items())
-        text = f"**{scheme}** (permutations: {counts}; {', '.join(about['for'])}): {about['hypothesis']}"
-        n_fixed = f"{_span(about['fixed'])} participant{'s' * (max(about['fixed']) > 1)}"
-        items.append(text + (f" {FIXED[scheme].format(n_fixed)}" if max(about["fixed"]) else ""))
+    for scheme, rows in tests.groupby("scheme", sort=False):
+        counts = ", ".join(
+            f"{_span(n)} of {ESTIMATES[name]}" for name, n in rows.groupby("estimate_of", sort=False)["n"]
+        )
+        names = ", ".join(ALGORITHM_NAMES[name] for name in rows["algorithm"].unique())
+        text = f"**{scheme}** (permutations: {counts}; {names}): {rows['null_hypothesis'].iloc[0]}"
+        if fixed := rows["n_fixed"].max():
+            n_fixed = f"{_span(rows['n_fixed'])} participant{'s' * int(fixed > 1)}"
+            text += f" {FIXED[scheme].format(n_fixed)}"
+        items.append(text)
     return [lead, bullets(items)]
 
 
@@ -249,8 +227,8 @@ def _further(records):
 
 def _bootstrap(results):
     first = next(iter(results.regressions.values())).bootstrap
-    unit = UNITS.get(first["unit"], first["unit"])
-    counts = {int(cell.bootstrap["n"]) for cell in results.regressions.values()}
+    unit = {"participant": "whole participants"}.get(first["unit"], f"{first['unit']}s")
+    counts = [cell.bootstrap["n"] for cell in results.regressions.values()]
     return (
         f"The weights of the final model were bootstrapped by drawing {unit} with replacement ({_span(counts)} draws); "
         "z is the mean of a voxel's weight over draws divided by its standard deviation, p is two-sided from the "
@@ -267,7 +245,7 @@ def _classifier(results, records):
         settings = records.get(f"classify {mask}", {}).get("settings")
         plan = settings and settings["cross_validation"]
         how = f" (C {settings['C']:g}; {_splits(plan)})" if settings else ""
-        n = _span({int(n) for n in classifier.tests["n"]})
+        n = _span(classifier.tests["n"])
         hypothesis = " ".join(dict.fromkeys(classifier.tests["null_hypothesis"]))
         blocks.append(
             f"A linear support vector machine was trained to name the dataset of an image, {plain(mask)} mask{how}. "
@@ -284,4 +262,25 @@ def _splits(plan):
 
 def _span(numbers):
     low, high = min(numbers), max(numbers)
-    return f"{low}" if low == high else f"{low} to {high}"
+    return f"{low:.0f}" if low == high else f"{low:.0f} to {high:.0f}"
+
+
+def shared_settings(records):
+    """Split the settings of cells into what all share, by dotted key, and what some have otherwise, by key and cell."""
+    flat = {name: flatten(record["settings"]) for name, record in records.items()}
+    shared, different = {}, {}
+    for key in dict.fromkeys(key for settings in flat.values() for key in settings):
+        values = {name: settings.get(key) for name, settings in flat.items()}
+        first, *rest = values.values()
+        if all(value == first for value in rest):
+            shared[key] = first
+        else:
+            different[key] = values
+    return shared, different
+
+
+def flatten(table, prefix=""):
+    flat = {}
+    for key, value in table.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat

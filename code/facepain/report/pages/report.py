@@ -5,14 +5,14 @@ from importlib.metadata import version
 
 import numpy as np
 
-from facepain.report.claims import read_claims
+from facepain.report.claims import AT_MOST, read_claims, rows_of
 from facepain.report.figures.catalogue import in_section
 from facepain.report.figures.page import ALGORITHM_NAMES, SYNTHETIC_LABEL, percent, signed
 from facepain.report.pages.findings import describe_findings, describe_limits
 from facepain.report.pages.markdown import bullets, contents, picture, plain, table, to_html
-from facepain.report.pages.methods import describe_methods
-from facepain.report.pages.records import read_records
+from facepain.report.pages.methods import describe_methods, flatten
 from facepain.report.pages.shell import render_page
+from facepain.results.load import read_records
 from files.tables import read_table
 
 DRAWN_WITH = ("jinja2", "markdown-it-py", "matplotlib", "nilearn", "plotly")
@@ -24,7 +24,6 @@ PEAKS = {
     "uncorrected_0.001": "No voxel survives the false discovery rate. These are the peaks of the bootstrap z at "
     "p < .001 without correction (MNI space); such peaks also occur where there is nothing to find.",
 }
-AT_MOST = "\N{LESS-THAN OR EQUAL TO} "
 FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
 FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
 
@@ -32,19 +31,9 @@ FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no w
 def write_report(results, cells, settings, words, pictures, sources, outputs):
     """Write ``report.md`` and ``report.html``.
 
-    Parameters
-    ----------
-    results : StudyResults
-    cells : list of ShownCell
-        Every result of the study but this page.
-    settings : dict
-        ``title``.
-    words, pictures : dict
-        Of the figures, as `collect` in ``plot.py`` returns them.
-    sources : dict of str to str
-        Git object id of every file below ``outputs``.
-    outputs : files.outputs.OutputFolder
-        Holds the figures and tables.
+    ``cells`` are `ShownCell` of every result of the study but this page, ``settings`` holds its ``title``, ``words``
+    and ``pictures`` are of the figures, as `collect` in ``plot.py`` returns them. ``sources`` gives the git object id
+    of every file below ``outputs`` by its path; ``outputs``, an `OutputFolder`, holds the figures and tables.
     """
     label = f"> **{SYNTHETIC_LABEL}.**\n\n" if results.synthetic else ""
     body = compose_report(results, cells, words, sources, outputs)
@@ -107,28 +96,22 @@ def show_not_drawn(words):
 def outdated(cells, stage=None, mask=None):
     """Say which results are missing or stale, of all stages, one stage or one mask of it; empty if none is."""
     found = [cell for cell in cells if cell.state != "fresh" and stage in (None, cell.stage)]
-    if mask is not None:
-        found = [cell for cell in found if mask in cell.name.split()]
+    found = [cell for cell in found if mask is None or mask in cell.name.split()]
     if not found:
         return ""
     listed = ", ".join(f"{plain(cell.name)} ({cell.state})" for cell in found)
-    what = (
-        "from older inputs, code or settings, if shown at all"
-        if stage is None
-        else "shown from an older run, or missing"
-    )
+    what = "shown from an older run, or missing" if stage else "from older inputs, code or settings, if shown at all"
     return f"> **Not up to date:** {listed}. These results are {what}; `make all` makes them."
 
 
 def describe_data(results):
     """Return the facts of the datasets: who and what was analysed, what was left out and why."""
-    facts, rows = list(dict.fromkeys(results.summary["fact"])), []
-    excluded = [fact for fact in facts if fact.startswith("excluded")]
-    facts = [fact for fact in facts if fact not in excluded]
-    place = facts.index("trials_usable") + 1
-    for fact in (*facts[:place], *excluded, *facts[place:]):
+    facts = results.summary["fact"].drop_duplicates()
+    excluded, rows = facts.str.startswith("excluded"), []
+    place = list(facts[~excluded]).index("trials_usable") + 1
+    for fact in (*facts[~excluded][:place], *facts[excluded], *facts[~excluded][place:]):
         values = [results.fact(dataset, fact) for dataset in results.datasets]
-        write = percent if "share" in fact else lambda value: f"{value:.4g}"
+        write = percent if "share" in fact else "{:.4g}".format
         shown = ("\N{EN DASH}" if value != value else write(value) for value in values)
         rows.append((plain(name_fact(fact, results)), *shown))
     return [
@@ -150,55 +133,52 @@ def name_fact(fact, results):
 
 def describe_peaks(results, mask):
     """Return the peaks of a mask's bootstrap z maps: of what survives the false discovery rate, else without it."""
-    tables = {cell.algorithm: cell.table("clusters") for cell in results.models(mask)}
-    tables = {algorithm: table for algorithm, table in tables.items() if table is not None}
+    tables = {ALGORITHM_NAMES[cell.algorithm]: cell.table("clusters") for cell in results.models(mask)}
+    header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
     for threshold, lead in PEAKS.items():
         rows = []
-        for algorithm, peaks in tables.items():
-            for peak in peaks[peaks["threshold"] == threshold].head(MOST_ROWS).itertuples():
-                size = "" if peak.size_mm3 != peak.size_mm3 else f"{peak.size_mm3:.0f}"
-                place = (signed(mm, 0) for mm in (peak.x, peak.y, peak.z))
-                rows.append((ALGORITHM_NAMES[algorithm], *place, signed(peak.peak_z), size))
+        for name, peaks in tables.items():
+            for peak in rows_of(peaks, threshold=threshold)[:MOST_ROWS]:
+                size = "" if peak["size_mm3"] != peak["size_mm3"] else f"{peak['size_mm3']:.0f}"
+                place = (signed(peak[axis], 0) for axis in "xyz")
+                rows.append((name, *place, signed(peak["peak_z"]), size))
         if rows:
-            header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
             return [lead, table(header, rows)]
     return []
 
 
 def show_stages(cells, records):
     """Return the tables of every other stage whose numbers are shown, so that no declared stage is left out."""
-    stages = {}
-    for cell in cells:
-        if cell.stage not in KNOWN and cell.sources:
-            stages.setdefault(cell.stage, []).append(cell)
+    shown = [cell for cell in cells if cell.stage not in KNOWN and cell.sources]
     parts = []
-    for stage, its_cells in stages.items():
+    for stage in dict.fromkeys(cell.stage for cell in shown):
+        its_cells = [cell for cell in shown if cell.stage == stage]
         parts += [f"### {stage.capitalize()}", outdated(cells, stage), f"This stage serves to {its_cells[0].about}."]
-        shown = next((cell for cell in its_cells if any(cell.path(file).exists() for file in cell.sources)), None)
-        if shown is None:
+        first = next((cell for cell in its_cells if any(cell.path(file).exists() for file in cell.sources)), None)
+        if first is None:
             continue
-        for path in map(shown.path, shown.sources):
+        for path in map(first.path, first.sources):
             if path.suffix == ".tsv" and path.exists():
-                parts += show_table(path, f"{shown.folder}/{path.name}", counts_in(records.get(shown.name)))
-        others = ", ".join(f"`{cell.folder}`" for cell in its_cells if cell is not shown)
+                parts += show_table(path, f"{first.folder}/{path.name}", counts_in(records.get(first.name)))
+        others = ", ".join(f"`{cell.folder}`" for cell in its_cells if cell is not first)
         parts.append(f"The same tables of the other results are in {others}." if others else "")
     return parts
 
 
-def show_table(path, name, counts=frozenset()):
+def show_table(path, name, counts):
     """Return the beginning of a table, under its name.
 
     ``counts`` are numbers of permutations: a p that is the smallest one of them allows is written as a bound.
     """
     found = read_table(path)
     shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
-    counts = counts | set(found.get("n", ())) | set(found.get("n_familywise", ()))
-    floors = [1 / (1 + n) for n in counts]
+    floors = [1 / (1 + n) for name in ("n", "n_familywise") for n in found.get(name, ())] + [
+        1 / (1 + n) for n in counts
+    ]
     rows = []
     for row in shown.to_dict("records"):
-        least = (column for column, value in row.items() if column.split("_")[0] == "p" and is_one_of(value, floors))
-        bounds = dict.fromkeys(least, AT_MOST)
-        rows.append([bounds.get(column, "") + write_value(value) for column, value in row.items()])
+        at_floor = [column for column, value in row.items() if column.split("_")[0] == "p" and is_one_of(value, floors)]
+        rows.append([f"{AT_MOST} " * (column in at_floor) + write_value(value) for column, value in row.items()])
     more = "" if shown.shape == found.shape else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
     return [f"`{name}`{more}:", table(shown.columns, rows)]
 
@@ -210,14 +190,9 @@ def is_one_of(value, numbers):
 
 def counts_in(record):
     """Return the whole numbers among the settings of a result, those of permutations among them."""
-    values, numbers = [record["settings"] if record else {}], set()
-    while values:
-        value = values.pop()
-        if isinstance(value, (dict, list)):
-            values += value.values() if isinstance(value, dict) else value
-        elif type(value) is int and value > 1:
-            numbers.add(value)
-    return numbers
+    values = flatten(record["settings"] if record else {}).values()
+    values = [each for value in values for each in (value if isinstance(value, list) else [value])]
+    return [value for value in values if type(value) is int and value > 1]
 
 
 def write_value(value):
@@ -229,9 +204,7 @@ def write_value(value):
 
 def describe_software(records):
     """List the packages that the results record, and those that drew this page."""
-    used = {}
-    for record in records.values():
-        used |= record["packages"]
+    used = dict(item for record in records.values() for item in record["packages"].items())
     packages = {name: version(name) for name in DRAWN_WITH} | used
     rows = [(name, packages[name], "analysis" if name in used else "figures and pages") for name in sorted(packages)]
     return [
@@ -246,13 +219,10 @@ def describe_sources(cells, records, sources):
     Object ids and not commits are written: a commit's id holds the time of day, and the same analysis run twice would
     make two different reports. Git finds the commit from the object.
     """
-    rows, inputs = [], {}
-    for cell in cells:
-        for path in (f"{cell.folder}/{file}" for file in cell.sources):
-            if path in sources:
-                rows.append((f"`{path}`", f"`{sources[path][:12]}`"))
-    for record in records.values():
-        inputs |= {path: commit for path, commit in record["data"].items() if path.startswith("inputs/")}
+    paths = [f"{cell.folder}/{file}" for cell in cells for file in cell.sources]
+    rows = [(f"`{path}`", f"`{sources[path][:12]}`") for path in paths if path in sources]
+    read = dict(item for record in records.values() for item in record["data"].items())
+    inputs = [(f"`{path}`", f"`{commit[:12]}`") for path, commit in sorted(read.items()) if path.startswith("inputs/")]
     return [
         "Every number above is read from one of these files. Each was written by one command through `datalad run`. "
         "The object is the file's content in git (for an annexed file, of the link that holds its checksum). It leads "
@@ -261,6 +231,6 @@ def describe_sources(cells, records, sources):
         "datalad rerun COMMIT               # makes it again\n```",
         table(("file", "object"), rows),
         "The data that went in, by the commit of the subdataset:",
-        table(("subdataset", "commit"), [(f"`{path}`", f"`{commit[:12]}`") for path, commit in sorted(inputs.items())]),
+        table(("subdataset", "commit"), inputs),
         "`inputs.json` beside every result names in the same way the code, settings and packages that made it.",
     ]
