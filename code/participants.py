@@ -26,19 +26,20 @@ def main(cell, outputs):
     masks, synthetic = settings["masks"], is_synthetic("outputs")
     score = score_name(settings["score"], settings["transform"])
     trials = read_table(Path("outputs/prep/trials.tsv"))
-    predictions = {mask: read_models(mask, settings["algorithms"], "predictions") for mask in masks}
     shown = (trials, settings["target"], settings["score"], synthetic)
     figures = {"scores": partial(draw_scores_by_participant, *shown), "trials": partial(draw_trajectories, *shown)}
+    predictions = {}
     for mask in masks:
+        predictions[mask], influence = (
+            read_models(mask, settings["algorithms"], table) for table in ("predictions", "influence")
+        )
         figures[f"predictions_{mask}"] = partial(draw_predictions, predictions[mask], score, synthetic, mask)
-        influence = read_models(mask, settings["algorithms"], "influence")
         figures[f"influence_{mask}"] = partial(draw_influence, influence, synthetic, mask)
     if "related" in settings:
         mask, algorithm, measure = settings["related"]
         expression = read_table(Path("outputs/expression", mask, algorithm, "expression.tsv"))
         for name in sorted(set(expression["signature"])):
-            drawing = partial(draw_expression, expression, *shown, name, measure)
-            figures[f"expression_{name}"] = drawing
+            figures[f"expression_{name}"] = partial(draw_expression, expression, *shown, name, measure)
     words = draw_figures(figures, outputs.path("."), n_workers())
     outputs.write_text("predictions.html", predictions_page(trials, predictions, score, synthetic))
     outputs.write_text("index.html", overview_page(words, synthetic))

@@ -29,34 +29,32 @@ def recovered_table(results):
     """
     if not results.synthetic:
         return None
-    rows, drawn = [], {}
+    rows, planted = [], {}
     for (mask, algorithm), cell in results.regressions.items():
         maps = {"average": "weights_average", "final": "weights_final"}
         maps |= {f"fold-{number}": f"weights_fold-{number}" for number in cell.folds.index}
         maps |= {"haufe": "pattern_final"} if (cell.folder / "pattern_final.nii.gz").exists() else {}
         for name, file in maps.items():
-            weights_img = cell.map_img(file)
-            grid = weights_img.shape, weights_img.affine.tobytes()
-            if grid not in drawn:
-                drawn[grid] = planted_pattern(weights_img)
-            planted = drawn[grid]
-            if planted is None:
+            img = cell.map_img(file)
+            grid = img.shape, img.affine.tobytes()
+            if grid not in planted:
+                planted[grid] = planted_pattern(img)
+            if planted[grid] is None:
                 return None
-            weights = np.asarray(weights_img.dataobj, float)
-            rows.append({"mask": mask, "algorithm": algorithm, "map": name} | compare_maps(weights, planted))
+            shares = compare_maps(np.asarray(img.dataobj, float), planted[grid])
+            rows.append({"mask": mask, "algorithm": algorithm, "map": name} | shares)
     return pd.DataFrame(rows, columns=list(RECOVERED_COLUMNS))
 
 
 def planted_pattern(img):
     """Return the planted score pattern, in its SD, on the grid of an image; None where no stand-in has its shape."""
-    for design in (FULL, SMALL):
-        if img.shape == mni_shape(design.step_mm):
-            pattern = draw_score_pattern(design)
-            to_planted = np.linalg.inv(mni_affine(design.step_mm)) @ img.affine
-            indices = apply_affine(to_planted, np.moveaxis(np.indices(img.shape), 0, -1)).round().astype(int)
-            indices = np.clip(indices, 0, np.array(img.shape) - 1)
-            return pattern[tuple(np.moveaxis(indices, -1, 0))] / FIELD_UNIT
-    return None
+    design = next((design for design in (FULL, SMALL) if img.shape == mni_shape(design.step_mm)), None)
+    if design is None:
+        return None
+    to_planted = np.linalg.inv(mni_affine(design.step_mm)) @ img.affine
+    indices = apply_affine(to_planted, np.moveaxis(np.indices(img.shape), 0, -1)).round().astype(int)
+    indices = np.clip(indices, 0, np.array(img.shape) - 1)
+    return draw_score_pattern(design)[tuple(np.moveaxis(indices, -1, 0))] / FIELD_UNIT
 
 
 def compare_maps(weights, planted):
@@ -67,9 +65,7 @@ def compare_maps(weights, planted):
     inside = weights != 0
     weights, planted = weights[inside], planted[inside]
     n_top = max(1, round(len(weights) * TOP_PERCENT / 100)) if len(weights) else 0
-    size = -np.abs(weights)
-    large = np.flatnonzero(size <= np.partition(size, n_top - 1)[n_top - 1]) if n_top else np.arange(0)  # with ties
-    top = large[np.argsort(size[large], kind="stable")][:n_top]
+    top = np.argsort(-np.abs(weights), kind="stable")[:n_top]
     hit = planted[top] != 0
     known = len(weights) > 1 and np.ptp(planted) > 0 and np.ptp(weights) > 0
     return {

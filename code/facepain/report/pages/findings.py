@@ -7,6 +7,7 @@ from facepain.report.pages.markdown import plain
 
 OF_A_MODEL = ("transfer", "split", "confounds", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 OF_A_MASK = ("occurrence", "intensity", "product", "shrinkage", "same")
+UNKNOWN_POWER = "how small an effect would have been found is not known here."
 # Of the first mask; those of every mask say whether the scores of unseen participants are predicted.
 FOUND = ("transfer", "split", "confounds", "unseen", "tuned", "voxels", "recovered", "datasets")
 FOUND_OF_EVERY_MASK = ("unseen", "tuned", "datasets")
@@ -66,7 +67,18 @@ def describe_limits(claims, results):
             "and finds what was planted."
         )
     if cells:
-        texts += [_untested(cells[0]), *_absence(claims, results)]
+        n_trials = cells[0].folds.iloc[0][["n_train", "n_test"]].sum()
+        never = n_trials - cells[0].summary("pooled", "n_distinct")
+        start = f"{never:.0f} of {n_trials:.0f} trials are in no" if never else "Every trial is in a"
+        found = [claim for claim in claims.values() if kind_of(claim) == "detectable"]
+        found = [claim.text for claim in found if claim.id.split("/")[-1] == results.algorithms[0]]
+        rest = ". The next lines say what would have been found." if found else f": {UNKNOWN_POWER}"
+        texts += [
+            f"{start} test set of the published folds; the {len(cells[0].folds)} folds share most of their training "
+            "trials, so that their standard deviation is no standard error.",
+            f"A score near chance is no evidence of absence{rest}",
+            *(plain(text.removesuffix(SYNTHETIC_SUFFIX)) for text in found),
+        ]
     texts += [
         "Intervals over participants take the models as fitted, so that they are too narrow. In simulated studies 95 % "
         f"intervals covered {covered('other dataset', 'r2', 'skill', 'pearson_r')} of the time on another dataset, "
@@ -83,29 +95,3 @@ def describe_limits(claims, results):
         "mark one that does not. The pattern beside it shows which voxels vary with the prediction.",
     ]
     return texts
-
-
-def _untested(cell):
-    """Say how many trials the published folds never test."""
-    pooled = cell.metrics.set_index("fold").loc["pooled"]
-    first = cell.folds.iloc[0]
-    n_trials = int(first["n_train"] + first["n_test"])
-    never = n_trials - int(pooled["n_distinct"])
-    start = f"{never} of {n_trials} trials are in no" if never else "Every trial is in a"
-    return (
-        f"{start} test set of the published folds; the {len(cell.folds)} folds share most of their training trials, so "
-        "that their standard deviation is no standard error."
-    )
-
-
-def _absence(claims, results):
-    texts = [
-        plain(claim.text.removesuffix(SYNTHETIC_SUFFIX))
-        for claim in claims.values()
-        if claim.id.startswith("detectable/") and claim.id.split("/")[-1] == results.algorithms[0]
-    ]
-    if texts:
-        return ["A score near chance is no evidence of absence. The next lines say what would have been found.", *texts]
-    return [
-        "A score near chance is no evidence of absence: how small an effect would have been found is not known here."
-    ]

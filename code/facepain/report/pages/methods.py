@@ -50,37 +50,30 @@ def describe_methods(results, records):
         "\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 significant digits); p values, "
         "thresholds and figures are computed from the numbers as written."
     )
-    other = {key: values for key, values in different.items() if not key.startswith("algorithm.")}
-    if other:
-        lines = (
-            ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items()) for values in other.values()
-        )
-        parts += ["**The results do not all rest on the same settings:**"]
-        parts += [bullets(f"`{key}`: {line}" for key, line in zip(other, lines, strict=True))]
-    return parts
+    other = [
+        f"`{key}`: " + ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items())
+        for key, values in different.items()
+        if not key.startswith("algorithm.")
+    ]
+    return parts + (["**The results do not all rest on the same settings:**", bullets(other)] if other else [])
 
 
 def _score_and_images(results, shared):
     name = score_name(results.score, shared.get("transform", "raw"))
     first = next(iter(results.regressions.values()))
-    return (
+    text = (
         f"The score predicted is the {plain(name)}, one for each trial, from the trial's first-level contrast image. "
         + " ".join(text for step, text in STANDARDIZED.items() if step in first.standardize)
-        + _confounds(shared.get("confounds"))
     )
-
-
-def _confounds(names):
-    """Say which confounds were removed, where the params name some."""
-    if not names:
-        return ""
-    return (
-        f" What {plain(', '.join(names))} explain was removed from images and scores, by least squares inside every "
-        "training set, and from test trials with the same coefficients. Scores of models are of what is left, so that "
-        "their skill compares with a prediction by the confounds alone; what these predict without images is in "
-        "`confounds.tsv` of every model. Occurrence and intensity were not predicted apart: once confounds are "
-        "removed, a score of 0 no longer means that there is no expression."
-    )
+    if shared.get("confounds"):
+        text += (
+            f" What {plain(', '.join(shared['confounds']))} explain was removed from images and scores, by least "
+            "squares inside every training set, and from test trials with the same coefficients. Scores of models are "
+            "of what is left, so that their skill compares with a prediction by the confounds alone; what these "
+            "predict without images is in `confounds.tsv` of every model. Occurrence and intensity were not predicted "
+            "apart: once confounds are removed, a score of 0 no longer means that there is no expression."
+        )
+    return text
 
 
 def _masks(results, records):

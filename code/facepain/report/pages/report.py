@@ -73,7 +73,10 @@ def compose_report(results, cells, words, sources, outputs):
         parts += [f"### {plain(mask)}", outdated(cells, "regress", mask), bullets(findings[f"mask {mask}"])]
         parts += [*show(figures, f"mask {mask}"), *describe_peaks(results, mask)]
     parts += ["### Datasets", outdated(cells, "classify"), bullets(findings["datasets"])]
-    parts += [*show(figures, "datasets"), *show_not_drawn(words)]
+    parts += show(figures, "datasets")
+    if words["skipped"]:
+        lines = (f"`{name}`: {plain(reason)}." for name, reason in words["skipped"].items())
+        parts += ["### Figures that are not drawn", bullets(lines)]
     parts += ["## Tables", *(outputs.path(name).read_text(encoding="utf-8") for name in TABLES)]
     parts += show_stages(cells, records)
     parts += ["## Limits", bullets(describe_limits(claims, results)), "## Where every number comes from"]
@@ -86,11 +89,6 @@ def compose_report(results, cells, words, sources, outputs):
 def show(figures, section):
     """Return the figures of a section, in the order in which they were drawn."""
     return [picture(name, said) for name, said in figures.items() if in_section(name, section)]
-
-
-def show_not_drawn(words):
-    lines = [f"`{name}`: {plain(reason)}." for name, reason in words["skipped"].items()]
-    return ["### Figures that are not drawn", bullets(lines)] if lines else []
 
 
 def outdated(cells, stage=None, mask=None):
@@ -172,20 +170,13 @@ def show_table(path, name, counts):
     """
     found = read_table(path)
     shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
-    floors = [1 / (1 + n) for name in ("n", "n_familywise") for n in found.get(name, ())] + [
-        1 / (1 + n) for n in counts
+    floors = [1 / (1 + n) for n in (*counts, *found.get("n", ()), *found.get("n_familywise", ()))]
+    rows = [
+        [write_value(value, floors if column.split("_")[0] == "p" else ()) for column, value in row.items()]
+        for row in shown.to_dict("records")
     ]
-    rows = []
-    for row in shown.to_dict("records"):
-        at_floor = [column for column, value in row.items() if column.split("_")[0] == "p" and is_one_of(value, floors)]
-        rows.append([f"{AT_MOST} " * (column in at_floor) + write_value(value) for column, value in row.items()])
     more = "" if shown.shape == found.shape else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
     return [f"`{name}`{more}:", table(shown.columns, rows)]
-
-
-def is_one_of(value, numbers):
-    """Return whether a number is one of some others, to the digits that are written."""
-    return isinstance(value, float) and bool(np.isclose(value, numbers, rtol=1e-4, atol=0).any())
 
 
 def counts_in(record):
@@ -195,11 +186,12 @@ def counts_in(record):
     return [value for value in values if type(value) is int and value > 1]
 
 
-def write_value(value):
-    """Write a value of a table: numbers to three significant digits."""
-    if isinstance(value, float):
-        return "n/a" if value != value else f"{value:.3g}"
-    return plain(value)
+def write_value(value, floors):
+    """Write a value of a table: numbers to three significant digits, those that are one of some floors as a bound."""
+    if not isinstance(value, float):
+        return plain(value)
+    bound = f"{AT_MOST} " if np.isclose(value, floors, rtol=1e-4, atol=0).any() else ""
+    return "n/a" if value != value else f"{bound}{value:.3g}"
 
 
 def describe_software(records):
