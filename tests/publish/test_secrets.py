@@ -10,7 +10,7 @@ import pytest
 from planted_names import FORMS
 from repositories import ROOT
 
-from provenance.publish import secrets
+from provenance.publish import contents, secrets
 from provenance.publish.declared import list_code
 from provenance.publish.secrets import Secrets
 from stages import STUDY
@@ -76,6 +76,11 @@ def test_a_name_of_several_words_is_found_however_they_are_joined(text):
     assert Secrets({"Mary " + "Jane" + " Roe"}).find("a", b"Roe, Mary" + b" Jane")
     # What joins the parts of an id is part of it.
     assert Secrets({"x_12"}).find("a", b"x = 12 or x12") is None
+
+
+def test_letters_of_latin_1_become_what_others_become():
+    letters = "".join(map(chr, range(256)))
+    assert contents.normalise(letters) == contents._fold(letters)
 
 
 def test_a_whole_file_of_a_package_is_not_searched():

@@ -27,12 +27,14 @@ UNPACKERS = {
 }
 DAMAGED = (OSError, EOFError, ValueError, RuntimeError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 DEEPEST = 5  # packed in packed
+PROBE = 2**14  # bytes by which nearly all that only looks packed is told apart; more takes longer
 PICTURE = 500  # bytes, or more
 BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{60,76}\r?\n)+[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/_-]{12,}={0,2}")
 ASCII85 = re.compile(rb"stream\s+[!-uz\s]+~>")  # as PDF has it
 HEX = re.compile(rb"(?:[0-9A-Fa-f]{2}){6,}")
-# Letters of alphabets in UTF-16, several in a row.
-WIDE = (re.compile(rb"(?:[\0-\xff][\0-\x06\x1e\x20]){3,}"), re.compile(rb"(?:[\0-\x06\x1e\x20][\0-\xff]){3,}"))
+# Letters of alphabets in UTF-16 have one of these bytes first; several stand in a row.
+OF_ALPHABETS = bytes(byte <= 6 or byte in (0x1E, 0x20) for byte in range(256))
+SEVERAL = re.compile(rb"\x01{3,}")
 BACKSLASH = re.compile(r"\\(?:u\{([0-9a-fA-F]+)\}|[uU]([0-9a-fA-F]{8}|[0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|([0-7]{3}))")
 # Accents that stand apart, and characters that are not seen, such as soft hyphens.
 UNSEEN = re.compile(
@@ -66,7 +68,26 @@ def normalise(text):
     """Write a text without the differences that are none: capitals, accents, widths, unseen characters."""
     if text.isascii():
         return text.lower()
+    try:
+        latin = text.encode("latin-1")
+    except UnicodeEncodeError:
+        return _fold(text)
+    # The same, many times as fast: binary content has millions of such letters.
+    plain = latin.translate(PLAIN, REMOVED).decode("latin-1")
+    for letter, letters in LONGER.items():
+        plain = plain.replace(letter, letters)
+    return plain
+
+
+def _fold(text):
     return UNSEEN.sub("", unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold()))
+
+
+# What becomes of each letter of Latin-1: another, none, or several or one beyond.
+FOLDED = {byte: _fold(chr(byte)) for byte in range(256)}
+PLAIN = bytes(ord(new) if len(new) == 1 and new < "\u0100" else byte for byte, new in FOLDED.items())
+REMOVED = bytes(byte for byte, new in FOLDED.items() if not new)
+LONGER = {chr(byte): new for byte, new in FOLDED.items() if len(new) > 1 or new > "\u00ff"}
 
 
 def unpack(content, depth=0):
@@ -84,10 +105,11 @@ def unpack(content, depth=0):
                     yield name.encode()
                     yield from unpack(archive.read(name), depth + 1)
             return
-        unpacker = UNPACKERS.get(found.group()[:1], zlib.decompressobj)()
-        inner = b""
+        start, new_unpacker = found.start(), UNPACKERS.get(found.group()[:1], zlib.decompressobj)
+        unpacker, inner = new_unpacker(), b""
         with suppress(*DAMAGED):
-            inner = unpacker.decompress(memoryview(content)[found.start() :])
+            new_unpacker().decompress(content[start : start + PROBE])
+            inner = unpacker.decompress(memoryview(content)[start:])
         if inner:
             yield from unpack(inner, depth + 1)
         if unpacker.eof:
@@ -131,9 +153,15 @@ def _decode(part):
         narrow = part.replace(b"\0\0\0", b"").replace(b"\0", b" ")
         yield narrow.decode("utf-8", "ignore")
         yield narrow.decode("latin-1")
-        for wide, encoding in zip(WIDE, ("utf-16-le", "utf-16-be"), strict=True):
-            gap = "\n".encode(encoding)
-            yield gap.join(wide.findall(part) + wide.findall(part, 1)).decode(encoding, "ignore")
+        for first, encoding in ((1, "utf-16-le"), (0, "utf-16-be")):
+            runs = [*_wide(part, first), *_wide(part[1:], first)]
+            yield "\n".encode(encoding).join(runs).decode(encoding, "ignore")
+
+
+def _wide(content, first):
+    """Yield runs of pairs of bytes in which the byte at a place, 0 or 1, is one that letters of alphabets have."""
+    for run in SEVERAL.finditer(content[first::2].translate(OF_ALPHABETS)):
+        yield content[2 * run.start() : 2 * run.end()]
 
 
 def _unescape(text):
