@@ -1,5 +1,6 @@
 """Report on the inputs before anything is computed: trials, images, masks, what looks wrong, what it will take."""
 
+import os
 import subprocess
 import time
 from pathlib import Path
@@ -19,7 +20,8 @@ from facepain.data.summary import summarize
 from facepain.models.folds import make_folds
 from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people
-from provenance.annex.integrity import is_pointer, require_whole
+from provenance.annex.integrity import is_here, require_whole
+from provenance.repository import datalad
 from provenance.run.plan import Plan
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, require_disk
@@ -62,18 +64,16 @@ def fetch_content(folder, names=("",)):
     if folder.startswith("inputs/"):
         require_whole(folder)
     found = [path for name in names for path in (Path(folder, name), *Path(folder, name).rglob("*"))]
-    absent = [path for path in found if ".git" not in path.parts and is_missing(path)]
+    absent = [path for path in found if ".git" not in path.parts and os.path.lexists(path) and not is_here(path)]
     if not absent:
         return
     print(f"{folder}: fetching {len(absent)} file(s)", flush=True)
     command = ["git", "annex", "get", "--quiet", "--", *(name or "." for name in names)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if any(is_missing(path) for path in absent):
+    if not all(map(is_here, absent)):
         # DataLad knows more ways to get there, but takes a second to start, and keeps git-annex's reason to itself.
-        command = ["datalad", "-l", "error", "-f", "disabled", "get", "--dataset", folder]
-        subprocess.run([*command, *(str(Path(folder, name)) for name in names)], capture_output=True)
-    absent = [path for path in absent if is_missing(path)]
-    if absent:
+        datalad("get", "--dataset", folder, *(str(Path(folder, name)) for name in names))
+    if absent := [path for path in absent if not is_here(path)]:
         said = (done.stderr + done.stdout).strip().splitlines()
         reason = next(
             (line.strip() for line in said if "changed" in line), said[-1].strip() if said else "no reason given"
@@ -83,11 +83,6 @@ def fetch_content(folder, names=("",)):
             f"{absent[0]}{others} cannot be fetched ({reason[:200]}); "
             "make the place that has them reachable; after a change of your own files `make own` records it"
         )
-
-
-def is_missing(path):
-    """Return whether a file, locked or not, only stands for content that is not here."""
-    return not path.exists() if path.is_symlink() else is_pointer(path)
 
 
 def fetch_masks(settings):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from errors import InputError
 from provenance.annex.dataset import build_dataset, remove_tree
-from provenance.repository import ROOT, git, require_plain_branch
+from provenance.repository import ROOT, git, require_plain_branch, subdataset_setting
 
 # The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
 DATASET_IDS = {
@@ -25,24 +25,20 @@ SPARE_DISK_BYTES = 100e6
 
 
 def main():
-    arguments = parse_arguments()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--design", choices=["full", "small"], help="size; by default as .gitmodules says, else full")
+    parser.add_argument("--into", type=Path, default=ROOT / "inputs", help="parent folder")
+    arguments = parser.parse_args()
     # make stops its children by SIGTERM; as an exception it removes what is half-built.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("inputs: stopped"))
     try:
         make_inputs(Path(os.path.relpath(arguments.into)), arguments.design)
-    except (InputError, RuntimeError) as error:
+    except InputError as error:
         sys.exit(f"inputs: {error}")
     except OSError as error:
         sys.exit(f"inputs: {error.strerror or error} {error.filename or ''}; fix that and try again")
     except KeyboardInterrupt:
         sys.exit("inputs: interrupted; nothing half-built was left")
-
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--design", choices=["full", "small"], help="size; by default as .gitmodules says, else full")
-    parser.add_argument("--into", type=Path, default=ROOT / "inputs", help="parent folder")
-    return parser.parse_args()
 
 
 def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
@@ -53,9 +49,6 @@ def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
     """
     into.mkdir(parents=True, exist_ok=True)
     pins = find_pins(into)
-    # Any of them may have made way for data of one's own.
-    recorded_designs = (recorded(into / name, "facepain-design") for name in DATASET_IDS)
-    design_name = design_name or next(filter(None, recorded_designs), "full")
     commits = {name: find_commit(into / name, pins.get(name)) for name in names}
     for name, commit in commits.items():
         if commit is not None and (lost := lost_content(into / name)):
@@ -65,8 +58,10 @@ def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
             print(f"{into / name}: there, at commit {commit[:10]}")
             continue
         require_own_id(into / name)
-        commit = build(into / name, design_name)
-        require_pin(into / name, commit, pins.get(name))
+        # Any of them may have made way for data of one's own.
+        designs = (recorded(into / each, "facepain-design") for each in DATASET_IDS)
+        design_name = design_name or next(filter(None, designs), "full")
+        require_pin(into / name, build(into / name, design_name), pins.get(name))
 
 
 def find_pins(into):
@@ -107,9 +102,9 @@ def find_commit(path, pin):
 
 def lost_content(path):
     """Count the files without content of a synthetic dataset, which can be built again; 0 for any other."""
-    if recorded(path, "datalad-id") not in ("", DATASET_IDS[path.name]):
-        return 0
-    return sum(not file.exists() for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
+    files = (file for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
+    n_lost = sum(not file.exists() for file in files)
+    return n_lost if n_lost and recorded(path, "datalad-id") in ("", DATASET_IDS[path.name]) else 0
 
 
 def require_own_id(path):
@@ -123,11 +118,9 @@ def require_own_id(path):
 
 
 def recorded(path, key):
-    """Return what ``.gitmodules`` of the repository around says about a subdataset, "" if nothing."""
-    prefix = git("rev-parse", "--show-prefix", root=path.parent, check=False)
-    top = git("rev-parse", "--show-toplevel", root=path.parent, check=False)
-    name = f"submodule.{prefix}{path.name}.{key}"
-    return git("config", "--file", f"{top}/.gitmodules", "--get", name, root=path.parent, check=False)
+    """Return what ``.gitmodules`` beside the folder of inputs says about a subdataset, "" if nothing."""
+    into = path.parent.absolute()
+    return subdataset_setting(f"{into.name}/{path.name}", key, into.parent)
 
 
 def is_synthetic(name):

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from provenance.annex.dataset import remove_tree
 from provenance.annex.own_dataset import clone_dataset, dataset_id, import_files, take_up_changes
 from provenance.repository import (
     ROOT,
+    datalad,
     git,
     git_folder,
     input_datasets,
@@ -28,7 +28,7 @@ from provenance.repository import (
     subdataset_setting,
     write_whole,
 )
-from provenance.run.locks import remove_stale_locks
+from provenance.run.recovery import remove_stale_locks
 
 BRANCH = "own-study"
 NOTICE = "PRIVATE.md"
@@ -59,13 +59,8 @@ URL = re.compile(r"^([a-z+.-]+://|[\w.-]+@[\w.-]+:|[\w.-]{2,}:(?!\\))")
 def start(sources, only=None):
     """Make the branch ``own-study`` with other datasets in ``inputs`` and no results; all or nothing.
 
-    Parameters
-    ----------
-    sources : dict of str to str
-        By name below ``inputs``: a DataLad dataset (path or URL), a folder of files, or one file. Names that are left
-        out keep their dataset.
-    only : str, optional
-        Names of the contrast images to take from a folder, such as ``con_*``.
+    `sources` are by name below ``inputs``: a DataLad dataset (path or URL), a folder of files, or one file; names that
+    are left out keep their dataset. `only` are the contrast images to take from a folder, such as ``con_*``.
     """
     undo()
     require_clean_tree()
@@ -78,22 +73,20 @@ def start(sources, only=None):
         if not sources.get(name):
             raise InputError(f"{name.upper()}= is missing; expected a folder, a dataset's path or its URL")
     found = {name: find_source(name, source) for name, source in sources.items() if source}
-    came_from = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False) or git("rev-parse", "HEAD")
     # make stops its children by SIGTERM; as an exception it undoes what is half-made.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("own: stopped; the repository is as it was"))
     building = {name: ROOT / "inputs" / f".{name}.building" for name in found}
     try:
         for name, (kind, source) in found.items():
             remove_if_there(building[name])
-            make = clone_dataset if kind == "dataset" else import_files
-            make(source, building[name], *([] if kind == "dataset" else [name, only]))
-        switch(came_from, found, building)
+            if kind == "dataset":
+                clone_dataset(source, building[name])
+            else:
+                import_files(source, building[name], name, only)
+        switch(found, building)
     finally:
         undo()
-    print(
-        f"on the branch {BRANCH}, which starts without results; `make check` looks at the data, "
-        f"`make synthetic` goes back"
-    )
+    print(f"on the branch {BRANCH}, without results; `make check` looks at the data, `make synthetic` goes back")
 
 
 def find_source(name, source):
@@ -113,12 +106,15 @@ def find_source(name, source):
     return ("dataset" if is_repository else "files"), str(path)
 
 
-def switch(came_from, found, building):
+def switch(found, building):
     """Make the branch and its commit from datasets that are ready; a note says what `undo` does if a step fails."""
-    hook, note = hook_path(), git_folder() / UNDO_NOTE
-    state = {"from": came_from, "commit": git("rev-parse", "HEAD"), "started": time.time(), "parked": {}, "hooks": {}}
-    for path in (hook, hook.with_name("pre-push.next")):
-        state["hooks"][str(path)] = path.read_bytes().decode("latin-1") if path.exists() else None
+    hook, note, commit = hook_path(), git_folder() / UNDO_NOTE, git("rev-parse", "HEAD")
+    came_from = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False) or commit
+    hooks = {
+        str(path): path.read_bytes().decode("latin-1") if path.exists() else None
+        for path in (hook, hook.with_name("pre-push.next"))
+    }
+    state = {"from": came_from, "commit": commit, "started": time.time(), "parked": {}, "hooks": hooks}
     write_whole(note, json.dumps(state))
     install_hook()
     git("switch", "--quiet", "--create", BRANCH)
@@ -128,8 +124,8 @@ def switch(came_from, found, building):
         git("rm", "-r", "--quiet", "--", *results)
     for name, (kind, source) in found.items():
         path = ROOT / "inputs" / name
-        place = parking_place(path) if is_installed(path) else None
-        state["parked"][name] = place and str(place)
+        place = str(parking_place(path)) if is_installed(path) else None
+        state["parked"][name] = place
         write_whole(note, json.dumps(state))
         if place:
             os.replace(path, place)
@@ -161,8 +157,7 @@ def undo():
                 os.replace(place, path) if place else path.mkdir()  # as git keeps the place of what is not installed
         git(*without_hooks, "reset", "--quiet", "--hard")
         (ROOT / NOTICE).unlink(missing_ok=True)
-        known = git("branch", "--list", state["from"])
-        git(*without_hooks, "switch", "--quiet", *([] if known else ["--detach"]), state["from"])
+        switch_to(state["from"], *without_hooks)
         git(*without_hooks, "branch", "--quiet", "-D", BRANCH, check=False)
         for path, content in state["hooks"].items():
             path = Path(path)
@@ -170,13 +165,17 @@ def undo():
     note.unlink()
 
 
+def switch_to(branch, *options):
+    """Check out a branch, or a commit where there is no such branch."""
+    git(*options, "switch", "--quiet", *([] if git("branch", "--list", branch) else ["--detach"]), branch)
+
+
 def record(name, url, id_):
     """Write to ``.gitmodules`` which dataset belongs at a place and where it comes from."""
     section = f"submodule.inputs/{name}"
     git("config", "--file", ".gitmodules", "--remove-section", section, check=False)
     values = {"path": f"inputs/{name}", "url": url, "datalad-id": id_, "update": "none"}
-    if url.startswith("ria+"):
-        values["datalad-url"] = url
+    values["datalad-url"] = url if url.startswith("ria+") else ""
     for key, value in values.items():
         if value:
             git("config", "--file", ".gitmodules", f"{section}.{key}", value)
@@ -228,8 +227,7 @@ def go_back():
         require_clean_tree()
         branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False)
         origin = git("config", f"branch.{branch}.facepain-from", check=False) or "main"
-        known = git("branch", "--list", origin)
-        git("switch", "--quiet", *([] if known else ["--detach"]), origin)
+        switch_to(origin)
         print(f"on {origin}; `git switch {branch}` and `make inputs` go to your own study again")
     put_in_place()
 
@@ -240,8 +238,6 @@ def put_in_place():
     if (ROOT / NOTICE).exists():
         install_hook()
     for name, path in ((path.split("/")[1], ROOT / path) for path in input_datasets()):
-        if not object_ids(f"inputs/{name}"):
-            continue
         if is_installed(path) and not belongs(path, name):
             os.replace(path, parking_place(path))
             path.mkdir()  # as git keeps the place of a subdataset that is not installed
@@ -260,46 +256,35 @@ def belongs(path, name):
     wanted, found = subdataset_setting(f"inputs/{name}", "datalad-id"), dataset_id(path)
     if wanted and found:
         return wanted == found
-    commit = object_ids(f"inputs/{name}").get(f"inputs/{name}", "")
-    return subprocess.run(["git", "cat-file", "-e", commit], cwd=path, capture_output=True).returncode == 0
+    return git("cat-file", "-t", input_datasets()[f"inputs/{name}"], root=path, check=False) == "commit"
 
 
 def fetch(name):
-    if not subdataset_setting(f"inputs/{name}", "url"):
+    url = subdataset_setting(f"inputs/{name}", "url")
+    if not url:
         raise InputError(f"inputs/{name} is private and its address was not published: only its owner has it")
-    print(f"inputs/{name}: fetching the dataset from {subdataset_setting(f'inputs/{name}', 'url')}", flush=True)
-    done = subprocess.run(
-        ["datalad", "-l", "error", "-f", "disabled", "get", "--no-data", f"inputs/{name}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode or not is_installed(ROOT / "inputs" / name):
-        said = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+    print(f"inputs/{name}: fetching the dataset from {url}", flush=True)
+    reason = datalad("get", "--no-data", f"inputs/{name}")
+    if reason or not is_installed(ROOT / "inputs" / name):
         raise InputError(
-            f"inputs/{name} cannot be fetched from {subdataset_setting(f'inputs/{name}', 'url')} ({said}); "
+            f"inputs/{name} cannot be fetched from {url} ({reason or 'no reason given'}); "
             "correct its url in .gitmodules, or go back by `make synthetic`"
         )
 
 
 def parking_place(path):
     """Return where a dataset goes when it makes way; stop if it may not be moved."""
+    shown = path.relative_to(ROOT)
     if (path / ".git").is_file():
+        raise InputError(f"{shown} keeps its history elsewhere; `datalad drop --what all -d {shown}` it first")
+    if changed := git("status", "--porcelain", root=path).splitlines():
         raise InputError(
-            f"{path.relative_to(ROOT)} keeps its history elsewhere; `datalad drop --what all -d {path}` it first"
-        )
-    changed = git("status", "--porcelain", root=path).splitlines()
-    if changed:
-        raise InputError(
-            f"{path.relative_to(ROOT)} has {len(changed)} file(s) that differ from its last "
-            f"commit, such as {changed[0][3:]}; "
-            f"keep them with `datalad save -d {path.relative_to(ROOT)}`, then try again"
+            f"{shown} has {len(changed)} file(s) that differ from its last commit, such as {changed[0][3:]}; keep them "
+            f"with `datalad save -d {shown}`, then try again"
         )
     place = parking() / (dataset_id(path) or git("rev-parse", "HEAD", root=path))
     if place.exists():
-        raise InputError(
-            f"{place} is taken by another copy of {path.relative_to(ROOT)}; remove the one that is not needed"
-        )
+        raise InputError(f"{place} is taken by another copy of {shown}; remove the one that is not needed")
     return place
 
 

@@ -92,38 +92,29 @@ def see_prep(params):
     return params["prep"] | shared | {"seed": params["seed"]}
 
 
-def see_extract(params, mask):
-    settings = {key: value for key, value in params["extract"].items() if key != "masks"}
-    return settings | {"mask_files": definitions_used(mask, settings["mask_files"])}
+def pick(table, *keys):
+    return {key: table[key] for key in keys if key in table}
+
+
+def omit(table, *keys):
+    return {key: value for key, value in table.items() if key not in keys}
 
 
 def see_regress(params, _mask, algorithm):
-    own = {key: value for key, value in params["regress"].items() if key not in (*ALGORITHMS, "algorithms")}
-    target = {name: params[name] for name in ("seed", "min_participants")} | {"target": params["prep"]["target"]}
-    return own | {"algorithm": params["regress"][algorithm]} | target
+    own = omit(params["regress"], *ALGORITHMS, "algorithms") | pick(params, "seed", "min_participants")
+    return own | {"algorithm": params["regress"][algorithm], "target": params["prep"]["target"]}
 
 
 def see_fits(params):
     """Return what every stage that fits the score of the training dataset shares with ``regress``."""
-    shared = ("train_dataset", "transform", "standardize", "cross_validation", "confounds")
-    own = {key: params["regress"][key] for key in shared}
+    own = pick(params["regress"], "train_dataset", "transform", "standardize", "cross_validation", "confounds")
     return own | {"seed": params["seed"], "target": params["prep"]["target"]}
 
 
 def see_tune(params, _mask, algorithm):
-    own = {key: value for key, value in params["tune"].items() if key not in ("masks", "algorithms")}
     fixed = set(ALGORITHMS[algorithm].parameters) - {ALGORITHMS[algorithm].penalty}
-    return own | {"parameters": {name: params["regress"][algorithm][name] for name in sorted(fixed)}} | see_fits(params)
-
-
-def list_occurrences(params):
-    """Return the masks, none where confounds are removed: without them a score of 0 no longer means no expression."""
-    return [] if params["regress"]["confounds"] else [(mask,) for mask in params["occurrence"]["masks"]]
-
-
-def see_occurrence(params, _mask):
-    own = {key: value for key, value in params["occurrence"].items() if key != "masks"}
-    return own | {"variance": params["regress"]["variance"]} | see_fits(params)
+    own = omit(params["tune"], "masks", "algorithms") | see_fits(params)
+    return own | {"parameters": pick(params["regress"][algorithm], *fixed)}
 
 
 def read_regressions(params):
@@ -134,15 +125,10 @@ def read_regressions(params):
 
 
 def see_compare(params):
-    algorithms = {name: params["regress"][name] for name in params["regress"]["algorithms"]}
-    parameters = {name: {key: table[key] for key in ALGORITHMS[name].parameters} for name, table in algorithms.items()}
-    own = {"masks": params["extract"]["masks"], "algorithms": parameters, "variance": params["regress"]["variance"]}
+    regress = params["regress"]
+    parameters = {name: pick(regress[name], *ALGORITHMS[name].parameters) for name in regress["algorithms"]}
+    own = {"masks": params["extract"]["masks"], "algorithms": parameters, "variance": regress["variance"]}
     return params["compare"] | own | see_fits(params)
-
-
-def see_classify(params, _mask):
-    own = {key: value for key, value in params["classify"].items() if key != "masks"}
-    return own | {"seed": params["seed"]}
 
 
 def list_expressed(params):
@@ -157,8 +143,7 @@ def list_expressed(params):
 
 def see_model(params, mask, algorithm):
     """Return what decides which model is fitted to all trials of the training dataset."""
-    settings = see_regress(params, mask, algorithm)
-    return {key: settings[key] for key in MODEL_KEYS if key in settings}
+    return pick(see_regress(params, mask, algorithm), *MODEL_KEYS)
 
 
 def read_weights(params, mask, algorithm):
@@ -168,7 +153,7 @@ def read_weights(params, mask, algorithm):
 
 
 def see_similarity(params, mask, algorithm):
-    own = {key: value for key, value in params["similarity"].items() if key not in ("masks", "algorithms")}
+    own = omit(params["similarity"], "masks", "algorithms")
     model = see_model(params, mask, algorithm)
     n = min(own["permutation"]["n"], model["algorithm"].get("max_permutations") or own["permutation"]["n"])
     return own | see_maps(params) | {"permutation": own["permutation"] | {"n": n}, "regress": model}
@@ -181,10 +166,9 @@ def see_maps(params):
 
 
 def see_relate(params):
-    regress = {key: params["regress"][key] for key in ("train_dataset", "transform")}
     columns = list(dict.fromkeys([*params["relate"]["columns"], *params["regress"]["confounds"]]))
     shared = {"seed": params["seed"], "target": params["prep"]["target"], "columns": columns}
-    return params["relate"] | regress | shared
+    return params["relate"] | pick(params["regress"], "train_dataset", "transform") | shared
 
 
 def has_signatures(params):
@@ -204,8 +188,7 @@ def see_plot(params):
 
 
 def see_participants(params):
-    seen = see_plot(params)
-    seen = {key: seen[key] for key in ("masks", "algorithms", "target", "score")}
+    seen = pick(see_plot(params), "masks", "algorithms", "target", "score")
     related = {"related": [params["relate"][key] for key in ("mask", "algorithm", "measure")]}
     return seen | {"transform": params["regress"]["transform"]} | (related if has_signatures(params) else {})
 
@@ -279,7 +262,9 @@ STAGES = (
         names=list_masks,
         table=tables.Extract,
         reads=read_masks,
-        settings=see_extract,
+        settings=lambda params, mask: (
+            omit(params["extract"], "masks") | {"mask_files": definitions_used(mask, params["extract"]["mask_files"])}
+        ),
         private=("*",),
         sources=("mask.json",),
         cost=cost_of_images,
@@ -309,7 +294,7 @@ STAGES = (
         names=lambda params: [(mask,) for mask in params["classify"]["masks"]],
         table=tables.Classify,
         reads=read_signals,
-        settings=see_classify,
+        settings=lambda params, mask: omit(params["classify"], "masks") | {"seed": params["seed"]},
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "confusion.tsv", "permutation.tsv"),
@@ -384,10 +369,13 @@ STAGES = (
         name="occurrence",
         about="predict whether a score is above 0, and how high it is then",
         arguments=("mask",),
-        names=list_occurrences,
+        # Without confounds a score of 0 no longer means no expression.
+        names=lambda params: [(mask,) for mask in params["occurrence"]["masks"] if not params["regress"]["confounds"]],
         table=tables.Occurrence,
         reads=read_signals,
-        settings=see_occurrence,
+        settings=lambda params, mask: (
+            omit(params["occurrence"], "masks") | pick(params["regress"], "variance") | see_fits(params)
+        ),
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "intervals.tsv", "permutation.tsv"),

@@ -19,6 +19,7 @@ import os
 import re
 import subprocess
 import webbrowser
+from contextlib import nullcontext
 from pathlib import Path
 
 from errors import InputError, suggest
@@ -26,11 +27,10 @@ from provenance.annex.setup import configure_inputs, ensure_identity, neutralise
 from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
 from provenance.repository import ROOT, changed_files, object_ids, require_clone, require_history
-from provenance.run.interruption import stop_cleanly, stop_with_caller
-from provenance.run.locks import only_one
-from provenance.run.recovery import restore_interrupted
+from provenance.run.recovery import only_one, restore_interrupted
+from provenance.run.supervision import stop_cleanly, stop_with_caller
 
-# What needs packages is imported by the tasks, once the environment is there.
+# What needs packages is imported by the tasks, once the environment is there, and only by those that need it.
 
 REPORT, NOTEBOOK = "figures/report.html", "figures/notebook.ipynb"
 
@@ -38,47 +38,44 @@ REPORT, NOTEBOOK = "figures/report.html", "figures/notebook.ipynb"
 def main():
     os.chdir(ROOT)
     require_known_words()
-    arguments = parse_arguments()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("task", choices=[*TASKS, "doctor", "open", "wheelhouse"])
+    parser.add_argument("names", nargs="*", help="of the stage, or of the cell")
+    arguments = parser.parse_args()
+    task = arguments.task
     try:
         stop_cleanly()
-        if "MAKELEVEL" in os.environ or arguments.task == "serve":
+        if "MAKELEVEL" in os.environ or task == "serve":
             stop_with_caller()
         require_clone()
-        if arguments.task != "test":  # tests see the user's settings
+        if task != "test":  # tests see the user's settings
             neutralise()
-        if arguments.task == "doctor":
+        if task == "doctor":
             return doctor.report(load_study() if python.is_ready() else None)
-        if arguments.task == "wheelhouse":
+        if task == "wheelhouse":
             return python.make_wheelhouse()
-        if arguments.task == "open":  # needs no package
+        if task == "open":  # needs no package
             return open_report()
-        if arguments.task in NEED_HISTORY:
+        if task in NEED_HISTORY:
             require_history()
         python.ensure_environment()
-        if arguments.task in WITHOUT_SETUP:
+        if task in WITHOUT_SETUP:
             ensure_identity()
         else:
             set_up()
-        if arguments.task in NEED_INPUTS:
-            install_inputs(arguments.task)
-        return TASKS[arguments.task](arguments)
+        if task in NEED_INPUTS:
+            install_inputs(task)
+        return TASKS[task](task, arguments.names)
     except InputError as error:
-        sys.exit(f"{arguments.task}: {error}")
+        sys.exit(f"{task}: {error}")
     except OSError as error:
         if isinstance(error, BrokenPipeError):  # such as `make status | head`
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return None
         place = f" {error.filename}" if error.filename else ""
-        sys.exit(f"{arguments.task}: {error.strerror or error}{place}; fix that, then run the same command again")
+        sys.exit(f"{task}: {error.strerror or error}{place}; fix that, then run the same command again")
     except KeyboardInterrupt:
         sys.exit("interrupted: nothing half-made was kept; the same command continues")
-
-
-def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("task", choices=[*TASKS, "doctor", "open", "wheelhouse"])
-    parser.add_argument("names", nargs="*", help="of the stage, or of the cell")
-    return parser.parse_args()
 
 
 def require_known_words():
@@ -110,9 +107,13 @@ def requested_cells():
 
 
 def requested_options():
+    """Return what `requested_cells` goes by, checked."""
     names = dict.fromkeys(option for stage in load_study().stages for option in stage.options)
-    counts = {name: requested_count(name.upper()) for name in names}
-    options = Options(os.environ.get("PARAMS") or PARAMS, {name: n for name, n in counts.items() if n is not None})
+    given = {name: text for name in names if (text := os.environ.get(name.upper()))}
+    for name, text in given.items():
+        if not text.isdigit() or int(text) < 2:
+            raise InputError(f"{name.upper()}={text} is not allowed; expected a whole number, 2 or more")
+    options = Options(os.environ.get("PARAMS") or PARAMS, {name: int(text) for name, text in given.items()})
     path = Path(options.params)
     if not path.is_file():
         others = [each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml"))]
@@ -127,24 +128,12 @@ def requested_options():
     return options
 
 
-def requested_count(name):
-    text = os.environ.get(name)
-    if not text:
-        return None
-    if not text.isdigit() or int(text) < 2:
-        raise InputError(f"{name}={text} is not allowed; expected a whole number, 2 or more")
-    return int(text)
-
-
 def set_up():
     from provenance.annex import setup
     from provenance.on_demand import enable
 
-    if setup.is_initialised():
+    with nullcontext() if setup.is_initialised() else only_one():
         setup.ensure_annex()
-    else:
-        with only_one():
-            setup.ensure_annex()
     if enable.is_enabled():
         try:
             enable.refresh(requested_cells())
@@ -162,86 +151,64 @@ def install_inputs(task):
         configure_inputs()
 
 
-def install_own(_arguments):
-    import own_study
+def prepare(task, _names):
+    """Do what changes inputs or code, or only looks at them; `setup`, `inputs` and `synthetic` are done already."""
+    if task == "own":
+        import own_study
 
-    sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
-    with only_one():
-        if any(sources.values()):
+        sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
+        with only_one():
+            if not any(sources.values()):
+                return own_study.refresh()
             own_study.start(sources, os.environ.get("ONLY"))
             configure_inputs()
             from propose import propose_params  # only now: it is heavy, and a source that cannot be used stops before
 
             propose_params()
-        else:
-            own_study.refresh()
+    elif task == "update":
+        from provenance.run.update import update
+
+        with only_one():
+            restore_interrupted()
+            update(os.environ.get("FROM", ""))
+        # By the new code, in the environment that it needs.
+        return subprocess.run([sys.executable, "code/study.py", "status"]).returncode
+    elif task == "check":
+        from check import check
+        from provenance.run.stage import silence_libraries
+
+        silence_libraries()
+        check(load_study().load_params(Path(requested_options().params)), requested_cells())
+    return 0
 
 
-def take_up_newer_code(_arguments):
-    from provenance.run.update import update
-
-    with only_one():
-        restore_interrupted()
-        update(os.environ.get("FROM", ""))
-    # By the new code, in the environment that it needs.
-    return subprocess.run([sys.executable, "code/study.py", "status"]).returncode
-
-
-def check_inputs(_arguments):
-    from check import check
-    from provenance.run.stage import silence_libraries
-
-    silence_libraries()
-    check(load_study().load_params(Path(requested_options().params)), requested_cells())
-
-
-def run_stage(arguments):
-    """Run a stage, or with ``all`` every one, and what is stale or absent before it."""
+def make_results(task, names):
+    """Make one cell, a stage, or with ``all`` every one, and what is stale or absent before it."""
+    from provenance.records.grading import sum_up
     from provenance.run.runner import run_cells
 
-    (name,) = arguments.names
-    cells = requested_cells()
-    left_out = [stage.name for stage in load_study().stages if stage.name not in {cell.stage for cell in cells}]
-    if left_out and name in ("all", *left_out):
-        print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
-    wanted = cells if name == "all" else [cell for cell in cells if cell.stage == load_study().stage(name).name]
+    cells, stages = requested_cells(), load_study().stages
+    is_all = task == "run" and names == ["all"]
+    if task == "cell":
+        wanted = [find_cell(names, cells)]
+    else:
+        wanted = [cell for cell in cells if is_all or cell.stage == load_study().stage(names[0]).name]
+        left_out = [stage.name for stage in stages if stage.name not in {cell.stage for cell in cells}]
+        if left_out and names[0] in ("all", *left_out):
+            print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
     outcomes = run_cells(wanted, cells, load_study().size) if wanted else {}
-    return show_verdict(outcomes, name == "all")
-
-
-def run_cell(arguments):
-    from provenance.run.runner import run_cells
-
-    cells = requested_cells()
-    return show_verdict(run_cells([find_cell(arguments.names, cells)], cells, load_study().size))
-
-
-def submit_jobs(_arguments):
-    from provenance.cluster.submission import submit
-
-    submit(load_study(), requested_cells())
-    say_what_was_rebuilt()
-
-
-def cancel_jobs(_arguments):
-    from provenance.cluster.submission import cancel
-
-    cancel()
-
-
-def run_job(arguments):
-    """Do what one job of `submit` does; its names are the branch, the folder and the cell."""
-    from provenance.cluster.job import run_job
-
-    branch, folder, *names = arguments.names
-    return run_job(" ".join(names), folder, branch)
-
-
-def run_alone(arguments):
-    from provenance.cluster.alone import make_alone
-
-    cells = requested_cells()
-    make_alone(find_cell(arguments.names, cells), cells)
+    ran = [grades for grades in outcomes.values() if grades is not None]
+    graded = [(path, *grade) for grades in ran for path, grade in grades.items()]
+    lines, reproduced = sum_up(graded, f"{len(ran)} of {len(outcomes)} cells ran")
+    if is_all or any(ran):
+        print("\n".join(lines))
+        say_what_was_rebuilt()
+    if not reproduced:
+        print("Some results differ from the recorded ones: the lines above name them.")
+        return 1
+    if is_all:
+        print(f"All results are up to date: open {REPORT}, or type `make open`.")
+    return 0
 
 
 def find_cell(names, cells):
@@ -254,11 +221,31 @@ def find_cell(names, cells):
     return known[name]
 
 
-def done_before(_arguments):
-    """Do nothing more than `main` does before every task that needs it."""
+def use_cluster(task, names):
+    """Submit or cancel jobs, or do what one job does."""
+    if task == "submit":
+        from provenance.cluster.submission import submit
+
+        submit(load_study(), requested_cells())
+        say_what_was_rebuilt()
+    elif task == "cancel":
+        from provenance.cluster.submission import cancel
+
+        cancel()
+    elif task == "job":
+        from provenance.cluster.job import run_job
+
+        branch, folder, *cell = names
+        return run_job(" ".join(cell), folder, branch)
+    else:
+        from provenance.cluster.job import make_alone
+
+        cells = requested_cells()
+        make_alone(find_cell(names, cells), cells)
+    return 0
 
 
-def show_status(_arguments):
+def show_status(_task, _names):
     from provenance.cluster.queue import describe_jobs
     from provenance.records.freshness import FRESH, assess
 
@@ -279,21 +266,6 @@ def show_status(_arguments):
         print(f"{len(changed)} file(s) differ from the last commit; `git status` lists them")
 
 
-def show_verdict(outcomes, of_all=False):
-    from provenance.run.outcomes import verdict
-
-    lines, reproduced = verdict(outcomes)
-    if of_all or any(outcomes.values()):
-        print("\n".join(lines))
-        say_what_was_rebuilt()
-    if reproduced:
-        if of_all:
-            print(f"All results are up to date: open {REPORT}, or type `make open`.")
-        return 0
-    print("Some results differ from the recorded ones: the lines above name them.")
-    return 1
-
-
 def say_what_was_rebuilt():
     if rebuilt := python.rebuilt_packages():
         print(f"built by this cluster: {', '.join(rebuilt)}; outputs may be equal within tolerance, not identical")
@@ -307,7 +279,7 @@ def open_report():
         print(f"no desktop was found here; open this in a browser: {url}")
 
 
-def open_notebook(_arguments):
+def open_notebook(_task, _names):
     """Open the notebook in JupyterLab; make it first where it is not here."""
     from provenance.run.runner import run_cells
 
@@ -326,62 +298,50 @@ def has_desktop():
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def verify(arguments):
-    from provenance.verify.verification import verify
+def hand_on(task, names):
+    """Say where results come from, check them, or give them to others."""
+    cells, to = requested_cells() if task not in ("explain", "manifest") else (), os.environ.get("TO")
+    if task == "verify":
+        from provenance.verify.verification import verify
 
-    cells = requested_cells()
-    chosen = [find_cell(arguments.names, cells)] if arguments.names else cells
-    return verify(load_study(), cells, chosen)
+        return verify(load_study(), cells, [find_cell(names, cells)] if names else cells)
+    if task == "explain":
+        from provenance.records.explanation import explain
 
+        print("\n".join(explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
+    elif task == "on-demand":
+        from provenance.on_demand import enable
 
-def explain(_arguments):
-    from provenance.records.explanation import explain
+        enable.enable(cells)
+    elif task == "serve":
+        from provenance.on_demand.special_remote import serve
 
-    print("\n".join(explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
+        serve(load_study(), cells, *names)
+    elif task == "crate":
+        from provenance.crate.export import export_crate
 
+        export_crate(load_study(), cells, to)
+    elif task == "publish":
+        from provenance.publish.publication import publish
 
-def recompute_on_demand(_arguments):
-    from provenance.on_demand import enable
+        with only_one():
+            restore_interrupted()
+            publish(load_study(), cells, to, os.environ.get("PRIVATE"), os.environ.get("YES") == "1")
+    else:
+        from provenance.publish.declared import MANIFEST, write_manifest
 
-    enable.enable(requested_cells())
-
-
-def serve_git_annex(arguments):
-    from provenance.on_demand.special_remote import serve
-
-    serve(load_study(), requested_cells(), *arguments.names)
-
-
-def write_crate(_arguments):
-    from provenance.crate.export import export_crate
-
-    export_crate(load_study(), requested_cells(), os.environ.get("TO"))
-
-
-def publish(_arguments):
-    from provenance.publish.publication import publish
-
-    with only_one():
-        restore_interrupted()
-        agreed = os.environ.get("YES") == "1"
-        publish(load_study(), requested_cells(), os.environ.get("TO"), os.environ.get("PRIVATE"), agreed)
+        print(f"{MANIFEST}: {write_manifest()} files; commit it, and they are declared to be public")
+    return 0
 
 
-def write_manifest(_arguments):
-    from provenance.publish.declared import MANIFEST, write_manifest
-
-    print(f"{MANIFEST}: {write_manifest()} files; commit it, and they are declared to be public")
-
-
-def run_tests(arguments):
-    selected = ["-m", "not slow"] if arguments.names == ["fast"] else []
-    # In the order of tests/conftest.py, which keeps together what shares a fixture.
-    parallel = ["--numprocesses", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
-    return subprocess.run([sys.executable, "-m", "pytest", *parallel, *selected]).returncode
-
-
-def run_beside_tests(arguments):
-    return subprocess.run([sys.executable, f"tests/shared/{arguments.task}.py", *arguments.names]).returncode
+def run_beside(task, names):
+    """Run the tests, or a script beside them."""
+    command = [f"tests/shared/{task}.py", *names]
+    if task == "test":
+        # In the order of tests/conftest.py, which keeps together what shares a fixture.
+        command = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+        command += ["-m", "not slow"] if names == ["fast"] else []
+    return subprocess.run([sys.executable, *command]).returncode
 
 
 # Those of a clone that somebody else made ready; the manifest, which needs no annex; the tests, before which make calls
@@ -390,31 +350,12 @@ WITHOUT_SETUP = ("job", "alone", "serve", "manifest", "test")
 NEED_INPUTS = ("inputs", "synthetic", "check", "run", "cell", "submit", "notebook")
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
-    "setup": done_before,
-    "inputs": done_before,
-    "own": install_own,
-    "synthetic": done_before,
-    "update": take_up_newer_code,
-    "check": check_inputs,
-    "run": run_stage,
-    "cell": run_cell,
-    "submit": submit_jobs,
-    "cancel": cancel_jobs,
-    "job": run_job,
-    "alone": run_alone,
-    "status": show_status,
-    "notebook": open_notebook,
-    "verify": verify,
-    "explain": explain,
-    "on-demand": recompute_on_demand,
-    "serve": serve_git_annex,
-    "crate": write_crate,
-    "publish": publish,
-    "manifest": write_manifest,
-    "test": run_tests,
-    "bench": run_beside_tests,
-    "validity": run_beside_tests,
-    "trial": run_beside_tests,
+    **dict.fromkeys(("setup", "inputs", "own", "synthetic", "update", "check"), prepare),
+    **dict.fromkeys(("run", "cell"), make_results),
+    **dict.fromkeys(("submit", "cancel", "job", "alone"), use_cluster),
+    **{"status": show_status, "notebook": open_notebook},
+    **dict.fromkeys(("verify", "explain", "on-demand", "serve", "crate", "publish", "manifest"), hand_on),
+    **dict.fromkeys(("test", "bench", "validity", "trial"), run_beside),
 }
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ import binascii
 import io
 import json
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import nibabel
 import numpy as np
 from matplotlib import image as images
 from scipy.special import ndtri
 
+from files.fingerprints import N_PROJECTIONS, fingerprint, float_arrays
 from files.rounding import map_step
 from files.tables import COLUMN_TYPES, read_table
 
@@ -22,11 +23,11 @@ MAP_STEPS = 1.01
 DIGIT_TOLERANCE = 1.01e-5  # relative: one unit of the sixth significant digit
 PIXEL_TOLERANCE = 8 / 255  # of a colour value, in at most PIXEL_SHARE of the pixels
 PIXEL_SHARE = 1e-3
+PROJECTION_TOLERANCE = 2e-6  # of a fingerprint
 DRAWING_TOLERANCE = 0.02  # of a coordinate in a drawing, in its own unit: points
 
 
-@dataclass(frozen=True)
-class Grade:
+class Grade(NamedTuple):
     """Outcome of a comparison, and in words where and how much the files differ."""
 
     grade: str
@@ -34,20 +35,12 @@ class Grade:
 
 
 def compare_files(recorded, recomputed):
-    """Compare two files by bytes and, where these differ, by content.
+    """Compare two files, of the kind that the name of the second says, by bytes and, where these differ, by content.
 
-    Parameters
-    ----------
-    recorded, recomputed : Path
-        Of the same kind, decided by the name of the second.
-
-    Returns
-    -------
-    grade : Grade
-        Maps may differ by one step of their rounding in any voxel, numbers in tables, JSON and NPZ by one unit of the
-        sixth significant digit, and so may those in a page's text and scripts; pictures by a trace of colour in one
-        pixel of a thousand, coordinates of drawings by a fiftieth of a point; maps of p as the z scores that they stand
-        for; all else not at all. Only the same bytes are identical.
+    Maps may differ by one step of their rounding in any voxel, numbers in tables, JSON and NPZ by one unit of the sixth
+    significant digit, and so may those in a page's text and scripts; pictures by a trace of colour in one pixel of a
+    thousand, coordinates of drawings by a fiftieth of a point; maps of p as the z scores that they stand for; all else
+    not at all. Only the same bytes are identical.
     """
     if recorded.read_bytes() == recomputed.read_bytes():
         return Grade(IDENTICAL)
@@ -59,6 +52,27 @@ def compare_files(recorded, recomputed):
             except (ValueError, OSError, KeyError) as error:
                 return Grade(DIFFERENT, f"cannot be compared: {str(error).splitlines()[0]}")
     return Grade(DIFFERENT, "other bytes")
+
+
+def compare_fingerprints(fingerprints, name, recomputed):
+    """Compare a recomputed file with the fingerprints of a recorded one, whose bytes are known to differ.
+
+    `fingerprints` is the table of the recorded file's folder, ``fingerprints.tsv``, and `name` the file's in it.
+    """
+    recorded = {row["array"]: row for row in fingerprints[fingerprints["file"] == name].to_dict("records")}
+    arrays = dict(float_arrays(recomputed))
+    if not recorded or recorded.keys() != arrays.keys():
+        return Grade(DIFFERENT, f"another checksum; holds {sorted(arrays)}, fingerprints are of {sorted(recorded)}")
+    for key, values in arrays.items():
+        found, expected = fingerprint(values), recorded[key]
+        if found["shape"] != expected["shape"]:
+            return Grade(DIFFERENT, f"{key}: shape {found['shape']}, recorded {expected['shape']}")
+        tolerances = {"norm": DIGIT_TOLERANCE * expected["norm"]}
+        tolerances |= {f"projection_{number}": PROJECTION_TOLERANCE for number in range(1, N_PROJECTIONS + 1)}
+        for column, tolerance in tolerances.items():
+            if not abs(found[column] - expected[column]) <= tolerance:
+                return Grade(DIFFERENT, f"{key}: {column} {found[column]:g}, recorded {expected[column]:g}")
+    return Grade(WITHIN, "by fingerprint; the recorded bytes are not here")
 
 
 def _load_maps(recorded, recomputed):
@@ -157,10 +171,6 @@ def _leaves(content, key=""):
         yield key, content
 
 
-def _compare_pictures(recorded, recomputed):
-    return _compare_pixels(images.imread(recorded), images.imread(recomputed))
-
-
 def _compare_pixels(old, new):
     if old.shape != new.shape:
         return Grade(DIFFERENT, f"{new.shape[1]} x {new.shape[0]} pixels, recorded {old.shape[1]} x {old.shape[0]}")
@@ -198,8 +208,6 @@ DRAWN_ID = re.compile(r"\b(?:[a-z]|image)[0-9a-f]{10}\b")
 TOKEN = re.compile(
     rf"{PICTURE}[A-Za-z0-9+/=\s]+|{DRAWN_ID.pattern}|(?<![\w.#]){NUMBER.pattern}(?![\w])|\s+|\w+|[^\w\s]"
 )
-
-
 DRAWING = re.compile(r"(<svg\b.*?</svg>)", re.DOTALL)
 TAG = re.compile(r"(<\w[^<>]*>)")
 
@@ -251,6 +259,6 @@ COMPARISONS = {
     (".npy",): _compare_exact_array,
     (".tsv",): _compare_tables,
     (".json",): _compare_json,
-    (".png",): _compare_pictures,
+    (".png",): lambda *paths: _compare_pixels(*map(images.imread, paths)),
     (".svg", ".html"): _compare_drawings,
 }

@@ -16,32 +16,17 @@ COLUMNS = {
     "array": "array, column or numbers in it",
     "shape": "its shape",
     "norm": "Euclidean norm",
-    **{
-        f"projection_{number}": "sum of the values times random signs (seeded), divided by norm and root of "
-        "their number"
-        for number in range(1, N_PROJECTIONS + 1)
-    },
+    **dict.fromkeys(
+        (f"projection_{number}" for number in range(1, N_PROJECTIONS + 1)),
+        "sum of the values times random signs (seeded), divided by norm and root of their number",
+    ),
 }
 
 
-def fingerprint_files(paths, names):
-    """Describe every float array in some files.
-
-    Parameters
-    ----------
-    paths : list of Path
-        ``.nii.gz``, ``.npz``, ``.tsv`` or ``.json``.
-    names : list of str
-        What to call them.
-
-    Returns
-    -------
-    fingerprints : DataFrame
-        With the columns of `COLUMNS`, one row an array.
-    """
-    rows = []
-    for path, name in zip(paths, names, strict=True):
-        rows += [{"file": name, "array": key, **fingerprint(values)} for key, values in float_arrays(path)]
+def fingerprint_files(folder, names):
+    """Describe every float array in some files of a folder: a table with the columns of `COLUMNS`, one row an array."""
+    found = ((name, key, values) for name in names for key, values in float_arrays(folder / name))
+    rows = [{"file": name, "array": key, **fingerprint(values)} for name, key, values in found]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

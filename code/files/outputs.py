@@ -17,12 +17,9 @@ ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class OutputFolder:
-    """The files of one cell, written into a folder beside until all are there.
+    """The files of one cell, written into a folder beside, `partial`, until all are there.
 
-    Parameters
-    ----------
-    partial : Path
-        A scratch folder on the file system of the results; what an earlier run left in it is removed.
+    That is a scratch folder on the file system of the results; what an earlier run left in it is removed.
     """
 
     def __init__(self, partial):
@@ -44,17 +41,10 @@ class OutputFolder:
         self.write_text(name, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")
 
     def write_table(self, name, table, columns=None, exact=False):
-        """Write a TSV and, beside it, a JSON that describes its columns.
+        """Write a TSV, its floats rounded to 6 significant digits unless `exact`, and a JSON on its columns.
 
-        Parameters
-        ----------
-        name : str
-            Ends in ``.tsv``.
-        table : DataFrame
-        columns : dict of str to str, optional
-            What each column holds, with its unit. Without it no JSON is written: another file describes the columns.
-        exact : bool
-            Keep every digit; else floats are rounded to 6 significant digits.
+        `columns` says by name what each column holds, with its unit; without it no JSON is written: another file
+        describes them.
         """
         if not exact:
             floats = table.select_dtypes("floating").columns
@@ -66,13 +56,8 @@ class OutputFolder:
     def write_permutation_tests(self, entries, table, columns):
         """Write permutation tests: ``permutation.json`` with all null scores, ``permutation.tsv`` without them.
 
-        Parameters
-        ----------
-        entries : list of dict
-            One for each scheme and metric.
-        table : DataFrame
-            The same without the null scores; its columns are described in the JSON.
-        columns : dict of str to str
+        `entries` has a dict for each scheme and metric, `table` the same without the null scores; the JSON describes
+        its columns too.
         """
         self.write_table("permutation.tsv", table)
         self.write_json("permutation.json", {"columns": describe_columns(table, columns), "entries": entries})
@@ -106,8 +91,7 @@ class OutputFolder:
             if path.name.endswith((".nii.gz", ".npz"))
             or path.name in ("predictions.tsv", "out_of_fold.tsv", "permutation.json")
         )
-        table = fingerprint_files([self.partial / name for name in names], names)
-        self.write_table("fingerprints.tsv", table, FINGERPRINT_COLUMNS, exact=True)
+        self.write_table("fingerprints.tsv", fingerprint_files(self.partial, names), FINGERPRINT_COLUMNS, exact=True)
 
     def publish(self, target):
         """Move the files to the cell's folder, one by one and whole, and remove what the cell no longer writes."""
@@ -131,20 +115,9 @@ def describe_columns(table, columns):
 
 
 def unmask(values, mask_img, outside=0):
-    """Put voxel values back to their places.
+    """Put values, (n_voxels,), back to their places in a float32 image, with another value outside.
 
-    Parameters
-    ----------
-    values : (n_voxels,) array_like
-    mask_img : Nifti1Image
-        Non-zero at n_voxels voxels; gives grid and order (as NumPy's boolean indexing, C order).
-    outside : float
-        Value of all other voxels.
-
-    Returns
-    -------
-    img : Nifti1Image
-        float32.
+    The mask is non-zero at n_voxels voxels; it gives the grid and their order (as NumPy's boolean indexing, C order).
     """
     inside = np.asarray(mask_img.dataobj) != 0
     volume = np.full(inside.shape, outside, dtype=np.float32)

@@ -12,16 +12,9 @@ MAP_STEP = 2.0**-15  # of the power of two at or above the largest absolute valu
 
 
 def round_map(values):
-    """Round a map to multiples of 2**-15 of the power of two at or above its largest absolute value.
+    """Round a map, (n_voxels,), to multiples of 2**-15 of the power of two at or above its largest absolute value.
 
-    Parameters
-    ----------
-    values : (n_voxels,) array_like
-
-    Returns
-    -------
-    rounded : (n_voxels,) float32 ndarray
-        Exact in float32. A map of zeros stays as it is.
+    These are exact in float32. A map of zeros stays as it is.
     """
     values = np.asarray(values, dtype=np.float64)
     largest = np.abs(values).max(initial=0.0)
@@ -40,17 +33,9 @@ def map_step(largest):
 
 
 def round_significant(values, digits=SIGNIFICANT_DIGITS):
-    """Round numbers to significant decimal digits.
+    """Round a number or an array of them to significant decimal digits; NaN and infinities are kept.
 
-    Parameters
-    ----------
-    values : float or array_like
-        NaN and infinities are kept.
-
-    Returns
-    -------
-    rounded : float or float64 ndarray
-        The floats nearest to the rounded decimals, so that their shortest text has at most `digits` digits.
+    Returns the floats nearest to the rounded decimals, so that their shortest text has at most `digits` digits.
     """
     values = np.asarray(values, dtype=np.float64)
     # The decimal text is the definition: arithmetic with powers of ten would leave 0.30000000000000004.

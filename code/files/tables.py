@@ -19,18 +19,9 @@ LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def read_table(source, types=COLUMN_TYPES):
-    """Read a TSV that `files.outputs.OutputFolder.write_table` wrote.
+    """Read a TSV that `files.outputs.OutputFolder.write_table` wrote, from a path or a text buffer.
 
-    Parameters
-    ----------
-    source : Path or text buffer
-    types : type or dict of str to type, optional
-        Of the columns; `str` reads every field as it is written.
-
-    Returns
-    -------
-    table : DataFrame
-        ``n/a`` is NaN, unless all is text.
+    ``n/a`` is NaN; with `types` ``str`` every field is text, as it is written.
     """
     missing = [] if types is str else ["n/a"]
     return pd.read_csv(source, sep="\t", dtype=types, na_values=missing, keep_default_na=False)
@@ -39,19 +30,8 @@ def read_table(source, types=COLUMN_TYPES):
 def read_text_table(path):
     """Read a table that somebody else wrote, with columns separated by tabs, commas or semicolons.
 
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    table : DataFrame
-        All text, as it is written; the index says the line of each row.
-
-    Raises
-    ------
-    InputError
-        If it is no text in UTF-8, has no header or no rows, or a line has too few or too many fields.
+    All is text, as it is written; the index says the line of each row. Raises InputError if it is no text in UTF-8, has
+    no header or no rows, or a line has too few or too many fields.
     """
     lines = [
         (number, line) for number, line in enumerate(LINE_END.split(read_text(path)), 1) if line.strip(" \t;,\ufeff")
@@ -103,12 +83,7 @@ def _split(path, number, line, separator):
 
 
 def read_text(path):
-    """Return the text of a file in UTF-8, without its byte order mark.
-
-    Raises
-    ------
-    InputError
-    """
+    """Return the text of a file in UTF-8, without its byte order mark; stop with an InputError if it has none."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
@@ -127,18 +102,7 @@ def read_text(path):
 
 
 def read_json(path, **options):
-    """Read a JSON file that somebody else wrote; a key that is there twice stops.
-
-    Parameters
-    ----------
-    path : Path
-    **options
-        Of `json.loads`.
-
-    Raises
-    ------
-    InputError
-    """
+    """Read a JSON file that somebody else wrote, with options of `json.loads`; a key that is there twice stops."""
 
     def unique(pairs):
         keys = [key for key, _ in pairs]

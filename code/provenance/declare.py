@@ -21,12 +21,8 @@ PARAMS = "code/params.toml"
 class Options:
     """Choices of one run that change results, and so stand in the recorded command.
 
-    Attributes
-    ----------
-    params : str
-        Path of the params file from the root.
-    values : dict of str to int
-        In place of numbers in the params file, by the name of the option, such as ``n_permutations``.
+    `params` is the path of the params file from the root; `values` stand in place of numbers in it, by the name of the
+    option, such as ``n_permutations``.
     """
 
     params: str = PARAMS
@@ -41,61 +37,30 @@ class Cost:
     memory: float
     cores: int = 1
 
-    def on(self, n_cores):
-        """Return the seconds on so many idle cores."""
-        return self.seconds / min(self.cores, n_cores)
-
 
 @dataclass(frozen=True)
 class Stage:
     """One stage: the script ``code/<name>.py`` and what its cells read, see and write.
 
-    Attributes
-    ----------
-    name : str
-    about : str
-        What it does, in a few words.
-    arguments : tuple of str
-        Arguments of the script on the command line, such as ``("mask", "algorithm")``.
-    names : callable
-        Takes the params, returns the arguments of every cell in order, as tuples.
-    reads : callable
-        Takes the params and a cell's names; returns paths from the root, globs allowed.
-    settings : callable
-        Takes the params and a cell's names; returns the part of the params that the script gets to see.
-    table : type, optional
-        Pydantic model of the stage's table in the params.
-    options : dict of str to str
-        Options of the command, each with the dotted key of the setting that it replaces; an empty key for options that
-        only concern the results that are shown.
-    folder : str, optional
-        That the cells' folders lie in; ``outputs/<name>`` by default.
-    private : tuple of str
-        Patterns of participant-level files, below a cell's folder.
-    public : tuple of str
-        Names among these that are group level after all.
-    sources : tuple of str
-        Files of a cell that the report's numbers come from; empty where the report shows nothing of it.
-    cost : callable
-        Takes a cell's settings and `Study.size`, returns a `Cost`.
-    shows : bool
-        Whether it shows other cells' results: it reads their records too, and makes do with the results there are.
+    `names`, `reads` and `settings` are functions of the params; `reads` and `settings` also of a cell's names.
     """
 
     name: str
-    about: str
-    reads: Callable
-    settings: Callable
-    arguments: tuple = ()
-    names: Callable = lambda params: [()]
-    table: type | None = None
+    about: str  # what it does, in a few words
+    reads: Callable  # the paths from the root that the script reads
+    settings: Callable  # the part of the params that the script gets to see
+    arguments: tuple = ()  # of the script on the command line, such as ("mask", "algorithm")
+    names: Callable = lambda params: [()]  # the arguments of every cell in order, as tuples
+    table: type | None = None  # pydantic model of the stage's table in the params
+    # Of the command, each with the dotted key of the setting that it replaces; an empty key for options that only
+    # concern the results that are shown.
     options: dict = field(default_factory=dict)
-    folder: str = ""
-    private: tuple = ()
-    public: tuple = ()
-    sources: tuple = ()
-    cost: Callable = lambda settings, *size: Cost(20, 1e9)
-    shows: bool = False
+    folder: str = ""  # that the cells' folders lie in; outputs/<name> by default
+    private: tuple = ()  # patterns of participant-level files, below a cell's folder
+    public: tuple = ()  # names among these that are group level after all
+    sources: tuple = ()  # files of a cell that the report's numbers come from; empty where it shows nothing of it
+    cost: Callable = lambda settings, *size: Cost(20, 1e9)  # of a cell, by its settings and `Study.size`
+    shows: bool = False  # other cells' results: it reads their records too, and makes do with the results there are
 
     @property
     def script(self):
@@ -117,32 +82,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Cell:
-    """One result folder and what it takes to make it.
-
-    Attributes
-    ----------
-    names : tuple of str
-        Arguments of the script.
-    reads : tuple of str
-        Paths from the root, globs allowed, of what the script reads.
-    settings : dict
-        The part of the params that the script gets to see.
-    machinery : tuple of str
-        As of `Study`.
-    shown : tuple of Cell
-        Of one that shows results: the cells that compute what it reads.
-    outdated : dict of str to str
-        Of these, by name, the state of those that are not fresh; known when the cell runs.
-    """
+    """One result folder and what it takes to make it."""
 
     declared: Stage
-    names: tuple
-    reads: tuple
-    settings: dict
+    names: tuple  # arguments of the script
+    reads: tuple  # paths from the root
+    settings: dict  # the part of the params that the script gets to see
     options: Options = Options()
-    machinery: tuple = ()
-    shown: tuple = ()
-    outdated: dict = field(default_factory=dict)
+    machinery: tuple = ()  # as of `Study`
+    shown: tuple = ()  # of one that shows results: the cells that compute what it reads
+    outdated: dict = field(default_factory=dict)  # of these the state, by name, where not fresh; known when it runs
 
     @property
     def stage(self):
@@ -162,6 +111,11 @@ class Cell:
         return "/".join((self.declared.place, *self.names))
 
     @property
+    def inputs(self):
+        """The input datasets that the cell reads, each as a whole, by path from the root."""
+        return sorted({"/".join(read.split("/")[:2]) for read in self.reads if read.startswith("inputs/")})
+
+    @property
     def command(self):
         """The command as it is recorded: relative and bare."""
         flags = ["--params", self.options.params] if self.options.params != PARAMS else []
@@ -175,21 +129,17 @@ class Cell:
         return path.startswith(self.folder + "/")
 
     def is_read(self, path):
-        """Return whether the cell reads a path: it is named, lies in a named folder or fits a named pattern.
+        """Return whether the cell reads a path: it is named, or lies in a named folder.
 
         The record of an upstream cell is not read, what matters of it are its results; but what shows results shows
         their settings and commands too. Of a folder that it shows, it reads the group-level files.
         """
         if path.endswith("/" + RECORD) and not self.declared.shows:
             return False
-        if path in self.reads or any(fnmatchcase(path, read) for read in self._patterns):
+        if path in self.reads:
             return True
         in_folder = path.startswith(self._folders)
         return in_folder and not any(other.owns(path) and other.is_private(path) for other in self.shown)
-
-    @cached_property
-    def _patterns(self):
-        return [read for read in self.reads if set(read) & set("*?[")]
 
     @cached_property
     def _folders(self):
@@ -202,42 +152,22 @@ class Cell:
 
 @dataclass(frozen=True)
 class Study:
-    """A study and its stages.
+    """A study and its stages."""
 
-    Attributes
-    ----------
-    stages : tuple of Stage
-        In an order in which each finds what it reads.
-    load_params : callable
-        Takes the path of a params file, returns its settings, checked.
-    machinery : tuple of str
-        Beginnings of the paths of code that runs stages and computes nothing of a result: a better message there must
-        not rerun every model.
-    rebuilt : callable
-        Takes the name of an input dataset; returns whether `rebuild` makes it.
-    rebuild : callable
-        Takes a folder and names of input datasets, and builds these there.
-    size : callable
-        Returns how large the study is: trials, participants, and voxels of the largest mask.
-    contradictions : callable
-        Takes a folder of results; returns what in it contradicts itself, as tuples of a file's name and a sentence.
-    participant_column, image_pattern : callable
-        Take the params as they stand in the file, perhaps incomplete; return the column of participants' ids in the
-        tables, and the pattern of images' names, None if there is none.
-    libraries : tuple of str
-        Files of installed packages, below their folder, that results hold as they are: these name nobody.
-    """
-
-    stages: tuple
-    load_params: Callable
+    stages: tuple  # in an order in which each finds what it reads
+    load_params: Callable  # takes the path of a params file, returns its settings, checked
+    # Beginnings of the paths of code that runs stages and computes nothing of a result: a better message there must not
+    # rerun every model.
     machinery: tuple = ("code/provenance/",)
-    rebuilt: Callable = lambda name: False
-    rebuild: Callable | None = None
-    size: Callable = lambda: (0, 0, 0)
+    rebuilt: Callable = lambda name: False  # whether `rebuild` makes the input dataset of a name
+    rebuild: Callable | None = None  # takes a folder and names of input datasets, and builds these there
+    size: Callable = lambda: (0, 0, 0)  # numbers of trials, of participants, and of voxels of the largest mask
+    # Takes a folder of results; returns what in it contradicts itself, as tuples of a file's name and a sentence.
     contradictions: Callable = lambda folder: []
-    participant_column: Callable = lambda params: "participant_id"
-    image_pattern: Callable = lambda params: None
-    libraries: tuple = ()
+    # These take the params as they stand in the file, perhaps incomplete.
+    participant_column: Callable = lambda params: "participant_id"  # of participants' ids in the tables
+    image_pattern: Callable = lambda params: None  # of images' names, None if there is none
+    libraries: tuple = ()  # files of installed packages, below their folder, that results hold as they are: name nobody
 
     def stage(self, name):
         """Return a stage by its name."""
@@ -257,9 +187,6 @@ class Study:
     def cell(self, options, stage_name, *names):
         """Return one cell; stop if the study has no such one."""
         stage = self.stage(stage_name)
-        if len(names) != len(stage.arguments):
-            takes = " and ".join(stage.arguments) or "no name"
-            raise InputError(f"{stage_name} takes {takes}; got {' '.join(names) or 'none'}")
         params = self.load_params(Path(options.params))
         known = [tuple(each) for each in stage.names(params)]
         for place, name in enumerate(names):

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 # What git-annex ends with does not say why.
 SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*|git-annex: unable to use external .*)$")
+DATALAD = ("datalad", "-l", "error", "-f", "disabled")  # says nothing but errors
 FOREIGN = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY")
 
 
@@ -23,11 +24,8 @@ def git(*arguments, check=True, root=ROOT, lines=None):
 
     If git fails and `check` is true, stop with git's last line.
     """
-    environment = without_foreign(os.environ)
-    # git-annex lies beside the interpreter, in an environment that may not be active.
     # A mere look must not take the lock that a save elsewhere needs.
-    environment["GIT_OPTIONAL_LOCKS"] = "0"
-    environment["PATH"] = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+    environment = without_foreign(os.environ) | {"GIT_OPTIONAL_LOCKS": "0", "PATH": search_path()}
     done = subprocess.run(
         ["git", "-c", "core.quotePath=false", *arguments], cwd=root, env=environment, capture_output=True, text=True,
         errors="backslashreplace",  # names that are not UTF-8
@@ -41,23 +39,33 @@ def git(*arguments, check=True, root=ROOT, lines=None):
     return done.stdout.strip("\n")
 
 
-def require_clone(root=ROOT):
+def search_path():
+    """Return PATH with the interpreter's folder first, where git-annex lies: its environment may not be active."""
+    return os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))
+
+
+def datalad(*arguments, root=ROOT):
+    """Run DataLad and return the line that says why it failed, "" if it did not."""
+    done = subprocess.run([*DATALAD, *arguments], cwd=root, capture_output=True, text=True)
+    said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()] or ["no reason given"]
+    return next((line for line in said if "fatal:" in line), said[-1]) if done.returncode else ""
+
+
+def require_clone():
     """Stop unless this folder is the root of a clone whose git repository may be used."""
     if shutil.which("git") is None:
         raise InputError("git is missing; install it (Debian: `apt install git`)")
-    done = ask_for_root(root)
-    if done.returncode or Path(done.stdout.strip()).resolve() != root:
-        around = (
-            f", but lies in the repository {done.stdout.strip()}, which is left alone" if not done.returncode else ""
-        )
+    top = find_root(ROOT)
+    if not top or Path(top).resolve() != ROOT:
+        around = f", but lies in the repository {top}, which is left alone" if top else ""
         raise InputError(
-            f"{root} is no clone{around}; results are recorded in a clone's history, which a ZIP does not hold: "
+            f"{ROOT} is no clone{around}; results are recorded in a clone's history, which a ZIP does not hold: "
             "use `git clone`"
         )
 
 
-def ask_for_root(folder):
-    """Ask git for the root of the repository around a folder; stop if it belongs to another user."""
+def find_root(folder):
+    """Return the root of the repository around a folder, "" if there is none; stop if it belongs to another user."""
     environment = without_foreign(os.environ) | {"LC_ALL": "C"}
     done = subprocess.run(
         ["git", "rev-parse", "--show-toplevel"], cwd=folder, env=environment, capture_output=True, text=True
@@ -67,12 +75,16 @@ def ask_for_root(folder):
             f"{folder} belongs to another user, and its settings can run programs; if you trust it: "
             f"`git config --global --add safe.directory {folder}`, else make a clone of your own"
         )
-    return done
+    return done.stdout.strip()
 
 
-def require_history(root=ROOT):
+def is_shallow(root=ROOT):
+    return git("rev-parse", "--is-shallow-repository", root=root) == "true"
+
+
+def require_history():
     """Stop in a shallow clone."""
-    if git("rev-parse", "--is-shallow-repository", root=root) == "true":
+    if is_shallow():
         raise InputError("this clone is shallow, so that it holds no run records; `git fetch --unshallow` completes it")
 
 
@@ -108,24 +120,25 @@ def without_foreign(environment):
     return {key: value for key, value in environment.items() if key not in FOREIGN}
 
 
+def read_tree(*paths, revision="HEAD", root=ROOT):
+    """Return mode and object id of every file and subdataset under some paths from the root, all if none is given."""
+    listing = git("--no-replace-objects", "ls-tree", "-r", "-z", revision, "--", *paths, root=root)
+    entries = (entry.split("\t", 1) for entry in listing.split("\0") if entry)
+    return {path: (meta.split()[0], meta.split()[2]) for meta, path in entries}
+
+
 def object_ids(*paths, revision="HEAD", root=ROOT):
     """Return the git object id of every file and subdataset under some paths from the root, of all if none is given.
 
     Of an annexed file it is the id of the link, which holds the checksum of the content; of a subdataset its commit.
     """
-    listing = git("ls-tree", "-r", "-z", revision, "--", *paths, root=root)
-    ids = {}
-    for entry in filter(None, listing.split("\0")):
-        meta, path = entry.split("\t", 1)
-        ids[path] = meta.split()[2]
-    return ids
+    return {path: id_ for path, (_, id_) in read_tree(*paths, revision=revision, root=root).items()}
 
 
 def input_datasets(revision="HEAD", root=ROOT):
     """Return the commit that the repository records for each subdataset below ``inputs``, by path from the root."""
-    listing = git("ls-tree", "-z", revision, "inputs/", root=root)
-    entries = (entry.split("\t", 1) for entry in filter(None, listing.split("\0")))
-    return {path: meta.split()[2] for meta, path in entries if meta.startswith("160000")}
+    tree = read_tree("inputs/", revision=revision, root=root)
+    return {path: commit for path, (mode, commit) in tree.items() if mode == "160000"}
 
 
 def subdataset_setting(path, key, root=ROOT):
@@ -162,21 +175,12 @@ def hidden_files(root=ROOT):
     return [entry[2:] for entry in entries if entry[:1].islower() or entry[:1] == "S"]
 
 
-def is_absent(path, root=ROOT):
-    """Return whether a tracked file's content is missing here: an annexed file of which only the link came."""
-    return not os.path.exists(root / path)
-
-
+@cache
 def git_folder(root=ROOT):
     """Return the folder ``.git/facepain``, made if missing: local state that no commit holds."""
-    folder = _find_git_folder(root) / "facepain"
+    folder = Path(git("rev-parse", "--absolute-git-dir", root=root)) / "facepain"
     folder.mkdir(exist_ok=True)
     return folder
-
-
-@cache
-def _find_git_folder(root):
-    return Path(git("rev-parse", "--absolute-git-dir", root=root))
 
 
 def require_writable(path, root=ROOT):

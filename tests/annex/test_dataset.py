@@ -259,7 +259,7 @@ def test_missing_git_annex_is_told(tmp_path, monkeypatch):
 
 
 def test_failure_of_git_names_the_command_and_its_last_words(tmp_path):
-    with pytest.raises(RuntimeError, match=r"`git reset .*` failed in .*: fatal: \w+"):
+    with pytest.raises(InputError, match=r"`git reset` failed in .*: fatal: \w+"):
         build(tmp_path / "dataset", [("../outside.txt", b"")])
     assert list(tmp_path.iterdir()) == []
 

@@ -171,5 +171,5 @@ def test_what_cannot_be_handed_over_says_why(hub, tmp_path, monkeypatch):
     (clone / "signals.npy").write_bytes(bytes(1000))
     git("annex", "add", "--quiet", "signals.npy", root=clone)
     with pytest.raises(InputError, match=r"prep was made but could not be handed over: .* not enough free space, need"):
-        jobs._hand_over("prep", "signals.npy", clone, hub)
+        jobs._hand_over("prep", "signals.npy", clone)
     assert not landing.waiting(hub)

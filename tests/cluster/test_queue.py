@@ -52,4 +52,5 @@ def test_a_slurm_that_does_not_answer_hides_no_results(repository, tmp_path, cap
     said = "slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
     (tmp_path / "programs/squeue").write_text(f"#!/bin/sh\necho '{said}' >&2\nexit 1\n")
     assert queue.describe_jobs(repository) == {}
-    assert capsys.readouterr().out == f"jobs are not shown: squeue: {said}\n"
+    fix = "see whether Slurm runs (`sinfo`), or compute without it by `make all`"
+    assert capsys.readouterr().out == f"jobs are not shown: squeue: {said}; {fix}\n"

@@ -19,6 +19,8 @@ def slurm():
 
 # In the machinery, which is no input of a result: a stage fails, or waits, as long as a file of its name says so.
 FAULT = """\
+        import time
+
         fault = "{faults}/" + cell.stage
         if os.path.exists(fault) and open(fault).read() == "fail":
             sys.exit(cell.stage + ": a planted failure")

@@ -5,8 +5,7 @@ import hashlib
 import pytest
 
 from errors import InputError
-from provenance.crate.citation import read_citation
-from provenance.crate.files import ABSENT, PARTICIPANT_LEVEL, describe_file
+from provenance.crate.entities import ABSENT, PARTICIPANT_LEVEL, describe_file, read_citation
 
 DECLARED = {"outputs/classify/M1/metrics.tsv", "metrics.tsv"}
 CONTENT = b"fold\tr2\n1\t0.5\n"
@@ -34,30 +33,22 @@ def annexed(tmp_path):
 def test_a_file_is_described_alike_whether_its_content_is_here_or_not(annexed, tmp_path):
     path = annexed("outputs/classify/M1/metrics.tsv", None)
     absent = describe_file(path, DECLARED, tmp_path)
-    assert not absent.is_included
-    assert absent.properties == {"name": path, "description": ABSENT} | KNOWN
+    assert absent == ({"name": path, "description": ABSENT} | KNOWN, False)
     (tmp_path / "objects" / KEY).write_bytes(CONTENT)
-    present = describe_file(path, DECLARED, tmp_path)
-    assert present.is_included
-    assert present.properties == {"name": path} | KNOWN
+    assert describe_file(path, DECLARED, tmp_path) == ({"name": path} | KNOWN, True)
 
 
 def test_of_what_is_not_declared_only_the_name_is_given_though_it_is_here(annexed, tmp_path):
     path = annexed("outputs/prep/trials.tsv", CONTENT)
-    facts = describe_file(path, DECLARED, tmp_path)
-    assert not facts.is_included
-    assert facts.properties == {
-        "name": path,
-        "description": PARTICIPANT_LEVEL,
-        "encodingFormat": KNOWN["encodingFormat"],
-    }
+    facts, is_included = describe_file(path, DECLARED, tmp_path)
+    assert not is_included
+    assert facts == {"name": path, "description": PARTICIPANT_LEVEL, "encodingFormat": KNOWN["encodingFormat"]}
 
 
 def test_a_text_that_stands_for_absent_content_is_not_taken_for_it(tmp_path):
     (tmp_path / "metrics.tsv").write_text(f"/annex/objects/{KEY}\n")
-    facts = describe_file("metrics.tsv", DECLARED, tmp_path)
-    assert not facts.is_included
-    assert facts.properties == {"name": "metrics.tsv", "description": ABSENT} | KNOWN
+    found = describe_file("metrics.tsv", DECLARED, tmp_path)
+    assert found == ({"name": "metrics.tsv", "description": ABSENT} | KNOWN, False)
 
 
 def test_content_that_is_not_what_was_recorded_is_refused(annexed, tmp_path):
@@ -88,10 +79,9 @@ references:
 def test_authors_are_those_of_the_study_and_not_of_the_paper(tmp_path):
     (tmp_path / "CITATION.cff").write_text(CITATION)
     citation = read_citation(tmp_path)
-    people = (("Organization", "The contributors"), ("Person", "Jane Doe"), ("Person", "Rita Maria Roe"))
-    assert citation.authors == people
-    assert (citation.title, citation.license) == ("A study: of faces", "MIT")
-    assert (citation.paper, citation.doi) == ("A paper", "10.1000/1")
+    people = [("Organization", "The contributors"), ("Person", "Jane Doe"), ("Person", "Rita Maria Roe")]
+    expected = {"title": "A study: of faces", "license": "MIT", "paper": "A paper", "doi": "10.1000/1"}
+    assert citation == expected | {"authors": people}
 
 
 @pytest.mark.parametrize("field", ["title", "license", "given-names", "doi"])

@@ -175,7 +175,7 @@ def test_fingerprints_name_every_float_array(folders, rng):
     folder.write_arrays("s.npz", y=rng.normal(size=4), idx=np.arange(3))
     folder.write_json("permutation.json", {"entries": [{"null": [0.25, 0.5], "n": 2}]})
     names = ["w.nii.gz", "s.npz", "permutation.json"]
-    table = fingerprint_files([folder.path(name) for name in names], names)
+    table = fingerprint_files(folder.partial, names)
     assert table[["file", "array", "shape"]].to_numpy().tolist() == [
         ["w.nii.gz", "voxels", "4x5x6"],
         ["s.npz", "y", "4"],

@@ -28,6 +28,8 @@ def repository(made, tmp_path):
 
 
 WAIT = """\
+        import time
+
         (ROOT / ".git/started").touch()
         while not (ROOT / ".git/go").exists():
             time.sleep(0.02)

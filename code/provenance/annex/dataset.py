@@ -12,12 +12,12 @@ import re
 import shutil
 import stat
 import subprocess
-import sys
 from contextlib import contextmanager
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
 from errors import InputError
+from provenance.repository import search_path
 
 AUTHOR_NAME = "The face of pain"
 AUTHOR_EMAIL = "noreply@face-of-pain.invalid"
@@ -28,38 +28,24 @@ IN_GIT_SUFFIXES = (".json", ".md", ".tsv", ".txt")
 
 
 def build_dataset(path, files, dataset_id, message):
-    """Build a git-annex and DataLad dataset and move it into place whole.
+    """Build a git-annex and DataLad dataset in a folder that is absent or empty, and move it into place whole.
 
-    Parameters
-    ----------
-    path : path_like
-        Folder of the dataset; absent or empty.
-    files : iterable of (str, bytes)
-        Path below `path`, with ``/``, and content of each file. Read one by one.
-    dataset_id : str
-        DataLad's id of the dataset, a UUID.
-    message : str
-        Message of its only commit.
-
-    Returns
-    -------
-    commit : str
-        The commit, which depends on the arguments alone.
+    `files` are read one by one: path from the folder, with ``/``, and content as bytes. `dataset_id` is DataLad's, a
+    UUID. Returns the only commit, with that message; it depends on the arguments alone.
     """
-    path = Path(path)
     if path.is_symlink() or path.is_file() or (path.is_dir() and any(path.iterdir())):
         raise InputError(f"{path} is not an empty folder: move it away before building in it")
-    if shutil.which("git-annex", path=neutral_environment()["PATH"]) is None:
+    if shutil.which("git-annex", path=search_path()) is None:
         raise InputError("git-annex is not installed: run `pip install -r requirements.lock`")
     with building_folder(path) as folder:
-        _run(folder, "git", "init", "--quiet", "--object-format=sha1", "-b", "main", "--template=")
+        run_neutral(folder, "git", "init", "--quiet", "--object-format=sha1", "-b", "main", "--template=")
         keys, texts = _store_files(folder, chain(_own_files(dataset_id), files))
         locations = _place_objects(folder, sorted(set(keys.values())))
         links = {name: ("../" * name.count("/") + locations[key]).encode() for name, key in keys.items()}
         _commit(folder, texts, links, message)
         _populate_work_tree(folder)
         _record_copies(folder, locations)
-        commit = _run(folder, "git", "rev-parse", "HEAD").strip()
+        commit = run_neutral(folder, "git", "rev-parse", "HEAD").strip()
         os.replace(folder, path)
     return commit
 
@@ -117,27 +103,19 @@ def _store_files(folder, files):
     keys, texts = {}, {}
     for path, content in files:
         if is_annexed(path):
-            keys[path] = _annex_key(path, content)
+            # As git-annex's SHA256E backend, which keeps up to two extensions of up to four characters each.
+            extension = re.search(r"(\.[A-Za-z0-9]{1,4}){0,2}$", PurePosixPath(path).name).group()
+            keys[path] = f"SHA256E-s{len(content)}--{hashlib.sha256(content).hexdigest()}{extension}"
             (aside / keys[path]).write_bytes(content)
         else:
             texts[path] = content
     return keys, texts
 
 
-def _annex_key(path, content):
-    """Return the key that git-annex's SHA256E backend gives to a file."""
-    # git-annex keeps up to two extensions of up to four characters each.
-    extension = re.search(r"(\.[A-Za-z0-9]{1,4}){0,2}$", PurePosixPath(path).name).group()
-    return f"SHA256E-s{len(content)}--{hashlib.sha256(content).hexdigest()}{extension}"
-
-
 def _place_objects(folder, keys):
     """Move what was stored aside to where git-annex looks for it; return key to location."""
-    listing = "".join(f"{key}\n" for key in keys).encode()
-    form = "--format=${hashdirmixed}\\n"
-    hash_folders = _run(folder, "git-annex", "examinekey", "--batch", form, stdin=listing).split()
     locations = {}
-    for key, hash_folder in zip(keys, hash_folders, strict=True):
+    for key, hash_folder in annex_folders(folder, keys, "hashdirmixed"):
         locations[key] = f".git/annex/objects/{hash_folder}{key}/{key}"
         target = folder / locations[key]
         target.parent.mkdir(parents=True)
@@ -146,6 +124,13 @@ def _place_objects(folder, keys):
         target.parent.chmod(0o555)
     (folder / ASIDE).rmdir()
     return locations
+
+
+def annex_folders(repository, keys, layout):
+    """Return keys with the folders that git-annex gives them, in a layout such as ``hashdirlower``, as tuples."""
+    lines = "".join(f"{key}\n" for key in keys).encode()
+    command = ("git-annex", "examinekey", "--batch", f"--format=${{{layout}}}\\n")
+    return list(zip(keys, run_neutral(repository, *command, stdin=lines).splitlines(), strict=True))
 
 
 def _commit(folder, texts, links, message):
@@ -158,7 +143,7 @@ def _commit(folder, texts, links, message):
             stream += [b"M %b inline %b\n" % (mode, path.encode()), _count(content)]
     stream.append(b"done\n")
     importing = ("fast-import", "--quiet", "--done", "--date-format=raw")
-    _run(folder, "git", *importing, stdin=b"".join(stream))
+    run_neutral(folder, "git", *importing, stdin=b"".join(stream))
 
 
 def _count(content):
@@ -168,31 +153,29 @@ def _count(content):
 
 def _populate_work_tree(folder):
     """Check the commit out, such that the user's git need not read a file to find it clean."""
-    _run(folder, "git", "reset", "--quiet", "--hard")
+    run_neutral(folder, "git", "reset", "--quiet", "--hard")
     # A file as young as the index is read again by the next `git status`, through the
     # git-annex filter, which complains where git-annex is not on the path.
-    for name in _run(folder, "git", "ls-files", "-z").split("\0")[:-1]:
+    for name in run_neutral(folder, "git", "ls-files", "-z").split("\0")[:-1]:
         os.utime(folder / name, (COMMIT_TIME, COMMIT_TIME), follow_symlinks=False)
-    _run(folder, "git", "update-index", "--refresh", "-q")
+    run_neutral(folder, "git", "update-index", "--refresh", "-q")
 
 
 def _record_copies(folder, keys):
     """Make the repository an annex and note that it holds the content of every key."""
-    _run(folder, "git-annex", "init", "--quiet", ANNEX_NAME)
-    uuid = _run(folder, "git", "config", "annex.uuid").strip()
+    run_neutral(folder, "git-annex", "init", "--quiet", ANNEX_NAME)
+    uuid = run_neutral(folder, "git", "config", "annex.uuid").strip()
     present = "".join(f"{key} {uuid} 1\n" for key in keys).encode()
-    _run(folder, "git-annex", "setpresentkey", "--quiet", "--batch", stdin=present)
+    run_neutral(folder, "git-annex", "setpresentkey", "--quiet", "--batch", stdin=present)
     # Until it is merged the record lies in a journal, and clones see no copies.
-    _run(folder, "git-annex", "merge", "--quiet")
+    run_neutral(folder, "git-annex", "merge", "--quiet")
 
 
-def neutral_environment():
-    """Return an environment in which no setting of the user or the machine reaches git."""
+def run_neutral(folder, *command, stdin=b""):
+    """Run git or git-annex so that no setting or name of the user or the machine reaches it; return what it prints."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    # git-annex is installed beside the interpreter, in an environment that may not be active.
-    search = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", os.defpath)])
-    return kept | {
-        "PATH": search,
+    environment = kept | {
+        "PATH": search_path(),
         "LC_ALL": "C",
         "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_NOSYSTEM": "1",
@@ -209,14 +192,12 @@ def neutral_environment():
         "GIT_COMMITTER_NAME": AUTHOR_NAME,
         "GIT_COMMITTER_EMAIL": AUTHOR_EMAIL,
     }
-
-
-def _run(folder, *command, stdin=b""):
-    """Run git or git-annex in a folder and return what it prints."""
     # git-annex goes by its own name: `git annex` would leave it running when git is killed.
-    result = subprocess.run(command, cwd=folder, env=neutral_environment(), input=stdin, capture_output=True)
-    if result.returncode != 0:
-        said = result.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+    done = subprocess.run(command, cwd=folder, env=environment, input=stdin, capture_output=True)
+    if done.returncode:
+        said = (done.stderr.strip() or done.stdout.strip() or b"no message").decode(errors="replace").splitlines()
         cause = next((line for line in said if line.startswith("fatal:")), said[-1])
-        raise RuntimeError(f"`{' '.join(command)}` failed in {folder}: {cause}")
-    return result.stdout.decode()
+        raise InputError(
+            f"`{' '.join(command[:2])}` failed in {folder}: {cause}; fix that, then run the same command again"
+        )
+    return done.stdout.decode(errors="replace")

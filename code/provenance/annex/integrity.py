@@ -42,14 +42,20 @@ def broken_files(paths, root=ROOT):
     return broken
 
 
-def require_whole(path, root=ROOT):
-    """Stop if content of an input dataset, at a path from the root, is broken: no stage can make it again."""
-    if (root / path / ".git").exists():
-        for file in broken_files(object_ids(root=root / path), root / path):
-            raise InputError(
-                f"{path}/{file}: its content does not fit its checksum; set it aside with `git -C {path} annex fsck "
-                f"{file}`, then `make inputs` or `datalad get` brings it back"
-            )
+def require_whole(path):
+    """Stop if content of an input dataset, at a path from the root, is broken: no stage can make it again.
+
+    Returns the files that it records, only its folder where it is not installed.
+    """
+    if not (ROOT / path / ".git").exists():
+        return [ROOT / path / ".git"]
+    files = object_ids(root=ROOT / path)
+    for file in broken_files(files, ROOT / path):
+        raise InputError(
+            f"{path}/{file}: its content does not fit its checksum; set it aside with `git -C {path} annex fsck "
+            f"{file}`, then `make inputs` or `datalad get` brings it back"
+        )
+    return [ROOT / path / file for file in files]
 
 
 def recorded_checksum(path):
@@ -75,6 +81,11 @@ def blob_id(path):
     """Return the id that git gives to a file or link as it lies there."""
     content = os.fsencode(os.readlink(path)) if path.is_symlink() else path.read_bytes()
     return hashlib.sha1(b"blob %d\0%b" % (len(content), content)).hexdigest()
+
+
+def is_here(path):
+    """Return whether the content of a file is here, locked or not."""
+    return path.exists() and not is_pointer(path)
 
 
 def is_pointer(path):

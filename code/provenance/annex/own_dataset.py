@@ -6,12 +6,11 @@ clone's configuration, in no commit; content is copied when a stage asks for it,
 
 import os
 import re
-import subprocess
 import uuid
 from pathlib import Path
 
 from errors import InputError
-from provenance.repository import git
+from provenance.repository import datalad, git
 
 IMAGES = ("hdr", "img", "nii", "nii.gz", "mat")
 WANTED = {
@@ -27,35 +26,16 @@ ANNEX_NAME = "a dataset of one's own files"
 def clone_dataset(source, folder):
     """Clone a dataset without the content of its annexed files."""
     print(f"cloning {source}", flush=True)
-    done = subprocess.run(
-        ["datalad", "-l", "error", "-f", "disabled", "clone", source, str(folder)],
-        cwd=folder.parent,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        reason = next(
-            (line for line in said if "fatal:" in line or "Failed" in line), said[-1] if said else "no reason given"
-        )
+    if reason := datalad("clone", source, str(folder), root=folder.parent):
         raise InputError(f"{source} cannot be cloned: {reason[:200]}; expected a DataLad dataset or git repository")
     if git("rev-parse", "--verify", "--quiet", "HEAD", root=folder, check=False) == "":
         raise InputError(f"{source} has no commit; expected a dataset with files; save them there first")
 
 
 def import_files(source, folder, name, only=None):
-    """Make a dataset that knows the files of a folder, or one file, and copies none.
+    """Make a dataset in `folder` that knows the files of a folder, or one file, and copies none.
 
-    Parameters
-    ----------
-    source : str
-        Absolute path of a folder or a file.
-    folder : Path
-        Of the new dataset.
-    name : str
-        Of `WANTED`; decides which files are wanted.
-    only : str, optional
-        Pattern of the wanted contrast images' names, without ending.
+    `name`, of `WANTED`, decides which files are wanted; `only` is a pattern of contrast images' names without ending.
     """
     source = Path(source)
     if source.is_file():
@@ -66,10 +46,8 @@ def import_files(source, folder, name, only=None):
         patterns = [f"{place}{stem}.{ending}" for ending in WANTED[name] for place in ("", "*/")]
         files = find_wanted(source, name, stem)
     total = sum((source / file).stat().st_size for file in files if (source / file).exists())
-    print(
-        f"{source}: reading {len(files)} file(s), {total / 1e6:.0f} MB, for their checksums; none is moved or copied",
-        flush=True,
-    )
+    said = f"reading {len(files)} file(s), {total / 1e6:.0f} MB, for their checksums; none is moved or copied"
+    print(f"{source}: {said}", flush=True)
     folder.mkdir(parents=True)
     git("init", "--quiet", "-b", "main", root=folder)
     (folder / ".datalad").mkdir()
@@ -91,18 +69,14 @@ def find_wanted(source, name, stem):
     files, links = [], []
     for parent, folders, names in os.walk(source):
         links += [os.path.join(parent, entry) for entry in folders if os.path.islink(os.path.join(parent, entry))]
-        for entry in names:
-            path = Path(parent, entry)
-            if (
-                any(path.match(f"{stem}.{ending}") for ending in WANTED[name])
-                and "/." not in f"/{path.relative_to(source)}"
-            ):
+        for path in (Path(parent, entry) for entry in names):
+            is_wanted = any(path.match(f"{stem}.{ending}") for ending in WANTED[name])
+            if is_wanted and "/." not in f"/{path.relative_to(source)}":
                 (links if path.is_symlink() else files).append(str(path))
     if links:
         raise InputError(
-            f"{links[0]} is a link, one of {len(links)} below {source}; expected files "
-            f"themselves; name the folder they lie in, "
-            "or copy them (`cp -rL`)"
+            f"{links[0]} is a link, one of {len(links)} below {source}; expected files themselves; name the folder "
+            "they lie in, or copy them (`cp -rL`)"
         )
     if not files:
         raise InputError(

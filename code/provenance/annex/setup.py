@@ -5,11 +5,12 @@ import os
 import re
 import shlex
 import shutil
+from functools import cache
 
 from errors import InputError
 from provenance.repository import (
     ROOT,
-    ask_for_root,
+    find_root,
     git,
     git_folder,
     input_datasets,
@@ -80,7 +81,11 @@ def ensure_annex(root=ROOT):
 
     Before that ``datalad get`` fetches nothing and ``datalad save`` puts large files into git.
     """
-    require_git_annex()
+    for program in ("git-annex", "datalad"):
+        if shutil.which(program) is None:
+            raise InputError(
+                f"{program} is missing; `make setup` installs it from requirements.lock (so must an active environment)"
+            )
     require_annexable(root)
     if ensure_identity(root):
         print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
@@ -89,7 +94,9 @@ def ensure_annex(root=ROOT):
     if not is_initialised(root):
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone", flush=True)
-    write_launcher(root)
+    path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
+    if not path.exists() or path.read_text() != text:
+        write_whole(path, text)
     configure(root, MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
     configure_inputs(root)
 
@@ -98,8 +105,13 @@ def configure_inputs(root=ROOT):
     """Neutralise the user's settings in the installed input datasets too, which `git status` looks into."""
     for path in input_datasets(root=root):
         if (root / path / ".git").is_dir():
-            ask_for_root(root / path)  # stops at one of another user
-            configure(root / path, NEUTRAL | launch("../../.git/facepain/git-annex"))
+            _configure_input(root / path, (root / path / ".git").stat().st_ino)
+
+
+@cache  # once for each dataset that was found at a place
+def _configure_input(folder, _inode):
+    find_root(folder)  # stops at one of another user
+    configure(folder, NEUTRAL | launch("../../.git/facepain/git-annex"))
 
 
 def is_initialised(root=ROOT):
@@ -123,13 +135,6 @@ def launch(launcher):
         "filter.annex.process": f"sh {launcher} filter-process",
         "alias.annex": f"!sh {launcher}",
     }
-
-
-def write_launcher(root):
-    """Write a script that starts git-annex: of this environment, of the `.venv` here, or the one on PATH."""
-    path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
-    if not path.exists() or path.read_text() != text:
-        write_whole(path, text)
 
 
 def require_annexable(root=ROOT):
@@ -161,20 +166,11 @@ def require_own_rules(root=ROOT):
     if hidden:
         rule, _, name = hidden.splitlines()[0].partition("\t")
         raise InputError(f"a rule hides results such as {name} from git ({rule}); remove it")
-    info = git("rev-parse", "--git-path", "info/attributes", root=root)
-    path = root / info
+    path = root / git("rev-parse", "--git-path", "info/attributes", root=root)
     for line in path.read_text(errors="replace").splitlines() if path.exists() else ():
         if OVERRIDING.search(line) and line.split() not in ATTRIBUTES_OF_ANNEX:
-            raise InputError(f"{info}: `{line}` overrides the rules of this repository for its files; remove it")
-
-
-def require_git_annex():
-    """Stop if git-annex or DataLad is not on PATH."""
-    for program in ("git-annex", "datalad"):
-        if shutil.which(program) is None:
-            raise InputError(
-                f"{program} is missing; `make setup` installs it from requirements.lock (so must an active environment)"
-            )
+            place = os.path.relpath(path, root)
+            raise InputError(f"{place}: `{line}` overrides the rules of this repository for its files; remove it")
 
 
 def ensure_identity(root=ROOT):

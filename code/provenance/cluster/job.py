@@ -1,4 +1,4 @@
-"""What one job does: clone, make its cell there, hand it over, leave nothing behind."""
+"""What one job does: clone, make its cell there by the code of the clone, hand it over, leave nothing behind."""
 
 import os
 import signal
@@ -12,7 +12,11 @@ from provenance.annex.dataset import remove_tree
 from provenance.annex.setup import NEUTRAL, ensure_annex
 from provenance.cluster import SETTINGS
 from provenance.cluster.landing import cell_ref, land
-from provenance.repository import ROOT, git, git_folder
+from provenance.declare import upstream
+from provenance.records.freshness import ABSENT, FRESH, assess, is_outdated
+from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids
+from provenance.run.recovery import only_one
+from provenance.run.runner import run_cell
 from provenance.run.supervision import supervise
 
 HAND_OVER_ATTEMPTS = 5
@@ -22,27 +26,26 @@ ROOM = 1_000_000  # bytes
 CLONE_SETTINGS = NEUTRAL | {"annex.private": "true", "commit.gpgsign": "false", "gc.auto": "0"}
 
 
-def run_job(name, folder, branch, root=ROOT):
+def run_job(name, folder, branch):
     """Make one cell in a clone on the node's disk and land it on a branch of the repository that submitted it.
 
-    It knows nothing of the study, so that it starts at once; the code of the clone does (`provenance.cluster.alone`).
     Returns the exit status, 0 if the cell is fresh now.
     """
     started = time.monotonic()
-    require_room(root)
+    require_room(ROOT)
     signal.signal(signal.SIGUSR1, signal.getsignal(signal.SIGTERM))
     try:
         with _scratch() as scratch:
             clone = scratch / "clone"
-            clone_dataset(root, clone, branch)
+            clone_dataset(ROOT, clone, branch)
             git("fetch", "--quiet", "origin", "+refs/facepain/cells/*:refs/facepain/cells/*", root=clone)
             land(branch, clone)
             status = supervise(["python", "code/study.py", "alone", *name.split()], clone)
             if status:
                 return status
             _ignore_orders()
-            _hand_over(name, folder, clone, root)
-            land(branch, root)
+            _hand_over(name, folder, clone)
+            land(branch)
     except KeyboardInterrupt:
         minutes, limit = (time.monotonic() - started) / 60, int(os.environ["FACEPAIN_MINUTES"])
         raise InputError(
@@ -51,6 +54,29 @@ def run_job(name, folder, branch, root=ROOT):
         ) from None
     print(f"{name}: landed on {branch}")
     return 0
+
+
+def make_alone(cell, cells):
+    """Make one cell fresh by its ``datalad run``, in the clone of a job, from results of others that are there."""
+    hub = Path(git("config", "remote.origin.url"))
+    for path in cell.inputs:
+        clone_dataset(hub / path, ROOT / path, input_datasets()[path])
+    # As far as it is stored: what was recorded of the cell, to compare with; of what is shown, some may be absent.
+    content = (cell.folder, *(cell.reads if cell.declared.shows else ()))
+    if object_ids(*content):
+        git("annex", "get", "--quiet", "--", *content, check=False)
+    with only_one():
+        read = upstream(cell, cells)
+        states = assess([*read, cell])
+        for other in read:
+            if is_outdated(states[other.name]) and not cell.declared.shows:
+                raise InputError(f"{cell.name} reads {other.name}, which is {states[other.name].state}; `make submit`")
+        state = states[cell.name]
+        if state.state == FRESH:
+            print(f"{cell.name}: fresh")
+            return
+        print(f"{cell.name}: {state.state}, {state.reasons[0]}", flush=True)
+        run_cell(cell, reproduces=state.state == ABSENT)
 
 
 def clone_dataset(source, clone, revision):
@@ -70,7 +96,7 @@ def clone_dataset(source, clone, revision):
     ensure_annex(clone)
 
 
-def require_room(root=ROOT):
+def require_room(root):
     """Stop if the repository can take nothing: git-annex would try for each file again and again."""
     try:
         with tempfile.TemporaryFile(dir=git_folder(root)) as probe:
@@ -97,7 +123,7 @@ def _ignore_orders():
         signal.signal(number, signal.SIG_IGN)
 
 
-def _hand_over(name, folder, clone, root):
+def _hand_over(name, folder, clone):
     """Copy the cell's content to the repository, then its commit under a ref of its own."""
     for attempt in range(HAND_OVER_ATTEMPTS):
         try:

@@ -8,6 +8,7 @@ again. Whoever lands, lands all that waits: what a killed job left is landed by 
 
 import random
 import time
+from contextlib import suppress
 from urllib.parse import quote, unquote
 
 from errors import InputError
@@ -95,9 +96,20 @@ def move(branch, old, new, folders, root):
 def _remove_leftovers(new, folders, root):
     """Remove untracked files that a killed landing wrote: those that are just what is about to land."""
     ids = object_ids(*folders, revision=new, root=root)
-    for path in (line[3:] for line in changed_files(root, *folders) if line.startswith("??")):
-        if path in ids and blob_id(root / path) == ids[path]:
-            (root / path).unlink()
+
+    def find():
+        untracked = (line[3:] for line in changed_files(root, *folders) if line.startswith("??"))
+        return [root / path for path in untracked if path in ids and blob_id(root / path) == ids[path]]
+
+    lock = git_folder(root).parent / "index.lock"
+    # Under git's lock, which another landing holds while it writes such files itself.
+    if find():
+        with suppress(FileExistsError), open(lock, "x"):
+            try:
+                for path in find():
+                    path.unlink()
+            finally:
+                lock.unlink()
 
 
 def _tree(name, root):

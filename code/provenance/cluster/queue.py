@@ -11,7 +11,6 @@ from errors import InputError
 from provenance.repository import ROOT, git, git_folder
 
 LIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STOPPED")
-DONE = "COMPLETED"
 
 
 @dataclass(frozen=True)
@@ -23,10 +22,6 @@ class Job:
     elapsed: str = ""
     node: str = ""
     reason: str = ""
-
-    @property
-    def lives(self):
-        return self.state in LIVE
 
     def __str__(self):
         where = f" on {self.node}" if self.node else ""
@@ -47,7 +42,9 @@ def slurm(program, *arguments, check=True, text=None):
     done = subprocess.run([program, *arguments], input=text, env=environment, capture_output=True, text=True)
     if done.returncode and check:
         said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise InputError(f"{program}: {said[-1]}")
+        raise InputError(
+            f"{program}: {said[-1]}; see whether Slurm runs (`sinfo`), or compute without it by `make all`"
+        )
     return done.stdout.strip()
 
 
@@ -59,8 +56,7 @@ def tag(root=ROOT):
 
 def queued(root=ROOT):
     """Return this study's jobs that Slurm still knows, by id."""
-    form = "%i|%T|%M|%N|%r|%k"
-    listing = slurm("squeue", "--me", "--noheader", "--states=all", f"--format={form}").splitlines()
+    listing = slurm("squeue", "--me", "--noheader", "--states=all", "--format=%i|%T|%M|%N|%r|%k").splitlines()
     rows = [line.split("|") for line in listing]
     return {row[0]: Job(*row[:5]) for row in rows if row[-1] == tag(root)}
 
@@ -78,10 +74,9 @@ def jobs_folder(root=ROOT):
     return folder
 
 
-def last_jobs(root=ROOT):
-    """Return the last job of each cell as far as Slurm knows, by the cell's name."""
+def last_jobs(ids, root):
+    """Return the last job of each cell as far as Slurm knows, by the cell's name, as `submitted` gives their ids."""
     known = queued(root)
-    ids = submitted(root)
     forgotten = [id_ for id_ in ids.values() if id_ not in known]
     if forgotten and shutil.which("sacct"):
         form = "--format=JobID,State,Elapsed,NodeList"
@@ -92,26 +87,22 @@ def last_jobs(root=ROOT):
     return {name: known.get(id_, Job(id_)) for name, id_ in ids.items()}
 
 
-def last_line(job_id, root=ROOT):
-    """Return the last line of a job's log that says something, "" if there is none."""
-    path = jobs_folder(root) / f"{job_id}.log"
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    telling = [line.strip() for line in lines if line.strip() and "see above" not in line]
-    return telling[-1] if telling else ""
-
-
 def describe_jobs(root=ROOT):
-    """Return lines about the last job of each cell, by the cell's name; none where nothing was submitted."""
-    if shutil.which("sbatch") is None or not submitted(root):
+    """Return lines about the last job of each cell, by the cell's name; none where nothing was submitted.
+
+    Of one that failed also the last line of its log that says something.
+    """
+    if shutil.which("sbatch") is None or not (ids := submitted(root)):
         return {}
     try:
-        jobs = last_jobs(root)
+        jobs = last_jobs(ids, root)
     except InputError as error:
         print(f"jobs are not shown: {error}")
         return {}
-    lines = {}
+    lines = {name: [str(job)] for name, job in jobs.items()}
     for name, job in jobs.items():
-        lines[name] = [str(job)]
-        if not job.lives and job.state != DONE and (said := last_line(job.id, root)):
-            lines[name].append(said)
+        log = jobs_folder(root) / f"{job.id}.log"
+        if job.state not in (*LIVE, "COMPLETED") and log.exists():
+            said = [line.strip() for line in log.read_text(errors="replace").splitlines()]
+            lines[name] += [line for line in said if line and "see above" not in line][-1:]
     return lines

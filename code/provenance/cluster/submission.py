@@ -1,48 +1,103 @@
-"""Submit the cells that are not fresh as jobs of Slurm along their graph, and cancel them."""
+"""Submit the cells that are not fresh as jobs of Slurm along their graph, and cancel them.
+
+What to ask for follows from the declared costs of a cell, and from what ``code/cluster.toml`` says of this cluster.
+"""
 
 import json
+import math
 import os
 import shlex
 import sys
+import tomllib
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InputError
+from provenance.cluster import SETTINGS
 from provenance.cluster.landing import land
-from provenance.cluster.queue import jobs_folder, queued, slurm, submitted, tag
-from provenance.cluster.resources import load_cluster
+from provenance.cluster.queue import LIVE, jobs_folder, queued, slurm, submitted, tag
 from provenance.declare import upstream
 from provenance.records.freshness import assess
 from provenance.repository import ROOT, git, require_clean_tree, write_whole
-from provenance.run.locks import only_one
 from provenance.run.plan import find_pending
-from provenance.run.recovery import restore_interrupted
+from provenance.run.recovery import only_one, restore_interrupted
 
 WARNING_SECONDS = 90  # between USR1 and the end: Slurm may be a minute late
 EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "DASK")
+MARGIN = 3  # times the measured cost
+START_MINUTES = 5  # packages load from a busy file system, the clone is made, content comes and goes
+LONG_MINUTES = 10  # on one core; what is shorter gets no second one
 
 
-def submit(study, cells, root=ROOT):
+class Request(BaseModel):
+    """Resources of one cell; None where the declared cost decides."""
+
+    model_config = ConfigDict(extra="forbid")
+    minutes: int | None = Field(None, ge=1)
+    memory_mb: int | None = Field(None, ge=1)
+    cores: int | None = Field(None, ge=1)
+
+
+class Cluster(BaseModel):
+    """The settings of one cluster. No cell reads them, so that no result depends on them."""
+
+    model_config = ConfigDict(extra="forbid")
+    setup: list[str] = []
+    options: list[str] = []
+    scratch: str = ""
+    cells: dict[str, Request] = {}
+
+    def request(self, cell, cost):
+        """Return the resources of a cell: of its own entry, else of its stage's, else by its cost."""
+        cores = min(cost.cores, max(1, int(cost.seconds / 60 / LONG_MINUTES)))
+        by_cost = {
+            "minutes": START_MINUTES + math.ceil(MARGIN * cost.seconds / 60 / cores),
+            "memory_mb": math.ceil(cost.memory / 1e6),
+            "cores": cores,
+        }
+        entries = [self.cells.get(name, Request()).model_dump(exclude_none=True) for name in (cell.stage, cell.name)]
+        return Request(**by_cost | entries[0] | entries[1])
+
+
+def load_cluster(known):
+    """Read ``code/cluster.toml``; without the file nothing is set. `known` are the names of stages and cells."""
+    path = ROOT / SETTINGS
+    try:
+        cluster = Cluster(**tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{SETTINGS}: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{SETTINGS}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for name in cluster.cells:
+        if name not in known:
+            raise InputError(f'{SETTINGS}: cells."{name}" is no stage and no cell; expected one of {", ".join(known)}')
+    return cluster
+
+
+def submit(study, cells):
     """Land what waits, then submit a job for each of the study's cells that is not fresh and has none."""
-    require_clean_tree(root)
-    branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)
+    require_clean_tree()
+    branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False)
     if not branch:
         raise InputError("no branch is checked out, so that jobs could not land their results; `git switch main`")
-    cluster = load_cluster([*dict.fromkeys(cell.stage for cell in cells), *(cell.name for cell in cells)], root)
-    with only_one(root):
-        restore_interrupted(root)
-        for folder in land(branch, root):
+    cluster = load_cluster([*dict.fromkeys(cell.stage for cell in cells), *(cell.name for cell in cells)])
+    with only_one():
+        restore_interrupted()
+        for folder in land(branch):
             print(f"{folder}: landed, as its job had made it")
-        live = {id_ for id_, job in queued(root).items() if job.lives}
-        jobs = {name: id_ for name, id_ in submitted(root).items() if id_ in live}
+        live = live_jobs()
+        jobs = {name: id_ for name, id_ in submitted().items() if id_ in live}
         n_before = len(jobs)
         size = study.size()
-        for cell in find_pending(cells, assess(cells, root)):
+        for cell in find_pending(cells, assess(cells)):
             if cell.name in jobs:
                 continue
             after = [jobs[other.name] for other in upstream(cell, cells) if other.name in jobs]
             request = cluster.request(cell, cell.declared.cost(cell.settings, *size))
-            jobs[cell.name] = _submit(cell, after, request, cluster, branch, root)
+            jobs[cell.name] = _submit(cell, after, request, cluster, branch)
             # One by one: if this is killed, those that were submitted are known.
-            write_whole(jobs_folder(root) / "jobs.json", json.dumps(submitted(root) | jobs, indent=1))
+            write_whole(jobs_folder() / "jobs.json", json.dumps(submitted() | jobs, indent=1))
             print(
                 f"{cell.name}: job {jobs[cell.name]}, {request.minutes} min, {request.memory_mb} MB, "
                 f"{request.cores} core(s)" + (f", after {' '.join(after)}" if after else ""),
@@ -51,18 +106,21 @@ def submit(study, cells, root=ROOT):
     print(f"{len(jobs) - n_before} job(s) submitted, {n_before} were there; `make status` shows them")
 
 
-def cancel(root=ROOT):
+def live_jobs():
+    return [id_ for id_, job in queued().items() if job.state in LIVE]
+
+
+def cancel():
     """Cancel this study's jobs and no others."""
-    live = [id_ for id_, job in queued(root).items() if job.lives]
-    if live:
+    if live := live_jobs():
         slurm("scancel", *live)
     print(f"{len(live)} job(s) cancelled")
 
 
-def _submit(cell, after, request, cluster, branch, root):
+def _submit(cell, after, request, cluster, branch):
     options = [
-        *("--parsable", f"--job-name={cell.name}", f"--comment={tag(root)}", "--requeue"),
-        *(f"--chdir={root}", f"--output={jobs_folder(root)}/%j.log"),
+        *("--parsable", f"--job-name={cell.name}", f"--comment={tag()}", "--requeue"),
+        *(f"--chdir={ROOT}", f"--output={jobs_folder()}/%j.log"),
         *(f"--time={request.minutes}", f"--mem={request.memory_mb}M", "--ntasks=1"),
         *(f"--cpus-per-task={request.cores}", f"--signal=B:USR1@{WARNING_SECONDS}", "--kill-on-invalid-dep=yes"),
     ]

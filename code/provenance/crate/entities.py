@@ -1,17 +1,20 @@
 """Turn run records into the entities of a Process Run Crate: runs, programs, inputs, files, settings, people."""
 
 import json
+import os
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 from urllib.parse import quote
 
 from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
-from provenance.crate.citation import read_citation
-from provenance.crate.files import describe_file
+from errors import InputError
+from provenance.annex.integrity import KEY_CHECKSUM, file_checksum, is_here, is_pointer
 from provenance.declare import RECORD, Study
-from provenance.publish.siblings import UUID, dataset_id
+from provenance.publish.store import UUID, dataset_id
 from provenance.records.inputs import flatten
 from provenance.repository import ROOT, git, input_datasets, object_ids, subdataset_setting
 
@@ -22,7 +25,30 @@ EXTRA_TERMS = {"sha256": "http://schema.org/sha256"}
 COMPLETED = "http://schema.org/CompletedActionStatus"
 ABOUT_THE_STUDY = ("CITATION.cff", "LICENSE", "requirements.lock")
 SIMULATED = ("contrasts", "behavior")  # the masks come from public atlases
+FIELD = re.compile(r"([a-z-]+): *\"?([^\",}\n]+)")  # of a citation
 SYNTHETIC = "Synthetic data: a simulation, not a measurement."
+# Said here, since the tables of mimetypes differ from one system to the next.
+MEDIA_TYPES = {
+    ".cff": "application/yaml",
+    ".gz": "application/gzip",
+    ".html": "text/html",
+    ".ipynb": "application/x-ipynb+json",
+    ".js": "text/javascript",
+    ".json": "application/json",
+    ".md": "text/markdown",
+    ".npz": "application/zip",
+    ".png": "image/png",
+    ".py": "text/x-python",
+    ".svg": "image/svg+xml",
+    ".toml": "application/toml",
+    ".tsv": "text/tab-separated-values",
+    ".lock": "text/plain",
+    "": "text/plain",
+}
+PARTICIPANT_LEVEL = (
+    "Not included, and neither are its size and checksum: participant level, or not declared to be public."
+)
+ABSENT = "Not included: its content was not in the clone that this crate was made in. Known by size and checksum."
 
 
 @dataclass
@@ -44,21 +70,64 @@ class Description:
 
     def add_file(self, path, **properties):
         """Add a file; one that is not included gets a local identifier, which promises no content."""
-        facts = describe_file(path, self.declared)
-        identifier = quote(path) if facts.is_included else f"#{quote(path)}"
-        described = {"@type": "File", **facts.properties, **properties}
-        return self.add(identifier, described, ROOT / path if facts.is_included else None)
+        facts, is_included = describe_file(path, self.declared)
+        identifier = quote(path) if is_included else f"#{quote(path)}"
+        return self.add(identifier, {"@type": "File", **facts, **properties}, ROOT / path if is_included else None)
+
+
+def describe_file(path, declared, root=ROOT):
+    """Return what is known of a tracked file, in the words of RO-Crate, and whether it is copied.
+
+    An annexed one is described by its key, so that its content need not be here. `declared` holds the paths that may
+    go; of others only the name is given.
+    """
+    media_type = MEDIA_TYPES.get(PurePosixPath(path).suffix, "application/octet-stream")
+    properties, place = {"name": path, "encodingFormat": media_type}, root / path
+    if path not in declared:
+        return properties | {"description": PARTICIPANT_LEVEL}, False
+    named = os.readlink(place) if place.is_symlink() else place.read_text() if is_pointer(place) else ""
+    key = KEY_CHECKSUM.search(named)
+    if not is_here(place):
+        known = {"contentSize": key.group(1), "sha256": key.group(2)} if key else {}
+        return properties | known | {"description": ABSENT}, False
+    checksum = file_checksum(place)
+    if key and checksum != key.group(2):
+        raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
+    return properties | {"contentSize": str(place.stat().st_size), "sha256": checksum}, True
+
+
+def read_citation(root=ROOT):
+    """Read from ``CITATION.cff`` title, licence and authors (type, name) of the study, title and DOI of the paper."""
+    text = (root / "CITATION.cff").read_text(encoding="utf-8")
+    own, _, references = text.partition("\nreferences:")
+    # What follows the authors is no longer indented.
+    authors = re.split(r"^\S", own.partition("\nauthors:\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+    people = [dict(FIELD.findall(entry)) for entry in re.split(r"^ *- ", authors, flags=re.MULTILINE)[1:]]
+
+    def value(name, text):
+        return re.search(rf'^ *{name}: *"?([^"\n]+)', text, flags=re.MULTILINE).group(1)
+
+    try:
+        return {
+            **{name: value(name, own) for name in ("title", "license")},
+            "authors": [
+                ("Organization", each["name"])
+                if "name" in each
+                else ("Person", f"{each['given-names']} {each['family-names']}")
+                for each in people
+            ],
+            **{name: value(key, references) for name, key in (("paper", "title"), ("doi", "doi"))},
+        }
+    except (AttributeError, KeyError):
+        raise InputError(
+            "CITATION.cff: expected title, license, authors and a reference with title and doi; correct it"
+        ) from None
 
 
 def describe_study(study, runs, declared):
-    """Return a crate, not yet written, of every run with what it read and wrote.
+    """Return a crate, not yet written, of every run, as tuples (Cell, RunRecord), with what it read and wrote.
 
-    Parameters
-    ----------
-    study : Study
-    runs : list of tuple (Cell, RunRecord)
-    declared : dict of str to provenance.publish.declared.Item
-        Files that may go.
+    `declared` holds the files that may go, by path.
     """
     description = Description(study, object_ids(), declared)
     mentions = [describe_run(description, cell, run) for cell, run in runs]
@@ -90,22 +159,27 @@ def describe_root(description, mentions):
     """Return the properties of the crate as a whole: whose it is, of which commit, whether its data are synthetic."""
     citation = read_citation()
     synthetic = [name for name in SIMULATED if description.study.rebuilt(name)]
-    license_ = {"@type": "CreativeWork", "name": citation.license, "description": "Of code and results; see LICENSE."}
-    paper = {"@type": "ScholarlyArticle", "name": citation.paper}
+    license_ = {
+        "@type": "CreativeWork",
+        "name": citation["license"],
+        "description": "Of code and results; see LICENSE.",
+    }
+    paper = {"@type": "ScholarlyArticle", "name": citation["paper"]}
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": PROFILE.rsplit("/", 1)[1]}
     return {
-        "name": citation.title,
+        "name": citation["title"],
         "description": (f"{SYNTHETIC} " if synthetic else "")
         + f"{len(mentions)} results of one analysis, each made by one command that `datalad run` recorded, with what "
         "it read and wrote. Results of groups are included; those of single participants are described, not included.",
         "datePublished": to_utc(git("log", "-1", "--format=%cI")),
         "version": git("rev-parse", "HEAD"),
         "identifier": f"urn:uuid:{dataset_id()}",
-        "license": description.add(f"https://spdx.org/licenses/{citation.license}", license_),
+        "license": description.add(f"https://spdx.org/licenses/{citation['license']}", license_),
         "author": [
-            description.add(f"#author/{quote(name)}", {"@type": kind, "name": name}) for kind, name in citation.authors
+            description.add(f"#author/{quote(name)}", {"@type": kind, "name": name})
+            for kind, name in citation["authors"]
         ],
-        "citation": description.add(f"https://doi.org/{citation.doi}", paper),
+        "citation": description.add(f"https://doi.org/{citation['doi']}", paper),
         "conformsTo": description.add(PROFILE, profile),
         "mentions": mentions,
     }
@@ -121,7 +195,11 @@ def describe_run(description, cell, run):
         for path, id_ in record["data"].items()
     ]
     written = [path for path in description.ids if path.startswith(f"{cell.folder}/")]
-    settings = [describe_setting(description, *item) for item in flatten(record["settings"]).items()]
+    settings = []
+    for name, value in flatten(record["settings"]).items():  # runs with the same one share it
+        text = value if isinstance(value, str) else json.dumps(value)
+        setting = {"@type": "PropertyValue", "name": name, "value": text}
+        settings.append(description.add(f"#setting/{quote(f'{name}={text}')}", setting))
     action = {
         "@type": "CreateAction",
         "name": cell.name,
@@ -163,14 +241,6 @@ def describe_program(description, cell, record):
         programmingLanguage=description.add("#python", {"@type": "ComputerLanguage", "name": "Python"}),
         hasPart=modules,
         softwareRequirements=packages,
-    )
-
-
-def describe_setting(description, name, value):
-    """Add a setting with its value; runs with the same one share it."""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return description.add(
-        f"#setting/{quote(f'{name}={text}')}", {"@type": "PropertyValue", "name": name, "value": text}
     )
 
 

@@ -6,16 +6,15 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from errors import InputError
-from provenance.annex.dataset import building_folder, remove_tree
+from provenance.annex.dataset import building_folder
 from provenance.crate.entities import describe_study
 from provenance.declare import RECORD
 from provenance.publish.declared import find_declared
 from provenance.publish.secrets import gather_secrets
-from provenance.publish.siblings import dataset_id
+from provenance.publish.store import dataset_id
 from provenance.records.freshness import STALE, assess
-from provenance.records.runs import last_run
 from provenance.repository import ROOT, object_ids, require_clean_tree
-from provenance.run.locks import only_one
+from provenance.run.recovery import only_one
 
 METADATA = "ro-crate-metadata.json"
 
@@ -25,37 +24,32 @@ def export_crate(study, cells, to):
     target = find_target(to)
     with only_one():
         require_clean_tree()
-        runs, secrets = require_runs(cells), gather_secrets(study)
-        crate = describe_study(study, runs, require_declared(study, cells, secrets))
-        require_nobody_named(crate, secrets)
+        require_results(cells)
+        secrets = gather_secrets(study)
+        # Where content is missing it is described only.
+        declared = find_declared(study, cells, secrets, is_stored=lambda _key: True)
+        for cell in (cell for cell in cells if cell.name in declared.stays):
+            raise InputError(
+                f"{cell.name} may not leave this repository: {declared.stays[cell.name]}; docs/publishing.md says how "
+                "to declare a study to be public"
+            )
+        runs = [(cell, run) for cell, run, _ in declared.results]
+        crate = describe_study(study, runs, declared.files)
+        for entity in crate.get_entities():  # the name of a file that stays could name a participant
+            if found := secrets.find_participant(json.dumps(entity.properties(), ensure_ascii=False)):
+                raise InputError(f"{unquote(entity.id)} may not be described: {found}")
         with building_folder(target) as folder:
             crate.write(folder)
             for path in folder.rglob("*"):
                 if path.is_file():
                     path.chmod(0o644)  # the content of annexed files is read-only
-            replace(target, folder)
+            with building_folder(target.with_name(f"{target.name}.old")) as aside:  # removed, and with it what it takes
+                if target.exists():
+                    os.replace(target, aside / target.name)
+                os.replace(folder, target)
     files = [entity for entity in crate.get_entities() if "File" in entity.properties()["@type"]]
     included = sum(not entity.id.startswith("#") for entity in files)
     print(f"{to}: {len(runs)} runs, {len(files)} files described, {included} of them included")
-
-
-def require_nobody_named(crate, secrets):
-    """Stop if the description names a participant, as the name of a file that stays could."""
-    for entity in crate.get_entities():
-        if found := secrets.find_participant(json.dumps(entity.properties(), ensure_ascii=False)):
-            raise InputError(f"{unquote(entity.id)} may not be described: {found}")
-
-
-def require_declared(study, cells, secrets):
-    """Return the files that may go, by path, once every result may; where content is missing it is described only."""
-    declared = find_declared(study, cells, secrets, is_stored=lambda _key: True)
-    for cell in cells:
-        if cell.name in declared.stays:
-            raise InputError(
-                f"{cell.name} may not leave this repository: {declared.stays[cell.name]}; docs/publishing.md says how "
-                "to declare a study to be public"
-            )
-    return declared.files
 
 
 def find_target(to):
@@ -86,8 +80,8 @@ def find_foreign(folder):
     return next((path for path in files if path not in known), None)
 
 
-def require_runs(cells):
-    """Return every cell with its run record, once all results belong together and each is as its run left it."""
+def require_results(cells):
+    """Stop unless all results are there, belong together, and each is as its run left it."""
     ids = object_ids()
     for cell in cells:
         if f"{cell.folder}/{RECORD}" not in ids:
@@ -100,26 +94,6 @@ def require_runs(cells):
             f"{len(stale)} result(s) are stale: {shown}; `make all` renews them, "
             "or `git switch --detach COMMIT` to where they were fresh and export from there"
         )
-    runs = [(cell, last_run(cell)) for cell in cells]
-    for cell, run in runs:
-        if run is None:
-            raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it again")
     folders = tuple(f"{cell.folder}/" for cell in cells)
-    for path in object_ids("outputs", "figures"):
-        if not path.startswith(folders):
-            raise InputError(
-                f"{path} belongs to no result of this study; `git rm` and commit, or name it in the params"
-            )
-    return runs
-
-
-def replace(target, folder):
-    """Put a folder in a place, where an earlier one may lie."""
-    aside = target.with_name(f".{target.name}.old")
-    if aside.exists():
-        remove_tree(aside)
-    if target.exists():
-        os.replace(target, aside)
-    os.replace(folder, target)
-    if aside.exists():
-        remove_tree(aside)
+    for path in (path for path in ids if path.startswith(("outputs/", "figures/")) and not path.startswith(folders)):
+        raise InputError(f"{path} belongs to no result of this study; `git rm` and commit, or name it in the params")

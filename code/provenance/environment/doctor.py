@@ -19,7 +19,7 @@ from provenance.repository import (
     git,
     git_folder,
     input_datasets,
-    is_absent,
+    is_shallow,
     object_ids,
     require_plain_branch,
     require_writable,
@@ -37,7 +37,7 @@ def report(study=None):
     The study says which results are participant level; None where the packages that it needs are not here.
     """
     problems, waiting = 0, 0
-    checks = [*CHECKS, *([partial(check_annexed, study)] if study else [])]
+    checks = [*CHECKS, *([partial(require_annexed, study)] if study else [])]
     for check in checks:
         try:
             print(f"ok       {check()}")
@@ -56,15 +56,11 @@ class NotSetUpError(InputError):
     """What `make setup` or `make inputs` has not done in this clone yet: no fault."""
 
 
-def check_python():
-    return f"Python {'.'.join(map(str, sys.version_info[:3]))}"
-
-
 def check_git():
     version = git("version").split()[2]
     if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_GIT:
         raise InputError(f"git {version} is too old; install {'.'.join(map(str, OLDEST_GIT))} or later")
-    return f"git {version}"
+    return f"git {version}, Python {'.'.join(map(str, sys.version_info[:3]))}"
 
 
 def check_packages():
@@ -117,13 +113,12 @@ def check_inputs():
         require_plain_branch(ROOT / path)
         if git("rev-parse", "HEAD", root=ROOT / path) != commit:
             raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
-        lost = [name for name in object_ids(root=ROOT / path) if is_absent(name, ROOT / path)]
+        lost = [file for file in require_whole(path) if not file.exists()]
         if lost:
             raise InputError(
-                f"{path}: the content of {len(lost)} file(s) is missing, such as {lost[0]}; "
+                f"{path}: the content of {len(lost)} file(s) is missing, such as {lost[0].relative_to(ROOT / path)}; "
                 f"`make inputs` builds synthetic ones again, `datalad get {path}` fetches others"
             )
-        require_whole(path)
     return "inputs: installed at the recorded commits, with all content"
 
 
@@ -141,8 +136,8 @@ def check_content():
     return f"content: what is here of {len(results)} results fits its checksums"
 
 
-def check_annexed(study):
-    """Find what was saved before the annex was ready, and so lies in git, where it travels with every clone."""
+def require_annexed(study):
+    """Stop at what was saved before the annex was ready, and so lies in git, where it travels with every clone."""
     results = git("ls-files", "--stage", "-z", "--", "outputs", "figures").split("\0")
     for mode, path in ((line[:6], line.partition("\t")[2]) for line in results if line):
         # Fingerprints lie in git on purpose, so that a clone without the bytes can compare its own with them.
@@ -183,45 +178,19 @@ def check_branch():
 
 
 def check_history():
-    if git("rev-parse", "--is-shallow-repository") == "true":
+    if is_shallow():
         raise InputError("history: this clone is shallow, so that no run record can be found; `git fetch --unshallow`")
     return "history: whole"
 
 
-def check_disk():
-    free = shutil.disk_usage(ROOT).free
+def check_machine():
+    free, memory = shutil.disk_usage(ROOT).free, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if free < DISK_NEEDED:
         raise InputError(f"disk: {free / 1e9:.1f} GB are free and {DISK_NEEDED / 1e9:.0f} GB are needed; make room")
-    return f"disk: {free / 1e9:.0f} GB are free"
+    if memory < MEMORY_NEEDED:
+        needed = f"{MEMORY_NEEDED / 1e9:.0f} GB are needed; use a larger machine"
+        raise InputError(f"memory: {memory / 1e9:.1f} GB; {needed}")
+    return f"machine: {memory / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB of disk free, {os.cpu_count()} cores"
 
 
-def check_memory():
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if total < MEMORY_NEEDED:
-        raise InputError(f"memory: {total / 1e9:.1f} GB; {MEMORY_NEEDED / 1e9:.0f} GB are needed; use a larger machine")
-    return f"memory: {total / 1e9:.0f} GB"
-
-
-def check_cores():
-    return f"cores: {os.cpu_count()}; N_JOBS=n uses fewer"
-
-
-CHECKS = (
-    check_python,
-    check_git,
-    check_packages,
-    check_git_annex,
-    check_annex,
-    check_identity,
-    check_tree,
-    check_inputs,
-    check_results,
-    check_content,
-    check_lock,
-    check_interrupted,
-    check_branch,
-    check_history,
-    check_disk,
-    check_memory,
-    check_cores,
-)
+CHECKS = [check for name, check in list(globals().items()) if name.startswith("check_")]

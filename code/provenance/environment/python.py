@@ -12,7 +12,7 @@ from pathlib import Path
 from errors import InputError
 from provenance.records.inputs import unconditional_pins
 from provenance.repository import ROOT, write_whole
-from provenance.run.locks import only_one
+from provenance.run.recovery import only_one
 
 LOCK = ROOT / "requirements.lock"
 VENV = ROOT / ".venv"

@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from errors import InputError
-from provenance.repository import ROOT, git, git_folder, write_whole
+from provenance.repository import git, git_folder, write_whole
 
 REMOTE = "on-demand"
 PROGRAM = "git-annex-remote-facepain"  # git-annex looks for this name on PATH
@@ -63,15 +63,24 @@ def vouch_for():
 
 
 def refresh(cells):
-    """Make good for a new environment and for results that came since, where the remote is enabled; return how many."""
+    """Make good for a new environment, and tell git-annex that the remote holds the annexed results of HEAD.
+
+    Returns how many there are.
+    """
     put_program()
-    return claim_results(cells)
+    uuid = git("config", f"remote.{REMOTE}.annex-uuid")
+    claims = [f"{key} {uuid} 1" for key in sorted(result_keys(cells))]
+    note = git_folder() / "claimed"
+    if not note.exists() or note.read_text().splitlines() != claims:
+        git("annex", "setpresentkey", "--batch", lines=claims)
+        write_whole(note, "\n".join(claims))
+    return len(claims)
 
 
 def is_enabled():
     """Return whether this clone was opted in where it lies, and has the remote."""
-    is_marked = git("config", "--local", MARK, check=False) == mark_here()
-    return is_marked and bool(git("config", f"remote.{REMOTE}.annex-uuid", check=False))
+    mark = git("config", "--local", MARK, check=False)
+    return bool(mark) and mark == mark_here() and bool(git("config", f"remote.{REMOTE}.annex-uuid", check=False))
 
 
 def put_program():
@@ -85,20 +94,9 @@ def put_program():
         raise InputError(f"{program} cannot be written; leave this environment, `make setup` makes one") from None
 
 
-def claim_results(cells):
-    """Tell git-annex that the remote holds the annexed results of HEAD; return how many there are."""
-    uuid = git("config", f"remote.{REMOTE}.annex-uuid")
-    claims = [f"{key} {uuid} 1" for key in sorted(result_keys(cells))]
-    note = git_folder() / "claimed"
-    if not note.exists() or note.read_text().splitlines() != claims:
-        git("annex", "setpresentkey", "--batch", lines=claims)
-        write_whole(note, "\n".join(claims))
-    return len(claims)
-
-
-def result_keys(cells, root=ROOT):
+def result_keys(cells):
     """Map the key of every annexed result to the cell that makes it and the path of its file."""
-    found = git("annex", "find", "--anything", "--format=${key} ${file}\\000", "--", "outputs", "figures", root=root)
+    found = git("annex", "find", "--anything", "--format=${key} ${file}\\000", "--", "outputs", "figures")
     keys = {}
     for entry in filter(None, found.split("\0")):
         key, path = entry.split(" ", 1)

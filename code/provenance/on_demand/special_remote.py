@@ -3,19 +3,19 @@
 import os
 import shutil
 import sys
-import tempfile
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from annexremote import Master, RemoteError, SpecialRemote, UnsupportedRequest
 
 from errors import InputError
-from provenance.annex.dataset import remove_tree
 from provenance.on_demand.enable import result_keys
 from provenance.records.runs import last_run
-from provenance.repository import git, git_folder, write_whole
-from provenance.run.locks import only_one
+from provenance.repository import git
+from provenance.run.recovery import only_one
+from provenance.run.scratch import scratch_folder, scratch_folders
+from provenance.run.supervision import SUPERVISOR
 from provenance.verify.scratch import Scratch
 
 REPLIES = 3  # file descriptor; standard output is left to whatever a run prints
@@ -28,10 +28,8 @@ def serve(study, cells, folder):
         master = Master(replies)
         remote = Recomputation(master, study, cells, Path(folder))
         master.LinkRemote(remote)
-        try:
+        with remote.folders:
             master.Listen()
-        finally:
-            remote.clear()
 
 
 class Recomputation(SpecialRemote):
@@ -40,7 +38,7 @@ class Recomputation(SpecialRemote):
     def __init__(self, annex, study, cells, folder):
         super().__init__(annex)
         self.study, self.cells, self.folder = study, cells, folder
-        self.keys, self.scratch = None, None
+        self.keys, self.scratch, self.folders = None, None, ExitStack()
 
     def initremote(self):
         pass
@@ -57,7 +55,7 @@ class Recomputation(SpecialRemote):
     def transfer_retrieve(self, key, local_file):
         if key not in self.keys:
             raise RemoteError(f"{key} is no result of the present commit, only those are recomputed")
-        if "FACEPAIN_SUPERVISOR" in os.environ:
+        if SUPERVISOR in os.environ:
             raise RemoteError("a run is at work and makes what it needs itself")
         try:
             with lines_to(self.annex.info), only_one():
@@ -73,9 +71,8 @@ class Recomputation(SpecialRemote):
         if runs[cell.name] is None:
             raise InputError(f"{cell.name} has no run record in this history; `make {cell.stage}` makes it")
         if self.scratch is None:
-            self.clear()  # what an attempt that failed has left
-            folder = Path(tempfile.mkdtemp(prefix="facepain-on-demand-"))
-            write_whole(own_note(), str(folder))  # where others find it
+            self.folders.close()  # what an attempt that failed has left
+            folder = self.folders.enter_context(scratch_folder("on-demand"))
             self.scratch = Scratch(folder / "clone", self.study, self.cells, runs)
         if cell.name not in self.scratch.graded:
             print(f"{cell.name}: recomputing by `{runs[cell.name].command}`", flush=True)
@@ -92,10 +89,6 @@ class Recomputation(SpecialRemote):
 
     def remove(self, key):
         raise RemoteError("nothing is stored here that could be removed")
-
-    def clear(self):
-        if own_note().exists():
-            remove_folder(own_note())
 
 
 @contextmanager
@@ -125,28 +118,9 @@ def _forward(reading, report):
                 report(line.rstrip())
 
 
-def own_note():
-    return git_folder() / f"on-demand-{os.getpid()}"
-
-
 def find_content(key):
-    """Return the path of a key's content in any clone in which a process recomputes; those of dead ones are removed."""
-    for note in git_folder().glob("on-demand-*"):
-        folder = Path(note.read_text())
-        try:
-            os.kill(int(note.name.removeprefix("on-demand-")), 0)
-        except ProcessLookupError:
-            remove_folder(note)
-            continue
-        content = git("annex", "contentlocation", key, check=False, root=folder / "clone")
-        if content:
-            return folder / "clone" / content
+    """Return the path of a key's content in any clone in which a process recomputes, None if none has it."""
+    for clone in (folder / "clone" for folder in scratch_folders("on-demand")):
+        if content := git("annex", "contentlocation", key, check=False, root=clone):
+            return clone / content
     return None
-
-
-def remove_folder(note):
-    """Remove the folder of a process and the note of it."""
-    folder = Path(note.read_text())
-    if folder.exists():
-        remove_tree(folder)
-    note.unlink()

@@ -10,11 +10,11 @@ import tomllib
 from dataclasses import dataclass, field, replace
 
 from errors import InputError
-from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM, broken_files, is_pointer
+from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM, broken_files, is_here
 from provenance.declare import RECORD
 from provenance.records.freshness import FRESH, assess_records
 from provenance.records.runs import last_run
-from provenance.repository import ROOT, git, object_ids, read_blobs
+from provenance.repository import ROOT, git, object_ids, read_blobs, read_tree
 
 MANIFEST, NAMED, NOTICE = "code/manifest.tsv", "code/publish.toml", "PRIVATE.md"
 # Written again for each recipient.
@@ -35,27 +35,14 @@ class Item:
 
 @dataclass
 class Declared:
-    """What goes and what stays.
+    """What goes and what stays, by path."""
 
-    Attributes
-    ----------
-    code, named : dict of str to Item
-        Code and documents of the manifest; files that the owner named.
-    inputs : dict of str to Item
-        Input datasets, as commits: those that these results read, and those that everybody can build.
-    results : list of (Cell, RunRecord, dict of str to Item)
-    private : dict of str to int
-        Participant-level files by folder, which are not described further.
-    stays : dict of str to str
-        What else stays, with the reason.
-    """
-
-    code: dict = field(default_factory=dict)
-    named: dict = field(default_factory=dict)
-    inputs: dict = field(default_factory=dict)
-    results: list = field(default_factory=list)
-    private: dict = field(default_factory=dict)
-    stays: dict = field(default_factory=dict)
+    code: dict = field(default_factory=dict)  # items: code and documents of the manifest
+    named: dict = field(default_factory=dict)  # items: files that the owner named
+    inputs: dict = field(default_factory=dict)  # items: datasets that these results read, or that everybody can build
+    results: list = field(default_factory=list)  # tuples (Cell, RunRecord, items by path)
+    private: dict = field(default_factory=dict)  # number of participant-level files by folder
+    stays: dict = field(default_factory=dict)  # reasons, of what else stays
 
     @property
     def files(self):
@@ -111,31 +98,22 @@ def name_line(path, id_):
     return f'"{path}" = "{id_}"'
 
 
-def read_tree(revision="HEAD", root=ROOT):
-    """Return mode and object id of every file and subdataset at a revision, by path."""
-    listing = git("--no-replace-objects", "ls-tree", "-r", "-z", revision, root=root)
-    entries = (entry.split("\t", 1) for entry in listing.split("\0") if entry)
-    return {path: Item(meta.split()[0], meta.split()[2]) for meta, path in entries}
+def read_items(revision="HEAD", root=ROOT):
+    """Return every file and subdataset at a revision, by path."""
+    return {path: Item(*entry) for path, entry in read_tree(revision=revision, root=root).items()}
 
 
 def find_declared(study, cells, secrets, is_stored=lambda key: False, published=None):
     """Sort the files of HEAD into those that go and those that stay.
 
-    Parameters
-    ----------
-    study : Study
-    cells : list of Cell
-        All of the study, in order.
-    secrets : provenance.publish.secrets.Secrets
-    is_stored : callable
-        Takes a key; returns whether its content is at the other end already.
-    published : dict of str to Item, optional
-        What strangers have already, by path: it was searched before it went.
+    `is_stored` takes a key and returns whether its content is at the other end already; `published` is what strangers
+    have already, by path: it was searched before it went.
     """
     found = Declared()
     candidates, owners, datasets = {}, {}, {}
     listed, named = read_declarations()
-    for path, item in read_tree().items():
+    tree = read_items()
+    for path, item in tree.items():
         if path in (*GENERATED, NAMED, NOTICE):
             continue
         if item.mode == "160000":
@@ -163,7 +141,7 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False, published=
             found.stays[path] = reason
         else:
             (found.code if is_project else found.named)[path] = look.items[path]
-    states = assess_records(cells)
+    states = assess_records(cells, {path: item.id for path, item in tree.items()})
     for cell in cells:
         files = [path for path in candidates if owners[path] is cell]
         if reason := _why_cell_stays(found, cell, files, states[cell.name], look):
@@ -197,7 +175,10 @@ def _why_cell_stays(found, cell, files, state, look):
     if changed := [path for path in files if made.get(path) != look.items[path].id]:
         return f"{changed[0]} is not what its run made"
     goes = found.code | found.named
-    needed = json.loads(look.contents[record])["code"] | {cell.options.params: look.params_id(cell.options.params)}
+    params = cell.options.params
+    needed = json.loads(look.contents[record])["code"] | {
+        params: look.items[params].id if params in look.items else None
+    }
     if withheld := [path for path, id_ in needed.items() if path not in goes or goes[path].id != id_]:
         return f"{withheld[0]}, which made it, does not go"
     if foreign := [path for path in files if not path.endswith(WRITTEN)]:
@@ -214,7 +195,7 @@ class _Look:
         git_contents = read_blobs({item.id for item in items.values()})
         self.contents = {path: git_contents[item.id] for path, item in items.items()}
         self.items = {path: self._describe(path, item, is_stored) for path, item in items.items()}
-        annexed = [path for path, item in self.items.items() if item.key and not item.obstacle and _is_here(path)]
+        annexed = [path for path, item in self.items.items() if item.key and not item.obstacle and is_here(ROOT / path)]
         for path in broken_files(annexed):
             raise InputError(f"{path}: its content does not fit its checksum; `make all` makes it again")
         self.here = set(annexed)
@@ -232,7 +213,7 @@ class _Look:
         form = re.fullmatch(KEY_CHECKSUM.pattern + r"(\.[\w.]*)?", item.key)
         if not form or not path.endswith(form.group(3) or ""):
             return replace(item, obstacle=f"its key {item.key} is not made of a checksum and the ending of this name")
-        if not _is_here(path) and not is_stored(item.key):
+        if not is_here(ROOT / path) and not is_stored(item.key):
             return replace(item, obstacle="its content is not in this clone")
         return item
 
@@ -246,10 +227,3 @@ class _Look:
         if self.items[path].key:
             content = (ROOT / path).read_bytes() if path in self.here else b""
         return self.secrets.find(path, content, is_example)
-
-    def params_id(self, path):
-        return self.items[path].id if path in self.items else None
-
-
-def _is_here(path):
-    return (ROOT / path).exists() and not is_pointer(ROOT / path)

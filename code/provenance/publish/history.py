@@ -5,14 +5,11 @@ record. It is the only state: the next publication starts from it, from whicheve
 """
 
 import json
-import subprocess
-import tempfile
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 
 from errors import InputError
-from provenance.annex.dataset import neutral_environment, remove_tree
+from provenance.annex.dataset import annex_folders, run_neutral
 from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM
 from provenance.annex.setup import NEUTRAL_IDENTITY
 from provenance.declare import RECORD
@@ -23,11 +20,12 @@ from provenance.publish.declared import (
     find_owner,
     format_manifest,
     is_code,
-    read_tree,
+    read_items,
 )
-from provenance.publish.siblings import UUID, dataset_id
+from provenance.publish.store import UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
-from provenance.repository import ROOT, git, git_folder, subdataset_setting
+from provenance.repository import ROOT, git, subdataset_setting
+from provenance.run.scratch import scratch_folder
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
 STORAGE = "public-storage"
@@ -38,34 +36,27 @@ DESIGNS = ("full", "small")  # of inputs that are built here
 @contextmanager
 def scratch_repository(store):
     """Give a bare repository that knows this one's objects and the store's ``main``, and nothing else of either."""
-    place = git_folder() / "publishing"
-    place.mkdir(exist_ok=True)
-    for left in place.iterdir():  # by a publication that was killed
-        remove_tree(left)
-    scratch = Path(tempfile.mkdtemp(dir=place))
-    try:
-        call(scratch, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+    with scratch_folder("publish") as scratch:
+        run_neutral(scratch, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
         objects = ROOT / git("rev-parse", "--git-path", "objects")
         (scratch / "objects/info").mkdir(exist_ok=True)
         (scratch / "objects/info/alternates").write_text(f"{objects.resolve()}\n")
         if store.tip:
-            call(scratch, "git", "fetch", "--quiet", "--no-tags", str(store.dataset), "+main:refs/heads/main")
+            run_neutral(scratch, "git", "fetch", "--quiet", "--no-tags", str(store.dataset), "+main:refs/heads/main")
         yield scratch
-    finally:
-        remove_tree(scratch)
 
 
 def require_published(scratch, study, store):
     """Stop if the store's ``main`` is no history that this package made."""
     if not store.tip:
         return
-    odd = set(call(scratch, "git", "log", "--format=%an <%ae>%n%cn <%ce>", "main").splitlines()) - {AUTHOR}
-    for message in call(scratch, "git", "log", "-z", "--format=%B", "main").split("\0"):
+    odd = set(run_neutral(scratch, "git", "log", "--format=%an <%ae>%n%cn <%ce>", "main").splitlines()) - {AUTHOR}
+    for message in run_neutral(scratch, "git", "log", "-z", "--format=%B", "main").split("\0"):
         message = message.strip("\n")
         record = parse_record(message)
         if message not in ("", CODE_MESSAGE) and (record is None or message != write_message(record, message)):
             odd.add(message.splitlines()[0])
-    paths = call(scratch, "git", "log", "--format=", "--name-only", "-z", "-m", "--root", "main").split("\0")
+    paths = run_neutral(scratch, "git", "log", "--format=", "--name-only", "-z", "-m", "--root", "main").split("\0")
     odd |= {path.strip("\n") for path in paths if study.is_private(path.strip("\n"))}
     if odd:
         raise InputError(
@@ -74,14 +65,9 @@ def require_published(scratch, study, store):
         )
 
 
-def published_tree(scratch):
-    """Return the files that strangers have, by path."""
-    return read_tree("main", scratch) if _has_main(scratch) else {}
-
-
 def add_commits(scratch, study, cells, declared, base):
     """Write what is new to ``main``, which has the files of `base`; return the subjects of the commits."""
-    head = read_tree()
+    head = read_items()
     tree = _with_code(scratch, study, cells, declared, base, head)
     stream = []
     if tree != base:
@@ -96,10 +82,6 @@ def add_commits(scratch, study, cells, declared, base):
         tree = following
     _import(scratch, stream, "refs/heads/main^0" if base else None)
     return [message.splitlines()[0] for message, _, _ in stream]
-
-
-def _has_main(scratch):
-    return bool(call(scratch, "git", "for-each-ref", "refs/heads/main"))
 
 
 def _with_code(scratch, study, cells, declared, base, head):
@@ -121,7 +103,9 @@ def _with_code(scratch, study, cells, declared, base, head):
         MANIFEST: format_manifest(listed),
     }
     for path, text in written.items():
-        tree[path] = Item("100644", call(scratch, "git", "hash-object", "-w", "--stdin", stdin=text).strip())
+        tree[path] = Item(
+            "100644", run_neutral(scratch, "git", "hash-object", "-w", "--stdin", stdin=text.encode()).strip()
+        )
     return tree | links
 
 
@@ -158,19 +142,21 @@ def _import(scratch, commits, parent):
             quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
             stream.append(f"M {item.mode} {item.id} {quoted}")
         parent = None  # the commit before
-    call(scratch, "git", "fast-import", "--quiet", stdin="".join(f"{line}\n" for line in stream))
+    run_neutral(scratch, "git", "fast-import", "--quiet", stdin="\n".join([*stream, ""]).encode())
 
 
 def published_keys(scratch):
     """Return the keys of all annexed files of ``main``, of any time."""
-    if not _has_main(scratch):
+    if not run_neutral(scratch, "git", "for-each-ref", "refs/heads/main"):
         return set()
-    listing = call(scratch, "git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main")
+    listing = run_neutral(
+        scratch, "git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main"
+    )
     blobs = sorted({line.split()[3] for line in listing.splitlines() if line.split()[1] in ("120000", "100644")})
     form = "--batch-check=%(objectname) %(objectsize) %(objecttype)"
-    sizes = call(scratch, "git", "cat-file", form, stdin="\n".join(blobs) + "\n")
+    sizes = run_neutral(scratch, "git", "cat-file", form, stdin="\n".join([*blobs, ""]).encode())
     small = [line.split()[0] for line in sizes.splitlines() if line.endswith(" blob") and int(line.split()[1]) < 1000]
-    texts = call(scratch, "git", "cat-file", "--batch", stdin="\n".join(small) + "\n")
+    texts = run_neutral(scratch, "git", "cat-file", "--batch", stdin="\n".join([*small, ""]).encode())
     found = (ANNEX_OBJECT.search(line.encode()) for line in texts.splitlines())
     return {key for match in found if match and KEY_CHECKSUM.match(key := match.group(1).decode())}
 
@@ -190,28 +176,14 @@ def write_annex_branch(scratch, store, keys):
     stream = f"commit refs/heads/git-annex\ncommitter {AUTHOR} 0 +0000\ndata 6\nupdate\n"
     for path, text in files.items():
         stream += f"M 100644 inline {path}\ndata {len(text.encode())}\n{text}\n"
-    call(scratch, "git", "fast-import", "--quiet", "--force", stdin=stream)
-
-
-def annex_folders(repository, keys, layout):
-    """Return keys with the folders that git-annex gives them, as tuples."""
-    lines = "".join(f"{key}\n" for key in keys)
-    command = ("git-annex", "examinekey", "--batch", f"--format=${{{layout}}}\\n")
-    return list(zip(keys, call(repository, *command, stdin=lines).splitlines(), strict=True))
+    run_neutral(scratch, "git", "fast-import", "--quiet", "--force", stdin=stream.encode())
 
 
 def push(scratch, store):
     """Send both branches, together or not at all, and take away what no branch of the store leads to."""
     refs = ["refs/heads/main:refs/heads/main", "+refs/heads/git-annex:refs/heads/git-annex"]
-    call(scratch, "git", "push", "--quiet", "--atomic", "--no-verify", "--no-follow-tags", str(store.dataset), *refs)
-    call(store.dataset, "git", "symbolic-ref", "HEAD", "refs/heads/main")
-    call(store.dataset, "git", "gc", "--quiet", "--prune=now")
-
-
-def call(folder, *command, stdin=""):
-    """Run a command without the settings and the name of whoever publishes; return what it prints."""
-    done = subprocess.run(command, cwd=folder, env=neutral_environment(), capture_output=True, input=stdin.encode())
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or b"no message").decode(errors="replace").splitlines()
-        raise InputError(f"`{' '.join(command[:2])}` failed: {said[-1]}; fix that, then run the same command again")
-    return done.stdout.decode(errors="replace")
+    run_neutral(
+        scratch, "git", "push", "--quiet", "--atomic", "--no-verify", "--no-follow-tags", str(store.dataset), *refs
+    )
+    run_neutral(store.dataset, "git", "symbolic-ref", "HEAD", "refs/heads/main")
+    run_neutral(store.dataset, "git", "gc", "--quiet", "--prune=now")

@@ -6,27 +6,17 @@ One list says what goes, with every text in it that is not this project's own, w
 import json
 import os
 import re
-import subprocess
 import sys
 
 from errors import InputError
 from provenance.annex.setup import set_for_children
 from provenance.declare import RECORD
 from provenance.publish import history
+from provenance.publish import store as stores
 from provenance.publish.contents import normalise
-from provenance.publish.declared import find_declared
+from provenance.publish.declared import find_declared, read_items
 from provenance.publish.secrets import WORD, gather_secrets
-from provenance.publish.siblings import PRIVATE, PUBLIC, configure_sibling
-from provenance.publish.store import (
-    create,
-    find_store,
-    place_content,
-    require_apart,
-    require_audience,
-    require_nothing_else,
-    set_audience,
-)
-from provenance.repository import ROOT, git_folder, read_blobs, require_clean_tree
+from provenance.repository import ROOT, datalad, git_folder, read_blobs, require_clean_tree
 
 SHOWN = 12  # reasons to stay; all are in the table
 TEXTS = 60
@@ -42,30 +32,32 @@ def publish(study, cells, to, private=None, agreed=False):
     """
     if not to:
         raise InputError("TO= is missing; name the public store: make publish TO=ria+file:///some/folder")
-    public, safe = find_store("TO", to), find_store("PRIVATE", private) if private else None
+    public, safe = stores.find_store("TO", to), stores.find_store("PRIVATE", private) if private else None
     if safe:
-        require_apart(public, safe)
-        require_audience(safe, PRIVATE)
-    require_audience(public, PUBLIC)
+        stores.require_apart(public, safe)
+        stores.require_audience(safe, stores.PRIVATE)
+    stores.require_audience(public, stores.PUBLIC)
     require_clean_tree()
     secrets = gather_secrets(study, public.folder)
     with history.scratch_repository(public) as scratch:
         history.require_published(scratch, study, public)
         stored = public.keys
-        published = history.published_tree(scratch)
+        published = read_items("main", scratch) if public.tip else {}
         declared = find_declared(study, cells, secrets, stored.__contains__, published)
         sources = {
             item.key: ROOT / path for path, item in declared.files.items() if item.key and item.key not in stored
         }
-        require_nothing_else(public, {item.key for item in declared.files.values()} | history.published_keys(scratch))
+        stores.require_nothing_else(
+            public, {item.key for item in declared.files.values()} | history.published_keys(scratch)
+        )
         commits = history.add_commits(scratch, study, cells, declared, published)
         print("\n".join(describe(declared, commits, published)), flush=True)
         write_table(declared)
         require_agreement(agreed)
-        create(public)
-        set_audience(public, PUBLIC)
-        name = configure_sibling(public)  # guarded before anything is in it
-        place_content(public, sources)
+        stores.create(public)
+        stores.set_audience(public, stores.PUBLIC)
+        name = stores.configure_sibling(public)  # guarded before anything is in it
+        stores.place_content(public, sources)
         history.write_annex_branch(scratch, public, sorted(public.keys & history.published_keys(scratch)))
         history.push(scratch, public)
     print(
@@ -86,8 +78,7 @@ def describe(declared, commits, published):
     lines += [f"  {cell.name}: {len(files)} file(s) of {cell.folder}" for cell, files in new]
     for path, item in declared.named.items():
         if path not in published or published[path].id != item.id:
-            is_annexed = item.key and (ROOT / path).exists()
-            content = (ROOT / path).read_bytes() if is_annexed else read_blobs([item.id])[item.id]
+            content = read_content(path, item, read_blobs([item.id]))
             text = content.decode() if _is_text(content) else f"({len(content)} bytes)"
             lines += [f"  {path}, which code/publish.toml names:", *(f"    | {line}" for line in text.splitlines())]
     texts = foreign_texts(declared, new)
@@ -112,12 +103,15 @@ def foreign_texts(declared, results):
     found = {}
     for _, files in results:
         for path, item in files.items():
-            is_annexed = item.key and (ROOT / path).exists()
-            for text in read_strings(path, (ROOT / path).read_bytes() if is_annexed else contents[item.id]):
+            for text in read_strings(path, read_content(path, item, contents)):
                 is_number = NUMBER.fullmatch(text) or OBJECT_ID.fullmatch(text)
                 if not is_number and set(WORD.findall(normalise(text))) - known:
                     found[" ".join(text.split())[:100]] = None
     return list(found)
+
+
+def read_content(path, item, blobs):
+    return (ROOT / path).read_bytes() if item.key and (ROOT / path).exists() else blobs[item.id]
 
 
 def read_strings(path, content):
@@ -177,21 +171,15 @@ def send_everything(store):
     print("private: sending the branch and everything", flush=True)
     name = store.sibling
     set_for_children({"core.hooksPath": os.devnull})  # a branch of one's own refuses to be pushed by accident
-    datalad = ["datalad", "-f", "disabled", "-l", "error"]
     if name is None:
-        name = PRIVATE
+        name = stores.PRIVATE
         known = ["--existing", "reconfigure"] if store.dataset.exists() else ["--new-store-ok"]
-        make = [*datalad, "create-sibling-ria", "-s", name, "--storage-name", f"{name}-storage", *known, store.address]
-        _require_done(make)
-    set_audience(store, PRIVATE)
-    _require_done([*datalad, "push", "--to", name, "--data", "anything"])
+        _require_done("create-sibling-ria", "-s", name, "--storage-name", f"{name}-storage", *known, store.address)
+    stores.set_audience(store, stores.PRIVATE)
+    _require_done("push", "--to", name, "--data", "anything")
     print(f"private: sibling {name}, {store.clone_command}")
 
 
-def _require_done(command):
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    if done.returncode:
-        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-        raise InputError(
-            f"`{' '.join(command[:1] + command[5:6])}` failed: {said}; fix that, then run the same command again"
-        )
+def _require_done(*command):
+    if reason := datalad(*command):
+        raise InputError(f"`datalad {command[0]}` failed: {reason}; fix that, then run the same command again")

@@ -13,14 +13,15 @@ import socket
 import string
 import sysconfig
 import tomllib
+from contextlib import suppress
 from functools import cache
 from getpass import getuser
 from pathlib import Path
 
 from errors import InputError
 from provenance.publish.contents import normalise, read_texts
-from provenance.publish.siblings import dataset_id
-from provenance.repository import ROOT, git, git_folder, input_datasets, is_absent, object_ids
+from provenance.publish.store import place_in_store
+from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids
 
 ID = "participant_id"
 PARTICIPANTS = ("behavior", "contrasts")  # the input datasets that concern them
@@ -49,7 +50,9 @@ class Secrets:
     def __init__(self, names, places=(), open_place="", libraries=()):
         self.libraries = libraries
         names = {normalise(name) for name in names}
-        self.names = {name: _word(name) for name in sorted(names) if is_name(name)}
+        # Long enough, and no bare number, to be looked for wherever it stands.
+        long = (name for name in sorted(names) if len(name) >= SHORTEST and any(map(str.isalpha, name)))
+        self.names = {name: _word(name) for name in long}
         self.telling = {name: word for name, word in self.names.items() if not EXAMPLE.fullmatch(name)}
         short = "|".join(re.escape(name) for name in sorted(names - self.names.keys() - {""}))
         labels = r"(?:participant|subject|patient|sub)(?:_?id)?[\s\"':=#_-]{1,4}"
@@ -102,11 +105,6 @@ def _parts(name):
     return words if all(word.isalpha() and len(word) >= SHORTEST for word in words) else name.split()
 
 
-def is_name(text):
-    """Return whether an id is long enough, and no bare number, to be looked for wherever it stands."""
-    return len(text) >= SHORTEST and any(letter.isalpha() for letter in text)
-
-
 def _word(name):
     """Return the pattern of a name; of several words, in any cyclic order or backwards, however they are joined."""
     parts = _parts(name)
@@ -145,7 +143,7 @@ def _require_known_names(study):
             continue
         installed = (folder / ".git").exists()
         absent = [path for path in object_ids(root=folder) if path.endswith(TABLES)] if installed else []
-        absent = [path for path in absent if is_absent(path, folder)]
+        absent = [path for path in absent if not (folder / path).exists()]
         if absent or not installed:
             raise InputError(
                 f"{'/'.join(['inputs', name, *absent[:1]])} is not here, so that the participants' names, which must "
@@ -158,17 +156,20 @@ def gather_names(study):
     columns, patterns = {ID}, []
     branches = git("for-each-ref", "--format=%(refname):code/params.toml", "refs/heads", "refs/remotes").split()
     for params in (*branches, *(f"HEAD:{path}" for path in object_ids("code") if path.endswith(".toml"))):
-        column, pattern = _declared_names(study, params)
-        columns.add(column)
-        patterns += [pattern] if pattern else []
+        try:
+            declared = tomllib.loads(git("show", params, check=False))
+        except tomllib.TOMLDecodeError:
+            declared = {}
+        columns.add(study.participant_column(declared))
+        patterns += filter(None, [study.image_pattern(declared)])
     names = set()
     for path in object_ids("outputs"):
-        if study.is_private(path) and path.endswith(".tsv") and not is_absent(path):
+        if study.is_private(path) and path.endswith(".tsv") and (ROOT / path).exists():
             names |= _names_in_table(ROOT / path, columns)
     for dataset in input_folders():
         paths = list(object_ids(root=dataset))
         for path in paths:
-            if path.endswith(TABLES) and not is_absent(path, dataset):
+            if path.endswith(TABLES) and (dataset / path).exists():
                 names |= _names_in_table(dataset / path, columns)
         names |= _names_in_paths([path for path in paths if path.endswith(IMAGES)], patterns)
     return names - {"", "n/a"}
@@ -189,15 +190,6 @@ def _others_ids():
         names = (line.removeprefix("submodule.inputs/").split(".datalad-id ") for line in listed.splitlines())
         found |= {pair[1] for pair in names if len(pair) == 2 and pair[0] not in PARTICIPANTS}
     return found
-
-
-def _declared_names(study, params):
-    """Return the column of ids and the pattern of images that committed params name."""
-    try:
-        params = tomllib.loads(git("show", params, check=False))
-    except tomllib.TOMLDecodeError:
-        params = {}
-    return study.participant_column(params), study.image_pattern(params)
 
 
 def _names_in_table(path, columns):
@@ -270,7 +262,7 @@ def gather_places(public=None):
     elsewhere = (re.match(r"(?:\w+://[^/\s]*@[^/\s]+|(?:[^/:\s]+@)?[^/:\s]+:)(/[^/\s]+/\S+)", each) for each in places)
     places |= {match.group(1) for match in elsewhere if match}
     places |= {os.path.realpath(place) for place in places if place.startswith("/")}
-    in_store = f"{dataset_id()[:3]}/{dataset_id()[3:]}"
+    in_store = place_in_store().as_posix()
     places |= {str(Path(place).parent.parent) for place in places if place.endswith(in_store)}
     open_places = {str(path) for path in (public, public / in_store)} if public else set()
     ours = {place for place in places - open_places if not re.match(r"https?://[^@/]+(/|$)|\.|$", place)}
@@ -279,14 +271,9 @@ def gather_places(public=None):
 
 def machine_names():
     """Return the names by which this machine and its user are known, as far as they are no ordinary words."""
-    host, login, home = socket.gethostname(), _login(), str(Path.home())
+    host, login, home = socket.gethostname(), "", str(Path.home())
+    with suppress(KeyError, OSError):  # an account without a name, as in containers
+        login = getuser()
     usual = COMMON | set().union(*(_words(ROOT / path) for path in ("README.md", "docs/provenance.md")))
     found = {name for name in (host, login) if normalise(name) not in usual} | {f"{login or 'user'}@{host}"}
     return found | ({home} if len(Path(home).parts) > 2 else set())
-
-
-def _login():
-    try:
-        return getuser()
-    except (KeyError, OSError):  # an account without a name, as in containers
-        return ""

@@ -1,19 +1,27 @@
-"""The stores that results are published to: RIA stores on this disk, by address or as siblings of this clone."""
+"""The stores that results are published to: RIA stores on this disk, by address or as siblings of this clone.
+
+A sibling is configured in this clone alone, for looking and fetching. Nothing but `make publish` may send to a public
+one: ``git push`` and ``datalad push`` would send the git-annex branch as it is, and annexed files whoever they concern.
+"""
 
 import os
 import re
 import shutil
 import uuid
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from itertools import chain, count
 from pathlib import Path
 
 from errors import InputError
+from provenance.annex.dataset import annex_folders, run_neutral
 from provenance.annex.integrity import KEY_CHECKSUM, file_checksum
-from provenance.publish.history import annex_folders, call
-from provenance.publish.siblings import PUBLIC, dataset_id, folder_of, list_siblings, sibling_at
 from provenance.repository import ROOT, git
 
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+PUBLIC, PRIVATE = "public", "private"
+# What git takes for the address of a repository and quotes when it finds none there. No "=", which ends git's settings.
+NO_PUSH = "no push, only make publish with TO set to {}"
 BEGUN = {"error_logs", "ria-layout-version"}  # what DataLad makes first of a store
 AUDIENCE = "facepain.audience"  # in the configuration of a store's repository: who may see it
 # What git and DataLad keep in the repository of a store, besides content.
@@ -23,6 +31,28 @@ OWN = {
 }  # fmt: skip
 BRANCHES = {"refs/heads/main", "refs/heads/git-annex"}
 TRANSFER = "annex/facepain-transfer"
+
+
+@cache
+def dataset_id():
+    """Return DataLad's id of this repository, which everybody gets to see; stop if it may be anything else."""
+    found = git("config", "--file", ".datalad/config", "datalad.dataset.id", check=False)
+    if not UUID.fullmatch(found):
+        raise InputError(f".datalad/config: datalad.dataset.id = {found!r}; expected a UUID, as DataLad gives")
+    return found
+
+
+def list_siblings():
+    """Return the addresses of this clone's siblings by name."""
+    lines = git("config", "--get-regexp", r"^remote\..*\.url$", check=False).splitlines()
+    found = (line.split(" ", 1) for line in lines)
+    return {key.removeprefix("remote.").removesuffix(".url"): url for key, url in found}
+
+
+def folder_of(url):
+    """Return the folder that a sibling's address stands for, None if it is elsewhere."""
+    path = url.removeprefix("file://").removeprefix("ria+file://").split("#")[0]
+    return Path(path) if path.startswith("/") else None
 
 
 @dataclass(frozen=True)
@@ -39,7 +69,7 @@ class Store:
     @property
     def dataset(self):
         """The repository of this dataset in the store."""
-        return self.folder / _place_in_store()
+        return self.folder / place_in_store()
 
     @property
     def tip(self):
@@ -63,7 +93,7 @@ class Store:
         return f"datalad clone '{self.address}#{dataset_id()}'"
 
 
-def _place_in_store():
+def place_in_store():
     return Path(dataset_id()[:3], dataset_id()[3:])
 
 
@@ -77,7 +107,7 @@ def create(store):
         building = store.dataset.parent / f".{store.dataset.name}.building"
         shutil.rmtree(building, ignore_errors=True)
         building.mkdir(parents=True)
-        call(building, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+        run_neutral(building, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
         (building / "ria-layout-version").write_text("2\n")
         (building / "annex/objects").mkdir(parents=True)
         os.replace(building, store.dataset)
@@ -124,38 +154,27 @@ def find_store(option, address):
 
     Stop if it is of another kind, or nothing can be published there.
     """
-    url = git("config", f"remote.{address}.url", check=False)
-    if url:
-        store = Store(_store_of(f"{option}={address}", url), address)
+    siblings, named = list_siblings(), f"{option}={address}"
+    if url := siblings.get(address):
+        name, folder = address, folder_of(url)
+        if folder is not None and not url.startswith("ria+file://"):
+            folder = folder.parent.parent if Path(*folder.parts[-2:]) == place_in_store() else None
+        if folder is None:
+            raise InputError(f"{named} is at {url}; expected a RIA store on this disk that holds this dataset")
     else:
-        folder = _folder(option, address)
-        store = Store(folder, sibling_at(folder / _place_in_store()))
-    _require_usable(f"{option}={address}", store.folder)
-    return store
-
-
-def _folder(option, address):
-    path = address.removeprefix("ria+file://")
-    expected = f"expected ria+file:// and a folder, or the name of a sibling{_known_siblings()}"
-    if "://" in path or re.match(r"[^/]+:", path) or "#" in path:
-        raise InputError(f"{option}={address} is no store on this disk; {expected}")
-    if "/" not in path:
-        raise InputError(f"{option}={address} is no sibling of this clone; {expected}")
-    return Path(os.path.abspath(os.path.expanduser(path)))
-
-
-def _known_siblings():
-    names = [name for name, url in list_siblings().items() if folder_of(url)]
-    return f" ({', '.join(names)})" if names else ""
-
-
-def _store_of(named, url):
-    path = folder_of(url)
-    if path is not None and url.startswith("ria+file://"):
-        return path
-    if path is None or Path(*path.parts[-2:]) != _place_in_store():
-        raise InputError(f"{named} is at {url}; expected a RIA store on this disk that holds this dataset")
-    return path.parent.parent
+        path = address.removeprefix("ria+file://")
+        is_foreign = "://" in path or re.match(r"[^/]+:", path) or "#" in path
+        if is_foreign or "/" not in path:
+            names = [name for name, url in siblings.items() if folder_of(url)]
+            known = f" ({', '.join(names)})" if names else ""
+            found = "store on this disk" if is_foreign else "sibling of this clone"
+            expected = f"expected ria+file:// and a folder, or the name of a sibling{known}"
+            raise InputError(f"{named} is no {found}; {expected}")
+        folder = Path(os.path.abspath(os.path.expanduser(path)))
+        dataset = folder / place_in_store()
+        name = next((name for name, url in siblings.items() if folder_of(url) == dataset), None)
+    _require_usable(named, folder)
+    return Store(folder, name)
 
 
 def _require_usable(named, folder):
@@ -189,3 +208,26 @@ def require_audience(store, audience):
 
 def set_audience(store, audience):
     git("config", "--file", str(store.dataset / "config"), AUDIENCE, audience)
+
+
+def configure_sibling(store):
+    """Make a public store a sibling of this clone, to which nothing can be pushed; return its name.
+
+    Another sibling may be called ``public``. It stays what it is, and the new one gets the next free name: who writes
+    an address wants to publish there.
+    """
+    name = store.sibling
+    if name is None:
+        taken = list_siblings()
+        names = chain([PUBLIC], (f"{PUBLIC}-{number}" for number in count(2)))
+        name = next(name for name in names if name not in taken)
+        git("config", f"remote.{name}.url", str(store.dataset))
+        git("config", f"remote.{name}.fetch", f"+refs/heads/*:refs/remotes/{name}/*")
+    # Nor to the storage that ``datalad create-sibling-ria`` configured with it.
+    storage = git("config", "--get-all", f"remote.{name}.datalad-publish-depends", check=False).splitlines()
+    git("config", "--unset-all", f"remote.{name}.datalad-publish-depends", check=False)
+    git("config", f"remote.{name}.annex-ignore", "true")
+    git("config", f"remote.{name}.pushurl", NO_PUSH.format(name))
+    for each in storage:
+        git("config", f"remote.{each}.annex-readonly", "true")
+    return name

@@ -7,10 +7,12 @@ from provenance.annex.integrity import broken_files
 from provenance.declare import RECORD
 from provenance.records.inputs import describe_inputs, differences
 from provenance.records.runs import parse_record
-from provenance.repository import ROOT, git, is_absent, object_ids
+from provenance.repository import ROOT, git, object_ids
 
 FRESH, STALE, ABSENT = "fresh", "stale", "absent"
 NEVER_MADE = "never made"
+# Of the last commit of each folder, by what is in it: a command that makes cells assesses all of them after each.
+LAST_COMMANDS = {}
 
 
 @dataclass(frozen=True)
@@ -27,31 +29,25 @@ def is_outdated(freshness):
 
 
 def assess(cells, root=ROOT):
-    """Assess every cell against HEAD.
+    """Assess every cell against HEAD; return the `Freshness` of each by its name, in the order given.
 
     A cell is fresh if its record equals the description of its present inputs, the last commit that touched its folder
     is its own run, and the content of all its files is here and fits its checksums. It is absent if it was never made
     or if content is missing or broken in this clone; else it is stale.
-
-    Returns
-    -------
-    states : dict of str to Freshness
-        By cell name, in the order given.
     """
     ids = object_ids(root=root)
     hidden = find_hidden(cells, ids, root)
-    recorded = _assess_records(cells, ids, hidden, root)
+    recorded = assess_records(cells, ids, root)
     return {cell.name: _assess_content(cell, recorded[cell.name], ids, hidden, root) for cell in cells}
 
 
-def assess_records(cells, root=ROOT):
-    """Assess every cell by what git holds of it, whether or not the content of its files is here."""
-    ids = object_ids(root=root)
-    return _assess_records(cells, ids, find_hidden(cells, ids, root), root)
+def assess_records(cells, ids, root=ROOT):
+    """Assess cells, and those that they show, by what git holds of them, whether or not the content is here.
 
-
-def _assess_records(cells, ids, hidden, root):
-    shallow = git("rev-parse", "--is-shallow-repository", root=root) == "true"
+    `ids` are the object ids at HEAD by path.
+    """
+    hidden = find_hidden(cells, ids, root)
+    shallow = bool(cells) and git("rev-parse", "--is-shallow-repository", root=root) == "true"
     states = {}
     for cell in cells:
         for each in (*cell.shown, cell):
@@ -61,14 +57,7 @@ def _assess_records(cells, ids, hidden, root):
 
 
 def find_unpublished(cells, ids):
-    """Return the cells of which no participant-level file is recorded: this is a clone of a public store.
-
-    Parameters
-    ----------
-    cells : list of Cell
-    ids : dict of str to str
-        Object ids by path.
-    """
+    """Return the cells of which no participant-level file is recorded: this is a clone of a public store."""
     made = [cell for cell in cells if cell.declared.private and f"{cell.folder}/{RECORD}" in ids]
     return [cell for cell in made if not any(cell.owns(path) and cell.is_private(path) for path in ids)]
 
@@ -88,7 +77,7 @@ def _assess_content(cell, by_record, ids, hidden, root):
     outputs = [path for path in ids if cell.owns(path)]
     if any(cell.owns(path) for path in hidden) or (cell.declared.private and outputs == [f"{cell.folder}/{RECORD}"]):
         return Freshness(ABSENT, ("its participant-level files were not published",))
-    missing = [path for path in outputs if is_absent(path, root)]
+    missing = [path for path in outputs if not (root / path).exists()]
     if missing:
         return Freshness(ABSENT, (f"the content of {len(missing)} file(s) is not in this clone",))
     broken = broken_files(outputs, root)
@@ -104,28 +93,31 @@ def _assess_record(cell, ids, shallow, root, hidden, states):
         return Freshness(ABSENT, (NEVER_MADE,))
     recorded = json.loads((root / record_path).read_text(encoding="utf-8"))
     recorded["data"] = {path: id_ for path, id_ in recorded["data"].items() if path not in hidden}
-    description = _describe(cell, ids, root, states)
+    description = describe(cell, ids, root, states)
     reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
     reasons += differences(recorded, description)
     # A shallow clone has no history to ask.
-    if not reasons and not shallow and not _made_by_run(cell, root):
+    if not reasons and not shallow and not _made_by_run(cell, ids, root):
         reasons = ["its files were changed by a commit that is no run of it"]
     return Freshness(STALE, tuple(reasons)) if reasons else Freshness(FRESH)
 
 
-def describe(cell, ids, root=ROOT):
-    """Describe the inputs of a cell (`describe_inputs`), and of one that shows results which of these are not fresh."""
-    hidden = find_hidden(cell.shown, ids, root) if cell.shown else set()
-    return _describe(cell, ids, root, _assess_records(cell.shown, ids, hidden, root) if cell.shown else {})
+def describe(cell, ids, root=ROOT, states=None):
+    """Describe the inputs of a cell (`describe_inputs`), and of one that shows results which of these are not fresh.
 
-
-def _describe(cell, ids, root, states):
+    `states` are those of the cells that it shows, by name, if the caller has them.
+    """
     if not cell.declared.shows:
         return describe_inputs(cell, ids, root)
+    states = assess_records(cell.shown, ids, root) if states is None else states
     shown = {other.name: states[other.name].state for other in cell.shown}
     return describe_inputs(cell, ids, root, {name: state for name, state in shown.items() if state != FRESH})
 
 
-def _made_by_run(cell, root):
-    record = parse_record(git("log", "-1", "--format=%B", "--", cell.folder, root=root))
-    return record is not None and record["cmd"] == cell.command
+def _made_by_run(cell, ids, root):
+    """Return whether the last commit that touched a cell's folder is a run of it."""
+    made = frozenset((path, id_) for path, id_ in ids.items() if cell.owns(path))
+    if (root, cell.folder, made) not in LAST_COMMANDS:
+        record = parse_record(git("log", "-1", "--format=%B", "--", cell.folder, root=root))
+        LAST_COMMANDS[root, cell.folder, made] = record and record["cmd"]
+    return LAST_COMMANDS[root, cell.folder, made] == cell.command

@@ -1,39 +1,27 @@
-"""Hold the outputs of a run against those recorded before it, file by file."""
+"""Hold the outputs of a run against those recorded before it, file by file, and sum that up."""
 
-import subprocess
+import io
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 from provenance.annex.integrity import ANNEX_OBJECT
 from provenance.declare import RECORD
-from provenance.repository import ROOT, git, object_ids
+from provenance.repository import ROOT, git, object_ids, read_blobs
 
 UPDATED, NEW, GONE = "updated", "new", "gone"
 
 
-def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, strictly=False):
-    """Compare a folder's files at two commits.
+def grade_outputs(folder, before, root=ROOT, recorded_root=ROOT, strictly=False):
+    """Compare the files of a cell's folder as recorded at a commit with those at HEAD.
 
-    Parameters
-    ----------
-    folder : str
-        From the root; the folder of one cell.
-    before, after : str
-        Commits with the recorded and the recomputed files.
-    root : Path
-        Repository that holds both commits, and the content of `after`.
-    recorded_root : Path
-        Repository that may hold the content recorded at `before`.
-    strictly : bool
-        Count every change as a difference, whatever the inputs, and hold the record of the inputs to it too.
+    `root` holds both commits and the recomputed content, `recorded_root` may hold the recorded one. Counted `strictly`,
+    every change is a difference, whatever the inputs, and the record of the inputs is held to it too.
 
-    Returns
-    -------
-    grades : dict of str to tuple (str, str)
-        By path: a grade of `files.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or GONE
-        (although the inputs are the same); and the detail.
+    Returns by path a grade of `files.compare`, or UPDATED (the cell's inputs differ between the commits), NEW or GONE
+    (although the inputs are the same); and the detail.
     """
-    old, new = (object_ids(folder, revision=revision, root=root) for revision in (before, after))
+    old, new = (object_ids(folder, revision=revision, root=root) for revision in (before, "HEAD"))
     record = f"{folder}/{RECORD}"
     same_inputs = old.get(record) == new.get(record)
     grades = {}
@@ -52,52 +40,64 @@ def grade_outputs(folder, before, after="HEAD", root=ROOT, recorded_root=ROOT, s
         elif path not in new:
             grades[path] = (GONE, "the run does not write it")
         else:
-            grades[path] = _grade_content(path, before, after, root, recorded_root)
+            grades[path] = _grade_content(folder, path, old, new, root, recorded_root)
     return grades
 
 
-def _grade_content(path, before, after, root, recorded_root):
-    # Only here, because a run that changes nothing needs none of the heavy packages.
-    from files.compare import DIFFERENT
-    from provenance.records.grading_by_fingerprint import compare_fingerprints
+def _grade_content(folder, path, old, new, root, recorded_root):
+    from files.compare import DIFFERENT, compare_fingerprints
+    from files.tables import read_table
 
+    name = Path(path).relative_to(folder)
+    described = old.get(f"{folder}/fingerprints.tsv")
+    contents = read_blobs({old[path], new[path], *([described] if described else [])}, root)
     with tempfile.TemporaryDirectory() as scratch:
-        recorded = content_at(path, before, root, recorded_root, Path(scratch) / "recorded")
-        recomputed = content_at(path, after, root, root, Path(scratch) / "recomputed")
-        if recomputed is None:
+        recorded = _place(contents[old[path]], recorded_root, Path(scratch, "recorded", name.name))
+        recomputed = _place(contents[new[path]], root, Path(scratch, "recomputed", name.name))
+        if not recomputed:
             return DIFFERENT, "the recomputed content is not here"
-        if recorded is None:
-            grade = compare_fingerprints(path, before, recomputed, root)
-            return grade.grade, grade.detail
-        return grade_files(recorded, recomputed)
+        if recorded:
+            return grade_files(recorded, recomputed)
+        if not described:
+            return DIFFERENT, "another checksum; neither the recorded bytes nor fingerprints of them are here"
+        return compare_fingerprints(read_table(io.BytesIO(contents[described])), name.as_posix(), recomputed)
+
+
+def _place(blob, root, target):
+    """Put the content of a git object at a path; return that, None where it is annexed and not in a repository."""
+    target.parent.mkdir()
+    # A locked annexed file is a link to its object, an unlocked one a text that names it.
+    annexed = ANNEX_OBJECT.search(blob[:1000])
+    if not annexed:
+        target.write_bytes(blob)
+        return target
+    found = git("annex", "contentlocation", annexed.group(1).decode(), check=False, root=root)
+    if not found:
+        return None
+    target.symlink_to(root / found)
+    return target
 
 
 def grade_files(recorded, recomputed):
     """Compare two files; return grade and detail."""
+    # Only here, because a run that changes nothing needs none of the heavy packages.
     from files.compare import compare_files
 
-    grade = compare_files(recorded, recomputed)
-    return grade.grade, grade.detail
+    return compare_files(recorded, recomputed)
 
 
-def content_at(path, revision, root, object_root, scratch):
-    """Return a file with the content that a path has at a commit, or None where no clone here holds it.
+def sum_up(graded, opening):
+    """Return lines on graded outputs, as tuples (path, grade, detail), differences first, and whether all is well.
 
-    `object_root` is the repository whose annex is searched; content that lies in git is written to the folder
-    `scratch`.
+    It is not if any output is different from the recorded one although its inputs are the same.
     """
-    shown = subprocess.run(["git", "show", f"{revision}:{path}"], cwd=root, capture_output=True)
-    if shown.returncode:
-        return None
-    target = scratch / Path(path).name
-    scratch.mkdir(exist_ok=True)
-    # A locked annexed file is a link to its object, an unlocked one a text that names it.
-    annexed = ANNEX_OBJECT.search(shown.stdout[:1000])
-    if not annexed:
-        target.write_bytes(shown.stdout)
-        return target
-    found = git("annex", "contentlocation", annexed.group(1).decode(), check=False, root=object_root)
-    if not found:
-        return None
-    target.symlink_to(object_root / found)
-    return target
+    bad = [entry for entry in graded if entry[1] in ("different", "not verified", GONE)]
+    notes = bad + [entry for entry in graded if entry[1] == "equal within tolerance"]
+    lines = [f"{path}: {grade}{', ' + detail if detail else ''}" for path, grade, detail in notes]
+    counts = Counter(grade for _, grade, _ in graded)
+    total = ", ".join(f"{count} {grade}" for grade, count in sorted(counts.items()))
+    compared = f"; {len(graded)} outputs: {total}" if graded else "; every result is fresh"
+    known = counts["identical"] + counts["equal within tolerance"]
+    if known and not bad:
+        compared += f" ({known} reproduced the recorded results)"
+    return [*lines, f"{'NOT REPRODUCED' if bad else 'verdict'}: {opening}{compared}"], not bad

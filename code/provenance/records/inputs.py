@@ -13,28 +13,22 @@ import re
 import sys
 from contextlib import suppress
 from functools import cache
-from pathlib import Path
 
-from provenance.repository import ROOT, git_folder, object_ids, read_state, write_whole
+from provenance.repository import ROOT, git_folder, read_state, write_whole
+
+# Names of modules that differ from those of their distributions.
+DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
+KNOWN_NAMES = "imports.json"  # in .git/facepain
+PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)
 
 
-def describe_inputs(cell, ids=None, root=ROOT, results=None):
+def describe_inputs(cell, ids, root=ROOT, results=None):
     """Describe by content everything that a cell's result depends on.
 
-    Parameters
-    ----------
-    cell : Cell
-    ids : dict, optional
-        Object ids of the paths at HEAD (`object_ids`), if the caller has them.
-    results : dict of str to str, optional
-        Of a cell that shows results: those that are not fresh, with their state.
-
-    Returns
-    -------
-    description : dict
-        ``command``, ``code`` and ``data`` (object ids by path), ``packages`` (locked versions), ``settings``.
+    `ids` are the object ids at HEAD by path; `results`, of a cell that shows results, the states of those that are not
+    fresh. Returns ``command``, ``code`` and ``data`` (object ids by path), ``packages`` (locked versions) and
+    ``settings``.
     """
-    ids = object_ids(root=root) if ids is None else ids
     modules, imported = imported_modules(cell.script, root, cell.machinery)
     locked = locked_versions((root / "requirements.lock").read_text())
     shown = {} if results is None else {"results": results}
@@ -54,7 +48,8 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     names under which the distributions are locked that these import. What begins with one of `machinery` is left out:
     what runs a stage and records it computes nothing of a result.
     """
-    listed = list_code(root)
+    walk = [(folder, names) for folder, _, names in os.walk(root / "code") if not folder.endswith("__pycache__")]
+    listed = [os.path.join(os.path.relpath(folder, root), name) for folder, names in walk for name in names]
     present = frozenset(path for path in listed if path.endswith(".py"))
     unseen, compiled = unasked_modules(root, listed)
     found, packages, waiting = compiled, set(), [script, *sorted(unseen)]
@@ -73,16 +68,6 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     return sorted(found), packages
 
 
-def list_code(root):
-    """List the files below ``code``, from the root, but for what Python compiled aside."""
-    listed = []
-    for folder, folders, files in os.walk(root / "code"):
-        folders[:] = [name for name in folders if name != "__pycache__"]
-        place = Path(folder).relative_to(root).as_posix()
-        listed += [f"{place}/{name}" for name in files]
-    return listed
-
-
 def unasked_modules(root, listed):
     """Return the modules in ``code`` that Python takes in place of others, whoever imports these: source and compiled.
 
@@ -93,10 +78,6 @@ def unasked_modules(root, listed):
     taken |= sys.stdlib_module_names | DISTRIBUTIONS.keys()
     source = {path for path in listed if path.endswith(".py") and re.split("[/.]", path)[1] in taken}
     return source, {path for path in listed if path.endswith((".pyc", ".so", ".pyd"))}
-
-
-# Names of modules that differ from those of their distributions.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
 
 
 @cache
@@ -144,10 +125,6 @@ def statements(tree):
         yield node
         for part in ("body", "orelse", "finalbody", "handlers", "cases"):
             waiting += getattr(node, part, ())
-
-
-KNOWN_NAMES = "imports.json"
-PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)
 
 
 @cache

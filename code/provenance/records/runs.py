@@ -1,7 +1,7 @@
 """Find and read the records that ``datalad run`` left in commit messages."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from provenance.repository import ROOT, git
 
@@ -11,14 +11,12 @@ OPENING, CLOSING = "=== Do not change lines below ===", "^^^ Do not change lines
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run of a cell: commit, its date (ISO 8601), command, inputs and outputs, and all that DataLad recorded."""
+    """One run of a cell: commit, its date (ISO 8601), command, and all that DataLad recorded."""
 
     commit: str
     date: str
     command: str
-    inputs: tuple
-    outputs: tuple
-    whole: dict = field(default_factory=dict)
+    record: dict
 
 
 def find_runs(folder, revision="HEAD", root=ROOT):
@@ -29,7 +27,7 @@ def find_runs(folder, revision="HEAD", root=ROOT):
         commit, date, message = entry.split("\n", 2)
         record = parse_record(message)
         if record:
-            yield RunRecord(commit, date, record["cmd"], tuple(record["inputs"]), tuple(record["outputs"]), record)
+            yield RunRecord(commit, date, record["cmd"], record)
 
 
 def last_run(cell, revision="HEAD", root=ROOT):

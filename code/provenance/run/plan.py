@@ -11,17 +11,9 @@ ENOUGH = 30.0  # declared seconds that must have been measured before a time lef
 
 
 class Plan:
-    """What one call has to make, in order, and what each result cost here before.
+    """What one call has to make of all `cells`, in order, and what each result cost here before.
 
-    Parameters
-    ----------
-    wanted : list of Cell
-    cells : list of Cell
-        All of the study, in order.
-    size : tuple of int
-        As of `Study.size`; the declared costs depend on it.
-    states : dict of str to Freshness, optional
-        Of every cell; without it nothing is taken to be up to date.
+    The declared costs depend on the `Study.size`; without `states` of every cell nothing is taken to be up to date.
     """
 
     def __init__(self, wanted, cells, size, states=None, root=ROOT):
@@ -32,7 +24,8 @@ class Plan:
                 needed.add(cell.name)
                 waiting += made_before(cell, cells, states)
         self.cells = [cell for cell in cells if cell.name in needed]
-        self.declared = {cell.name: cell.declared.cost(cell.settings, *size).on(n_workers()) for cell in self.cells}
+        costs = {cell.name: cell.declared.cost(cell.settings, *size) for cell in self.cells}
+        self.declared = {name: cost.seconds / min(cost.cores, n_workers()) for name, cost in costs.items()}
         self.path = git_folder(root) / "costs.json"
         self.measured = read_state(self.path)
 
@@ -44,29 +37,25 @@ class Plan:
     def place(self, cell, states):
         """Return, for example, "cell 5 of 15, about 4 minutes left"."""
         pending = {other.name for other in find_pending(self.cells, states)} | {cell.name}
-        left = self._seconds_left(pending)
-        time_left = (
-            "" if left is None else ", less than a minute left" if left < 60 else f", about {_minutes(left)} left"
-        )
-        return f"cell {len(self.cells) - len(pending) + 1} of {len(self.cells)}{time_left}"
+        place = f"cell {len(self.cells) - len(pending) + 1} of {len(self.cells)}"
+        if self._scale() is None:
+            return place
+        if (seconds := self.total(pending)) < 60:
+            return f"{place}, less than a minute left"
+        minutes = round(seconds / 60)
+        return f"{place}, about {minutes} minute{'s' if minutes > 1 else ''} left"
 
-    def total(self):
-        """Return the seconds that all results take: those measured here as they were, others as declared."""
-        return self._seconds_of({cell.name for cell in self.cells}, self._scale() or 1.0)
-
-    def _seconds_left(self, pending):
-        scale = self._scale()
-        return None if scale is None else self._seconds_of(pending, scale)
+    def total(self, names=None):
+        """Return the seconds that results take, all or those named: as measured here, others as declared."""
+        cells = [cell for cell in self.cells if names is None or cell.name in names]
+        scale = self._scale() or 1.0
+        return sum(self.measured.get(cell.command, scale * self.declared[cell.name]) for cell in cells)
 
     def _scale(self):
         """Return how much longer than declared what was measured took, None before enough was measured."""
         known = [cell for cell in self.cells if cell.command in self.measured]
         declared = sum(self.declared[cell.name] for cell in known)
         return sum(self.measured[cell.command] for cell in known) / declared if declared >= ENOUGH else None
-
-    def _seconds_of(self, names, scale):
-        cells = [cell for cell in self.cells if cell.name in names]
-        return sum(self.measured.get(cell.command, scale * self.declared[cell.name]) for cell in cells)
 
 
 def find_pending(cells, states):
@@ -87,8 +76,3 @@ def made_before(cell, cells, states=None):
     if not cell.declared.shows:
         return upstream(cell, cells)
     return [other for other in upstream(cell, cells) if states and not is_outdated(states[other.name])]
-
-
-def _minutes(seconds):
-    minutes = round(seconds / 60)
-    return f"{minutes} minute{'s' if minutes > 1 else ''}"

@@ -5,25 +5,33 @@ import shutil
 import time
 
 from errors import InputError
-from provenance.annex.integrity import broken_files, require_whole
+from provenance.annex.integrity import broken_files, is_here, require_whole
 from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdated
 from provenance.records.grading import grade_outputs
-from provenance.repository import ROOT, git, git_folder, object_ids, require_clean_tree, require_writable, write_whole
-from provenance.run.locks import only_one
+from provenance.repository import (
+    DATALAD,
+    ROOT,
+    git,
+    git_folder,
+    object_ids,
+    require_clean_tree,
+    require_writable,
+    write_whole,
+)
 from provenance.run.plan import Plan, made_before
-from provenance.run.recovery import DISK_LOW, MARKER, make_plain, restore, restore_interrupted
+from provenance.run.recovery import DISK_LOW, MARKER, make_plain, only_one, restore, restore_interrupted
 from provenance.run.supervision import supervise
 
 
-def run_cells(wanted, cells, size=lambda: (0, 0), root=ROOT):
+def run_cells(wanted, cells, size):
     """Make some cells fresh, and before each what it reads, as far as that is stale or absent; nothing else.
 
     Stop if the tree is dirty or a cell fails; its folder is then as it was. `size`, as of `Study`, serves to estimate
     the time left. Returns by name of each cell the grades of its outputs (`run_cell`), None if it was fresh.
     """
-    with only_one(root):
-        restore_interrupted(root)
-        making = _Making(wanted, cells, size, root)
+    with only_one():
+        restore_interrupted()
+        making = _Making(wanted, cells, size)
         for cell in wanted:
             making.bring_up(cell)
         if not any(making.outcomes.values()):
@@ -34,90 +42,85 @@ def run_cells(wanted, cells, size=lambda: (0, 0), root=ROOT):
 class _Making:
     """What one call of `run_cells` has done so far."""
 
-    def __init__(self, wanted, cells, size, root):
-        self.cells, self.root = cells, root
-        self.wanted, self.size, self.plan = wanted, size, None
-        self.states, self.outcomes = {}, {}
+    def __init__(self, wanted, cells, size):
+        self.wanted, self.cells, self.size = wanted, cells, size
+        self.plan, self.assessed, self.outcomes = None, None, {}
+
+    @property
+    def states(self):
+        self.assessed = self.assessed or assess(self.cells)
+        return self.assessed
 
     def bring_up(self, cell):
         """Make a cell fresh, with its content here."""
         if cell.name in self.outcomes:
             return
-        for other in self._reads(cell):
+        for other in made_before(cell, self.cells, self.states):
             self._renew(other)
-        if self._states()[cell.name].state == FRESH:
+        if self.states[cell.name].state == FRESH:
             self.outcomes[cell.name] = None
             return
-        for other in self._reads(cell):
+        for other in made_before(cell, self.cells, self.states):
             self.bring_up(other)
         self._run(cell)
 
     def _renew(self, cell):
         """Make a cell fresh if it is stale or was never made; content that is only not here stays away."""
-        for other in self._reads(cell):
+        for other in made_before(cell, self.cells, self.states):
             self._renew(other)
-        if is_outdated(self._states()[cell.name]):
+        if is_outdated(self.states[cell.name]):
             self.bring_up(cell)
-
-    def _reads(self, cell):
-        return made_before(cell, self.cells, self._states())
-
-    def _states(self):
-        if not self.states:
-            self.states = assess(self.cells, self.root)
-        return self.states
 
     def _run(self, cell):
         # What somebody edits meanwhile matters only where a cell reads it.
         read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
-        require_clean_tree(self.root, *(read if any(self.outcomes.values()) else ()))
-        state = self._states()[cell.name]
-        self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states, self.root)
+        require_clean_tree(ROOT, *(read if any(self.outcomes.values()) else ()))
+        state = self.states[cell.name]
+        self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states)
         named = state.state == STALE or "checksum" in state.reasons[0]
         reason = f"{state.reasons[0]}; " if named else ""
         print(f"{cell.name}: {reason}computing ({self.plan.place(cell, self.states)})", flush=True)
         started = time.monotonic()
-        self.outcomes[cell.name] = run_cell(cell, reproduces=state.state == ABSENT, root=self.root)
+        self.outcomes[cell.name] = run_cell(cell, reproduces=state.state == ABSENT)
         self.plan.measure(cell, time.monotonic() - started)
-        self.states = {}
+        self.assessed = None
 
 
-def run_cell(cell, reproduces, root=ROOT):
+def run_cell(cell, reproduces):
     """Run one cell by ``datalad run`` and grade its outputs against the recorded ones.
 
     `reproduces` says whether a record with the same inputs may exist, so that a difference would count. Returns grade
     and detail of each output, by path.
     """
-    require_writable(cell.folder, root)
-    quarantine_corrupt_files(cell, root)
-    before = git("rev-parse", "HEAD", root=root)
-    marker = git_folder(root) / MARKER
+    require_writable(cell.folder)
+    inputs_are_here = check_content(cell)
+    before = git("rev-parse", "HEAD")
+    marker = git_folder() / MARKER
     write_whole(marker, json.dumps({"cell": cell.name, "folder": cell.folder, "started": time.time()}))
-    finished = supervise(run_command(cell), root)
-    if finished != 0:
-        free = shutil.disk_usage(root).free
-        restore_interrupted(root, quietly=True)
+    if supervise(run_command(cell, inputs_are_here), ROOT):
+        free = shutil.disk_usage(ROOT).free
+        restore_interrupted(quietly=True)
         # DataLad does not always say so.
         cause = f"{free / 1e6:.0f} MB of disk are free: make room" if free < DISK_LOW else "see above"
         raise InputError(f"{cell.name} failed, {cause}; nothing of it was kept")
-    make_plain(cell.name, root)
-    made = git("rev-list", "-1", f"{before}..HEAD", "--", cell.folder, root=root)
-    require_recorded(cell, made, root)
-    grades = grade_outputs(cell.folder, before, root=root, recorded_root=root)
+    make_plain(cell.name, ROOT)
+    made = git("rev-list", "-1", f"{before}..HEAD", "--", cell.folder)
+    require_recorded(cell, made)
+    grades = grade_outputs(cell.folder, before)
     if reproduces and is_equal(grades):
-        take_back(cell, made, root)
+        take_back(cell, made)
     # Last of all: whatever ends this process before leaves a note of the folder that may be half-changed.
     marker.unlink()
     return grades
 
 
-def run_command(cell):
+def run_command(cell, inputs_are_here):
     """Return the ``datalad run`` of a cell."""
     # Else `run` saves whatever else was edited meanwhile, and refuses where somebody committed.
-    settings = ["-c", "datalad.run.dirty-committed=ignore"]
-    command = ["datalad", "-l", "error", "-f", "disabled", *settings, "run", "--explicit", "-m", cell.name]
+    command = [*DATALAD, "-c", "datalad.run.dirty-committed=ignore", "run", "--explicit", "-m", cell.name]
     # The stage replaces its folder; else DataLad would unlock all files in it before, each with a copy of its content.
-    command += ["--assume-ready", "outputs"]
+    # Nor need it ask git-annex for inputs that are here, which takes it a second.
+    command += ["--assume-ready", "both" if inputs_are_here else "outputs"]
     for read in cell.reads:
         # What shows results makes do without stages of which there is none yet.
         if not cell.declared.shows or (ROOT / read).exists():
@@ -125,24 +128,29 @@ def run_command(cell):
     return [*command, "--output", cell.folder, cell.command]
 
 
-def quarantine_corrupt_files(cell, root):
-    """Move content that does not fit its checksum into ``.git/annex/bad``; stop if an input is broken."""
-    ids = object_ids("outputs", "figures", *cell.reads, root=root)
-    for path in broken_files([path for path in ids if cell.owns(path)], root):
-        git("annex", "fsck", "--quiet", "--", path, check=False, root=root)
+def check_content(cell):
+    """Move content that does not fit its checksum into ``.git/annex/bad``; stop if an input is broken.
+
+    Returns whether the content of all that the cell reads is here.
+    """
+    ids = object_ids("outputs", "figures", *cell.reads)
+    for path in broken_files([path for path in ids if cell.owns(path)]):
+        git("annex", "fsck", "--quiet", "--", path, check=False)
     read = [path for path in ids if cell.is_read(path)]
-    for inputs in (path for path in cell.reads if path.startswith("inputs/")):
-        require_whole(inputs, root)
-    for path in broken_files(read, root):
+    files = [ROOT / path for path in read]
+    for inputs in cell.inputs:
+        files += require_whole(inputs)
+    for path in broken_files(read):
         raise InputError(f"{path}: its content does not fit its checksum; `make {path.split('/')[1]}` makes it again")
+    return all(map(is_here, files))
 
 
-def require_recorded(cell, made, root):
+def require_recorded(cell, made):
     """Stop if a file of a cell was not committed, because a rule of git hides it; the folder is put back."""
-    hidden = git("ls-files", "--others", "-z", "--", cell.folder, root=root).split("\0")[:-1]
+    hidden = git("ls-files", "--others", "-z", "--", cell.folder).split("\0")[:-1]
     if hidden:
-        rule = git("check-ignore", "--verbose", "--", hidden[0], check=False, root=root).split("\t")[0]
-        take_back(cell, made, root)
+        rule = git("check-ignore", "--verbose", "--", hidden[0], check=False).split("\t")[0]
+        take_back(cell, made)
         raise InputError(
             f"{cell.name}: {hidden[0]} could not be recorded, a rule hides it from git ({rule}); remove it"
         )
@@ -160,10 +168,10 @@ def is_equal(grades):
     )
 
 
-def take_back(cell, made, root):
+def take_back(cell, made):
     """Undo the commit of a run, as long as nobody committed on top of it; touch the cell's folder only."""
     if made:
-        if git("rev-parse", "HEAD", root=root) != made:
+        if git("rev-parse", "HEAD") != made:
             return
-        git("update-ref", "HEAD", f"{made}^", made, root=root)
-    restore(cell.folder, root)
+        git("update-ref", "HEAD", f"{made}^", made)
+    restore(cell.folder)

@@ -6,8 +6,6 @@ import logging
 import os
 import shutil
 import sys
-import threading
-import time
 import warnings
 from dataclasses import replace
 
@@ -16,7 +14,8 @@ from threadpoolctl import threadpool_limits
 from errors import InputError
 from provenance.declare import PARAMS, RECORD, Options
 from provenance.records.freshness import describe
-from provenance.repository import ROOT, git, git_folder, is_absent, object_ids
+from provenance.repository import ROOT, git, git_folder, object_ids
+from provenance.run.supervision import stop_with_supervisor
 
 SPARE_DISK = 200e6  # bytes left free when a stage has written all it estimated
 
@@ -30,29 +29,33 @@ def run_stage(study, stage, compute):
     from files.outputs import OutputFolder
 
     silence_libraries()
-    cell = None
+    name = stage
     os.chdir(ROOT)  # so that messages and records name paths from the root
     try:
         cell = parse_cell(study, stage, sys.argv[1:])
-        ids = working_ids()
-        description = describe(cell, ids)
-        require_inputs(cell, description.get("results", {}))
+        name, ids = cell.name, object_ids()
+        # Of code what runs: the files as they are here, however git hides an edit.
+        description = describe(cell, ids | code_ids())
+        outdated = description.get("results", {})
+        require_inputs(cell, ids, outdated)
         stop_with_supervisor()
         outputs = OutputFolder(git_folder() / "partial" / "-".join((cell.stage, *cell.names)))
         # One BLAS thread, so that results do not depend on the number of cores; workers share them instead.
-        outdated = description.get("results", {})
         with threadpool_limits(1):
             compute(replace(cell, outdated=outdated), outputs)
-        for name, state in outdated.items():
-            print(f"{cell.name}: {name} is {state}; `make all` makes it")
-        record = description | {"code": code_that_ran(description["code"])}
-        outputs.write_text(RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
+        for other, state in outdated.items():
+            print(f"{name}: {other} is {state}; `make all` makes it")
+        now = code_ids()  # modules may be imported late
+        for path, id_ in description["code"].items():
+            if now.get(path, id_) != id_:
+                description["code"][path] = "edited during the run"
+        outputs.write_text(RECORD, json.dumps(description, indent=1, sort_keys=True) + "\n")
         outputs.publish(cell.folder)
     except InputError as error:
-        sys.exit(f"{cell.name if cell else stage}: {error}")
+        sys.exit(f"{name}: {error}")
     except OSError as error:
-        name = f" {os.path.relpath(error.filename, ROOT)}" if error.filename else ""
-        sys.exit(f"{cell.name if cell else stage}: {error.strerror or error}{name}; fix that and try again")
+        place = f" {os.path.relpath(error.filename, ROOT)}" if error.filename else ""
+        sys.exit(f"{name}: {error.strerror or error}{place}; fix that and try again")
 
 
 def silence_libraries():
@@ -73,57 +76,43 @@ def parse_cell(study, stage_name, arguments):
         parser.add_argument(name, help=f"{name} named in the params")
     parser.add_argument("--params", default=PARAMS, help="a committed params file, from the root")
     for option, setting in stage.options.items():
-        parser.add_argument(
-            f"--{option.replace('_', '-')}", type=int, help=f"in place of {setting or 'the number'} in the params"
-        )
+        shown = f"in place of {setting or 'the number'} in the params"
+        parser.add_argument(f"--{option.replace('_', '-')}", type=int, help=shown)
     parsed = vars(parser.parse_args(arguments))
     values = {option: parsed[option] for option in stage.options if parsed[option] is not None}
     return study.cell(Options(parsed["params"], values), stage_name, *(parsed[name] for name in stage.arguments))
 
 
-def require_inputs(cell, outdated=(), root=ROOT):
-    """Stop if something that the cell reads is not here, naming the command that makes it.
+def require_inputs(cell, ids, outdated):
+    """Stop if something that the cell reads is not here, naming the command that makes it; `ids` are those at HEAD.
 
     The content of cells named in `outdated` is not asked for: what shows results makes do with the others.
     """
+    excused = [other for other in cell.shown if other.name in outdated]
     for read in cell.reads:
         if read.startswith("inputs/"):
-            if not (root / read / ".git").exists():
+            if not (ROOT / read / ".git").exists():
                 raise InputError(f"{read} is not installed here; `make inputs` installs it")
             continue
-        if not read.startswith("outputs/"):
-            if not object_ids(read, root=root):
-                raise InputError(f"{read}: not a committed file of this repository; commit it, or correct the params")
-            if is_absent(read, root):
-                raise InputError(
-                    f"{read} is not in this clone; `datalad get {read}` fetches it from a clone that has it"
-                )
-            continue
-        stage = read.split("/")[1]
+        tracked = [path for path in ids if path == read or path.startswith(read + "/")]
+        is_result = read.startswith("outputs/")
+        if not tracked and not is_result:
+            raise InputError(f"{read}: not a committed file of this repository; commit it, or correct the params")
         # What shows results makes do without stages of which there is none yet.
-        tracked = object_ids(read, root=root) or ({} if cell.declared.shows else {read: None})
-        excused = [other for other in cell.shown if other.name in outdated]
-        for path in tracked:
-            if cell.is_read(path) and is_absent(path, root) and not any(other.owns(path) for other in excused):
+        for path in tracked or ([] if cell.declared.shows else [read]):
+            if cell.is_read(path) and not (ROOT / path).exists() and not any(other.owns(path) for other in excused):
+                makes = f"`make {read.split('/')[1]}` makes it, " if is_result else ""
                 raise InputError(
-                    f"{path} is not in this clone; `make {stage}` makes it, "
-                    f"`datalad get {path}` fetches it from a clone that has it"
+                    f"{path} is not in this clone; {makes}`datalad get {path}` fetches it from a clone that has it"
                 )
 
 
-def working_ids():
-    """Return the object ids at HEAD, for code those of the files here, however git hides an edit: what runs."""
-    ids = object_ids()
+def code_ids():
+    """Return the object ids of the Python files in ``code``, as they are here."""
     listed = git("ls-files", "--cached", "--others", "--exclude-standard", "--", "code").splitlines()
     present = [path for path in listed if path.endswith(".py") and (ROOT / path).is_file()]
     found = git("hash-object", "--no-filters", "--stdin-paths", lines=present).splitlines()
-    return ids | dict(zip(present, found, strict=True))
-
-
-def code_that_ran(code):
-    """Return the recorded object ids of code, saying where it was edited meanwhile: modules may be imported late."""
-    now = working_ids()
-    return {path: id_ if now.get(path, id_) == id_ else "edited during the run" for path, id_ in code.items()}
+    return dict(zip(present, found, strict=True))
 
 
 def require_disk(n_bytes, what):
@@ -141,20 +130,3 @@ def n_workers():
     if not text.isdigit() or int(text) < 1:
         raise InputError(f"N_JOBS={text} is not allowed; expected a whole number, 1 or more")
     return int(text)
-
-
-def stop_with_supervisor():
-    """End this process and its group when the process that ordered the run is gone: no orphan goes on writing."""
-    supervisor = os.environ.get("FACEPAIN_SUPERVISOR")
-    if supervisor is None:
-        return
-
-    def watch():
-        while True:
-            time.sleep(0.5)
-            try:
-                os.kill(int(supervisor), 0)
-            except ProcessLookupError:
-                os.killpg(0, 9)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -46,7 +46,7 @@ def false_claims(cell, run, unchanged):
 
     `unchanged` is as from `unchanged_parts`.
     """
-    faults, record = [], run.whole
+    faults, record = [], run.record
     declared = declared_command(cell, run.command)
     if run.command != declared:
         faults.append(f"its run record names the command `{run.command}`, declared is `{declared}`")
@@ -57,28 +57,19 @@ def false_claims(cell, run, unchanged):
         if record.get(key) != value
     ]
     faults += [f"its run record holds {key}, which DataLad does not write" for key in record.keys() - fixed - FREE_KEYS]
-    if {"code", "data"} <= unchanged and list(run.inputs) != list(cell.reads):
-        faults.append(f"its run record names the inputs {list(run.inputs)}, declared are {list(cell.reads)}")
-    named = {cell.folder: "; ".join(faults)} if faults else {}
-    return named | other_code(cell, run, read_description(cell))
-
-
-def changed_since(cell, run):
-    """Name the commit that changed a result after its run, if there is one."""
-    last = git("log", "-1", "--format=%H", "--", cell.folder)
-    return "" if last == run.commit else f"commit {last[:10]} changed it last, which is no run of it"
-
-
-def other_code(cell, run, recorded):
-    """Say which code a result names that is not the code of the commit of its run."""
+    if {"code", "data"} <= unchanged and record["inputs"] != list(cell.reads):
+        faults.append(f"its run record names the inputs {record['inputs']}, declared are {list(cell.reads)}")
+    found = {cell.folder: "; ".join(faults)} if faults else {}
     there = object_ids("code", revision=run.commit)
-    other = {path: id_ for path, id_ in recorded.get("code", {}).items() if there.get(path) != id_}
-    if not other:
-        return {}
-    path, id_ = next(iter(other.items()))
-    more = f", and {len(other) - 1} more" if len(other) > 1 else ""
-    found = there.get(path, "nothing")[:10]
-    return {f"{cell.folder}/{RECORD}": f"{path} is recorded as {str(id_)[:22]}, its run's commit holds {found}{more}"}
+    code = read_description(cell).get("code", {})
+    other = [(path, str(id_)) for path, id_ in code.items() if there.get(path) != id_]
+    if other:
+        path, id_ = other[0]
+        more = f", and {len(other) - 1} more" if other[1:] else ""
+        there = there.get(path, "nothing")[:10]
+        detail = f"{path} is recorded as {id_[:22]}, its run's commit holds {there}{more}"
+        found[f"{cell.folder}/{RECORD}"] = detail
+    return found
 
 
 def read_description(cell):

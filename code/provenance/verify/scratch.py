@@ -12,10 +12,9 @@ from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_files, grade_outputs
-from provenance.repository import ROOT, git, input_datasets, object_ids, subdataset_setting
+from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, subdataset_setting
 from provenance.run.supervision import supervise
-from provenance.verify.claims import changed_since, declared_command, false_claims, unchanged_parts
-from provenance.verify.surroundings import list_files
+from provenance.verify.claims import declared_command, false_claims, unchanged_parts
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
 NOT_HERE = "not verifiable here"
@@ -23,30 +22,27 @@ NOT_HERE = "not verifiable here"
 UNFILTERED = [word for name in ("process", "clean", "smudge") for word in ("-c", f"filter.annex.{name}=")]
 
 
+def list_files(folder):
+    """Return the paths of all files and links below a folder, from the root, whatever git ignores."""
+    return {
+        os.path.relpath(os.path.join(parent, name), ROOT)
+        for parent, folders, names in os.walk(ROOT / folder)
+        for name in (*names, *(each for each in folders if os.path.islink(os.path.join(parent, each))))
+    }
+
+
 @dataclass
 class Scratch:
-    """A clone, made here, in which cells are recomputed, each at the commit of its own run.
-
-    Attributes
-    ----------
-    cells : list of Cell
-        All of the study, in order.
-    runs, made, unchanged : dict
-        By cell name: the RunRecord, the commit with the recomputed files, what `unchanged_parts` returned.
-    graded : dict of str to list of tuple (path, grade, detail)
-        By cell name, filled as cells are recomputed.
-    stand_ins : dict of str to Path
-        Recomputed content of files that came out equal within tolerance.
-    """
+    """A clone, made here, in which cells are recomputed, each at the commit of its own run; dicts are by cell name."""
 
     clone: Path
     study: Study
-    cells: list
-    runs: dict
-    graded: dict = field(default_factory=dict)
-    stand_ins: dict = field(default_factory=dict)
-    made: dict = field(default_factory=dict)
-    unchanged: dict = field(default_factory=dict)
+    cells: list  # all of the study, in order
+    runs: dict  # RunRecord
+    graded: dict = field(default_factory=dict)  # tuples (path, grade, detail) of what was recomputed
+    made: dict = field(default_factory=dict)  # commits with the recomputed files
+    unchanged: dict = field(default_factory=dict)  # as from `unchanged_parts`
+    stand_ins: dict = field(default_factory=dict)  # by path: recomputed files that came out equal within tolerance
 
     def __post_init__(self):
         # Not by links, so that git computes the id of every object again; and as recorded, whatever grafts say.
@@ -75,8 +71,9 @@ class Scratch:
             )
             return
         # The declared command and not the recorded one, which may be anything.
-        command = ["run", "--explicit", "-m", cell.name, "--output", cell.folder, declared_command(cell, run.command)]
-        if supervise(["datalad", "-l", "error", "-f", "disabled", *command], self.clone):
+        command = ["run", "--explicit", "--assume-ready", "both", "-m", cell.name, "--output", cell.folder]
+        command += [declared_command(cell, run.command)]
+        if supervise([*DATALAD, *command], self.clone):
             git("reset", "--quiet", "--hard", run.commit, root=self.clone)
             self.graded[cell.name] = [
                 (cell.folder, DIFFERENT, "its command failed at the commit of its run, see above")
@@ -93,16 +90,15 @@ class Scratch:
                 grades[path] = grade
         grades |= self._false_claims(cell)
         # Where a file is named already, that says it.
-        if all(grade != DIFFERENT for grade, _ in grades.values()) and (changed := changed_since(cell, run)):
-            grades[cell.folder] = (DIFFERENT, changed)
+        last = git("log", "-1", "--format=%H", "--", cell.folder)
+        if last != run.commit and all(grade != DIFFERENT for grade, _ in grades.values()):
+            grades[cell.folder] = (DIFFERENT, f"commit {last[:10]} changed it last, which is no run of it")
         self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
 
     def _private_sources(self, cell):
         """Return the input datasets that a cell's result was made from and that only their owner has."""
-        read = {path for path in self.private if any(read.startswith(path) for read in cell.reads)}
-        for other in upstream(cell, self.cells):
-            read |= self._private_sources(other)
-        return read
+        further = (self._private_sources(other) for other in upstream(cell, self.cells))
+        return set(self.private).intersection(cell.inputs).union(*further)
 
     def _check_without_inputs(self, cell, private):
         """Check what can be without recomputing: the run record, checksums, what follows from the own files."""
@@ -129,7 +125,7 @@ class Scratch:
 
     def _provide_inputs(self, cell, run):
         """Put the clone to the state of a run, with the content that the cell reads; return what stands in the way."""
-        if any(read.startswith(path) for path in self.private for read in cell.reads):
+        if set(self.private).intersection(cell.inputs):
             return "its inputs are private"
         self._install_inputs(cell)
         self._check_out(cell, run)
@@ -157,18 +153,13 @@ class Scratch:
 
     def _install_inputs(self, cell):
         """Put the inputs that a cell reads at their recorded commits: rebuilt if synthetic, else this repository's."""
-        rebuilt = []
-        for path in input_datasets(self.recorded):
-            is_read = any(read.startswith(path) for read in cell.reads)
-            if not is_read or (self.clone / path / ".git").exists():
-                continue
-            if self.study.rebuilt(path.split("/")[1]):
-                rebuilt.append(path.split("/")[1])
-            elif not (ROOT / path / ".git").exists():
+        absent = {path.split("/")[1]: path for path in cell.inputs if not (self.clone / path / ".git").exists()}
+        rebuilt = [name for name in absent if self.study.rebuilt(name)]
+        for path in (path for name, path in absent.items() if name not in rebuilt):
+            if not (ROOT / path / ".git").exists():
                 raise InputError(f"{path} is not installed here; `make inputs` installs it")
-            else:
-                git("clone", "--quiet", str(ROOT / path), str(self.clone / path), root=ROOT)
-                git("annex", "init", "--quiet", "scratch", root=self.clone / path)
+            git("clone", "--quiet", str(ROOT / path), str(self.clone / path), root=ROOT)
+            git("annex", "init", "--quiet", "scratch", root=self.clone / path)
         if rebuilt:
             self._reset(self.recorded)
             self.study.rebuild(self.clone / "inputs", names=sorted(rebuilt))

@@ -1,17 +1,16 @@
 """Recompute results in a scratch clone, each at the commit of its run, and compare them with the recorded ones."""
 
-import tempfile
-from pathlib import Path
+import os
 
 from errors import InputError
-from provenance.annex.dataset import remove_tree
+from provenance.annex.integrity import blob_id, file_checksum, is_corrupt
 from provenance.records.freshness import STALE, assess
+from provenance.records.grading import sum_up
 from provenance.records.runs import last_run
-from provenance.repository import ROOT, git_folder, object_ids
-from provenance.run.locks import only_one
-from provenance.run.outcomes import sum_up
+from provenance.repository import ROOT, git, git_folder, hidden_files, input_datasets, object_ids
+from provenance.run.recovery import only_one
+from provenance.run.scratch import scratch_folder
 from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
-from provenance.verify.surroundings import changed_inputs, find_deceptions
 
 PRIVATE_INPUTS = 3  # exit status
 
@@ -23,41 +22,37 @@ def verify(study, cells, chosen):
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
     folder. What is compared is what this repository holds now, changes that nobody committed included.
 
-    Returns
-    -------
-    status : int
-        0 if every output is identical or equal within tolerance, 1 if not, PRIVATE_INPUTS if nothing is wrong but some
-        could not be recomputed, since their inputs are private.
+    Returns the exit status: 0 if every output is identical or equal within tolerance, 1 if not, PRIVATE_INPUTS if
+    nothing is wrong but some could not be recomputed, since their inputs are private.
     """
     runs = {cell.name: last_run(cell) for cell in cells}
     unrecorded = [cell for cell in chosen if runs[cell.name] is None]
     if unrecorded == chosen:
         raise InputError(f"{chosen[0].name} has no run record in this history; `make {chosen[0].stage}` makes it first")
     chosen = [cell for cell in chosen if cell not in unrecorded]
-    with only_one():
-        parent = make_scratch()
-        try:
-            scratch = Scratch(parent / "clone", study, cells, runs)
-            for number, cell in enumerate(chosen, 1):
-                print(f"[{number}/{len(chosen)}] {cell.name}: recomputing", flush=True)
-                if cell.name not in scratch.graded:
-                    scratch.recompute(cell)
-        finally:
-            remove_tree(parent)
+    with only_one(), scratch_folder("verify") as parent:
+        scratch = Scratch(parent / "clone", study, cells, runs)
+        for number, cell in enumerate(chosen, 1):
+            print(f"[{number}/{len(chosen)}] {cell.name}: recomputing", flush=True)
+            if cell.name not in scratch.graded:
+                scratch.recompute(cell)
     graded = [entry for cell in chosen for entry in scratch.graded[cell.name]]
     # Files without a record vouch for nothing; where there are none, the result was not made or not published.
     graded += [(cell.folder, DIFFERENT, "has no run record") for cell in unrecorded if object_ids(cell.folder)]
     for cell in unrecorded:
         print(f"{cell.name} has no run record in this history, so that it cannot be verified")
-    read = {"/".join(read.split("/")[:2]) for cell in chosen for read in cell.reads if read.startswith("inputs/")}
-    faults = {path: detail for path, detail in find_deceptions() + changed_inputs(read)}
+    faults = dict(find_deceptions() + changed_inputs({path for cell in chosen for path in cell.inputs}))
     # A hidden edit of a result was compared above.
     graded += [
         (path, DIFFERENT, detail) for path, detail in faults.items() if path not in {entry[0] for entry in graded}
     ]
-    table = write_table(graded)
+    table = git_folder() / "verification.tsv"
+    table.write_text("".join("\t".join(entry) + "\n" for entry in [("path", "grade", "detail"), *graded]))
     lines, reproduced = sum_up(graded, f"{len(chosen)} of {len(cells)} cells recomputed")
-    print("\n".join([*stale_notes(chosen, cells), *lines]))
+    states = assess(cells)
+    for cell in (cell for cell in chosen if states[cell.name].state == STALE):
+        print(f"{cell.name}: stale ({states[cell.name].reasons[0]}); verified as it was run")
+    print("\n".join(lines))
     print(f"every output: {table.relative_to(ROOT) if table.is_relative_to(ROOT) else table}")
     if not reproduced:
         return 1
@@ -68,29 +63,44 @@ def verify(study, cells, chosen):
     return 0
 
 
-def make_scratch():
-    """Make a temporary folder, and remove the one of a verification that was killed."""
-    note = git_folder() / "scratch"
-    if note.exists() and Path(note.read_text()).exists():
-        remove_tree(Path(note.read_text()))
-    parent = Path(tempfile.mkdtemp(prefix="facepain-verify-"))
-    note.write_text(str(parent))
-    return parent
-
-
-def write_table(graded):
-    """Write one row an output and return the path of the table."""
-    table = git_folder() / "verification.tsv"
-    rows = ["\t".join(entry) for entry in [("path", "grade", "detail"), *graded]]
-    table.write_text("\n".join(rows) + "\n")
-    return table
-
-
-def stale_notes(chosen, cells):
-    """Say which results were recomputed from an older state than the present one."""
-    states = assess(cells)
-    return [
-        f"{cell.name}: stale ({states[cell.name].reasons[0]}); verified as it was run"
-        for cell in chosen
-        if states[cell.name].state == STALE
+def find_deceptions():
+    """Return what hides or replaces parts of this repository, as tuples (path, detail)."""
+    found = [
+        (ref, "replaces an object of the history; all was verified as recorded, without it")
+        for ref in git("for-each-ref", "--format=%(refname)", "refs/replace").splitlines()
     ]
+    grafts = git_folder().parent / "info/grafts"
+    if grafts.exists() and grafts.read_text().strip():
+        found.append((".git/info/grafts", "gives commits other parents; all was verified as recorded, without it"))
+    ids = object_ids()
+    for path in hidden_files():
+        if os.path.lexists(ROOT / path) and not (ROOT / path).is_dir() and blob_id(ROOT / path) != ids.get(path):
+            found.append((path, "differs from its commit, and git was told not to look at it"))
+    return found
+
+
+def changed_inputs(names):
+    """Return what of some installed input datasets is not what this repository records, as tuples (path, detail)."""
+    found = []
+    for path, commit in input_datasets().items():
+        root = ROOT / path
+        if path not in names or not (root / ".git").exists():
+            continue
+        head = git("rev-parse", "HEAD", root=root)
+        if head != commit:
+            found.append((path, f"is at commit {head[:10]}, recorded is {commit[:10]}"))
+        recorded = object_ids(root=root)
+        for name, id_ in recorded.items():
+            if not os.path.lexists(root / name):
+                found.append((f"{path}/{name}", "its file was removed"))
+            elif not (root / name).is_dir() and blob_id(root / name) != id_ and not _is_unlocked(root, name, id_):
+                found.append((f"{path}/{name}", "differs from its commit"))
+            elif is_corrupt(root / name):
+                found.append((f"{path}/{name}", "its content does not fit its checksum"))
+    return found
+
+
+def _is_unlocked(root, name, id_):
+    """Return whether git holds only the name of a file's content, as of an unlocked one, and the content fits."""
+    named = git("cat-file", "blob", id_, root=root, check=False)
+    return named.startswith("/annex/objects/") and file_checksum(root / name) in named
