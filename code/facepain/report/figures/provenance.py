@@ -1,7 +1,7 @@
 """How the results came to be: which datasets went in, and which stage read what of which."""
 
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from matplotlib.patches import Rectangle
 
@@ -12,21 +12,13 @@ BOX_MM, ROW_MM = 9, 12.5
 LEFT_MM, BOX_WIDTH_MM, PAGE_MM = 2, 104, 176
 
 
-@dataclass
-class Node:
+class Node(NamedTuple):
     """An input dataset, or a stage with all its results."""
 
     title: str  # path, or form of the command
-    commits: set = field(default_factory=set)  # of an input dataset
-    n_results: int = 0  # of a stage, like its files
-    n_files: int = 0
-    reads: dict = field(default_factory=dict)  # names of other nodes; False where only the record of a result is read
-
-    @property
-    def detail(self):
-        if self.n_results:
-            return f"{self.n_results} result{'s' * (self.n_results > 1)}, {self.n_files} files"
-        return ", ".join(f"commit {commit[:10]}" for commit in sorted(self.commits)) or "figures, tables and pages"
+    detail: str
+    reads: dict  # names of other nodes; False where only the record of a result is read
+    is_input: bool = False
 
 
 def build_graph(cells, command):
@@ -36,20 +28,20 @@ def build_graph(cells, command):
     """
     records = read_records(cells)
     cells = [cell for cell in cells if cell.name in records]
-    inputs, stages = {}, {}
+    stages, commits = {}, {}
     for cell in cells:
-        node = stages.setdefault(cell.stage, Node(cell.form))
-        node.n_results += 1
-        node.n_files += len(list(Path(cell.folder).iterdir()))
+        stages.setdefault(cell.stage, []).append(cell)
         for path, id_ in records[cell.name]["data"].items():
-            top, _, rest = path.partition("/")
-            name = rest.split("/")[0] if top == "outputs" else path
-            if name == path:
-                inputs.setdefault(path, Node(path)).commits.add(id_)
-            node.reads[name] = True
-    nodes = dict(sorted(inputs.items())) | stages
-    shown = {cell.stage: bool(cell.sources) for cell in cells}
-    return nodes | {"plot": Node(command, reads=shown)} if nodes else {}
+            if not path.startswith("outputs/"):
+                commits.setdefault(path, set()).add(f"commit {id_[:10]}")
+    nodes = {path: Node(path, ", ".join(sorted(commits[path])), {}, is_input=True) for path in sorted(commits)}
+    for stage, its_cells in stages.items():
+        paths = [path for cell in its_cells for path in records[cell.name]["data"]]
+        reads = {path if path in commits else path.split("/")[1]: True for path in paths}
+        n, n_files = len(its_cells), sum(len(list(Path(cell.folder).iterdir())) for cell in its_cells)
+        nodes[stage] = Node(its_cells[0].form, f"{n} result{'s' * (n > 1)}, {n_files} files", reads)
+    shown = {stage: bool(its_cells[0].sources) for stage, its_cells in stages.items()}
+    return nodes | {"plot": Node(command, "figures, tables and pages", shown)} if nodes else {}
 
 
 def draw_provenance(results, cells, command):
@@ -60,9 +52,9 @@ def draw_provenance(results, cells, command):
     height = ROW_MM * len(nodes)
     figure = new_page(height + 2, results.synthetic, layout=None)
     plot_graph(page_axes(figure, 2, 0, PAGE_MM, height), nodes)
-    n_stages = sum(bool(node.n_results) for node in nodes.values())
+    n_inputs = sum(node.is_input for node in nodes.values())
     caption = (
-        f"{len(nodes) - n_stages - 1} inputs, each by its commit, and {n_stages} stages; every result is one command, "
+        f"{n_inputs} inputs, each by its commit, and {len(nodes) - n_inputs - 1} stages; every result is one command, "
         "run and recorded by datalad run. Follow a line from a box down to the arrowheads of the stages that read "
         "it; dashed: only settings and commands are read. Drawn from the inputs.json beside every result."
     )
@@ -92,7 +84,7 @@ def plot_graph(axes, nodes):
             axes.plot(right + 1, y, "<", color=colour, markersize=3.5, markeredgewidth=0)
     for name, node in nodes.items():
         y, style = rows[name], {"fontsize": 7, "va": "center"}
-        face, weight = ("#EFEFEF", "normal") if node.commits else ("white", "bold")
+        face, weight = ("#EFEFEF", "normal") if node.is_input else ("white", "bold")
         box = (LEFT_MM, y - BOX_MM / 2), BOX_WIDTH_MM, BOX_MM
         axes.add_patch(Rectangle(*box, facecolor=face, edgecolor=BLACK, linewidth=0.8, label=name))
         title = node.title if len(node.title) <= 66 else node.title[:65] + "\N{HORIZONTAL ELLIPSIS}"

@@ -7,6 +7,7 @@ from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name
 from facepain.report.pages.markdown import bullets, plain, table
 
+NOT_RECORDED, NOT_SHARED = "not recorded here", "not the same everywhere"
 STANDARDIZED = {
     "image": "Each image was standardised by its own mean and standard deviation over the voxels of the mask, which "
     "needs no other image.",
@@ -25,6 +26,87 @@ FIXED = {
     "block": "The scores of {} are only permuted within, since nobody else has as many trials.",
 }
 NON_FINITE = {"drop": "left out of the mask", "zero": "set to 0"}
+UNITS = {"participant": "whole participants", "trial": "trials"}
+PLAN = "cross_validation."
+# Paragraphs in their order, to be filled with the facts of `describe_methods`. Those of a table or stage are left out
+# where there is none.
+TEXTS = {
+    "score": "The score predicted is the {score}, one for each trial, from the trial's first-level contrast image. "
+    "{standardized}{confounds}",
+    "masks": "{masks}",
+    "model": "Each model is a principal component analysis followed by one regression on the components: {models}. The "
+    "first step keeps the fewest components that explain more than {variance} of the variance of the training images "
+    "(here {fewest} to {most}). Both are fitted on training trials only.",
+    "validation": "Models were cross-validated on {trained_on}: {scheme}. No participant is in training and test set "
+    "at once. A final model was fitted on all trials of that dataset{tested}. The scores are R\N{SUPERSCRIPT TWO} "
+    "(scikit-learn's definition: 0 is predicting the mean of the trials scored), Pearson r, mean absolute and root "
+    "mean squared error; R\N{SUPERSCRIPT TWO} within participants (each participant's mean subtracted), between them "
+    "(their means), and of the baseline (predicting the mean of the training scores).",
+    "repeats": "The scheme above is called published. Since its scores depend on which participants are held out, "
+    "every model was also fitted without each participant in turn (leave one participant out), and all of these "
+    "predictions were scored together; the grouped {n_repeat_folds}-fold cross-validation was repeated {n_repeats} "
+    "times with participants divided again. Skill is 1 minus the squared error of the model divided by that of the "
+    "mean training score.",
+    "intervals": "95 % intervals of leave-one-participant-out scores and of scores on another dataset leave "
+    "participants out of the scoring, one by one, with the models as fitted (jackknife, Student's t). Intervals of "
+    "means over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. In simulated "
+    "studies (`docs/validity.md`) they covered: leave-one-participant-out, "
+    f"{covered('lopo', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill), {covered('lopo', 'pearson_r')} (Pearson r) and "
+    f"{covered('lopo', 'within_r')} (r within participants); means over folds, "
+    f"{covered('published', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill) and {covered('published', 'pearson_r')} "
+    f"(Pearson r); another dataset, {covered('other dataset', 'r2', 'skill', 'pearson_r', 'within_r')}.",
+    "prep/reliability": "The share of the scores' variance between participants is the intraclass correlation of "
+    "single trials; its interval, percentiles of a bootstrap over participants, covered "
+    f"{covered('reliability', 'icc')} in simulated studies.",
+    "transfer": "On another dataset the association of predicted and observed scores is reported apart from the offset "
+    "(mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
+    "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored. Intervals covered "
+    f"{covered('other dataset', 'offset', 'slope')} (offset, slope), "
+    f"{covered('other dataset', 'r2_offset_removed')} (R\N{SUPERSCRIPT TWO} with the offset removed) and "
+    f"{covered('other dataset', 'r2_recalibrated')} (recalibrated, too narrow).",
+    "permutations": "{permutations}",
+    "tune": "Penalty and number of components were also chosen by nested cross-validation: inside each training set, "
+    "by the squared error over participants held out there. Every permutation of the scores repeats the choice. "
+    "Intervals of tuned leave-one-participant-out scores are too narrow: in simulated studies they covered "
+    f"{covered('tuned', 'skill')} (skill) and {covered('tuned', 'pearson_r')} (Pearson r).",
+    "occurrence": "Whether a score is above 0, and how high it is where it is, were predicted apart by linear models "
+    "on the same components; their product is set beside the plain regression. Leave-one-participant-out intervals "
+    f"covered {covered('parts', 'auc')} (AUC) and {covered('parts', 'pearson_r')} (Pearson r of intensity and product) "
+    "in simulated studies.",
+    "compare": "p values corrected for all models compare each score with the largest null score over the models "
+    "(Westfall and Young), permutation by permutation. Masks and algorithms were compared in pairs by exchanging the "
+    "predictions of whole participants, with Holm's correction. What would have been found was measured by adding "
+    "patterns of known strength to each mask's images, in proportion to permuted scores.",
+    "similarity": "The weight map of every final model was compared with the signatures by its cosine over the voxels "
+    "of the mask and of each network. Models refitted to permuted scores give its null distribution, corrected over "
+    "signatures and networks; intervals draw whole participants.",
+    "relate": "How strongly a trial expresses a signature was related to its score by linear mixed models with "
+    "participants' own intercepts and slopes. The study's own map is expressed by a fit without the participant. "
+    f"Intervals covered {covered('relate', 'estimate')} in simulated studies.",
+    "bootstrap": "The weights of the final model were bootstrapped by drawing {unit} with replacement ({n_draws} "
+    "draws); z is the mean of a voxel's weight over draws divided by its standard deviation, p is two-sided from the "
+    "normal distribution, and maps are thresholded at a false discovery rate of {fdr:g} (Benjamini and Hochberg, over "
+    "the voxels of the mask). Weight maps show the average over folds.",
+    "classifier": "{classifier}",
+    "seed": "Splits, permutations and draws use one seed ({seed}). What depends on linear algebra is rounded before it "
+    "is written (maps to steps of 2\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest "
+    "value, tables to 6 significant digits); p values, thresholds and figures are computed from the numbers as "
+    "written.",
+    "different": "{different}",
+}
+CONFOUNDS = (
+    " What {} explain was removed from images and scores, by least squares inside every training set, and from test "
+    "trials with the same coefficients. Scores of models are of what is left, so that their skill compares with a "
+    "prediction by the confounds alone; what these predict without images is in `confounds.tsv` of every model. "
+    "Occurrence and intensity were not predicted apart: once confounds are removed, a score of 0 no longer means that "
+    "there is no expression."
+)
+PERMUTATIONS = (
+    "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
+    "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
+    "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on block, "
+    "sentences about single trials on within."
+)
 
 
 def describe_methods(results, records):
@@ -33,219 +115,109 @@ def describe_methods(results, records):
     if not regress or not results.regressions:
         return ["No result here records the settings that made it, so that the methods cannot be described."]
     shared, different = shared_settings(regress)
-    parts = [
-        _score_and_images(results, shared),
-        *_masks(results, records),
-        _model(results, regress, shared),
-        _validation(results, shared),
-        *_estimates(results, shared),
-        *_permutations(results),
-        *_further(records),
-        _bootstrap(results),
-        *_classifier(results, records),
-    ]
-    parts.append(
-        f"Splits, permutations and draws use one seed ({shared.get('seed', 'not the same everywhere')}). What "
-        "depends on linear algebra is rounded before it is written (maps to steps of 2\N{SUPERSCRIPT MINUS}"
-        "\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest value, tables to 6 significant digits); p values, "
-        "thresholds and figures are computed from the numbers as written."
-    )
-    other = [
-        f"`{key}`: " + ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items())
-        for key, values in different.items()
-        if not key.startswith("algorithm.")
-    ]
-    return parts + (["**The results do not all rest on the same settings:**", bullets(other)] if other else [])
-
-
-def _score_and_images(results, shared):
-    name = score_name(results.score, shared.get("transform", "raw"))
-    first = next(iter(results.regressions.values()))
-    text = (
-        f"The score predicted is the {plain(name)}, one for each trial, from the trial's first-level contrast image. "
-        + " ".join(text for step, text in STANDARDIZED.items() if step in first.standardize)
-    )
-    if shared.get("confounds"):
-        text += (
-            f" What {plain(', '.join(shared['confounds']))} explain was removed from images and scores, by least "
-            "squares inside every training set, and from test trials with the same coefficients. Scores of models are "
-            "of what is left, so that their skill compares with a prediction by the confounds alone; what these "
-            "predict without images is in `confounds.tsv` of every model. Occurrence and intensity were not predicted "
-            "apart: once confounds are removed, a score of 0 no longer means that there is no expression."
-        )
-    return text
+    cells = list(results.regressions.values())
+    plan = {key.removeprefix(PLAN): value for key, value in shared.items() if key.startswith(PLAN)}
+    others = [dataset for dataset in results.datasets if dataset != shared.get("train_dataset")]
+    tested = f" and tested on {', '.join(others)}, of which no model had seen a trial"
+    n_components = [int(n) for cell in cells for n in cell.folds["n_components"]]
+    facts = {
+        "score": plain(score_name(results.score, shared.get("transform", "raw"))),
+        "standardized": " ".join(text for step, text in STANDARDIZED.items() if step in cells[0].standardize),
+        "confounds": CONFOUNDS.format(plain(", ".join(names))) if (names := shared.get("confounds")) else "",
+        "masks": _masks(results, records),
+        "models": ", ".join(_model(algorithm, regress) for algorithm in results.algorithms),
+        "variance": percent(shared.get("variance", float("nan"))),
+        "fewest": min(n_components),
+        "most": max(n_components),
+        "trained_on": shared.get("train_dataset", "not the same dataset everywhere"),
+        "scheme": _splits(plan) if "scheme" in plan else NOT_SHARED,
+        "tested": tested if others else "; there is no other dataset to test it on",
+        "n_repeat_folds": shared.get("repeats.n_folds", 5),
+        "n_repeats": shared.get("repeats.n", 100),
+        "permutations": _permutations(cells),
+        "unit": UNITS[cells[0].bootstrap["unit"]],
+        "n_draws": _span([cell.bootstrap["n"] for cell in cells]),
+        "fdr": cells[0].bootstrap["fdr"],
+        "classifier": _classifier(results, records),
+        "seed": shared.get("seed", NOT_SHARED),
+        "different": _different(different),
+    }
+    tables = {name: cells[0].table(name) for name in ("repeats", "intervals", "transfer")}
+    tables["prep/reliability"] = results.table("prep/reliability")
+    absent = {name for name, found in tables.items() if found is None or not len(found)}
+    absent |= {"tune", "occurrence", "compare", "similarity", "relate"} - {name.split()[0] for name in records}
+    return [text.format(**facts) for name, text in TEXTS.items() if name not in absent]
 
 
 def _masks(results, records):
     rows = []
     for mask in results.masks:
         settings = records.get(f"extract {mask}", {}).get("settings", {})
-        source = settings.get("mask_files", settings.get("mask_file", "not recorded here"))
+        source = settings.get("mask_files", settings.get("mask_file", NOT_RECORDED))
         if isinstance(source, dict):
             source = "; ".join(f"{name} = {value}" if len(source) > 1 else str(value) for name, value in source.items())
         n_voxels = next((cell.n_voxels for cell in results.models(mask)), "no result")
-        handling = NON_FINITE.get(settings.get("non_finite"), "not recorded here")
+        handling = NON_FINITE.get(settings.get("non_finite"), NOT_RECORDED)
         rows.append((plain(mask), n_voxels, f"`{source}`", handling, _resampling(results, mask, settings)))
     header = ("mask", "voxels", "defined by", "voxels not finite in some image", "images on different grids")
-    return [table(header, rows)]
+    return table(header, rows)
 
 
 def _resampling(results, mask, settings):
     """Say how many images of each dataset were resampled: it decides which of them may be compared."""
     how = settings.get("mixed_grids")
     if how in (None, "refuse"):
-        return "not recorded here" if how is None else "there are none"
+        return NOT_RECORDED if how is None else "there are none"
     counts = results.json(f"extract/{mask}/mask").get("resampled", {})
     found = ", ".join(f"{n:.0f} of {results.fact(name, 'trials_usable'):.0f} of {name}" for name, n in counts.items())
     target = f" to `{settings['target_grid']}`" if "target_grid" in settings else ""
     return f"resampled{target} ({how}): {plain(found) or 'number not recorded here'}"
 
 
-def _model(results, regress, shared):
-    kinds = []
-    for algorithm in results.algorithms:
-        settings = [record["settings"] for name, record in regress.items() if name.split()[-1] == algorithm]
-        sentence = ALGORITHMS[algorithm].sentence
-        kinds.append(sentence.format(**settings[0]["algorithm"]) if settings else ALGORITHM_NAMES[algorithm])
-    kept = [int(n) for cell in results.regressions.values() for n in cell.folds["n_components"]]
-    return (
-        "Each model is a principal component analysis followed by one regression on the components: "
-        f"{', '.join(kinds)}. The first step keeps the fewest components that explain more than "
-        f"{percent(shared.get('variance', float('nan')))} of the variance of the training images (here {min(kept)} to "
-        f"{max(kept)}). Both are fitted on training trials only."
-    )
+def _model(algorithm, regress):
+    settings = [record["settings"] for name, record in regress.items() if name.split()[-1] == algorithm]
+    return ALGORITHMS[algorithm].sentence.format(**settings[0]["algorithm"]) if settings else ALGORITHM_NAMES[algorithm]
 
 
-def _validation(results, shared):
-    start = "cross_validation."
-    plan = {key.removeprefix(start): value for key, value in shared.items() if key.startswith(start)}
-    scheme = _splits(plan) if "scheme" in plan else "not the same everywhere"
-    others = [dataset for dataset in results.datasets if dataset != shared.get("train_dataset")]
-    tested = (
-        f" and tested on {', '.join(others)}, of which no model had seen a trial"
-        if others
-        else "; there is no other dataset to test it on"
-    )
-    return (
-        f"Models were cross-validated on {shared.get('train_dataset', 'not the same dataset everywhere')}: "
-        f"{scheme}. No participant is in training and test set at once. A final model was fitted on all trials of "
-        f"that dataset{tested}. The scores are R\N{SUPERSCRIPT TWO} (scikit-learn's definition: 0 is predicting the "
-        "mean of the trials scored), Pearson r, mean absolute and root mean squared error; R\N{SUPERSCRIPT TWO} within "
-        "participants (each participant's mean subtracted), between them (their means), and of the baseline "
-        "(predicting the mean of the training scores)."
-    )
-
-
-def _estimates(results, shared):
-    """Say how scores that do not depend on one division of the participants were estimated, and their intervals."""
-    cell = next(iter(results.regressions.values()))
-    texts = {
-        "repeats": "The scheme above is called published. Since its scores depend on which participants are held out, "
-        "every model was also fitted without each participant in turn (leave one participant out), and all of these "
-        f"predictions were scored together; the grouped {shared.get('repeats.n_folds', 5)}-fold cross-validation was "
-        f"repeated {shared.get('repeats.n', 100)} times with participants divided again. Skill is 1 minus the squared "
-        "error of the model divided by that of the mean training score.",
-        "intervals": "95 % intervals of leave-one-participant-out scores and of scores on another dataset leave "
-        "participants out of the scoring, one by one, with the models as fitted (jackknife, Student's t). Intervals of "
-        "means over folds use the variance of Nadeau and Bengio (2003), since folds share training trials. In "
-        "simulated studies (`docs/validity.md`) they covered: leave-one-participant-out, "
-        f"{covered('lopo', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill), {covered('lopo', 'pearson_r')} (Pearson r) "
-        f"and {covered('lopo', 'within_r')} (r within participants); means over folds, "
-        f"{covered('published', 'r2', 'skill')} (R\N{SUPERSCRIPT TWO}, skill) and "
-        f"{covered('published', 'pearson_r')} (Pearson r); another dataset, "
-        f"{covered('other dataset', 'r2', 'skill', 'pearson_r', 'within_r')}.",
-        "reliability": "The share of the scores' variance between participants is the intraclass correlation of single "
-        "trials; its interval, percentiles of a bootstrap over participants, covered "
-        f"{covered('reliability', 'icc')} in simulated studies.",
-        "transfer": "On another dataset the association of predicted and observed scores is reported apart from the "
-        "offset (mean prediction minus mean score) and from the slope of the score on its prediction; recalibrated "
-        "R\N{SUPERSCRIPT TWO} uses a line fitted without the participant who is scored. Intervals covered "
-        f"{covered('other dataset', 'offset', 'slope')} (offset, slope), "
-        f"{covered('other dataset', 'r2_offset_removed')} (R\N{SUPERSCRIPT TWO} with the offset removed) and "
-        f"{covered('other dataset', 'r2_recalibrated')} (recalibrated, too narrow).",
-    }
-    tables = {name: cell.table(name) for name in texts} | {"reliability": results.table("prep/reliability")}
-    return [text for name, text in texts.items() if tables[name] is not None and len(tables[name])]
-
-
-def _permutations(results):
-    if not any(len(cell.tests) for cell in results.regressions.values()):
-        return ["No permutation test was run."]
-    tests = pd.concat([cell.tests.assign(algorithm=cell.algorithm) for cell in results.regressions.values()])
-    lead = (
-        "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
-        "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
-        "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on "
-        "block, sentences about single trials on within."
-    )
+def _permutations(cells):
+    if not any(len(cell.tests) for cell in cells):
+        return "No permutation test was run."
+    tests = pd.concat([cell.tests.assign(algorithm=cell.algorithm) for cell in cells])
     items = []
     for scheme, rows in tests.groupby("scheme", sort=False):
-        counts = ", ".join(
-            f"{_span(n)} of {ESTIMATES[name]}" for name, n in rows.groupby("estimate_of", sort=False)["n"]
-        )
+        n = rows.groupby("estimate_of", sort=False)["n"]
+        counts = ", ".join(f"{_span(of_estimate)} of {ESTIMATES[name]}" for name, of_estimate in n)
         names = ", ".join(ALGORITHM_NAMES[name] for name in rows["algorithm"].unique())
         text = f"**{scheme}** (permutations: {counts}; {names}): {rows['null_hypothesis'].iloc[0]}"
         if fixed := rows["n_fixed"].max():
-            n_fixed = f"{_span(rows['n_fixed'])} participant{'s' * int(fixed > 1)}"
-            text += f" {FIXED[scheme].format(n_fixed)}"
+            text += f" {FIXED[scheme].format(_span(rows['n_fixed']) + ' participant' + 's' * int(fixed > 1))}"
         items.append(text)
-    return [lead, bullets(items)]
-
-
-def _further(records):
-    """Say what was done by stages that not every study runs."""
-    kinds = {name.split()[0] for name in records}
-    texts = {
-        "tune": "Penalty and number of components were also chosen by nested cross-validation: inside each training "
-        "set, by the squared error over participants held out there. Every permutation of the scores repeats the "
-        "choice. Intervals of tuned leave-one-participant-out scores are too narrow: in simulated studies they covered "
-        f"{covered('tuned', 'skill')} (skill) and {covered('tuned', 'pearson_r')} (Pearson r).",
-        "occurrence": "Whether a score is above 0, and how high it is where it is, were predicted apart by linear "
-        "models on the same components; their product is set beside the plain regression. "
-        f"Leave-one-participant-out intervals covered {covered('parts', 'auc')} (AUC) and "
-        f"{covered('parts', 'pearson_r')} (Pearson r of intensity and product) in simulated studies.",
-        "compare": "p values corrected for all models compare each score with the largest null score over the models "
-        "(Westfall and Young), permutation by permutation. Masks and algorithms were compared in pairs by exchanging "
-        "the predictions of whole participants, with Holm's correction. What would have been found was measured by "
-        "adding patterns of known strength to each mask's images, in proportion to permuted scores.",
-        "similarity": "The weight map of every final model was compared with the signatures by its cosine over the "
-        "voxels of the mask and of each network. Models refitted to permuted scores give its null distribution, "
-        "corrected over signatures and networks; intervals draw whole participants.",
-        "relate": "How strongly a trial expresses a signature was related to its score by linear mixed models with "
-        "participants' own intercepts and slopes. The study's own map is expressed by a fit without the participant. "
-        f"Intervals covered {covered('relate', 'estimate')} in simulated studies.",
-    }
-    return [text for kind, text in texts.items() if kind in kinds]
-
-
-def _bootstrap(results):
-    first = next(iter(results.regressions.values())).bootstrap
-    unit = {"participant": "whole participants"}.get(first["unit"], f"{first['unit']}s")
-    counts = [cell.bootstrap["n"] for cell in results.regressions.values()]
-    return (
-        f"The weights of the final model were bootstrapped by drawing {unit} with replacement ({_span(counts)} draws); "
-        "z is the mean of a voxel's weight over draws divided by its standard deviation, p is two-sided from the "
-        f"normal distribution, and maps are thresholded at a false discovery rate of {first['fdr']:g} (Benjamini and "
-        "Hochberg, over the voxels of the mask). Weight maps show the average over folds."
-    )
+    return f"{PERMUTATIONS}\n\n{bullets(items)}"
 
 
 def _classifier(results, records):
-    if not results.classifiers:
-        return ["The study has one dataset: no classifier of datasets was run."] if len(results.datasets) < 2 else []
-    blocks = []
+    texts = []
     for mask, classifier in results.classifiers.items():
         settings = records.get(f"classify {mask}", {}).get("settings")
-        plan = settings and settings["cross_validation"]
-        how = f" (C {settings['C']:g}; {_splits(plan)})" if settings else ""
-        n = _span(classifier.tests["n"])
+        how = f" (C {settings['C']:g}; {_splits(settings['cross_validation'])})" if settings else ""
         hypothesis = " ".join(dict.fromkeys(classifier.tests["null_hypothesis"]))
-        blocks.append(
+        texts.append(
             f"A linear support vector machine was trained to name the dataset of an image, {plain(mask)} mask{how}. "
-            f"Its balanced accuracy was tested with {n} permutations. {hypothesis} Its interval covered "
-            f"{covered('classifier', 'balanced_accuracy')} in simulated studies."
+            f"Its balanced accuracy was tested with {_span(classifier.tests['n'])} permutations. {hypothesis} Its "
+            f"interval covered {covered('classifier', 'balanced_accuracy')} in simulated studies."
         )
-    return blocks
+    if not texts and len(results.datasets) < 2:
+        return "The study has one dataset: no classifier of datasets was run."
+    return "\n\n".join(texts)
+
+
+def _different(different):
+    lines = [
+        f"`{key}`: " + ", ".join(f"{plain(cell)} {plain(value)}" for cell, value in values.items())
+        for key, values in different.items()
+        if not key.startswith("algorithm.")
+    ]
+    return f"**The results do not all rest on the same settings:**\n\n{bullets(lines)}" if lines else ""
 
 
 def _splits(plan):
