@@ -451,7 +451,7 @@ def recovered_claims(recovered, cell):
 
 def classifier_claims(classifier):
     """Say whether the images distinguish the datasets."""
-    mean, test = (find_row(classifier.metrics, fold="mean"), find_row(classifier.tests, metric="balanced_accuracy"))
+    mean, test = find_row(classifier.metrics, fold="mean"), find_row(classifier.tests, metric="balanced_accuracy")
     if not test:
         return
     folds = classifier.folds

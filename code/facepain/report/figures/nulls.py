@@ -38,7 +38,7 @@ def draw_nulls(results, metric):
                 axes.set(xticks=[], yticks=[])
                 write_centred(axes, f"{ALGORITHM_NAMES[algorithm]}: no result")
     for axes in grid[-1]:
-        axes.set_xlabel(f"mean {METRIC_NAMES[metric]} over folds")
+        axes.set_xlabel(f"mean {name} over folds")
     figure.legend(handles=[Line2D([], [], color="black", label="observed")], loc="outside upper right")
     caption = (
         f"Each histogram shows the mean {name} over folds when scores are permuted by one scheme; the vertical line is "
