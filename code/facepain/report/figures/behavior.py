@@ -11,14 +11,14 @@ def draw_scores(results):
         raise NothingToDraw("too few participants: no bin of scores holds enough of them")
     figure = new_page(ROW_MM * len(results.datasets) + 4, results.synthetic, layout=None)
     colours = dataset_colours(results.datasets)
-    shares, above = [], ()
+    shares, first = [], ()
     for number, name in enumerate(results.datasets):
         top = 6 + ROW_MM * number
         pair = zeros, axes = place(figure, 16, top, 14, 30), place(figure, 50, top, 126, 30)
-        for each, of_first in zip(pair, above, strict=False):
+        for each, of_first in zip(pair, first, strict=False):
             each.sharex(of_first)
             each.sharey(of_first)
-        above = above or pair
+        first = first or pair
         n_trials = results.fact(name, "trials_usable")
         bins = results.scores[results.scores["dataset"] == name]
         plot_scores(zeros, axes, bins, n_trials, colours[name])

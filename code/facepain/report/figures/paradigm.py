@@ -74,15 +74,14 @@ def plot_trial(axes, top):
     axes.text(0, top + 7, "one trial", fontweight="bold", va="center")
     axes.text(0, top + 11, "(schematic)", va="center", fontsize=7)
     time = np.linspace(0, 1, 200)
-    rows = (
-        ("stimulus", np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1), BLACK),
-        ("face", np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9, BLACK),
-        ("scan", np.exp(-(((time - 0.62) / 0.14) ** 2)) * 0.9, BLACK),
-    )
-    for number, (label, curve, colour) in enumerate(rows):
-        base = top + 11 + 12 * number
-        axes.text(50, base - 4, label, ha="right", va="center", fontsize=8)
-        axes.plot(54 + 60 * time, base - 8 * curve, color=colour, linewidth=1.4)
+    curves = {
+        "stimulus": np.clip(np.minimum((time - 0.15) / 0.05, (0.5 - time) / 0.05), 0, 1),
+        "face": np.exp(-(((time - 0.42) / 0.1) ** 2)) * 0.9,
+        "scan": np.exp(-(((time - 0.62) / 0.14) ** 2)) * 0.9,
+    }
+    for base, (label, curve) in zip((11, 23, 35), curves.items(), strict=True):
+        axes.text(50, top + base - 4, label, ha="right", va="center", fontsize=8)
+        axes.plot(54 + 60 * time, top + base - 8 * curve, color=BLACK, linewidth=1.4)
     ticks = np.linspace(54, 114, 25)
     axes.vlines(ticks, top + 36.5, top + 38.5, color=GREY, linewidth=0.6)
     axes.text(84, top + 41, "time; volumes of the scan", ha="center", va="center", fontsize=7)
