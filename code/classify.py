@@ -48,7 +48,7 @@ def main(cell, outputs):
     with Progress(n, f"{cell.name}: permutations") as progress:
         resampling = Resampling(n, settings["seed"], n_workers(), progress)
         test = label_permutation_test(cuts, labels, groups, settings["C"], resampling)
-    outputs.write_permutation_tests([asdict(test)], tests_table([test]), TEST_COLUMNS)
+    outputs.write_permutation_tests([asdict(test)], tests_table([asdict(test)]), TEST_COLUMNS)
     outputs.write_fingerprints()
     mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]
     print(f"{cell.name}: majority share {majority:.1%}; accuracy {mean:.1%}, permutation p = {test.p:.3g}")

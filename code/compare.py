@@ -36,6 +36,12 @@ def main(cell, outputs):
     outputs.write_table("cells.tsv", familywise_table(tests), CELL_COLUMNS)
     outputs.write_table("pairs.tsv", pairs, PAIR_COLUMNS)
 
+    # The correlation above which the published p under ``block`` is at most 0.05.
+    limits = {
+        (test["mask"], test["algorithm"]): critical_score(test["null_scores"])
+        for test in tests
+        if (test["estimate_of"], test["scheme"], test["metric"]) == ("published", "block", "pearson_r")
+    }
     detectable = []
     for mask in settings["masks"]:
         study = load_training(mask, settings)
@@ -45,8 +51,11 @@ def main(cell, outputs):
         if images.confounds is not None:
             # Patterns are drawn and planted without confounds, as they will be tested.
             gram, _ = remove_from_gram(gram, gram[:0], images.confounds, images.confounds[:0])
-        limits = {name: limit for name in models if (limit := find_limit(tests, mask, name)) is not None}
-        tested = {name: (models[name], limits[name]) for name in settings["detectable"]["algorithms"] if name in limits}
+        tested = {
+            name: (models[name], limits[mask, name])
+            for name in settings["detectable"]["algorithms"]
+            if (mask, name) in limits
+        }
         if tested and settings["standardize"] == "image":
             with Progress(len(settings["detectable"]["effects"]), f"{cell.name}: effects, {mask}") as progress:
                 resampling = Resampling(settings["detectable"]["n"], seed, n_workers(), progress)
@@ -56,25 +65,10 @@ def main(cell, outputs):
             detectable.append(table.assign(mask=mask))
     if not detectable:
         print(f"{cell.name}: smallest effects are known only for images standardised one by one and tested by block")
-    empty = pd.DataFrame(columns=list(DETECTABLE_COLUMNS))
-    outputs.write_table(
-        "detectable.tsv", pd.concat(detectable or [empty])[list(DETECTABLE_COLUMNS)], DETECTABLE_COLUMNS
-    )
+    table = pd.concat(detectable or [pd.DataFrame(columns=list(DETECTABLE_COLUMNS))])
+    outputs.write_table("detectable.tsv", table[list(DETECTABLE_COLUMNS)], DETECTABLE_COLUMNS)
     significant = int(np.sum(pairs["p_corrected"] <= 0.05))
     print(f"{cell.name}: {significant} of {len(pairs)} differences between models have a corrected p of 0.05 or less")
-
-
-def find_limit(tests, mask, algorithm):
-    """Return the correlation above which the published p under ``block`` is at most 0.05, if tested."""
-    wanted = {
-        "mask": mask,
-        "algorithm": algorithm,
-        "estimate_of": "published",
-        "scheme": "block",
-        "metric": "pearson_r",
-    }
-    found = [test for test in tests if wanted.items() <= test.items()]
-    return critical_score(found[0]["null_scores"]) if found else None
 
 
 if __name__ == "__main__":

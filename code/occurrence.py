@@ -1,7 +1,5 @@
 """Predict within one mask whether there is an expression, and how strong it is where there is one."""
 
-from dataclasses import asdict
-
 import numpy as np
 
 from facepain.inference.parts import (
@@ -9,8 +7,8 @@ from facepain.inference.parts import (
     PART_TEST_COLUMNS,
     part_intervals_table,
     part_permutation_test,
-    part_tests_table,
 )
+from facepain.inference.permutation import tests_table
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.folds import make_folds
 from facepain.models.occurrence import (
@@ -36,27 +34,22 @@ def main(cell, outputs):
         print(f"{cell.name}: the scores are not 0 in some trials and above 0 in others: no occurrence to predict")
         return
 
-    splits = {
-        "lopo": make_folds(groups, "lopo"),
-        "published": make_folds(groups, **settings["cross_validation"], seed=seed),
-    }
-    model = PCARegression("ridge", settings["variance"])
-    folds = {name: prepare_folds(images, each, model, n_workers()) for name, each in splits.items()}
-    parts = {
-        name: [predict_parts(fold, y[:, None], settings["alpha"]) for fold in each] for name, each in folds.items()
-    }
+    splits = make_folds(groups, "lopo"), make_folds(groups, **settings["cross_validation"], seed=seed)
+    model, alpha = PCARegression("ridge", settings["variance"]), settings["alpha"]
+    lopo, published = (prepare_folds(images, each, model, n_workers()) for each in splits)
+    folds = {"lopo": lopo, "published": published}
+    parts = {name: [predict_parts(fold, y[:, None], alpha) for fold in each] for name, each in folds.items()}
     tests = []
     for estimate_of in folds:
         with Progress(settings["permutation"]["n"], f"{cell.name}: permutations, {estimate_of}") as progress:
             resampling = Resampling(settings["permutation"]["n"], seed, n_workers(), progress)
-            tests += part_permutation_test(folds[estimate_of], y, groups, settings["alpha"], resampling, estimate_of)
+            tests += part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
 
     metrics = parts_table(parts["published"], parts["lopo"], y)
     outputs.write_table("metrics.tsv", metrics, PART_COLUMNS)
     outputs.write_table("intervals.tsv", part_intervals_table(parts, y, groups), PART_INTERVAL_COLUMNS)
     outputs.write_table("predictions.tsv", part_predictions_table(parts, rows, y, groups), PART_PREDICTION_COLUMNS)
-    entries = [{"part": part} | asdict(test) for part, test in tests]
-    outputs.write_permutation_tests(entries, part_tests_table(tests), PART_TEST_COLUMNS)
+    outputs.write_permutation_tests(tests, tests_table(tests, PART_TEST_COLUMNS), PART_TEST_COLUMNS)
     outputs.write_fingerprints()
     of_all = metrics[metrics["fold"] == "lopo"].set_index("part")
     auc, r = of_all.loc["occurrence", "auc"], of_all.loc["intensity", "pearson_r"]

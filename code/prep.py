@@ -4,11 +4,9 @@ from pathlib import Path
 
 from errors import InputError
 from facepain.data.confounds import find_confounds
-from facepain.data.exclusions import check_range, check_varies, is_usable, usable_trials
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
-from facepain.data.reliability import RELIABILITY_COLUMNS, reliability_table
-from facepain.data.summary import SCORE_COLUMNS, bin_scores, summarize
-from facepain.data.trials import read_participants, read_trials
+from facepain.data.summary import RELIABILITY_COLUMNS, SCORE_COLUMNS, bin_scores, reliability_table, summarize
+from facepain.data.trials import check_range, check_varies, is_usable, read_participants, read_trials, usable_trials
 from facepain.parallel import Resampling
 from files.tables import read_json
 from provenance.run.stage import run_stage
@@ -62,10 +60,7 @@ def main(cell, outputs):
 
 
 def join_trials(settings):
-    """Read the table of trials as the params' table ``prep`` says, name the image of each and check both.
-
-    Excluded trials are included.
-    """
+    """Read the table of trials, excluded ones too, and name the image of each, as the params' table ``prep`` says."""
     target, pattern = settings["target"], settings.get("images")
     for path in [settings["table"]] if isinstance(settings["table"], str) else settings["table"]:
         if not Path(path).is_relative_to(BEHAVIOR) or ".." in Path(path).parts:

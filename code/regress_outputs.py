@@ -112,10 +112,11 @@ def write_permutation_tests(cell, outputs, study, folds, model, strata):
         for scheme in schemes:
             with Progress(n, f"{cell.name}: permutations {scheme}, {estimate_of}") as progress:
                 resampling = Resampling(n, cell.settings["seed"], n_workers(), progress)
-                tests += permutation_test(folds[estimate_of], y, groups, model, scheme, resampling, estimate_of, strata)
+                found = permutation_test(folds[estimate_of], y, groups, model, scheme, resampling, estimate_of, strata)
+                tests += [asdict(test) for test in found]
     for scheme in set(chosen["permutation_schemes"]) - set(schemes):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
-    outputs.write_permutation_tests([asdict(entry) for entry in tests], tests_table(tests), TEST_COLUMNS)
+    outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
 
 
 def write_confounds_alone(cell, outputs, study, splits, strata):
@@ -139,14 +140,8 @@ def write_bootstrap(cell, outputs, study, model):
     outputs.write_p_map("bootstrap_p.nii.gz", p_values(z), mask_img)
     if chosen["unit"] == "participant" and result.duals.size:
         outputs.write_arrays("bootstrap_draws.npz", duals=round_map(result.duals))
-    about = {
-        "unit": chosen["unit"],
-        "n": result.n,
-        "n_constant_target": result.n_constant_target,
-        "n_constant_images": result.n_constant_images,
-        "fdr": chosen["fdr"],
-        "thresholds": {},
-    }
+    about = {"unit": chosen["unit"], "fdr": chosen["fdr"], "thresholds": {}}
+    about |= {name: getattr(result, name) for name in ("n", "n_constant_target", "n_constant_images")}
     if result.n < FEWEST_DRAWS:
         about["reason_no_thresholds"] = f"{result.n} draws are fewer than the {FEWEST_DRAWS} that a threshold needs"
         print(f"{cell.name}: {about['reason_no_thresholds']}; no map or table of significant voxels is written")

@@ -7,6 +7,7 @@ from errors import InputError
 from facepain.inference.mixed_models import fit_mixed_model, within_slope_test
 from facepain.models.scores import transform_target
 from facepain.parallel import Resampling
+from files.rounding import round_significant
 from files.tables import read_table
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -77,18 +78,18 @@ def main(cell, outputs):
 
 def relate(cell, name, y, x, columns, groups):
     """Fit one model and test its expression."""
-    fitted = fit_mixed_model(y, {EXPRESSION: x} | columns, groups, slopes=(EXPRESSION,))
+    effects, converged = fit_mixed_model(y, {EXPRESSION: x} | columns, groups, slopes=(EXPRESSION,))
     resampling = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"], n_workers())
     covariates = np.column_stack(list(columns.values())) if columns else np.empty((len(y), 0))
     _, p = within_slope_test(y, x, groups, covariates, resampling)
     if np.isnan(p):
         print(f"{cell.name}: scores or {name} do not vary within participants: permuting within does not apply")
-    numbers = {"estimate": fitted.estimate, "se": fitted.se, "low": fitted.low, "high": fitted.high, "p": fitted.p}
-    table = pd.DataFrame({"model": name, "term": fitted.terms} | {key: few_digits(v) for key, v in numbers.items()})
-    table["p_permutation"] = np.where(table["term"] == EXPRESSION, p, np.nan)
-    if not fitted.converged:
+    if not converged:
         print(f"{cell.name}: the mixed model of {name} did not converge; its interval is not to be trusted")
-    return table.assign(n_trials=fitted.n_trials, n_participants=fitted.n_participants)
+    numbers = effects.columns.drop("term")
+    effects[numbers] = round_significant(effects[numbers], DIGITS)
+    effects["p_permutation"] = np.where(effects["term"] == EXPRESSION, p, np.nan)
+    return effects.assign(model=name, n_trials=len(y), n_participants=len(np.unique(groups)))[list(COLUMNS)]
 
 
 def slopes_of_participants(name, y, x, groups):
@@ -97,15 +98,8 @@ def slopes_of_participants(name, y, x, groups):
     for participant in np.unique(groups):
         own = groups == participant
         a, b = x[own] - x[own].mean(), y[own] - y[own].mean()
-        rows.append(
-            {
-                "model": name,
-                "participant_id": participant,
-                "slope": a @ b / (a @ a) if a @ a else np.nan,
-                "n_trials": int(own.sum()),
-            }
-        )
-    return pd.DataFrame(rows)
+        rows.append((name, participant, a @ b / (a @ a) if a @ a else np.nan, own.sum()))
+    return pd.DataFrame(rows, columns=list(PARTICIPANT_COLUMNS))
 
 
 def numbers_of(trials, name):
@@ -126,10 +120,6 @@ def follows(values, columns):
     """Return whether a column is constant or a combination of others: its effect cannot be separated from theirs."""
     design = np.column_stack([np.ones(len(values)), *columns.values(), values])
     return np.linalg.matrix_rank(design) < design.shape[1]
-
-
-def few_digits(values):
-    return [float(f"{value:.{DIGITS}g}") for value in values]
 
 
 if __name__ == "__main__":

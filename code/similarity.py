@@ -18,6 +18,7 @@ from facepain.inference.similarity import (
     similarity_of_maps,
     spatial_p,
 )
+from facepain.models.cross_validation import fit_final, voxel_weights
 from facepain.parallel import Resampling
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -42,47 +43,64 @@ COLUMNS = {
 
 
 def main(cell, outputs):
-    mask_name, algorithm = cell.names
-    settings = cell.settings
-    study, model = load_training(mask_name, settings["regress"]), load_model(algorithm, settings["regress"])
-    mask_img, images, (y, groups) = study.mask_img, study.images, study.train
-    inside = np.asarray(mask_img.dataobj) != 0
-    names, maps = load_signatures(settings["signatures"], mask_img, settings["analyze_orientation"])
+    settings, model_name = cell.settings, " ".join(cell.names)
+    study = load_training(cell.names[0], settings["regress"])
+    model, images, (y, groups) = load_model(cell.names[1], settings["regress"]), study.images, study.train
+    names, maps = load_signatures(settings["signatures"], study.mask_img, settings["analyze_orientation"])
     voxels = {WHOLE: np.ones(maps.shape[1], dtype=bool)}
     if "networks" in settings:
-        voxels |= load_networks(settings["networks"], mask_img, settings["analyze_orientation"])
-    weights_img = nibabel.load(f"outputs/regress/{mask_name}/{algorithm}/weights_final.nii.gz")
+        voxels |= load_networks(settings["networks"], study.mask_img, settings["analyze_orientation"])
+    inside = np.asarray(study.mask_img.dataobj) != 0
+    weights_img = nibabel.load(Path("outputs/regress", *cell.names, "weights_final.nii.gz"))
     weights = np.asarray(weights_img.dataobj, dtype=np.float64)[inside]
+    refitted, _ = voxel_weights(images, [fit_final(images, y, model)])
+    agreement = similarity_of_maps(weights, refitted.T)[METRICS.index("pearson_r"), 0]
+    if np.any(weights) and agreement < LEAST_AGREEMENT:  # the null would be of another model
+        raise InputError(
+            f"{cell.name}: the weight map of regress {model_name} is not that of these settings (r = {agreement:.3f}); "
+            "make that result again"
+        )
 
     products = map_products(images, maps, voxels)
-    require_same_map(cell, images, y, model, weights, products[WHOLE])
-    observed = {name: similarity_of_maps(weights[where], maps[:, where]) for name, where in voxels.items()}
-    spatial = {name: spatial_tests(weights, maps, where, inside) for name, where in voxels.items()}
-    low, high = bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model)
-
-    tables, asked = [], settings["permutation"]["schemes"]
+    ends = bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model)
+    table, tables = list_similarities(names, weights, maps, voxels, ends, inside), []
+    asked = settings["permutation"]["schemes"]
     schemes = choose_schemes(asked, groups, y)
     for scheme in sorted(set(asked) - set(schemes)):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
     for scheme in schemes:
         null = permutation_null(cell, scheme, products, images, y, groups, model)
-        tables.append(tabulate(scheme, names, products, observed, null, low, high, spatial))
+        tested = table.assign(scheme=scheme, p=np.nan, p_familywise=np.nan)
+        for number, metric in enumerate(METRICS):
+            rows = table["metric"] == metric
+            p = familywise_p(table.loc[rows, "score"], np.vstack([of_network[number] for of_network in null.values()]))
+            tested.loc[rows, ["p", "p_familywise"]] = np.column_stack(p)
+        tables.append(tested[list(COLUMNS)])
     outputs.write_table("similarity.tsv", pd.concat(tables), COLUMNS)
-    first = tables[0].query("network == @WHOLE and metric == 'cosine'")
+    first = table.query("network == @WHOLE and metric == 'cosine'")
     print(f"{cell.name}: " + ", ".join(f"{row.signature} {row.score:.2f}" for row in first.itertuples()))
 
 
-def require_same_map(cell, images, y, model, weights, products):
-    """Stop if the refitted map is not the one that ``regress`` wrote: the null would be of another model."""
-    identity = Resampling(1, 0)
-    (duals,) = refit_permuted(images, y, np.arange(len(y)), model, "within", identity)
-    refitted = images.weights(duals, [0.0], np.ones(len(y), dtype=int))[0][:, 0]
-    agreement = similarity_of_maps(weights, refitted[None])[1, 0]
-    if np.any(weights) and agreement < LEAST_AGREEMENT:
-        raise InputError(
-            f"{cell.name}: the weight map of regress {' '.join(cell.names)} is not that of these settings (r = "
-            f"{agreement:.3f}); make that result again"
-        )
+def list_similarities(names, weights, maps, voxels, ends, inside):
+    """List what no scheme of permutation changes, by metric, set of voxels and signature."""
+    tables, regions = [], {name: inside.copy() for name in voxels}
+    for name, where in voxels.items():
+        regions[name][inside] = where
+    for number, metric in enumerate(METRICS):
+        for name, where in voxels.items():
+            found = {
+                "signature": names,
+                "network": name,
+                "metric": metric,
+                "n_voxels": where.sum(),
+                "p_spatial": np.nan,
+            }
+            found["score"] = similarity_of_maps(weights[where], maps[:, where])[number]
+            found["low"], found["high"] = ends[name][:, number]
+            if metric == "pearson_r":
+                found["p_spatial"] = spatial_p(weights[where], maps[:, where], regions[name])
+            tables.append(pd.DataFrame(found))
+    return pd.concat(tables, ignore_index=True)
 
 
 def permutation_null(cell, scheme, products, images, y, groups, model):
@@ -98,10 +116,9 @@ def permutation_null(cell, scheme, products, images, y, groups, model):
 
 
 def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
-    """Return the ends of the 95 % intervals over participants, by set of voxels (n_metrics, n_maps)."""
-    n = cell.settings["bootstrap"]["n"]
+    """Return the ends of the 95 % intervals over participants, by set of voxels (2, n_metrics, n_maps)."""
     found = {name: [] for name in products}
-    with Progress(n, f"{cell.name}: bootstrap") as progress:
+    with Progress(cell.settings["bootstrap"]["n"], f"{cell.name}: bootstrap") as progress:
         for draws in draw_participants(cell, images, y, groups, model, progress):
             for name, each in products.items():
                 if not images.by_voxel:
@@ -110,8 +127,7 @@ def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
                     where = voxels[name]
                     parts = [similarity_of_maps(draw[where], maps[:, where]) for draw in draws.T]
                     found[name].append(np.stack(parts, axis=2))
-    ends = {name: np.quantile(np.concatenate(parts, axis=2), (0.025, 0.975), axis=2) for name, parts in found.items()}
-    return {name: pair[0] for name, pair in ends.items()}, {name: pair[1] for name, pair in ends.items()}
+    return {name: np.quantile(np.concatenate(parts, axis=2), (0.025, 0.975), axis=2) for name, parts in found.items()}
 
 
 def draw_participants(cell, images, y, groups, model, progress):
@@ -125,39 +141,6 @@ def draw_participants(cell, images, y, groups, model, progress):
             return
     resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
     yield from refit_resampled(images, y, groups, model, resampling)
-
-
-def spatial_tests(weights, maps, where, inside):
-    """Return the p of two stationary fields for every map, over one set of voxels."""
-    region = inside.copy()
-    region[inside] = where
-    return spatial_p(weights[where], maps[:, where], region)
-
-
-def tabulate(scheme, names, products, observed, null, low, high, spatial):
-    """List every signature, network and metric under one scheme."""
-    rows = []
-    for number, metric in enumerate(METRICS):
-        keys = [(signature, network) for network in products for signature in range(len(names))]
-        scores = np.array([observed[network][number, signature] for signature, network in keys])
-        p, p_familywise = familywise_p(scores, np.array([null[network][number, s] for s, network in keys]))
-        for (signature, network), score, own, familywise in zip(keys, scores, p, p_familywise, strict=True):
-            rows.append(
-                {
-                    "signature": names[signature],
-                    "network": network,
-                    "metric": metric,
-                    "score": score,
-                    "low": low[network][number, signature],
-                    "high": high[network][number, signature],
-                    "scheme": scheme,
-                    "p": own,
-                    "p_familywise": familywise,
-                    "p_spatial": spatial[network][signature] if metric == "pearson_r" else np.nan,
-                    "n_voxels": products[network].n_voxels,
-                }
-            )
-    return pd.DataFrame(rows)
 
 
 if __name__ == "__main__":

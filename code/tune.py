@@ -38,7 +38,7 @@ def main(cell, outputs):
             folds[estimate_of], tested = tuned_permutation_test(
                 images, splits[estimate_of], y, groups, tuning, schemes, resampling, estimate_of
             )
-        tests += tested
+        tests += [asdict(test) for test in tested]
     fits = {name: [fold.fit for fold in each] for name, each in folds.items()}
 
     everything = [(np.arange(len(y)), np.arange(0))]
@@ -48,7 +48,7 @@ def main(cell, outputs):
     _, intervals = write_scores(outputs, study, fits, final.fit, tested)
     chosen = tuning_table([fold.chosen for fold in (*folds["published"], final)])
     outputs.write_table("tuning.tsv", chosen, TUNING_COLUMNS)
-    outputs.write_permutation_tests([asdict(test) for test in tests], tests_table(tests), TEST_COLUMNS)
+    outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
     write_repeats(cell, outputs, fits["published"], images, y, groups, tuning)
     outputs.write_map("weights_final.nii.gz", weights[:, 0], study.mask_img)
     outputs.write_fingerprints()

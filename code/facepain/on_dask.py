@@ -9,9 +9,7 @@ import os
 import pickle
 import tempfile
 import zipfile
-from collections import deque
 from functools import cache
-from itertools import islice
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
@@ -28,17 +26,12 @@ def map_on_dask(function, items, n_jobs):
     The function goes to each worker once, with the arrays that it holds; a task is an item. At most two tasks for each
     worker wait. ``local`` and ``slurm`` start ``n_jobs`` workers.
     """
+    from facepain.parallel import _take_in_order  # which imports this module
+
     client = _connect(os.environ["DASK"], n_jobs)
     held = client.scatter(_Held(function), broadcast=True, hash=False)
     waiting = 2 * max(n_jobs, sum(client.nthreads().values()))
-    items = iter(items)
-    pending = deque(client.submit(_call, held, item, pure=False) for item in islice(items, waiting))
-    try:
-        while pending:
-            yield pending.popleft().result()
-            pending.extend(client.submit(_call, held, item, pure=False) for item in islice(items, 1))
-    finally:
-        client.cancel(list(pending))
+    yield from _take_in_order(lambda item: client.submit(_call, held, item, pure=False), items, waiting)
 
 
 def workers_see(folder, n_jobs):

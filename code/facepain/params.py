@@ -226,11 +226,10 @@ class Plot(Table):
 
 
 def load_params(path, stages):
-    """Read a params file and return its settings, checked and nested as in the file.
+    """Read a params file and return its settings, checked and nested as in the file; mistakes stop.
 
-    Each stage has the model of its table. Optional keys that are left out are missing here too, but for tables of
-    algorithms and of stages, which get their defaults. Raises InputError if the file is missing or is no TOML, if a key
-    is unknown or missing, or if a value is not allowed.
+    Optional keys that are left out are missing here too, but for tables of algorithms and of stages, which get their
+    defaults.
     """
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from facepain.data.reliability import reliability_table
+from facepain.data.summary import reliability_table
 from facepain.parallel import Resampling
 
 

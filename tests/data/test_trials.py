@@ -7,10 +7,9 @@ import pandas as pd
 import pytest
 
 from errors import InputError
-from facepain.data.exclusions import check_range, check_varies, usable_trials
 from facepain.data.image_names import match_images, name_images
 from facepain.data.summary import summarize
-from facepain.data.trials import read_trials
+from facepain.data.trials import check_range, check_varies, read_trials, usable_trials
 
 HEADER = "participant_id\tdataset\trun\ttrial\tfacs\tcontrast\texcluded"
 ROWS = [

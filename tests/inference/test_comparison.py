@@ -146,7 +146,7 @@ def test_the_part_that_was_planted_is_the_one_that_is_significant(rng, occurrenc
     splits = {"published": make_folds(groups), "lopo": make_folds(groups, "lopo")}
     folds = {name: prepare_folds(StandardizedImages(X), each, PCARegression("ridge")) for name, each in splits.items()}
     tests = part_permutation_test(folds["published"], y, groups, 1.0, Resampling(49, 1), "published")
-    p = {(part, test.metric): test.p for part, test in tests}
+    p = {(test["part"], test["metric"]): test["p"] for test in tests}
     assert (p["occurrence", "auc"] <= 0.02) == (occurrence > 0)
     assert (p["intensity", "pearson_r"] <= 0.02) == (intensity > 0)
     parts = {name: [predict_parts(fold, y[:, None], 1.0) for fold in each] for name, each in folds.items()}

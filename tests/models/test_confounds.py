@@ -32,8 +32,8 @@ from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import skill
 from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.models.tuning import Tuning, fit_tuned, prepare_nested
-from facepain.models.voxel_regression import VoxelRegression
 from facepain.parallel import Resampling
+from facepain.results.model import VoxelRegression
 
 
 @pytest.fixture

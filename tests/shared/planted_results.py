@@ -147,7 +147,7 @@ def write_regression(folder, trials, rng, choices):
     out.write_table("test_metrics.tsv", metrics_on_other_datasets(tested, final), METRIC_COLUMNS)
     predictions = pd.concat([list_predictions(fits, train_rows, groups), *tested.values()])[list(PREDICTION_COLUMNS)]
     out.write_table("predictions.tsv", predictions, dict.fromkeys(predictions, ""))
-    table = tests_table(tests)
+    table = tests_table([asdict(test) for test in tests])
     out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
     out.write_json("permutation.json", {"entries": [asdict(test) for test in tests]})
     told = {"lopo": train_rows, **others}
@@ -190,7 +190,7 @@ def write_classifier(folder, trials, rng):
     out.write_table("metrics.tsv", classifier_metrics(predictions, labels), CLASSIFIER_COLUMNS)
     confusion = confusion_table(predictions, labels)
     out.write_table("confusion.tsv", confusion, dict.fromkeys(confusion, ""))
-    table = tests_table([test])
+    table = tests_table([asdict(test)])
     out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
     out.publish(folder)
 

@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "code"))
 
-from facepain.data.reliability import reliability_table
+from facepain.data.summary import reliability_table
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
 from facepain.inference.comparison import familywise_table
 from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals
@@ -352,7 +352,7 @@ def slope_interval(index, n_participants, n_trials, slope_sd):
     rng, groups = np.random.default_rng([SEED, index]), np.repeat(np.arange(n_participants), n_trials)
     x, slopes = rng.normal(size=len(groups)), 0.5 + slope_sd * rng.normal(size=n_participants)
     y = slopes[groups] * x + rng.normal(size=n_participants)[groups] + rng.normal(size=len(groups))
-    effects = fit_mixed_model(y, {"x": x}, groups, slopes=("x",))
+    effects, _ = fit_mixed_model(y, {"x": x}, groups, slopes=("x",))
     return np.array([effects.estimate[1], effects.low[1], effects.high[1]])
 
 

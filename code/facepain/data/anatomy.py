@@ -1,7 +1,6 @@
 """Masks of the study, derived from anatomy that installed packages carry: the brain and M1.
 
-Both sources are voxel-wise integers on a 1 mm grid and are looked up by nearest neighbour in
-integer arithmetic, so that no rounding of a CPU decides whether a voxel belongs to a mask.
+Both are looked up on 1 mm grids in integer arithmetic, so that no rounding of a CPU decides whether a voxel belongs.
 """
 
 from importlib import metadata, util
@@ -50,6 +49,15 @@ def mni_coordinates(step_mm):
         for origin, sign, count in zip(MNI_ORIGIN_MM, signs, counts, strict=True)
     ]
     return np.ix_(*axes)
+
+
+def on_mni_grid(values, step_mm):
+    """Return values on the grid of `mni_shape` as an image that says so."""
+    image = nib.Nifti1Image(values, mni_affine(step_mm))
+    image.header.set_sform(image.affine, code="mni")
+    image.header.set_qform(image.affine, code="mni")
+    image.header.set_xyzt_units("mm")
+    return image
 
 
 def find_brain(step_mm=2):
@@ -105,18 +113,11 @@ def make_masks():
     }
 
 
-def _pack(mask, derivation, step_mm=2):
-    image = nib.Nifti1Image(mask.astype(np.uint8), mni_affine(step_mm))
-    image.header.set_sform(image.affine, code="mni")
-    image.header.set_qform(image.affine, code="mni")
-    image.header.set_xyzt_units("mm")
+def _pack(mask, derivation):
+    image = on_mni_grid(mask.astype(np.uint8), 2)
     facts = {
         "space": "MNI152",
-        "grid": {
-            "shape": list(mask.shape),
-            "voxel_size_mm": [step_mm] * 3,
-            "affine": mni_affine(step_mm).tolist(),
-        },
+        "grid": {"shape": list(mask.shape), "voxel_size_mm": [2] * 3, "affine": image.affine.tolist()},
         "interpolation": "nearest neighbour, in integer arithmetic",
         "n_voxels": int(mask.sum()),
     }

@@ -62,8 +62,8 @@ def inspect_images(paths, settings, volumes=None):
     if any(resampled) and settings["mixed_grids"] == "refuse":
         others = [
             f"{path} ({'; '.join(filter(None, (grid.difference(target), str(grid))))})"
-            for path, grid, differs in zip(paths, grids, resampled, strict=True)
-            if differs
+            for path, grid in zip(paths, grids, strict=True)
+            if not grid.matches(target)
         ]
         raise InputError(
             f"{len(others)} of {len(paths)} images lie on another grid than {first} ({target}): {shorten(others)}; "
@@ -108,10 +108,9 @@ def _read_block(images, positions, zeros, folder, rows):
 
     Workers of a cluster start in folders of their own: paths are taken from ``folder``, which messages leave out.
     """
-    paths, volumes, resampled = (
-        [list_[row] for row in rows] for list_ in (images.paths, images.volumes, images.resampled)
-    )
-    block = replace(images, paths=[folder / path for path in paths], volumes=volumes, resampled=resampled)
+    part = slice(rows.start, rows.stop)
+    paths = [folder / path for path in images.paths[part]]
+    block = replace(images, paths=paths, volumes=images.volumes[part], resampled=images.resampled[part])
     try:
         return [_take_voxels(path, volume, positions, zeros) for path, volume in read_volumes(block)]
     except InputError as error:
@@ -130,10 +129,7 @@ def _take_voxels(path, volume, positions, zeros):
 
 
 def read_volumes(images):
-    """Yield the path and the values of each image, float64 on ``images.grid``, NaN where it was not measured.
-
-    Images are read one after the other and resampled where they lie on another grid.
-    """
+    """Yield the path and the values of each image, float64 on ``images.grid``, NaN where it was not measured."""
     path_before, opened = None, None
     for path, volume, resampled in zip(images.paths, images.volumes, images.resampled, strict=True):
         # The next volume of a packed series is found without unpacking those before it again.

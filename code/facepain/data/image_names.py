@@ -6,8 +6,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 from errors import InputError
-from facepain.data.exclusions import is_usable
-from facepain.data.trials import shorten
+from facepain.data.trials import is_usable, shorten
 
 IMAGE_ENDINGS = (".hdr", ".nii", ".nii.gz")
 WILDCARDS = {"**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
@@ -105,11 +104,7 @@ def _fill(row, field, spec):
 
 
 def match_images(trials, image_paths, without_trial="refuse"):
-    """Check that every usable trial has an image of its own and every image its trial.
-
-    With "ignore" images may lack a trial. Raises InputError, listing usable trials without an image and images without
-    a trial, or a trial that shares its image.
-    """
+    """Stop at usable trials without an image or sharing one, and at images without a trial, unless to "ignore"."""
     found = set(image_paths)
     usable = trials[is_usable(trials)]
     image = ["contrast", "volume"] if "volume" in usable else ["contrast"]

@@ -134,20 +134,22 @@ def _check_size(path, img):
 
 def _affine(path, img, orientation):
     """Return the affine; where the header leaves left and right open only with an explicit choice of them."""
+    affine = np.array(img.affine, dtype=np.float64)
     is_nifti = isinstance(img, (Nifti1Pair, Nifti2Pair))
-    if not is_nifti and not isinstance(img, nibabel.AnalyzeImage):
-        return np.asarray(img.affine, dtype=np.float64)
-    if is_nifti and (img.header["sform_code"] > 0 or img.header["qform_code"] > 0):
-        return np.asarray(img.affine, dtype=np.float64)
-    if not is_nifti and "mat" in img.file_map and _mat_says_where_left_is(os.fspath(img.file_map["mat"].filename)):
-        return np.asarray(img.affine, dtype=np.float64)
+    if is_nifti:
+        is_known = img.header["sform_code"] > 0 or img.header["qform_code"] > 0
+    elif isinstance(img, nibabel.AnalyzeImage):
+        is_known = "mat" in img.file_map and _mat_says_where_left_is(os.fspath(img.file_map["mat"].filename))
+    else:
+        is_known = True
+    if is_known:
+        return affine
     if orientation not in ORIENTATIONS:
         lacks = "its header has sform_code = qform_code = 0" if is_nifti else "has no NIfTI header"
         raise InputError(
             f"{path}: {lacks}, which leaves open where left is; set extract.analyze_orientation in the params to "
             '"radiological" (x runs from right to left, as SPM writes by default) or "neurological" (left to right)'
         )
-    affine = np.array(img.affine, dtype=np.float64)
     # nibabel takes x as running from right to left.
     if orientation == "neurological":
         affine[0] *= -1
@@ -185,10 +187,7 @@ def check_packed(path, img):
 
 
 def read_image(path, orientation, what, named_in):
-    """Read an image that is no contrast, such as a mask, as strictly as contrasts: image, affine and values in float64.
-
-    For the message, ``what`` it is and what it is ``named_in``.
-    """
+    """Read an image, affine and values in float64, as strictly as contrasts; ``what`` and ``named_in`` are said."""
     try:
         img, affine = open_image(path, orientation)
         check_packed(path, img)
@@ -214,10 +213,7 @@ def grid_of(img, affine):
 
 
 def read_scaled(img, volume=None):
-    """Read an image's values: raw numbers times slope plus intercept, in float64, as a three-dimensional array.
-
-    ``volume`` counts from 1. Raises InputError if the data end early or cannot be unpacked.
-    """
+    """Read an image's values, scaled, in float64 and three dimensions, or its ``volume``, from 1; damaged data stop."""
     is_series = volume is not None and len(img.shape) > 3
     try:
         if is_series:

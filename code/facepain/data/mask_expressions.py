@@ -6,7 +6,6 @@ source     := name of another mask | "whole-brain" | "gray-matter" | path [ (">"
 atlas      := "harvard-oxford" | path
 """
 
-import math
 import operator
 import re
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from errors import InputError
 
 BRAIN, GRAY_MATTER, HARVARD_OXFORD = "whole-brain", "gray-matter", "harvard-oxford"
 COMPARISONS = {">": operator.gt, ">=": operator.ge}
+NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?"
 IMAGE = re.compile(r".+\.(nii|nii\.gz|hdr|img)$")
 
 
@@ -30,11 +30,7 @@ class Term:
 
 
 def parse_definition(name, definition):
-    """Split a mask's definition into its terms.
-
-    Raises InputError if it says nothing, begins with ``not``, or names labels of what is no atlas or a threshold that
-    is none.
-    """
+    """Split a mask's definition into its terms; one that is empty somewhere, or makes no sense, stops."""
     where = f'extract.mask_files.{name} = "{definition}"'
     terms = []
     for text in re.split(r"\s+and\s+", definition.strip()):
@@ -67,30 +63,24 @@ def _split_threshold(where, text):
     if not match:
         return text, "", 0.0
     source, comparison, number = text[: match.start()], match.group(), text[match.end() :].strip()
-    try:
-        threshold = float(number) if number.isascii() else math.nan
-    except ValueError:
-        threshold = math.nan
-    if comparison not in COMPARISONS or not math.isfinite(threshold):
+    if comparison not in COMPARISONS or not re.fullmatch(NUMBER, number):
         raise InputError(
             f'{where}: "{comparison} {number}" is no threshold; expected > or >= and a number, such as "x.nii.gz > 0.5"'
         )
-    return source.strip(), comparison, threshold
+    return source.strip(), comparison, float(number)
 
 
 def definitions_used(name, definitions):
-    """Return those definitions that a mask needs, its own first.
+    """Return those definitions that a mask needs, its own first; unknown sources and circles stop.
 
-    A name used in its own definition means what this project carries under it. Raises InputError if a source is unknown
-    or definitions go in a circle.
+    A name used in its own definition means what this project carries under it.
     """
     used, waiting = {}, [(name, ())]
     while waiting:
         current, above = waiting.pop()
         used[current] = definitions[current]
         for term in parse_definition(current, definitions[current]):
-            kind = kind_of(term.source, current, definitions)
-            if kind == "mask":
+            if kind_of(term.source, current, definitions) == "mask":
                 if term.source in above:
                     raise InputError(
                         f"extract.mask_files: {current} and {term.source} name each other; define one without it"
@@ -108,9 +98,8 @@ def kind_of(source, current, definitions):
     if IMAGE.match(source):
         if source.startswith(("/", "~")) or ".." in source.split("/"):
             raise InputError(
-                f'extract.mask_files.{current}: "{source}" lies outside of this repository; copy '
-                f"it in, commit it and name it "
-                "from the root, so that the result's record is whole"
+                f'extract.mask_files.{current}: "{source}" lies outside of this repository; copy it in, commit it and '
+                "name it from the root, so that the result's record is whole"
             )
         return "file"
     known = ", ".join(sorted({*definitions, BRAIN, GRAY_MATTER, HARVARD_OXFORD} - {current}))

@@ -36,21 +36,13 @@ class Mask:
 
 
 def load_mask(name, definitions, orientation="unknown"):
-    """Make a mask on the grid of its first source; the others are looked up there by nearest neighbour.
-
-    Raises InputError if a file cannot be read or holds other values than 0 and 1, a label is unknown or nothing is
-    left.
-    """
-    made = None
-    for term in parse_definition(name, definitions[name]):
+    """Make a mask on the grid of its first source; the others are looked up there by nearest neighbour."""
+    first, *others = parse_definition(name, definitions[name])
+    made = _load_term(first, name, definitions, orientation)
+    for term in others:
         source = _load_term(term, name, definitions, orientation)
-        if made is None:
-            made = source
-            continue
-        grid = Grid(made.inside.shape, made.affine)
-        other = look_up(source, grid)
-        remarks = made.remarks + source.remarks
-        made = Mask(made.inside & (~other if term.negated else other), made.affine, remarks)
+        other = look_up(source, Grid(made.inside.shape, made.affine))
+        made = Mask(made.inside & (other ^ term.negated), made.affine, made.remarks + source.remarks)
     if not made.inside.any():
         raise InputError(
             f'extract.mask_files.{name} = "{definitions[name]}": is empty; expected voxels inside of it; correct it'
@@ -59,10 +51,7 @@ def load_mask(name, definitions, orientation="unknown"):
 
 
 def describe_size(name, mask):
-    """Say that a mask is larger or smaller than a brain, or an area of it, can be; "" if it is not.
-
-    One whose name means the brain has to have a brain's size.
-    """
+    """Say that a mask is too large or small for a brain, if its name means that, or for an area of it; else ""."""
     volume = mask.inside.sum() * abs(np.linalg.det(mask.affine[:3, :3])) / 1000
     least, what = (SMALLEST_BRAIN, "a brain") if "brain" in name.lower() else (SMALLEST_AREA, "an area of the brain")
     if least <= volume <= LARGEST_BRAIN:
@@ -96,7 +85,10 @@ def _load_file(term, orientation):
     values = np.where(np.isfinite(values), values, 0)
     if not term.labels:
         return Mask(_binary(path, values), affine, remarks)
-    numbers = [_number(label, path) for label in term.labels]
+    for label in term.labels:
+        if not label.isdigit():
+            raise InputError(f'{path}: label "{label}" is no number; expected such as "{path}: 3, 4"')
+    numbers = [int(label) for label in term.labels]
     for number in numbers:
         if not (values == number).any():
             few = ", ".join(f"{value:g}" for value in np.unique(values[values != 0])[:20])
@@ -118,12 +110,6 @@ def _binary(path, values):
             f'a mask; in extract.mask_files write a threshold, "{path} > 0.5", or an atlas\'s labels, "{path}: 1, 2"'
         )
     return inside
-
-
-def _number(label, path):
-    if not label.isdigit():
-        raise InputError(f'{path}: label "{label}" is no number; expected such as "{path}: 3, 4"')
-    return int(label)
 
 
 def _load_harvard_oxford(labels):
@@ -165,11 +151,7 @@ def _plain(name):
 
 
 def mask_on_grid(mask, grid, what):
-    """Bring a mask to the images' grid by nearest neighbour.
-
-    Also returns which share of the mask's own voxels lies within the grid. Raises InputError if no voxel of the grid
-    lies in the mask.
-    """
+    """Bring a mask to the images' grid by nearest neighbour; return also which share of its voxels lies there."""
     inside = look_up(mask, grid)
     if not inside.any():
         raise InputError(
@@ -184,9 +166,8 @@ def require_coverage(what, coverage, least):
     """Stop if less of a mask lies in the images than the params ask for."""
     if coverage < least:
         raise InputError(
-            f"mask {what}: {coverage:.0%} of it lies in the images; expected {least:.0%} or more; "
-            f"name a mask in their space, "
-            "exclude images that lack much of it, or lower extract.min_coverage"
+            f"mask {what}: {coverage:.0%} of it lies in the images; expected {least:.0%} or more; name a mask in their "
+            "space, exclude images that lack much of it, or lower extract.min_coverage"
         )
 
 

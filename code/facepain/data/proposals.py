@@ -28,10 +28,7 @@ N_TRIED = 3  # trials by which patterns are tried before all are
 
 
 def propose_columns(table):
-    """Say which of a table's columns are those of a study: the table's own name by the name used here.
-
-    A column that says nothing of exclusions is none.
-    """
+    """Say which of a table's columns are those of a study: the table's own name by the name used here."""
     plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
     columns = {}
     for name, known in KNOWN_AS.items():
@@ -53,25 +50,20 @@ def propose_targets(table, columns):
 
 
 def propose_pattern(trials, image_paths):
-    """Find the pattern, for `facepain.data.image_names.name_images`, by which images are called after their trials.
-
-    None if no pattern gives each usable trial an image of its own.
-    """
+    """Find the pattern, as of `name_images`, by which images are called after their trials; None if there is none."""
     usable = trials[trials["excluded"] == ""]
     rows, there = usable.to_dict("records"), set(image_paths)
     # The longest id and the last trial are least likely to be in a name by chance.
     example = max(rows, key=lambda row: (len(row["participant_id"]), row["participant_id"], row["trial"]))
     some = itertools.chain.from_iterable(_patterns(path, example) for path in sorted(image_paths))
     candidates = set(itertools.islice(some, MOST_PATTERNS))
-    for pattern in sorted(candidates, key=lambda each: (each.count("*"), each.count("{"), len(each), each)):
-        if "*" not in pattern:
-            named = {pattern.format_map(row) for row in rows}
-            if len(named) == len(rows) and named <= there:
-                return pattern
-    wild = sorted(
-        (each for each in candidates if "*" in each), key=lambda each: (each.count("*"), each.count("{"), each)
-    )
-    for pattern in wild[:MOST_WILDCARDS]:
+    plain = [each for each in candidates if "*" not in each]
+    for pattern in sorted(plain, key=lambda each: (each.count("{"), len(each), each)):
+        named = {pattern.format_map(row) for row in rows}
+        if len(named) == len(rows) and named <= there:
+            return pattern
+    wild = [each for each in candidates if "*" in each]
+    for pattern in sorted(wild, key=lambda each: (each.count("*"), each.count("{"), each))[:MOST_WILDCARDS]:
         try:
             for part in (usable.iloc[-N_TRIED:], usable):
                 match_images(name_images(part, image_paths, pattern)[0], image_paths, "ignore")

@@ -39,10 +39,7 @@ class Screen:
 
 
 def screen_images(volumes, mask, grid, progress):
-    """Take from each image of `facepain.data.extraction.read_volumes` what the warnings need, one in memory at a time.
-
-    ``mask`` marks the voxels that matter; ``progress`` is called after every image.
-    """
+    """Take what the warnings need from each image of `read_volumes`, inside a mask, one image in memory at a time."""
     inside = np.ravel_multi_index(np.nonzero(mask), mask.shape, order="F")
     left, right = mirrored_pairs(mask, grid)
     found = {"share": [], "mean": [], "sd": [], "centre": [], "asymmetry": []}
@@ -79,11 +76,7 @@ class Losses:
 
 
 def find_losses(screen, within, zeros="value"):
-    """Count the voxels that a mask loses, and to which images.
-
-    ``within`` marks those of the screened voxels that belong to it; ``zeros`` is taken as by
-    `facepain.data.extraction.extract_signals`.
-    """
+    """Count the voxels that a mask (those ``within`` the screened ones) loses, and to which images."""
 
     def marked(packed, row):
         bits = packed.get(row)
@@ -128,19 +121,14 @@ def centre_of(weights, grid, stride=1):
 
 
 def mirrored_pairs(mask, grid):
-    """Pair voxels of a mask with those at the same place in the other half of the head.
-
-    Positions, left and right, are in Fortran order; at most `N_PAIRS`, spread evenly.
-    """
+    """Return the places in Fortran order of voxels left of the middle and their partners; `N_PAIRS` at most, spread."""
     voxels = np.argwhere(mask)
     mm = voxels @ grid.affine[:3, :3].T + grid.affine[:3, 3]
     mirror = (mm * (-1, 1, 1) - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T
     partners = np.floor(np.round(mirror, 6) + 0.5).astype(int)
-    usable = (mm[:, 0] < 0) & ((partners >= 0) & (partners < grid.shape)).all(axis=1)
-    usable = np.flatnonzero(usable)
+    usable = np.flatnonzero((mm[:, 0] < 0) & ((partners >= 0) & (partners < grid.shape)).all(axis=1))
     usable = usable[:: max(1, -(-len(usable) // N_PAIRS))]
-    position = [np.ravel_multi_index(ijk[usable].T, grid.shape, order="F") for ijk in (voxels, partners)]
-    return position[0], position[1]
+    return tuple(np.ravel_multi_index(ijk[usable].T, grid.shape, order="F") for ijk in (voxels, partners))
 
 
 def find_warnings(screen, mask, grid):
@@ -155,22 +143,16 @@ def find_warnings(screen, mask, grid):
     typical_centre = np.median(screen.centre[good], axis=0)
     for row in range(len(screen.sd)):
         if not good[row]:
-            warnings.append(
-                (row, "empty: nothing but 0 or NaN inside the masks" if empty[row] else "constant inside the masks")
-            )
+            what = "empty: nothing but 0 or NaN" if empty[row] else "constant"
+            warnings.append((row, f"{what} inside the masks"))
             continue
-        ratio = screen.sd[row] / typical_sd
-        if ratio > SCALE or ratio < 1 / SCALE:
-            warnings.append(
-                (
-                    row,
-                    f"its SD is {ratio:.3g} times the median of all; its scale factor or unit may be wrong, which "
-                    'counts with regress.standardize = "voxel"',
-                )
-            )
-        if screen.share[row] < LEAST_SHARE * typical_share:
-            warnings.append((row, f"values in {screen.share[row]:.0%} of the masks, typically {typical_share:.0%}"))
+        ratio, share = screen.sd[row] / typical_sd, screen.share[row]
         shift = np.linalg.norm(screen.centre[row] - typical_centre)
+        if not 1 / SCALE <= ratio <= SCALE:
+            factor = f"its SD is {ratio:.3g} times the median of all; its scale factor or unit may be wrong"
+            warnings.append((row, f'{factor}, which counts with regress.standardize = "voxel"'))
+        if share < LEAST_SHARE * typical_share:
+            warnings.append((row, f"values in {share:.0%} of the masks, typically {typical_share:.0%}"))
         if shift > SHIFT_MM:
             warnings.append((row, f"its centre lies {shift:.0f} mm from the others'; its origin may be wrong"))
     apart = np.linalg.norm(centre_of(mask.astype(float), Grid(mask.shape, grid.affine)) - typical_centre)
@@ -188,10 +170,7 @@ def find_warnings(screen, mask, grid):
 
 
 def agreement_on_sides(asymmetry):
-    """Correlate each image's left-right difference (n_images, n_pairs) with the sum of the others'.
-
-    0 where an image is symmetric or there is no other one.
-    """
+    """Correlate each image's left-right difference (n_images, n_pairs) with the sum of the others'; 0 if none."""
     values = asymmetry.astype(np.float64)
     if not values.shape[1]:
         return np.zeros(len(values))

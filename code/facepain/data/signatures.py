@@ -20,10 +20,8 @@ def load_signatures(table_path, mask_img, orientation="unknown"):
     """Read the names and the maps (n_signatures, n_voxels) that a TSV lists by ``name`` and ``file``, a path beside it.
 
     Maps on another grid are brought to the mask's by linear interpolation; voxels are in C order of the mask, 0 where a
-    map has no value.
-
-    Raises InputError if the table or a map cannot be read, or a map is constant. One that is constant inside the mask
-    alone is not: a signature may be limited to other voxels, and has a similarity of 0 then.
+    map has no value. A constant map stops. One that is constant inside the mask alone does not: a signature may be
+    limited to other voxels, and has a similarity of 0 then.
     """
     table_path = Path(table_path)
     table = read_signatures_table(table_path)
@@ -80,8 +78,7 @@ def load_networks(path, mask_img, orientation="unknown"):
     """Mark the voxels (n_voxels,) of every label of an atlas inside a mask, by nearest neighbour.
 
     A JSON file beside the image may name its whole numbers (``{"1": "visual"}``). Networks are in the order of the
-    labels; those without a voxel in the mask are left out. Raises InputError if the atlas cannot be read or holds other
-    than whole numbers.
+    labels; those without a voxel in the mask are left out.
     """
     path = Path(path)
     _, affine, labels = read_image(path, orientation, "atlas", "similarity.networks in the params")

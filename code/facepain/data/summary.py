@@ -1,11 +1,10 @@
-"""Describe each dataset: participants, trials, exclusions by reason, facts of the scores."""
+"""Describe each dataset: participants, trials, exclusions by reason, facts and reliability of the scores."""
 
 import numpy as np
 import pandas as pd
 
-from facepain.data.exclusions import is_usable
-
-OTHER = "other"
+from facepain.data.trials import is_usable
+from facepain.parallel import resample_rng
 
 N_BINS = 22  # of all scores but the exact zeros
 SCORE_COLUMNS = {
@@ -17,12 +16,20 @@ SCORE_COLUMNS = {
 }
 
 
+RELIABILITY_COLUMNS = {
+    "dataset": "dataset described",
+    "icc": "intraclass correlation ICC(1) of single trials: share of the variance that lies between participants",
+    "low": "lower end of the 95 % bootstrap interval over participants (percentiles)",
+    "high": "upper end of the interval",
+    "n_participants": "participants with usable trials",
+}
+
+
 def summarize(trials, participants, target, min_participants=1):
     """Describe each dataset: participants, trials, exclusions by reason, facts of the scores.
 
-    ``trials`` include excluded ones; ``participants`` may be None, or lack ``dataset``, ``age`` and ``sex``. Reasons of
-    exclusions that fewer than ``min_participants`` have are counted together as ``other``. The columns are dataset,
-    fact and value.
+    ``trials`` include excluded ones; ``participants`` may be None, or lack columns. Reasons of exclusions that fewer
+    than ``min_participants`` have are counted together as ``other``.
     """
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
@@ -30,8 +37,7 @@ def summarize(trials, participants, target, min_participants=1):
         facts = {}
         if participants is not None:
             people = participants[participants["dataset"] == dataset] if "dataset" in participants else participants
-            enrolled = len(people)
-            facts |= _facts_of_people(people)
+            enrolled, facts = len(people), _facts_of_people(people)
         usable = of_dataset[is_usable(of_dataset)]
         scores = usable[target]
         facts = {"participants_enrolled": enrolled, "participants_usable": usable["participant_id"].nunique(), **facts}
@@ -39,18 +45,13 @@ def summarize(trials, participants, target, min_participants=1):
         reasons = shared_reasons(of_dataset, min_participants).value_counts().sort_index()
         facts |= {f"excluded: {reason}": count for reason, count in reasons.items()}
         if "run" in usable:
-            facts |= {"runs": usable["run"].nunique(), "trials_per_run": _most_trials(usable)}
-        facts |= {
-            f"{target}_mean": scores.mean(),
-            f"{target}_sd": scores.std(ddof=0),
-            f"{target}_min": scores.min(),
-            f"{target}_quartile_1": scores.quantile(0.25),
-            f"{target}_median": scores.median(),
-            f"{target}_quartile_3": scores.quantile(0.75),
-            f"{target}_max": scores.max(),
-            f"{target}_share_zero": (scores == 0).mean(),
-            f"{target}_share_not_whole": (scores % 1 != 0).mean(),
-        }
+            most = usable.groupby(["participant_id", "run"]).size().max()
+            facts |= {"runs": usable["run"].nunique(), "trials_per_run": int(most)}
+        of_scores = {"mean": scores.mean(), "sd": scores.std(ddof=0), "min": scores.min()}
+        of_scores |= {"quartile_1": scores.quantile(0.25), "median": scores.median()}
+        of_scores |= {"quartile_3": scores.quantile(0.75), "max": scores.max()}
+        of_scores |= {"share_zero": (scores == 0).mean(), "share_not_whole": (scores % 1 != 0).mean()}
+        facts |= {f"{target}_{name}": value for name, value in of_scores.items()}
         rows += [{"dataset": dataset, "fact": fact, "value": value} for fact, value in facts.items()]
     return pd.DataFrame(rows)
 
@@ -59,37 +60,29 @@ def shared_reasons(trials, min_participants):
     """Return the reason of each excluded trial, ``other`` where fewer than so many participants have it."""
     excluded = trials[~is_usable(trials)]
     people = excluded.groupby("excluded")["participant_id"].transform("nunique")
-    return excluded["excluded"].where(people >= min_participants, OTHER)
-
-
-def _most_trials(usable):
-    return int(usable.groupby(["participant_id", "run"]).size().max())
+    return excluded["excluded"].where(people >= min_participants, "other")
 
 
 def bin_scores(trials, target, min_participants):
-    """Count each dataset's usable scores in bins that hold enough participants, exact zeros in a bin of their own.
+    """Count each dataset's usable scores in bins, exact zeros in a bin of their own.
 
-    Neighbouring bins are joined until they hold ``min_participants``; what cannot be joined is left out. The columns
-    are those of `SCORE_COLUMNS`.
+    Neighbouring bins are joined until they hold ``min_participants``; what cannot be joined is left out.
     """
     edges = score_bins(trials[target])
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
-        zeros = of_dataset[of_dataset[target] == 0]
-        found = [(0.0, 0.0, len(zeros), zeros["participant_id"].nunique())]
-        others = of_dataset[of_dataset[target] != 0]
-        first, joined = 0, []
+        scores = of_dataset[target]
+        bins, first = [(0.0, 0.0, of_dataset[scores == 0])], 0
         for last in range(1, len(edges)):
-            inside = others[(others[target] >= edges[first]) & (others[target] < edges[last])]
+            inside = of_dataset[(scores != 0) & (scores >= edges[first]) & (scores < edges[last])]
             if inside["participant_id"].nunique() >= min_participants:
-                joined.append((first, last))
+                bins.append((edges[first], edges[last], inside))
                 first = last
-        if joined:  # what is left above belongs to the last bin
-            joined[-1] = (joined[-1][0], len(edges) - 1)
-        for first, last in joined:
-            inside = others[(others[target] >= edges[first]) & (others[target] < edges[last])]
-            found.append((edges[first], edges[last], len(inside), inside["participant_id"].nunique()))
-        rows += [(dataset, *each) for each in found if each[3] >= min_participants]
+        if len(bins) > 1:  # what is left above belongs to the last bin
+            low = bins[-1][0]
+            bins[-1] = (low, edges[-1], of_dataset[(scores != 0) & (scores >= low)])
+        counted = [(low, high, len(inside), inside["participant_id"].nunique()) for low, high, inside in bins]
+        rows += [(dataset, *each) for each in counted if each[-1] >= min_participants]
     return pd.DataFrame(rows, columns=list(SCORE_COLUMNS))
 
 
@@ -117,3 +110,37 @@ def _facts_of_people(people):
         if len(ages):
             facts |= {"age_mean": ages.mean(), "age_sd": ages.std(ddof=1), "age_min": ages.min(), "age_max": ages.max()}
     return facts
+
+
+def intraclass_correlation(sizes, means, squares):
+    """Return the ICC(1) (...) of one-way random effects from sums over participants.
+
+    Each participant, on the last axis, gives the number of trials, their mean and the sum of squared deviations from
+    it. NaN where scores do not vary or no participant has two trials. For unequal numbers of trials: Donner 1986, doi
+    10.2307/1403259.
+    """
+    n, k = sizes.sum(axis=-1), sizes.shape[-1]
+    grand = np.sum(sizes * means, axis=-1) / n
+    between = np.sum(sizes * (means - grand[..., None]) ** 2, axis=-1) / (k - 1)
+    within = squares.sum(axis=-1) / np.where(n > k, n - k, np.nan)
+    size = (n - np.sum(sizes**2, axis=-1) / n) / (k - 1)
+    total = between + (size - 1) * within
+    return (between - within) / np.where(total > 0, total, np.nan)
+
+
+def reliability_table(trials, target, resampling, min_participants=3):
+    """Describe the reliability of the score in every dataset; NaN for few participants."""
+    rows = []
+    for dataset, of_dataset in trials.groupby("dataset"):
+        scores = of_dataset.groupby("participant_id")[target]
+        sizes, means = scores.size().to_numpy(float), scores.mean().to_numpy()
+        squares = scores.var(ddof=0).to_numpy() * sizes
+        icc = low = high = np.nan
+        if len(sizes) >= max(3, min_participants):
+            icc = float(intraclass_correlation(sizes, means, squares))
+            drawn = resample_rng(resampling.seed, 0).integers(len(sizes), size=(resampling.n, len(sizes)))
+            draws = intraclass_correlation(sizes[drawn], means[drawn], squares[drawn])
+            draws = draws[np.isfinite(draws)]
+            low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (np.nan, np.nan)
+        rows.append((dataset, icc, low, high, len(sizes)))
+    return pd.DataFrame(rows, columns=list(RELIABILITY_COLUMNS))

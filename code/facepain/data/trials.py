@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from errors import InputError
-from facepain.data.exclusions import is_usable
 from files.tables import COLUMN_TYPES, read_json, read_text_table
 
 SHOWN = 5  # entries of a list that a message spells out
@@ -80,10 +79,7 @@ def read_trials(paths, target, columns=None, image_pattern=None):
 
 
 def read_participants(path, trials):
-    """Read the table of participants as text, "" for what is missing.
-
-    A participant who is duplicated, or spelled otherwise than in the trials, stops.
-    """
+    """Read the table of participants as text, "" for what is missing; duplicated ones and other spellings stop."""
     table = read_text_table(path)
     for column in {"participant_id", "dataset"} & set(table):
         check_spellings(path, pd.concat([table[column], trials[column]]), column)
@@ -118,15 +114,12 @@ def check_spellings(path, names, what):
     spellings = {}
     for name in names.unique():
         plain = "".join(letter for letter in name if not letter.isspace() and unicodedata.category(letter) != "Cf")
-        known = spellings.setdefault(
-            unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold()), name
-        )
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", plain).casefold())
+        known = spellings.setdefault(folded, name)
         if known != name:
-            both = " and ".join(
-                f'"{each}"' if each.isascii() else f'"{each}" (written {each!a})' for each in (known, name)
-            )
+            shown = [f'"{each}"' + ("" if each.isascii() else f" (written {each!a})") for each in (known, name)]
             raise InputError(
-                f"{path}: {what} {both} differ only in case, blanks or the form of a letter; "
+                f"{path}: {what} {' and '.join(shown)} differ only in case, blanks or the form of a letter; "
                 "expected one spelling for each; correct one"
             )
 
@@ -209,18 +202,16 @@ def _check_reasons(path, table):
 
 
 def _check_duplicates(path, table, written):
-    twice = table[table.duplicated(["participant_id", "trial"], keep=False)]
-    if len(twice):
-        rows = [f"{row.participant_id} trial {row.trial} ({row.Index})" for row in twice.itertuples()]
-        raise InputError(f"{path}: a trial is duplicated: {shorten(rows)}; keep one line for each")
+    places = table["participant_id"] + " trial " + table["trial"].astype(str) + " (" + table.index + ")"
+    twice = table.duplicated(["participant_id", "trial"], keep=False)
+    if twice.any():
+        raise InputError(f"{path}: a trial is duplicated: {shorten(list(places[twice]))}; keep one line for each")
     # Without images in the table two trials may well have the same score and nothing else.
     comparable = (table["contrast"] != "") | ("trial" not in written)
-    copied = table[comparable & table.duplicated(table.columns.difference(["trial"]), keep=False)]
-    if len(copied):
-        rows = [f"{row.participant_id} trial {row.trial} ({row.Index})" for row in copied.itertuples()]
-        raise InputError(
-            f"{path}: rows are the same but for the number of their trial: {shorten(rows)}; keep one line for each"
-        )
+    copied = comparable & table.duplicated(table.columns.difference(["trial"]), keep=False)
+    if copied.any():
+        rows = shorten(list(places[copied]))
+        raise InputError(f"{path}: rows are the same but for the number of their trial: {rows}; keep one line for each")
     datasets = table.groupby("participant_id")["dataset"].nunique()
     if (datasets > 1).any():
         name = datasets.index[datasets > 1][0]
@@ -232,14 +223,44 @@ def _scores(path, table, target, written):
     bad = np.flatnonzero(~np.isfinite(scores) & is_usable(table))
     if bad.size:
         row, found = table.iloc[bad[0]], written.iloc[bad[0]]
-        correction = (
-            "write decimals with a point" if "," in found else "correct it, or give a reason in the column excluded"
-        )
+        fix = "write decimals with a point" if "," in found else "correct it, or give a reason in the column excluded"
         raise InputError(
             f'{path}: {target} of {row.participant_id} trial {row.trial} ({table.index[bad[0]]}) is "{found}"; '
-            f"expected a finite number; {correction}"
+            f"expected a finite number; {fix}"
         )
     return scores
+
+
+def is_usable(trials):
+    """Return which trials are used: those without a reason in the column ``excluded``; (n_trials,) Series of bool."""
+    return trials["excluded"] == ""
+
+
+def check_range(trials, target, low=None, high=None):
+    """Stop at a score outside the range that the params state."""
+    low, high = -np.inf if low is None else low, np.inf if high is None else high
+    outside = trials[is_usable(trials) & ~trials[target].between(low, high)]
+    if len(outside):
+        row = outside.iloc[0]
+        raise InputError(
+            f"{target} of {row.participant_id} trial {row.trial} is {row[target]:g}; expected {low:g} to {high:g}; "
+            "correct the table, exclude the trial with a reason, or widen prep.target_min and prep.target_max"
+        )
+
+
+def check_varies(trials, target):
+    """Stop if all usable trials have the same score: there would be nothing to predict."""
+    scores = trials.loc[is_usable(trials), target]
+    if len(scores) and scores.nunique() == 1:
+        raise InputError(
+            f"{target} is {scores.iloc[0]:g} in every usable trial; expected scores that differ; see prep.target"
+        )
+
+
+def usable_trials(trials):
+    """Return the usable trials in the order of every matrix: dataset, participant_id, trial."""
+    usable = trials[is_usable(trials)].drop(columns="excluded")
+    return usable.sort_values(["dataset", "participant_id", "trial"]).reset_index(drop=True)
 
 
 def first_of_run(trials):

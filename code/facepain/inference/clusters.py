@@ -18,10 +18,7 @@ CLUSTER_COLUMNS = {
 
 
 def clusters_table(z_img, thresholds):
-    """List clusters of at least 10 voxels whose absolute z reaches a threshold, with the columns of `CLUSTER_COLUMNS`.
-
-    Thresholds are given by name, None where nothing is significant.
-    """
+    """List clusters of at least 10 voxels whose absolute z reaches a threshold, if there is any, by its name."""
     largest = np.abs(z_img.get_fdata()).max()
     tables = [
         _clusters(z_img, threshold).assign(threshold=name)

@@ -58,10 +58,7 @@ def familywise_table(tests):
 
 
 def pairs_table(predicted, resampling):
-    """Compare models that differ in their mask or in their algorithm only, with the columns of `PAIR_COLUMNS`.
-
-    ``predicted`` are Predictions of the same trials, in the same order, by (mask, algorithm).
-    """
+    """Compare models, given by (mask, algorithm), that differ in one of the two only; all predict the same trials."""
     pairs = [(a, b) for a, b in combinations(predicted, 2) if (a[0] == b[0]) != (a[1] == b[1])]
     if not pairs:
         return pd.DataFrame(columns=list(PAIR_COLUMNS))

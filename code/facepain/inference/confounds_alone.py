@@ -41,10 +41,10 @@ class ConfoundFold:
 
 
 def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=None):
-    """Score and test the confounds as a model of their own, with the columns of `CONFOUND_COLUMNS`.
+    """Score and test the confounds as a model of their own, in the splits of ``published`` and ``lopo``.
 
-    ``splits`` are of ``published`` and ``lopo``; y has its confounds and Z is behind a column of ones, both of the
-    training dataset; ``others`` are (y, groups, Z) of other datasets by name. Strata are as for `TrialPermuter`.
+    y has its confounds and Z is behind a column of ones, both of the training dataset; ``others`` are (y, groups, Z) of
+    other datasets by name. Strata are as for `TrialPermuter`.
     """
     folds = {name: [ConfoundFold(*split, Z) for split in each] for name, each in splits.items()}
     fits = {name: [_fit(fold, y) for fold in each] for name, each in folds.items()}

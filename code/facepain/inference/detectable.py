@@ -29,10 +29,7 @@ DETECTABLE_COLUMNS = {
 
 
 def draw_pattern(gram, rng):
-    """Draw a pattern with the covariance of the images: a random sum of the centred images.
-
-    Returns its dot product (n_trials,) with every image, and its squared length.
-    """
+    """Draw a random sum of the centred images; return its dot product (n_trials,) with each, and its squared length."""
     dual = rng.standard_normal(len(gram))
     dual -= dual.mean()
     expression = gram @ dual

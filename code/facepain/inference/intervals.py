@@ -12,16 +12,8 @@ from facepain.models.scores import CONSTANT_SPREAD
 
 LEVEL = 0.95
 INTERVAL_METRICS = (
-    "r2",
-    "skill",
-    "pearson_r",
-    "spearman_r",
-    "within_r",
-    "between_r",
-    "mae",
-    "offset",
-    "slope",
-    "intercept",
+    *("r2", "skill", "pearson_r", "spearman_r", "within_r", "between_r"),
+    *("mae", "offset", "slope", "intercept"),
 )
 INFLUENCE_METRICS = ("r2", "skill", "pearson_r")
 # Draws scored at a time: their ranks are 2 x 500 x 533 numbers.
@@ -180,7 +172,7 @@ def _correlation(sums):
     return np.clip(np.nan_to_num(covariance), -1, 1)
 
 
-def participant_intervals(predictions, level=LEVEL):
+def participant_intervals(predictions):
     """Return (estimate, low, high) of every metric of `score_draws`, with intervals over participants.
 
     Ends are NaN where the score is undefined without some participant, and for fewer than three. Student's t interval
@@ -192,7 +184,7 @@ def participant_intervals(predictions, level=LEVEL):
     every, without = score_draws(predictions, np.ones((1, n))), score_draws(predictions, 1 - np.eye(n))
     intervals = {}
     for name, (estimate,) in every.items():
-        intervals[name] = float(estimate), *_possible(name, *jackknife_interval(estimate, without[name], level))
+        intervals[name] = float(estimate), *_possible(name, *jackknife_interval(estimate, without[name]))
     return intervals
 
 
@@ -203,15 +195,15 @@ def _possible(metric, low, high):
     return float(np.clip(low, lowest, highest)), float(np.clip(high, lowest, highest))
 
 
-def jackknife_interval(estimate, without, level=LEVEL):
+def jackknife_interval(estimate, without):
     """Return the t interval from the estimates (n_participants,) without each participant, NaN for fewer than 3."""
     n = len(without)
     error = np.sqrt((n - 1) * np.var(without)) if n > 2 else np.nan
-    half = stdtrit(max(n - 1, 1), (1 + level) / 2) * error
+    half = stdtrit(max(n - 1, 1), (1 + LEVEL) / 2) * error
     return estimate - half, estimate + half
 
 
-def fold_mean_interval(scores, n_train, n_test, level=LEVEL):
+def fold_mean_interval(scores, n_train, n_test):
     """Return the t interval of a mean over folds with the corrected variance, given mean numbers of participants.
 
     Folds share training trials, so that variance / n_folds is too small: Nadeau & Bengio 2003, doi
@@ -221,7 +213,7 @@ def fold_mean_interval(scores, n_train, n_test, level=LEVEL):
     if len(scores) < 2:
         return np.nan, np.nan
     error = np.sqrt((1 / len(scores) + n_test / n_train) * scores.var(ddof=1))
-    half = stdtrit(len(scores) - 1, (1 + level) / 2) * error
+    half = stdtrit(len(scores) - 1, (1 + LEVEL) / 2) * error
     return scores.mean() - half, scores.mean() + half
 
 

@@ -10,8 +10,7 @@ from facepain.parallel import resample_rng
 def label_permutation_test(cuts, labels, groups, C, resampling):
     """Test the mean over folds of the balanced accuracy by permuting labels between participants.
 
-    The first arguments are those of `classify_folds`. Permutations that leave some training fold without a label are
-    drawn again from the same generator.
+    Permutations that leave some training fold without a label are drawn again from the same generator.
     """
 
     def score(permuted):

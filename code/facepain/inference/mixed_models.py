@@ -6,53 +6,37 @@ scores within participants.
 """
 
 import warnings
-from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtr, ndtri
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from errors import InputError
-from facepain.inference.permutation import TrialPermuter
+from facepain.inference.permutation import TrialPermuter, constant_within
 
 FEWEST_PARTICIPANTS = 3
 LIKELIHOOD_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class FixedEffects:
-    """Fixed effects (n_terms,) of a mixed model: estimate, standard error, 95 % interval and two-sided Wald p."""
-
-    terms: list
-    estimate: np.ndarray
-    se: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    p: np.ndarray
-    n_trials: int
-    n_participants: int
-    converged: bool
 
 
 def fit_mixed_model(y, predictors, groups, slopes=()):
     """Fit a linear mixed model by restricted maximum likelihood.
 
     ``predictors`` are the fixed effects (n_trials,) beside the intercept by name, ``slopes`` those whose slope differs
-    between participants; intercepts always do. Raises InputError if there are too few participants, or a predictor is
-    constant or a combination of the others.
+    between participants; intercepts always do. Returns a table of each term's estimate, standard error, 95 % interval
+    and two-sided Wald p, and whether the fit converged. Raises InputError if there are too few participants, or a
+    predictor is constant or a combination of the others.
     """
     y, groups = np.asarray(y, float), np.asarray(groups)
     n_participants = len(np.unique(groups))
     if n_participants < FEWEST_PARTICIPANTS:
         raise InputError(f"{n_participants} participants are too few for a mixed model; expected {FEWEST_PARTICIPANTS}")
-    for name, values in predictors.items():
-        if not np.ptp(values):
-            raise InputError(f"{name} is the same in every trial and explains nothing; leave it out of relate.columns")
     fixed = np.column_stack([np.ones(len(y)), *(np.asarray(values, float) for values in predictors.values())])
     if np.linalg.matrix_rank(fixed) < fixed.shape[1]:
         raise InputError(
-            f"one of {', '.join(predictors)} is the sum of multiples of the others; leave one out of relate.columns"
+            f"one of {', '.join(predictors)} is the same in every trial or the sum of multiples of the others; "
+            "leave one out of relate.columns"
         )
     random = np.column_stack([np.ones(len(y)), *(np.asarray(predictors[name], float) for name in slopes)])
     with warnings.catch_warnings():
@@ -65,11 +49,9 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
     estimate = np.asarray(fitted.fe_params)
     se = _standard_errors(fixed, random, groups, np.asarray(fitted.cov_re), fitted.scale)
     half = -ndtri(0.025) * se
-    p = 2 * ndtr(-np.abs(estimate / se))
-    terms = ["intercept", *predictors]
-    return FixedEffects(
-        terms, estimate, se, estimate - half, estimate + half, p, len(y), n_participants, bool(fitted.converged)
-    )
+    effects = {"term": ["intercept", *predictors], "estimate": estimate, "se": se, "low": estimate - half}
+    effects |= {"high": estimate + half, "p": 2 * ndtr(-np.abs(estimate / se))}
+    return pd.DataFrame(effects), bool(fitted.converged)
 
 
 def _fit(model):
@@ -100,7 +82,7 @@ def within_slope_test(y, x, groups, covariates, resampling):
     NaN where nothing varies within participants, and so nothing can be permuted.
     """
     groups = np.asarray(groups)
-    if not all(varies_within(values, groups) for values in (x, y)):
+    if any(constant_within(groups, values).all() for values in (x, y)):
         return 0.0, np.nan
     x, y = _residuals(x, groups, covariates), _residuals(y, groups, covariates)
     denominator = x @ x
@@ -114,11 +96,6 @@ def within_slope_test(y, x, groups, covariates, resampling):
     # The sums of a permuted and of the observed order may differ in their last bits.
     reached = np.abs(null) >= abs(slope) * (1 - 1e-12)
     return slope, float((1 + reached.sum()) / (1 + len(null)))
-
-
-def varies_within(values, groups):
-    """Return whether values differ between the trials of any participant."""
-    return any(np.ptp(np.asarray(values)[groups == name]) > 0 for name in np.unique(groups))
 
 
 def _residuals(values, groups, covariates):

@@ -1,10 +1,12 @@
 """Permutation tests and participant intervals of the occurrence and the intensity of an expression."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 
 from facepain.inference.intervals import INTERVAL_COLUMNS, LEVEL, fold_mean_interval, jackknife_interval
-from facepain.inference.permutation import TEST_COLUMNS, TrialPermuter, choose_schemes, summarize_null, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, TrialPermuter, choose_schemes, summarize_null
 from facepain.models.occurrence import PART_COLUMNS, PART_METRICS, predict_parts, score_parts
 
 PART = {"part": PART_COLUMNS["part"]}
@@ -16,8 +18,8 @@ BATCH_SIZE = 50
 def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
     """Test the scores of all parts by permuting the scores of whole participants, then within them.
 
-    ``published`` is the mean over folds, ``lopo`` all predictions scored together. Returns (part, PermutationTest); the
-    scheme is ``block``, or the first that applies where no two participants have equally many trials.
+    ``published`` is the mean over folds, ``lopo`` all predictions scored together. The scheme is ``block``, or the
+    first that applies where no two participants have equally many trials. Returns entries of permutation.json.
     """
     scheme = choose_schemes(["block"], groups, y)[0]
     permuter = TrialPermuter(groups, scheme)
@@ -33,8 +35,8 @@ def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
     for part, metric in observed:
         null = np.concatenate([batch[part, metric] for batch in batches])
         if np.isfinite(observed[part, metric][0]) and np.isfinite(null).all():
-            entry = summarize_null(scheme, metric, observed[part, metric][0], null, permuter.n_fixed(y), estimate_of)
-            tests.append((part, entry))
+            test = summarize_null(scheme, metric, observed[part, metric][0], null, permuter.n_fixed(y), estimate_of)
+            tests.append({"part": part} | asdict(test))
     return tests
 
 
@@ -45,21 +47,11 @@ def _mean_of_known(scores):
     return np.sum(np.where(known, scores, 0), axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
 
 
-def part_tests_table(tests):
-    """List the tests without their null scores, with the columns of `PART_TEST_COLUMNS`."""
-    table = tests_table([test for _, test in tests])
-    table.insert(0, "part", [part for part, _ in tests])
-    return table
-
-
 def part_intervals_table(parts, y, groups):
-    """List the intervals of all parts: over participants for leave-one-participant-out, and of the mean over folds.
-
-    ``parts`` are ``published`` and ``lopo``, for one target; the latter one a participant.
-    """
+    """List the intervals of all parts: over participants for ``lopo``, and of the mean over folds for ``published``."""
     Y, lopo, folds = y[:, None], parts["lopo"], parts["published"]
     every = score_parts(lopo, Y)
-    without = [score_parts(lopo[:k] + lopo[k + 1 :], Y) for k in range(len(lopo))] if len(lopo) > 2 else []
+    without = [score_parts(lopo[:k] + lopo[k + 1 :], Y) for k in range(len(lopo))]
     by_fold = [score_parts([fold], Y) for fold in folds]
     tested = [len(np.unique(groups[fold.test_idx])) for fold in folds]
     n_tested = len(np.unique(groups[np.concatenate([fold.test_idx for fold in folds])]))

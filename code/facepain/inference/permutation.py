@@ -1,9 +1,8 @@
 """Permutation test of a cross-validated score.
 
-Each null score comes from the whole cross-validation with permuted scores, fitted by the solver that
-gave the observed one. The components of a fold do not depend on the scores, so a batch of
-permutations costs a few matrix products. p = (1 + #{null >= score}) / (1 + n), of which the smallest
-is 1 / (1 + n): Phipson & Smyth 2010, doi 10.2202/1544-6115.1585. Exchangeability within and between
+Each null score comes from the whole cross-validation with permuted scores, fitted by the solver that gave the observed
+one; the components of a fold do not depend on the scores, so a batch of permutations costs a few matrix products. p =
+(1 + #{null >= score}) / (1 + n): Phipson & Smyth 2010, doi 10.2202/1544-6115.1585. Exchangeability within and between
 blocks: Winkler et al. 2015, doi 10.1016/j.neuroimage.2015.05.092.
 """
 
@@ -77,7 +76,7 @@ def applicable_schemes(groups, y=None):
     """
     n_trials = np.unique(groups, return_counts=True)[1]
     schemes = []
-    if n_trials.max() > 1 and (y is None or not _constant_within(groups, y).all()):
+    if n_trials.max() > 1 and (y is None or not constant_within(groups, y).all()):
         schemes.append("within")
     if n_trials.max() > 1 and len(np.unique(n_trials)) < len(n_trials):
         schemes.append("block")
@@ -90,17 +89,14 @@ def choose_schemes(asked, groups, y):
     return [scheme for scheme in asked if scheme in applicable] or applicable[:1]
 
 
-def _constant_within(groups, y):
+def constant_within(groups, y):
     """Return for every participant whether all of their scores are equal."""
     _, index = np.unique(groups, return_inverse=True)
     return np.array([np.ptp(np.asarray(y)[index == k]) == 0 for k in range(index.max() + 1)])
 
 
 def permute_participant_labels(labels, groups, rng):
-    """Permute labels (n_trials,), the same for all trials of a participant, between participants.
-
-    Null hypothesis: label and images are unrelated; participants are exchangeable.
-    """
+    """Permute labels (n_trials,), the same for all trials of a participant, between participants."""
     labels = np.asarray(labels)
     _, first, index = np.unique(groups, return_index=True, return_inverse=True)
     if np.any(labels[first][index] != labels):
@@ -111,9 +107,8 @@ def permute_participant_labels(labels, groups, rng):
 def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="published", strata=None):
     """Test the cross-validated r2, Pearson's r and skill by a scheme of `TrialPermuter`: a PermutationTest for each.
 
-    Folds are those of `prepare_folds` with the same model. ``published`` averages scores over folds; those that test
-    fewer than two trials have none and are left out. ``lopo`` scores the predictions of all folds together, which is
-    what few trials a fold allow.
+    ``published`` averages scores over folds that test more than one trial. ``lopo`` scores the predictions of all folds
+    together, which is what few trials a fold allow.
     """
     y = np.asarray(y, float)
     permuter = TrialPermuter(groups, scheme, strata)
@@ -185,7 +180,7 @@ class TrialPermuter:
         """Return how many participants keep their scores: in place (``within``), or among themselves (``block``)."""
         if self._scheme == "within":
             cells = self._participant * self._sizes.shape[1] + self._kind
-            fixed = _constant_within(cells, y)
+            fixed = constant_within(cells, y)
             return int(np.sum(np.bincount(np.unique(cells) // self._sizes.shape[1], weights=~fixed) == 0))
         return 0 if self._scheme == "free" else len(self._sizes) - sum(map(len, self._exchangeable))
 
@@ -246,10 +241,7 @@ TEST_COLUMNS = {
 }
 
 
-def tests_table(tests):
-    """List permutation tests without their null scores, with the columns of `TEST_COLUMNS`."""
-    rows = []
-    for test in tests:
-        quantiles = {f"null_quantile_{q}": value for q, value in test.null_quantiles.items()}
-        rows.append(vars(test) | quantiles)
-    return pd.DataFrame(rows, columns=list(TEST_COLUMNS))
+def tests_table(entries, columns=tuple(TEST_COLUMNS)):
+    """List entries of permutation.json without their null scores."""
+    quantiles = [{f"null_quantile_{q}": value for q, value in entry["null_quantiles"].items()} for entry in entries]
+    return pd.DataFrame([a | b for a, b in zip(entries, quantiles, strict=True)], columns=list(columns))

@@ -64,18 +64,11 @@ def _ratio(inner, squares, map_squares):
     return np.where(vanishes, 0.0, inner) / np.where(vanishes, 1.0, lengths)
 
 
-def map_products(images, maps, voxels, counts=None):
-    """Gather what `MapProducts.similarity` needs, for sets of voxels by name, in one pass over the training images.
-
-    ``counts`` is as `StandardizedImages.gram` takes it; all trials once by default.
-    """
+def map_products(images, maps, voxels):
+    """Gather what `MapProducts.similarity` needs, for sets of voxels by name, in one pass over the training images."""
     n = images.n_trials
-    counts = np.ones(n, dtype=int) if counts is None else counts
-    sums = {
-        name: [np.zeros((n, n)), np.zeros((n, len(maps))), np.zeros(n)]
-        for name, inside in voxels.items()
-        if inside.any()
-    }
+    counts = np.ones(n, dtype=int)
+    sums = {name: [np.zeros((n, n)), np.zeros((n, len(maps))), np.zeros(n)] for name in voxels}
     for columns in images.columns:
         rows = images.map_basis(columns, counts)
         for name, (gram, products, image_sums) in sums.items():
@@ -87,10 +80,9 @@ def map_products(images, maps, voxels, counts=None):
             products += part @ values.T
             image_sums += part.sum(axis=1)
     found = {}
-    for name, (gram, products, image_sums) in sums.items():
+    for name, given in sums.items():
         values = maps[:, voxels[name]]
-        squares = np.sum(values**2, axis=1)
-        found[name] = MapProducts(gram, products, image_sums, values.sum(axis=1), squares, values.shape[1])
+        found[name] = MapProducts(*given, values.sum(axis=1), np.sum(values**2, axis=1), values.shape[1])
     return found
 
 
@@ -176,10 +168,7 @@ def refit_permuted(images, y, groups, model, scheme, resampling):
 
 
 def refit_resampled(images, y, groups, model, resampling):
-    """Refit the model to whole participants drawn with replacement, as the bootstrap of the weights does.
-
-    Yields duals (n_trials, n_batch), or (n_voxels, n_batch) maps where voxels are standardised.
-    """
+    """Yield duals (n_trials, n_batch), or maps where voxels are standardised, of refits to participants redrawn."""
     y = np.asarray(y, float)
     images.prepare(resampling.n_jobs)
 

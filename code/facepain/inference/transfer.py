@@ -7,12 +7,8 @@ from facepain.inference.intervals import participant_intervals
 from facepain.inference.permutation import TrialPermuter, applicable_schemes
 from facepain.models.scores import pearson_r
 
-TRANSFER_METRICS = (
-    *("pearson_r", "spearman_r", "within_r", "between_r", "offset", "slope"),
-    *("r2", "r2_offset_removed", "r2_recalibrated"),
-)
 SCHEMES = ("within", "block")
-_MEANINGS = {
+TRANSFER_METRICS = {
     "pearson_r": "Pearson correlation of scores and predictions",
     "spearman_r": "Spearman rank correlation of scores and predictions",
     "within_r": "correlation after subtracting each participant's mean; participants with constant scores are left out",
@@ -29,7 +25,7 @@ TRANSFER_COLUMNS = {
     "n_trials": "trials tested",
     **{
         f"{metric}{end}": meaning + text
-        for metric, meaning in _MEANINGS.items()
+        for metric, meaning in TRANSFER_METRICS.items()
         for end, text in (
             ("", ""),
             ("_low", "; lower end of the 95 % interval over participants (jackknife, model as fitted)"),
@@ -46,10 +42,7 @@ TRANSFER_COLUMNS = {
 
 
 def transfer_table(predicted, permutations, strata):
-    """Take apart how the final model does on every other dataset, with the columns of `TRANSFER_COLUMNS`.
-
-    Predictions and strata (as for `TrialPermuter`) are given by dataset.
-    """
+    """Take apart how the final model does on every other dataset, given predictions and strata by its name."""
     rows = []
     for name, predictions in predicted.items():
         row = {"dataset": name, "n_participants": len(predictions.participants), "n_trials": len(predictions.y_true)}

@@ -17,15 +17,9 @@ class TunedFold:
     fit: object
     chosen: dict
     y_pred: np.ndarray
-    confounds: np.ndarray | None = None
-
-    @property
-    def train_idx(self):
-        return self.fit.train_idx
-
-    @property
-    def test_idx(self):
-        return self.fit.test_idx
+    train_idx: np.ndarray
+    test_idx: np.ndarray
+    confounds: np.ndarray | None
 
     def predict(self, _Y, _model):
         return self.y_pred
@@ -35,17 +29,14 @@ class TunedFold:
 
 
 def tune_folds(images, splits, Y, groups, tuning, resampling):
-    """Choose, fit and predict in every outer fold, for every target; the first of Y (n_trials, n_targets) is fitted.
-
-    ``resampling`` gives the number of processes, and the progress, which counts folds.
-    """
+    """Choose, fit and predict in every outer fold, for every target; the first of Y (n_trials, n_targets) is fitted."""
 
     def tune(split):
         # Its decompositions are large: they live as long as the fold.
         nested = prepare_nested(images, split, groups, tuning)
         fit, chosen = fit_tuned(nested, Y[:, 0], tuning)
         y_pred = predict_tuned(nested, Y, choose_settings(nested, Y, tuning), tuning) if Y.shape[1] > 1 else fit.y_pred
-        return TunedFold(fit, chosen, y_pred, images.confounds)
+        return TunedFold(fit, chosen, y_pred, *split, images.confounds)
 
     folds = []
     images.prepare(resampling.n_jobs)
@@ -57,11 +48,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
 
 
 def tuned_permutation_test(images, splits, y, groups, tuning, schemes, resampling, estimate_of):
-    """Test the cross-validated scores of tuned models; every permutation is tuned again.
-
-    Arguments are those of `tune_folds` and of `facepain.inference.permutation.permutation_test`. Returns the folds, and
-    a PermutationTest for each scheme and metric.
-    """
+    """Test the cross-validated scores of tuned models; every permutation is tuned again. Returns folds and tests."""
     permuters = [TrialPermuter(groups, scheme) for scheme in schemes]
     drawn = [permuter.draw_scores(y, resampling.seed, range(resampling.n)) for permuter in permuters]
     Y = np.hstack([y[:, None], *drawn])

@@ -1,10 +1,7 @@
 """The regressions that the study compares, each declared once: what it is called and how it is fitted.
 
-To add one: a function that fits it to component scores, its entry in `ALGORITHMS`, its name and its table in
-``code/params.toml``, and a test of its numbers.
-
-The component scores are orthogonal, so that Lasso and Ridge have closed forms (Tibshirani 1996,
-doi 10.1111/j.2517-6161.1996.tb02080.x).
+The component scores are orthogonal, so that Lasso and Ridge have closed forms (Tibshirani 1996, doi
+10.1111/j.2517-6161.1996.tb02080.x).
 """
 
 from collections.abc import Callable

@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, roc_auc_score
 from sklearn.svm import SVC
 
 from errors import InputError
+from facepain.models.scores import summarize_folds
 
 METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
@@ -50,10 +51,7 @@ def cut_gram(gram, folds):
 
 
 def classify_folds(cuts, labels, C):
-    """Fit and test a linear SVM in every fold of `cut_gram`; C is that of scikit-learn's ``SVC``.
-
-    Raises InputError if a fold trains on one label only.
-    """
+    """Fit and test a linear SVM, scikit-learn's ``SVC`` with ``C``, in every fold of `cut_gram`."""
     labels = np.asarray(labels)
     predictions = []
     for number, (train_idx, test_idx, K_train, K_test) in enumerate(cuts, 1):
@@ -71,23 +69,16 @@ def classify_folds(cuts, labels, C):
 
 
 def fold_metrics(predictions, labels):
-    """Score every fold, and all of them together, with the columns of `METRIC_COLUMNS`.
-
-    AUC is missing where a fold tests one label only.
-    """
-    rows = [_metrics_row(str(number), [fold], labels) for number, fold in enumerate(predictions, 1)]
-    scores = pd.DataFrame(rows).drop(columns="fold").astype(float)
-    summary = [{"fold": "mean", **scores.mean()}, {"fold": "sd", **scores.std(ddof=0)}]
-    pooled = _metrics_row("pooled", predictions, labels) | {"n_train": np.nan}
-    return pd.DataFrame([*rows, *summary, pooled])[list(METRIC_COLUMNS)].astype({"n_train": float, "n_test": float})
+    """Score every fold, and all of them together; AUC is missing where a fold tests one label only."""
+    pooled = _score(predictions, labels) | {"n_train": np.nan}
+    return summarize_folds([_score([fold], labels) for fold in predictions], pooled)[list(METRIC_COLUMNS)]
 
 
-def _metrics_row(label, predictions, labels):
+def _score(predictions, labels):
     observed = np.concatenate([labels[fold.test_idx] for fold in predictions])
     predicted = np.concatenate([fold.predicted for fold in predictions])
     decision = np.concatenate([fold.decision for fold in predictions])
     return {
-        "fold": label,
         "accuracy": accuracy_score(observed, predicted),
         "majority_share": np.unique(observed, return_counts=True)[1].max() / len(observed),
         "balanced_accuracy": balanced_accuracy(observed, predicted),
@@ -115,33 +106,17 @@ def balanced_accuracy(observed, predicted):
 def confusion_table(predictions, labels):
     """Count trials by observed and predicted label, for every fold and all together."""
     names = np.unique(labels)
-    matrices = [
-        (str(number), confusion_matrix(labels[fold.test_idx], fold.predicted, labels=names))
-        for number, fold in enumerate(predictions, 1)
-    ]
-    matrices.append(("pooled", sum(matrix for _, matrix in matrices)))
-    return pd.DataFrame(
-        [
-            {"fold": fold, "observed": observed, "predicted": predicted, "n_trials": int(matrix[i, j])}
-            for fold, matrix in matrices
-            for i, observed in enumerate(names)
-            for j, predicted in enumerate(names)
-        ]
-    )
+    counts = [confusion_matrix(labels[fold.test_idx], fold.predicted, labels=names) for fold in predictions]
+    levels = [*map(str, range(1, len(counts) + 1)), "pooled"], names, names
+    index = pd.MultiIndex.from_product(levels, names=["fold", "observed", "predicted"])
+    return pd.DataFrame({"n_trials": np.ravel([*counts, sum(counts)])}, index).reset_index()
 
 
 def predictions_table(predictions, labels, groups):
     """List the label predicted for every test trial of every fold, with the columns of `PREDICTION_COLUMNS`."""
-    frames = [
-        pd.DataFrame(
-            {
-                "fold": number,
-                "row": fold.test_idx,
-                "participant_id": groups[fold.test_idx],
-                "observed": labels[fold.test_idx],
-                "predicted": fold.predicted,
-            }
-        )
-        for number, fold in enumerate(predictions, 1)
-    ]
-    return pd.concat(frames, ignore_index=True)
+    rows = np.concatenate([fold.test_idx for fold in predictions])
+    folds = np.repeat(np.arange(1, len(predictions) + 1), [len(fold.test_idx) for fold in predictions])
+    predicted = np.concatenate([fold.predicted for fold in predictions])
+    return pd.DataFrame(
+        dict(zip(PREDICTION_COLUMNS, (folds, rows, groups[rows], labels[rows], predicted), strict=True))
+    )

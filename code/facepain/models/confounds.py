@@ -1,10 +1,9 @@
 """Remove confounds from images and scores inside every fold, exactly, in the Gram matrix.
 
-With confounds Z (a column of ones among them) of the training trials, R = I - Z Z^+ removes them from training images
-and scores; what a test trial has of them is predicted from the training trials and subtracted. For the Gram matrix:
-K_train -> R K_train R and K_test -> (K_test - Z_test Z_train^+ K_train) R. Permuting residual scores is then the test
-of Freedman & Lane 1983 (doi 10.1080/07350015.1983.10509354): what the confounds explain of a score is removed again in
-every fold, so that adding it back would change nothing.
+With confounds Z (a column of ones among them) of the training trials, R = I - Z Z^+ removes them, and what a test trial
+has of them is predicted from the training trials: K_train -> R K_train R and K_test -> (K_test - Z_test Z_train^+
+K_train) R. Permuting residual scores is then the test of Freedman & Lane 1983 (doi 10.1080/07350015.1983.10509354):
+what the confounds explain of a score is removed again in every fold, so that adding it back would change nothing.
 """
 
 import numpy as np
@@ -17,10 +16,7 @@ def confound_matrix(columns):
 
 
 def fit_confounds(Z, counts=None):
-    """Return Z^+ (n_confounds, n_trials), which takes training scores or images to their slopes on the confounds.
-
-    ``counts`` (n_trials,) says how often each trial is in the training set.
-    """
+    """Return Z^+ (n_confounds, n_trials), from scores to their slopes; each trial is in training ``counts`` times."""
     root = np.ones(len(Z)) if counts is None else np.sqrt(counts)
     return np.linalg.pinv(root[:, None] * Z) * root
 
@@ -35,8 +31,5 @@ def remove_from_gram(K_train, K_test, Z_train, Z_test, counts=None):
 
 
 def remove_from_scores(Y, Z, train_idx):
-    """Return scores of all trials without what the confounds explain of them in the training trials.
-
-    Without confounds (None) the scores are returned as they are.
-    """
+    """Return scores of all trials without what the confounds, if any, explain of them in the training trials."""
     return Y if Z is None else Y - Z @ (fit_confounds(Z[train_idx]) @ Y[train_idx])

@@ -58,10 +58,7 @@ class Fit:
 
 
 def prepare_folds(images, folds, model, n_jobs=1):
-    """Decompose the training images of every (train_idx, test_idx); return a list of `Fold`.
-
-    The number of threads changes no byte.
-    """
+    """Decompose the training images of every (train_idx, test_idx) into a `Fold`; threads change no byte."""
     if n_jobs == 1 or images.by_voxel:
         return [_prepare_fold(images, fold, model, n_jobs) for fold in folds]
     images.gram(n_jobs=n_jobs)  # once, before the workers share it

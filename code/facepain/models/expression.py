@@ -1,8 +1,7 @@
 """Expression of a map in images: dot product, cosine and Pearson's r, one number a trial.
 
-The map of a model applied to the trials that it was trained on goes with their scores whether or not there is anything
-to find (in every null study that was simulated), so that models are only ever expressed in trials that they have not
-seen.
+In its own training trials a model's map goes with the scores whether or not there is anything to find (in every null
+study that was simulated): models are only ever expressed in trials that they have not seen.
 """
 
 import numpy as np
@@ -33,10 +32,7 @@ def express_maps(signals, maps):
 
 
 def require_foreign(names, maps, own):
-    """Stop if a signature is a map of the study's own model, which would be expressed in its own training trials.
-
-    Maps whose correlation reaches 0.999 are the same.
-    """
+    """Stop if a signature is a map of the study's own model (r of 0.999): its trials would be those of its training."""
     for name, r in zip(names, express_maps(maps, [own])[0, 2], strict=True):
         if abs(r) >= 0.999:
             raise InputError(

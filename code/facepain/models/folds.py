@@ -1,7 +1,6 @@
 """Cross-validation folds that keep every participant on one side: those of scikit-learn's group splitters.
 
-They are drawn here because every result needs them, and importing ``sklearn.model_selection`` takes a second, a third
-of the time of a short result.
+Importing ``sklearn.model_selection`` takes a second, a third of the time of a short result.
 """
 
 import math
@@ -38,10 +37,7 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
 
 
 def draw_participants(n_participants, n_folds, test_size, seed):
-    """Draw the test participants of each fold, independently of the others, as ``GroupShuffleSplit`` does.
-
-    Returns their positions in the sorted participants. Raises InputError if nobody is left to train on.
-    """
+    """Draw the positions of the test participants of each fold, each apart, as ``GroupShuffleSplit`` does."""
     n_tested = math.ceil(test_size * n_participants)
     if n_tested >= n_participants:
         raise InputError(f"test_size={test_size} leaves none of {n_participants} participants to train on; lower it")
@@ -52,8 +48,7 @@ def draw_participants(n_participants, n_folds, test_size, seed):
 def deal_participants(n_trials, n_folds, seed=None):
     """Deal participants into folds, as ``GroupKFold`` does: at random, or so that folds have about as many trials.
 
-    ``n_trials`` are those of each participant. Without a seed, those with most trials come first and each goes to the
-    fold with fewest trials so far. Returns as `draw_participants`.
+    Without a seed, those with most trials come first and each goes to the fold with fewest trials so far.
     """
     if seed is not None:
         return np.array_split(np.random.RandomState(seed).permutation(len(n_trials)), n_folds)

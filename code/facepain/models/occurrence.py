@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from facepain.models.pca_regression import PCARegression
-from facepain.models.scores import CONSTANT_SPREAD, rank
+from facepain.models.scores import CONSTANT_SPREAD, rank, summarize_folds
 
 # What each part is scored by: occurrence on all trials, intensity on those above 0.
 PART_METRICS = {
@@ -21,6 +21,7 @@ PART_METRICS = {
     "product": ("r2", "skill", "pearson_r"),
     "plain": ("r2", "skill", "pearson_r"),
 }
+PREDICTED = ("decision", "intensity", "product", "plain")
 PART_COLUMNS = {
     "part": "occurrence: is the score above 0; intensity: the score of the trials above 0; product: probability of an "
     "expression times its intensity; plain: one ridge regression of all scores, for comparison",
@@ -59,10 +60,7 @@ class Parts:
 
 
 def predict_parts(fold, Y, alpha):
-    """Fit both parts, and the plain regression, to the training trials of a fold; Y (n_trials, n_targets) is 0 or more.
-
-    All three models have the ridge penalty ``alpha`` of scikit-learn's ``Ridge``.
-    """
+    """Fit both parts, and the plain regression, with ``Ridge(alpha)`` to a fold; Y (n_trials, n_targets) is >= 0."""
     model = PCARegression("ridge", alpha=alpha)
     train = Y[fold.train_idx]
     decision = fold.predict(np.where(Y > 0, 1.0, -1.0), model)
@@ -93,14 +91,8 @@ def _predict_positives(scores, y, test_scores, alpha):
 
 
 def score_parts(parts, Y):
-    """Score the predictions of one or more folds together: (n_targets,) by (part, metric).
-
-    NaN where undefined: no trial above 0, or nothing else.
-    """
-    joined = {
-        name: np.vstack([getattr(each, name) for each in parts])
-        for name in ("decision", "intensity", "product", "plain")
-    }
+    """Score the predictions of one or more folds together: (n_targets,) by (part, metric), NaN where undefined."""
+    joined = {name: np.vstack([getattr(each, name) for each in parts]) for name in PREDICTED}
     mean, mean_positive = (
         np.vstack([np.broadcast_to(getattr(each, name), each.plain.shape) for each in parts])
         for name in ("mean", "mean_positive")
@@ -153,42 +145,25 @@ def _regress(y, y_pred, baseline, scored):
 
 
 def parts_table(folds, lopo, y):
-    """List the scores of both parts, their product and the plain regression, with the columns of `PART_COLUMNS`.
-
-    Folds are of the published scheme and of leave-one-participant-out, for one target.
-    """
-    Y = y[:, None]
-    named = {**{str(number): [each] for number, each in enumerate(folds, 1)}, "lopo": lopo}
-    scored = {name: score_parts(parts, Y) for name, parts in named.items()}
-    rows = []
+    """List the scores of both parts, their product and the plain regression, of one target."""
+    named, tables = [*([each] for each in folds), lopo], []
+    scored = [score_parts(parts, y[:, None]) for parts in named]
+    tested = [y[np.concatenate([each.test_idx for each in parts])] for parts in named]
     for part, metrics in PART_METRICS.items():
-        by_fold = {
-            name: {metric: float(scores[part, metric][0]) for metric in metrics}
-            | {"n_test": _count(part, named[name], y)}
-            for name, scores in scored.items()
-        }
-        of_folds = pd.DataFrame([by_fold[name] for name in named if name != "lopo"])
-        by_fold = {name: by_fold[name] for name in named if name != "lopo"} | {
-            "mean": of_folds.mean().to_dict(),
-            "sd": of_folds.std(ddof=0).to_dict(),
-            "lopo": by_fold["lopo"],
-        }
-        rows += [{"part": part, "fold": name, **scores} for name, scores in by_fold.items()]
-    return pd.DataFrame(rows, columns=list(PART_COLUMNS))
-
-
-def _count(part, parts, y):
-    tested = np.concatenate([each.test_idx for each in parts])
-    return float(np.sum(y[tested] > 0)) if part == "intensity" else float(len(tested))
+        rows = [{name: scores[part, name][0] for name in metrics} for scores in scored]
+        for row, scores in zip(rows, tested, strict=True):
+            row["n_test"] = float(np.sum(scores > 0) if part == "intensity" else len(scores))
+        tables.append(summarize_folds(rows[:-1], rows[-1], "lopo").assign(part=part))
+    return pd.concat(tables)[list(PART_COLUMNS)]
 
 
 def part_predictions_table(parts, train_rows, y, groups):
     """List every prediction, with the columns of `PART_PREDICTION_COLUMNS`; parts are ``published`` and ``lopo``."""
-    named = [*((str(number), each) for number, each in enumerate(parts["published"], 1))]
+    named = [(str(number), each) for number, each in enumerate(parts["published"], 1)]
     named += [("lopo", each) for each in parts["lopo"]]
     frames = []
     for fold, each in named:
         tested = {"row": train_rows[each.test_idx], "participant_id": groups[each.test_idx], "y_true": y[each.test_idx]}
-        predicted = {name: getattr(each, name)[:, 0] for name in ("decision", "intensity", "product", "plain")}
+        predicted = {name: getattr(each, name)[:, 0] for name in PREDICTED}
         frames.append(pd.DataFrame({"fold": fold, **tested, **predicted}))
     return pd.concat(frames, ignore_index=True)

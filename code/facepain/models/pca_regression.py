@@ -19,10 +19,7 @@ class PCARegression:
 
 
 def fit_coefficients(components, Y, model):
-    """Regress targets Y (n_trials, n_targets) on the component scores of `Components.train_scores`.
-
-    Returns coefficients (k, n_targets) and intercepts (n_targets,).
-    """
+    """Regress Y (n_trials, n_targets) on `Components.train_scores`: coefficients (k, n_targets) and intercepts."""
     algorithm, Y = ALGORITHMS[model.algorithm], np.asarray(Y, float)
     if algorithm.shrink is None:
         return algorithm.fit(components, Y, **model.parameters)
@@ -32,11 +29,7 @@ def fit_coefficients(components, Y, model):
 
 
 def shrinkage(components, y, coef):
-    """Return how much smaller than those of least squares the fitted predictions of training scores y (n_trials,) are.
-
-    1 - SD of the fitted predictions / SD of those of least squares on the same components: 0 is no shrinkage, 1
-    predicts the mean.
-    """
+    """Return 1 - SD of the fitted training scores y (n_trials,) / SD of those of least squares on these components."""
     products = products_with_targets(components, y[:, None])[0][:, 0]
     least_squares = np.linalg.norm(products / components.singular_values)
     return 1 - np.linalg.norm(coef * components.singular_values) / least_squares if least_squares else 0.0

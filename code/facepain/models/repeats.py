@@ -29,10 +29,7 @@ SHARE_TESTED = 0.3
 
 
 def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
-    """Score the model on the published split and on repeats of grouped k-fold, with at most one fold a participant.
-
-    ``published`` are the fits of that split. The columns are those of `REPEAT_COLUMNS`.
-    """
+    """Score the model on the published split, whose fits these are, and on repeats of grouped k-fold."""
     n_folds = min(n_folds, len(np.unique(groups)))
 
     def fit_repeats(indices):
@@ -56,9 +53,9 @@ def score_repeat(number, fits, groups):
 
 
 def learning_curve(images, y, groups, model, resampling):
-    """Score the model by the number of participants that it is trained on, with the columns of `LEARNING_COLUMNS`.
+    """Score the model by the number of participants that it is trained on; fewer than four give no row.
 
-    Participants are chosen at random ``resampling.n`` times, 30 % of them tested. Fewer than four give no row.
+    Participants are chosen at random ``resampling.n`` times, 30 % of them tested.
     """
     y = np.asarray(y, float)
     names, index = np.unique(groups, return_inverse=True)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from facepain.models.scores import Predictions, score_predictions
+from facepain.models.scores import Predictions, score_predictions, summarize_folds
 
 METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
@@ -53,10 +53,7 @@ CALIBRATION_COLUMNS = {
 
 
 def list_predictions(fits, rows, groups):
-    """List what every `Fit` predicts of its test trials, as `PREDICTION_COLUMNS` and `OUT_OF_FOLD_COLUMNS` say.
-
-    Indices of the fits count within ``rows``; groups are of all trials.
-    """
+    """List what every `Fit` predicts of its test trials; indices count within ``rows``, groups are of all trials."""
     frames = [
         pd.DataFrame(
             {
@@ -76,13 +73,11 @@ def list_predictions(fits, rows, groups):
 def fold_metrics(fits, groups):
     """Score every fold (a list of `Fit`), then ``mean``, ``sd`` and ``pooled``: all of them together."""
     predicted = list_predictions(fits, np.arange(len(groups)), groups)
-    names = [str(number) for number in range(1, len(fits) + 1)]
-    scores = [_score(predicted[predicted["fold"] == name], fit) for name, fit in zip(names, fits, strict=True)]
-    folds = pd.DataFrame(scores, names, dtype=float)
-    pooled = pd.Series(_score(predicted, fits[0]) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan))
-    summary = pd.DataFrame([folds.mean(), folds.std(ddof=0), pooled], ["mean", "sd", "pooled"])
-    table = pd.concat([folds, summary]).rename_axis("fold").reset_index()
-    return table[[name for name in METRIC_COLUMNS if name != "dataset"]]
+    scores = [
+        _score(of_fold, fit) for (_, of_fold), fit in zip(predicted.groupby("fold", sort=False), fits, strict=True)
+    ]
+    pooled = _score(predicted, fits[0]) | dict.fromkeys(("n_components", "n_train", "shrinkage"), np.nan)
+    return summarize_folds(scores, pooled)[[name for name in METRIC_COLUMNS if name != "dataset"]]
 
 
 def metrics_on_other_datasets(tested, final):
@@ -103,10 +98,7 @@ def as_predictions(table):
 
 
 def calibration_table(predicted, min_participants):
-    """Average observed scores in bins of predictions, so that no trial and no participant is seen.
-
-    Bins of fewer than ``min_participants`` are left out. ``predicted`` are Predictions by what they are predictions of.
-    """
+    """Average observed scores in bins of predictions, by what they are of; bins of few participants are left out."""
     rows = []
     for name, predictions in predicted.items():
         columns = {"participant": predictions.groups, "y_true": predictions.y_true, "y_pred": predictions.y_pred}

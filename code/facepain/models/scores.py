@@ -26,10 +26,7 @@ class Predictions:
 
 
 def transform_target(scores, transform):
-    """Transform scores as the params say.
-
-    Raises InputError at a negative score, which has no square root; nor do we take log(1 + score) of one.
-    """
+    """Transform scores as the params say; negative ones stop: of them we take neither root nor log(1 + score)."""
     scores = np.asarray(scores, dtype=np.float64)
     if transform == "raw":
         return scores
@@ -56,10 +53,7 @@ def r2(y_true, y_pred):
 
 
 def pearson_r(y_true, y_pred):
-    """Return Pearson's correlation of every column, 0 where either side is constant.
-
-    Parameters and shapes are those of `r2`; NaN for fewer than two trials.
-    """
+    """Return Pearson's correlation of every column, 0 where one side is constant; shapes and NaN as of `r2`."""
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
     if len(y_true) < 2:
         return np.full(y_true.shape[1:], np.nan)[()]
@@ -68,10 +62,7 @@ def pearson_r(y_true, y_pred):
 
 
 def spearman_r(y_true, y_pred):
-    """Return Spearman's rank correlation of every column, 0 where either side is constant.
-
-    Parameters and shapes are those of `r2`; NaN for fewer than two trials.
-    """
+    """Return Spearman's rank correlation of every column, 0 where one side is constant; shapes and NaN as of `r2`."""
     return pearson_r(rank(y_true), rank(y_pred))
 
 
@@ -116,6 +107,13 @@ def score_predictions(y_true, y_pred, groups, baseline):
         "skill": float(skill(y_true, y_pred, baseline)),
         "spearman_r": float(spearman_r(y_true, y_pred)),
     }
+
+
+def summarize_folds(scores, pooled, name="pooled"):
+    """List the scores of every fold, given by name, then ``mean``, ``sd`` and those of all folds together."""
+    folds = pd.DataFrame(scores, [str(number) for number in range(1, len(scores) + 1)], dtype=float)
+    summary = pd.DataFrame([folds.mean(), folds.std(ddof=0), pd.Series(pooled)], ["mean", "sd", name])
+    return pd.concat([folds, summary]).rename_axis("fold").reset_index()
 
 
 def _unit_columns(values):

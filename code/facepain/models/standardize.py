@@ -93,10 +93,7 @@ class StandardizedImages:
         return block / scale
 
     def _block(self, columns, rows, counts):
-        """Return standardised voxels of some trials, with the voxels' means and scales before they were z-scored.
-
-        For ``voxel``, ``rows`` must hold the whole training set.
-        """
+        """Return standardised voxels of some trials (for ``voxel`` of all training), and their means and scales."""
         # Taking all rows by index would copy them once more than a slice does.
         taken = slice(None) if len(rows) == self.n_trials else rows
         block = np.array(self.signals[taken, columns], dtype=np.float64)
@@ -124,10 +121,7 @@ class StandardizedImages:
 
 
 def image_mean_and_sd(signals):
-    """Return the mean and the population SD (n_trials,) over voxels of each image, in float64.
-
-    Raises InputError naming the row of an image that is constant or holds a value that is not finite.
-    """
+    """Return the mean and the population SD (n_trials,) over voxels of each image, in float64; constant ones stop."""
     mean, sd = np.empty(len(signals)), np.empty(len(signals))
     for row, image in enumerate(signals):
         values = np.asarray(image, dtype=np.float64)

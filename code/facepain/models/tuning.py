@@ -1,10 +1,9 @@
 """Nested choice of the penalty and of the number of components, in the Gram matrix.
 
-Inside each training fold the participants are split again. The setting with the smallest squared error, pooled over
-the participants held out there, is fitted to the whole training fold (Varma & Simon 2006,
-doi 10.1186/1471-2105-7-91). The decompositions of the inner folds serve every target, so that a permutation test can
-repeat the choice. Where each coefficient depends on its own component only (Lasso, Ridge), the predictions at every
-number of components are a cumulative sum.
+The setting with the smallest squared error, pooled over the participants held out inside a training fold, is fitted to
+all of it (Varma & Simon 2006, doi 10.1186/1471-2105-7-91). The decompositions of the inner folds serve every target, so
+that a permutation test can repeat the choice. Where each coefficient depends on its own component only (Lasso, Ridge),
+the predictions at every number of components are a cumulative sum.
 """
 
 from dataclasses import dataclass, replace
@@ -87,10 +86,7 @@ def prepare_nested(images, fold, groups, tuning):
 
 
 def choose_settings(nested, Y, tuning):
-    """Choose the setting of each target of Y (n_trials, n_targets) by its squared error in the inner folds.
-
-    Y is of all trials; only those of the outer training fold are used.
-    """
+    """Choose the setting of each target of Y (n_trials, n_targets), of all trials, by its errors in the inner folds."""
     # From the simplest setting to the least simple: of equal errors the first is taken.
     penalties = _penalties(nested.outer, Y, tuning)
     errors, baseline = 0.0, 0.0

@@ -150,12 +150,8 @@ class StudyResults:
 
 
 def load_results(outputs, masks, algorithms, target, score="", folders=None):
-    """Read every result that figures and tables are made from; ``folders`` are those of `StudyResults`.
-
-    Raises InputError, naming the command that makes it, if there is nothing to show at all.
-    """
+    """Read every result that figures and tables are made from; InputError says which command makes what is missing."""
     outputs = Path(outputs)
-    classified = [mask for mask in masks if (outputs / "classify" / mask / "metrics.tsv").exists()]
     return StudyResults(
         folder=outputs,
         target=target,
@@ -172,11 +168,9 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
             if all((outputs / "regress" / mask / algorithm / file).exists() for file in REGRESSION_FILES)
         },
         classifiers={
-            mask: ClassifierResults(
-                mask,
-                *(read_table(present(outputs / "classify" / mask / f"{name}.tsv")) for name in CLASSIFIER_TABLES),
-            )
-            for mask in classified
+            mask: ClassifierResults(mask, *(read_table(present(folder / f"{name}.tsv")) for name in CLASSIFIER_TABLES))
+            for mask in masks
+            if ((folder := outputs / "classify" / mask) / "metrics.tsv").exists()
         },
         folders=folders,
     )
@@ -198,15 +192,15 @@ def load_regression(folder, score):
     """Read the tables of one ``regress`` cell; maps are left to `RegressionResults.map_img`."""
     about = _read_json(folder / "model.json")
     entries = _read_json(folder / "permutation.json")["entries"]
-    with np.load(present(folder / "model.npz")) as model:
+    with np.load(folder / "model.npz") as model:
         n_voxels = len(model["weights"])
     return RegressionResults(
         mask=folder.parent.name,
         algorithm=folder.name,
         folder=folder,
-        metrics=read_table(present(folder / "metrics.tsv")),
-        test_metrics=read_table(present(folder / "test_metrics.tsv")),
-        tests=read_table(present(folder / "permutation.tsv")),
+        metrics=read_table(folder / "metrics.tsv"),
+        test_metrics=read_table(folder / "test_metrics.tsv"),
+        tests=read_table(folder / "permutation.tsv"),
         null_scores={
             (entry["scheme"], entry["metric"]): np.array(entry["null_scores"])
             for entry in entries

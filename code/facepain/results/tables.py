@@ -1,7 +1,11 @@
 """Table 1 (cross-validation) and Table 2 (the other datasets) of the study, from the results of every cell."""
 
+from itertools import product
+
 import numpy as np
 import pandas as pd
+
+from facepain.models.score_tables import METRIC_COLUMNS
 
 TESTED = ("r2", "pearson_r")  # scores that permutation tests are run for
 UNTESTED = ("mae", "rmse", "r2_within", "r2_between", "r2_baseline")
@@ -92,13 +96,8 @@ OTHER_DATASETS_COLUMNS = {
     "algorithm": "regression on the principal components",
     "r2": "coefficient of determination",
     "pearson_r": "Pearson correlation of observed and predicted scores",
-    "mae": "mean absolute error, in the unit of the (transformed) score",
-    "rmse": "root mean squared error, in the unit of the (transformed) score",
+    **{name: METRIC_COLUMNS[name] for name in ("mae", "rmse", "r2_between", "r2_baseline", "n_components", "n_train")},
     "r2_within": "r2 after subtracting each participant's mean from scores and predictions",
-    "r2_between": "r2 of the participants' means",
-    "r2_baseline": "r2 of predicting the mean of the training scores",
-    "n_components": "principal components kept",
-    "n_train": "trials trained on",
     "n_test": "trials tested",
 }
 
@@ -119,9 +118,9 @@ def cross_validation_markdown(results):
             line.append(_mean_sd(cell, score))
             line += [_p_and_null(tests.loc[scheme]) if scheme in tests.index else "not run" for scheme in schemes]
         lines.append(line + [_mean_sd(cell, score) for score in UNTESTED])
-    missing = [key for key in _models(results) if key not in results.regressions]
-    lines += [[*key, *["no result"] * (len(header) + len(UNTESTED) - 2)] for key in missing]
     header += [SCORE_NAMES[score] for score in UNTESTED]
+    missing = [key for key in product(results.masks, results.algorithms) if key not in results.regressions]
+    lines += [[*key, *["no result"] * (len(header) - 2)] for key in missing]
     example = next(iter(results.regressions.values()))
     n = max((int(n) for cell in results.regressions.values() for n in cell.tests_of("r2")["n"]), default=0)
     note = (
@@ -147,14 +146,8 @@ def other_datasets_markdown(results):
         return f"### {title}\n\n{why if len(results.datasets) < 2 else 'No model is here; `make all` makes them.'}\n"
     header = ["dataset", "mask", "algorithm", *SCORE_NAMES.values(), "trials"]
     lines = [
-        [
-            row.dataset,
-            row.mask,
-            row.algorithm,
-            *(_number(getattr(row, score)) for score in SCORE_NAMES),
-            f"{row.n_test:.0f}",
-        ]
-        for row in table.itertuples()
+        [*row[:3], *(_number(value) for value in row[3:-1]), f"{row[-1]:.0f}"]
+        for row in table[["dataset", "mask", "algorithm", *SCORE_NAMES, "n_test"]].itertuples(index=False)
     ]
     note = (
         "The final model of each mask and algorithm, the least favourable R² first. The association (r) is tested by "
@@ -169,10 +162,6 @@ def _markdown(title, header, lines, note, synthetic):
     return f"### {title}\n\n{SYNTHETIC_NOTE if synthetic else ''}{body}\n\n{note}"
 
 
-def _models(results):
-    return [(mask, algorithm) for mask in results.masks for algorithm in results.algorithms]
-
-
 def _schemes(results):
     return list(dict.fromkeys(scheme for cell in results.regressions.values() for scheme in cell.tests_of("r2").index))
 
@@ -182,8 +171,6 @@ def _mean_sd(cell, score):
 
 
 def _p_and_null(test):
-    if test.p != test.p:
-        return "n/a"
     # At its floor p is a bound: more permutations might have given less.
     bound = "\N{LESS-THAN OR EQUAL TO} " if test.p * (1 + test.n) < 1.001 else ""
     return f"{bound}{test.p:.2g} ({_number(test.null_mean)})"

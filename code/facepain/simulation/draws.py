@@ -1,7 +1,6 @@
 """Random numbers of the stand-in study: raw PCG64 words and integer arithmetic only.
 
-NumPy keeps the words of a seeded bit generator for ever, but not what its distributions make of
-them, and exp, log and cos differ between CPUs. Integers are the same everywhere.
+NumPy may change its distributions, and exp, log and cos differ between CPUs. Words and integers are the same for ever.
 """
 
 import numpy as np

@@ -1,9 +1,7 @@
 """Contrast images of the stand-in study: planted patterns and smooth noise, one trial at a time.
 
-An image is a sum of fields: the mean response, the score pattern times the trial's score, a
-nuisance pattern times the participant's loading, a field of the participant's own, the age and
-scanner patterns, and noise. All are integers; a field's unit is `FIELD_UNIT`, a weight's
-`WEIGHT_UNIT`.
+An image is a sum of fields: the mean response, the score pattern times the trial's score, a nuisance pattern times the
+participant's loading, a field of the participant's own, the age and scanner patterns, and noise. All are integers.
 """
 
 import math
@@ -85,11 +83,7 @@ def _draw_pattern(design, name, support):
 
 
 def draw_images(design):
-    """Draw every contrast image that exists, one by one, in the order of the trials.
-
-    Yields the path of its header, as in the column `contrast`, and its int16 volume of `mni_shape`; `COUNTS_PER_UNIT`
-    counts are one unit of signal.
-    """
+    """Yield the header's path and the int16 volume of every contrast image that exists, in the order of the trials."""
     planted = draw_planted(design)
     participants, trials = draw_participants(design), draw_trials(design)
     gains = {cohort.name: cohort.score_gain for cohort in design.cohorts}
@@ -107,11 +101,7 @@ def draw_images(design):
 
 
 def pack_pair(volume, step_mm):
-    """Return an int16 volume of `mni_shape` as a NIfTI-1 pair as SPM8 writes it: the bytes of `.hdr` and `.img`.
-
-    The header has 348 bytes; the image is little-endian, x running fastest. Raises ValueError if the volume is not
-    int16 on the grid of the voxel size.
-    """
+    """Return an int16 volume of `mni_shape` as a NIfTI-1 pair as SPM8 writes it: the bytes of `.hdr` and `.img`."""
     if volume.dtype != np.int16 or volume.shape != mni_shape(step_mm):
         raise ValueError(
             f"volume is {volume.dtype} of shape {volume.shape}, expected int16 of shape"

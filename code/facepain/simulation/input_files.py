@@ -5,20 +5,16 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from math import prod
 
-from facepain.data.anatomy import make_masks, mni_shape
+import pandas as pd
+
+from facepain.data.anatomy import make_masks, mni_shape, on_mni_grid
 from facepain.simulation.design import FULL, SMALL
 from facepain.simulation.images import draw_images, pack_pair
 from facepain.simulation.scores import PARTICIPANTS_COLUMNS, TRIALS_COLUMNS, draw_participants, draw_trials
-from facepain.simulation.signatures import (
-    SIGNATURE_COLUMNS,
-    draw_networks,
-    draw_signatures,
-    network_names,
-    pack_labels,
-    signatures_table,
-)
+from facepain.simulation.signatures import NETWORK_CENTRES_MM, SIGNATURE_COLUMNS, draw_networks, draw_signatures
 
 DESIGNS = {"full": FULL, "small": SMALL}
 
@@ -92,17 +88,6 @@ class InputFiles:
     files: Iterator  # (path in the dataset, content) one by one
 
 
-def make_input_files(name, design):
-    """Return what an input dataset (contrasts, behavior, masks or signatures) is made of."""
-    make = {
-        "contrasts": _make_contrasts,
-        "behavior": _make_behavior,
-        "masks": _make_masks,
-        "signatures": _make_signatures,
-    }
-    return make[name](design)
-
-
 def format_table(table):
     """Return a DataFrame as the bytes of a TSV file: UTF-8, LF, numbers of 6 digits at most."""
     return table.to_csv(sep="\t", index=False, lineterminator="\n", float_format="%.6g").encode()
@@ -128,66 +113,9 @@ def store_gzip(content):
     return b"".join(blocks)
 
 
-def _make_contrasts(design):
-    n_images = int((draw_trials(design)["contrast"] != "").sum())
-    title = "Synthetic contrast images of the stand-in study"
-    texts = _describe(title, CONTRASTS_README, "CC0-1.0")
-
-    def files():
-        yield from texts
-        for header_path, volume in draw_images(design):
-            header, image = pack_pair(volume, design.step_mm)
-            yield header_path, header
-            yield header_path.removesuffix(".hdr") + ".img", image
-
-    n_bytes = n_images * (HEADER_BYTES + 2 * prod(mni_shape(design.step_mm)))
-    return InputFiles(title, len(texts) + 2 * n_images, n_bytes, files())
-
-
-def _make_behavior(design):
-    title = "Synthetic participants and scores of the stand-in study"
-    files = [
-        *_describe(title, BEHAVIOR_README, "CC0-1.0"),
-        ("participants.tsv", format_table(draw_participants(design))),
-        ("participants.json", format_json(PARTICIPANTS_COLUMNS)),
-        ("trials.tsv", format_table(draw_trials(design))),
-        ("trials.json", format_json(TRIALS_COLUMNS)),
-    ]
-    return _gather(title, files)
-
-
-def _make_masks(design):
-    title = "Masks of the study, derived from public atlases"
-    files = _describe(title, MASKS_README, "see README.md")
-    for name, (image, derivation) in make_masks().items():
-        files.append((f"{name}.nii.gz", store_gzip(image.to_bytes())))
-        files.append((f"{name}.json", format_json(derivation)))
-    return _gather(title, files)
-
-
-def _make_signatures(design):
-    title = "Synthetic signatures and networks of the stand-in study"
-    signatures = draw_signatures(design)
-    files = [
-        *_describe(title, SIGNATURES_README, "CC0-1.0"),
-        ("signatures.tsv", format_table(signatures_table(signatures))),
-        ("signatures.json", format_json(SIGNATURE_COLUMNS)),
-    ]
-    for name, (image, kind) in signatures.items():
-        files.append((f"{name}.nii.gz", store_gzip(image.to_bytes())))
-        files.append((f"{name}.json", format_json({"Description": kind, "Synthetic": True})))
-    labels = pack_labels(draw_networks(design.step_mm), design.step_mm)
-    files.append(("networks.nii.gz", store_gzip(labels.to_bytes())))
-    files.append(("networks.json", format_json({str(label): name for label, name in network_names().items()})))
-    return _gather(title, files)
-
-
-def _gather(title, files):
-    return InputFiles(title, len(files), sum(len(content) for _, content in files), iter(files))
-
-
-def _describe(title, readme, license_name):
-    """Return the files by which a dataset says what it is."""
+def make_input_files(name, design):
+    """Return what an input dataset (contrasts, behavior, masks or signatures) is made of."""
+    title, readme, license_name, make = DATASETS[name]
     description = {
         "Name": title,
         "BIDSVersion": "1.10.0",
@@ -196,7 +124,57 @@ def _describe(title, readme, license_name):
         "License": license_name,
         "Synthetic": title.startswith("Synthetic"),
     }
-    return [
-        ("README.md", readme.encode()),
-        ("dataset_description.json", format_json(description)),
-    ]
+    texts = [("README.md", readme.encode()), ("dataset_description.json", format_json(description))]
+    if name == "contrasts":
+        n_images = int((draw_trials(design)["contrast"] != "").sum())
+        n_bytes = n_images * (HEADER_BYTES + 2 * prod(mni_shape(design.step_mm)))
+        return InputFiles(title, len(texts) + 2 * n_images, n_bytes, chain(texts, make(design)))
+    files = [*texts, *make(design)]
+    return InputFiles(title, len(files), sum(len(content) for _, content in files), iter(files))
+
+
+def _make_contrasts(design):
+    for header_path, volume in draw_images(design):
+        header, image = pack_pair(volume, design.step_mm)
+        yield header_path, header
+        yield header_path.removesuffix(".hdr") + ".img", image
+
+
+def _make_behavior(design):
+    yield "participants.tsv", format_table(draw_participants(design))
+    yield "participants.json", format_json(PARTICIPANTS_COLUMNS)
+    yield "trials.tsv", format_table(draw_trials(design))
+    yield "trials.json", format_json(TRIALS_COLUMNS)
+
+
+def _make_masks(_design):
+    for name, (image, derivation) in make_masks().items():
+        yield f"{name}.nii.gz", store_gzip(image.to_bytes())
+        yield f"{name}.json", format_json(derivation)
+
+
+def _make_signatures(design):
+    signatures = draw_signatures(design)
+    rows = [(name, f"{name}.nii.gz", kind, "simulation", "CC0-1.0") for name, (_, kind) in signatures.items()]
+    yield "signatures.tsv", format_table(pd.DataFrame(rows, columns=list(SIGNATURE_COLUMNS)))
+    yield "signatures.json", format_json(SIGNATURE_COLUMNS)
+    for name, (image, kind) in signatures.items():
+        yield f"{name}.nii.gz", store_gzip(image.to_bytes())
+        yield f"{name}.json", format_json({"Description": kind, "Synthetic": True})
+    labels = on_mni_grid(draw_networks(design.step_mm), design.step_mm)
+    yield "networks.nii.gz", store_gzip(labels.to_bytes())
+    names = {str(label): f"network-{label}" for label in range(1, len(NETWORK_CENTRES_MM) + 1)}
+    yield "networks.json", format_json(names)
+
+
+DATASETS = {
+    "contrasts": ("Synthetic contrast images of the stand-in study", CONTRASTS_README, "CC0-1.0", _make_contrasts),
+    "behavior": ("Synthetic participants and scores of the stand-in study", BEHAVIOR_README, "CC0-1.0", _make_behavior),
+    "masks": ("Masks of the study, derived from public atlases", MASKS_README, "see README.md", _make_masks),
+    "signatures": (
+        "Synthetic signatures and networks of the stand-in study",
+        SIGNATURES_README,
+        "CC0-1.0",
+        _make_signatures,
+    ),
+}

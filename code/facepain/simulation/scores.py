@@ -89,10 +89,7 @@ def draw_participants(design):
 
 
 def draw_trials(design):
-    """Draw the scores of every trial and which trials are lost: 16 rows a participant.
-
-    The columns are those of `TRIALS_COLUMNS`.
-    """
+    """Draw the scores of every trial and which trials are lost: 16 rows a participant."""
     participants = draw_participants(design)
     scores, reasons = [], []
     for number, cohort in enumerate(design.cohorts):
@@ -173,11 +170,7 @@ def _draw_levels(cohort, takes_part, stream):
 
 
 def _draw_participant(cohort, level, stream):
-    """Draw sixteen scores in hundredths around a level.
-
-    A trial is expressed or not; expressed trials lie higher than the level, so that the mean
-    over all trials stays near it.
-    """
+    """Draw sixteen scores in hundredths around a level; expressed ones lie higher, so that their mean is near it."""
     if level == 0:
         return np.zeros(N_TRIALS, dtype=np.int64)
     level = int(level)

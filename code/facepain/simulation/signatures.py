@@ -1,14 +1,8 @@
-"""Signatures of the stand-in study: maps to compare weight maps with, and an atlas of networks.
+"""Signatures of the stand-in study, to compare weight maps with, and an atlas of networks: planted, not published."""
 
-Published signatures carry licences of their own and are not shipped; these are planted, so that tests know what has to
-be found.
-"""
-
-import nibabel
 import numpy as np
-import pandas as pd
 
-from facepain.data.anatomy import find_brain, mni_affine, mni_coordinates
+from facepain.data.anatomy import find_brain, mni_coordinates, on_mni_grid
 from facepain.simulation.images import FIELD_UNIT, FIELD_WIDTH_MM, draw_field, draw_planted, standardise_field
 
 SIGNATURE_STREAM = 15
@@ -57,32 +51,6 @@ def draw_networks(step_mm):
     return np.where(find_brain(step_mm), nearest, 0).astype(np.int16)
 
 
-def network_names():
-    """Return the label and name of every network."""
-    return {number: f"network-{number}" for number in range(1, len(NETWORK_CENTRES_MM) + 1)}
-
-
-def signatures_table(signatures):
-    """Return the table that lists the maps, with the columns of `SIGNATURE_COLUMNS`."""
-    rows = [
-        {"name": name, "file": f"{name}.nii.gz", "kind": kind, "source": "simulation", "licence": "CC0-1.0"}
-        for name, (_, kind) in signatures.items()
-    ]
-    return pd.DataFrame(rows)
-
-
-def pack_labels(labels, step_mm):
-    """Return labels as an image on the MNI grid."""
-    return _describe_space(nibabel.Nifti1Image(labels, mni_affine(step_mm)))
-
-
 def _pack(field, step_mm):
     # Whole numbers over a power of two are exact in float32.
-    return _describe_space(nibabel.Nifti1Image((field / FIELD_UNIT).astype(np.float32), mni_affine(step_mm)))
-
-
-def _describe_space(image):
-    image.header.set_sform(image.affine, code="mni")
-    image.header.set_qform(image.affine, code="mni")
-    image.header.set_xyzt_units("mm")
-    return image
+    return on_mni_grid((field / FIELD_UNIT).astype(np.float32), step_mm)
