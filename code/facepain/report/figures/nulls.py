@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
+from facepain.report.claims import p_is
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
@@ -10,7 +11,6 @@ from facepain.report.figures.page import (
     Drawing,
     NothingToDraw,
     new_page,
-    p_of,
 )
 
 METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson's r"}
@@ -77,7 +77,7 @@ def plot_nulls(axes, cell, metric, schemes, limits):
                     color=GREY)  # fmt: skip
         beyond = np.mean(null < low)
         arrow = f"\N{LEFTWARDS ARROW} {100 * beyond:.0f} %  " if beyond >= 0.005 else ""
-        axes.text(0.02, (base + 0.82) / len(schemes), f"{arrow}{p_of(tests.loc[scheme])}", fontsize=7,
+        axes.text(0.02, (base + 0.82) / len(schemes), f"{arrow}{p_is(*tests.loc[scheme, ['p', 'n']])}", fontsize=7,
                   transform=axes.transAxes, va="center", zorder=6, bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.6,
                   "edgecolor": "none"})  # fmt: skip
     for scheme in (name for name in schemes if name not in nulls):
@@ -94,11 +94,10 @@ def null_limits(cells, metric):
     nulls = [null for null in nulls if null.size]
     if not nulls:
         return np.nan, np.nan
-    observed = [score for cell in cells for score in cell.tests_of(metric)["score"] if np.isfinite(score)]
-    high = max([null.max() for null in nulls] + observed)
-    usual = min(np.median(nulls[0]), *observed) if observed else np.median(nulls[0])
+    observed = finite(np.concatenate([cell.tests_of(metric)["score"] for cell in cells]))
+    low, high = (end([*observed, *(end(null) for null in nulls)]) for end in (min, max))
     # A model of permuted scores can be arbitrarily bad: such a tail would press everything else into one bin.
-    low = max(min([null.min() for null in nulls] + observed), usual - TAIL)
+    low = max(low, min([np.median(nulls[0]), *observed]) - TAIL)
     margin = 0.03 * (high - low) or 0.05
     return low - margin, high + margin
 

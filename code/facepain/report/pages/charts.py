@@ -5,6 +5,7 @@ from itertools import cycle, product
 import numpy as np
 import pandas as pd
 
+from facepain.report.claims import p_is
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
@@ -15,7 +16,6 @@ from facepain.report.figures.page import (
     PURPLE,
     SKY,
     VERMILION,
-    p_of,
     score_name,
     signed,
 )
@@ -107,7 +107,7 @@ def _null_bands(cells, score, scheme):
             labels = (
                 f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
                 f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
-                f"{signed(test['score'], 3)}, {p_of(test)} ({test['n']} permutations)"
+                f"{signed(test['score'], 3)}, {p_is(test['p'], test['n'])} ({test['n']} permutations)"
             )
             traces.append(
                 {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}
