@@ -70,14 +70,12 @@ def spread_equal(ordered):
     return np.concatenate(spread)
 
 
-def draw_influence(influence, synthetic, mask, metric="skill"):
-    """Draw the score of all leave-one-participant-out predictions without each participant, from each influence.tsv."""
+def draw_influence(influence, synthetic, mask):
+    """Draw the skill of all leave-one-participant-out predictions without each participant, from each influence.tsv."""
     if not influence:
         raise NothingToDraw(f"no model of {mask} is here")
-    scores = {
-        name: table[table["metric"] == metric].set_index("participant_id")["score_without"]
-        for name, table in influence.items()
-    }
+    tables = {name: table[table["metric"] == "skill"] for name, table in influence.items()}
+    scores = {name: table.set_index("participant_id")["score_without"] for name, table in tables.items()}
     first, lowest = next(iter(scores.items()))
     people = lowest.sort_values().index
     figure = new_page(66, synthetic, layout=None)
@@ -87,7 +85,7 @@ def draw_influence(influence, synthetic, mask, metric="skill"):
         axes.plot(values.reindex(people).to_numpy(), "o", color=colour, markersize=3, markeredgewidth=0, label=label)
         axes.axhline(values.median(), color=colour, linewidth=0.7)
     name_people(axes, people)
-    axes.set_ylabel(f"{metric} without the participant")
+    axes.set_ylabel("skill without the participant")
     axes.legend(loc="lower right", ncols=len(scores))
     caption = (
         f"Score of all leave-one-participant-out predictions ({mask} mask) when one participant's trials are left out "
@@ -95,7 +93,7 @@ def draw_influence(influence, synthetic, mask, metric="skill"):
         "the score depends."
     )
     alt = (
-        f"Dots for {len(people)} participants: without one of them the {metric} of {ALGORITHM_NAMES[first]} is "
+        f"Dots for {len(people)} participants: without one of them the skill of {ALGORITHM_NAMES[first]} is "
         f"{lowest.min():.2f} to {lowest.max():.2f}."
     )
     return Drawing(figure, f"Influence of single participants, {mask}", caption, alt)

@@ -256,27 +256,27 @@ def plot_repeats(axes, y, scores, colour):
         axes.plot(max(scores[0], LOWEST), y, "D", color=BLACK, markersize=3.5)
 
 
-def draw_learning(results, metric="pearson_r"):
-    """Draw the score of held-out participants by the number of participants trained on."""
+def draw_learning(results):
+    """Draw the correlation in held-out participants by the number of participants trained on."""
     why = "no model was fitted to different numbers of participants"
     tables = tables_of(results, "learning", lambda table: table["n_participants"].nunique() > 1, why)
     figure, panels = panels_of_masks(results, tables, 55)
     gains, first = {}, next(iter(panels.values()))
     for mask, axes in panels.items():
         for algorithm in (name for name in results.algorithms if (mask, name) in tables):
-            by_size = tables[mask, algorithm].groupby("n_participants")[metric]
+            by_size = tables[mask, algorithm].groupby("n_participants")["pearson_r"]
             middle, low, high = by_size.median(), by_size.quantile(0.25), by_size.quantile(0.75)
             colour, gains[mask, algorithm] = ALGORITHM_COLOURS[algorithm], middle.iloc[-1] - middle.iloc[-2]
             axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHM_NAMES[algorithm])
             axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.set_xlabel("participants trained on")
-    first.set_ylabel(METRIC_NAMES[metric])
+    first.set_ylabel("Pearson r")
     first.legend(loc="upper left")
     caption = (
-        f"{METRIC_NAMES[metric]} in participants held out, by the number of participants trained on. Lines: medians "
-        "over random choices of participants; bands: their middle half. Where a line still rises at its end, more "
-        "participants would help."
+        "Pearson r in participants held out, by the number of participants trained on. Lines: medians over random "
+        "choices of participants; bands: their middle half. Where a line still rises at its end, more participants "
+        "would help."
     )
     alt = (
         f"Learning curves of {len(tables)} models. Change of the median over the last step: "

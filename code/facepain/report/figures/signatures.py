@@ -20,8 +20,8 @@ from facepain.report.figures.page import (
 SIGNIFICANT = 0.05
 
 
-def draw_similarity(results, metric="cosine"):
-    """Draw the similarity of every weight map with every signature, whole masks only."""
+def draw_similarity(results):
+    """Draw the cosine of every weight map with every signature, whole masks only."""
     tables = {key: results.table(f"similarity/{'/'.join(key)}/similarity") for key in results.regressions}
     tables = {key: table for key, table in tables.items() if table is not None}
     if not tables:
@@ -36,13 +36,13 @@ def draw_similarity(results, metric="cosine"):
         for number, algorithm in enumerate(algorithms):
             if (mask, algorithm) not in tables:
                 continue
-            rows = tables[mask, algorithm].query("network == 'all' and metric == @metric and scheme == @scheme")
+            rows = tables[mask, algorithm].query("network == 'all' and metric == 'cosine' and scheme == @scheme")
             rows = rows.set_index("signature").loc[names]
             places = np.arange(len(names)) + (number - (len(algorithms) - 1) / 2) * 0.22
             plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHM_COLOURS[algorithm], markersize=4)
             alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
             filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
-        finish_panel(axes, mask, "cosine" if metric == "cosine" else "Pearson r", names)
+        finish_panel(axes, mask, "cosine", names)
     dot = partial(Line2D, [], [], marker="o")
     handles = [dot(color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms]
     handles.append(dot(color=GREY, markerfacecolor="white", label="family-wise p > .05"))
@@ -53,7 +53,7 @@ def draw_similarity(results, metric="cosine"):
         f"scores ({scheme}). Values within networks are in similarity.tsv."
     )
     alt = (
-        f"Dot plot of the {metric} of the weight maps of {len(tables)} models with {len(names)} signatures, filled "
+        f"Dot plot of the cosine of the weight maps of {len(tables)} models with {len(names)} signatures, filled "
         f"for: {'; '.join(filled) or 'none'}."
     )
     return Drawing(figure, "Similarity with signatures", caption, alt)
