@@ -9,14 +9,13 @@ import nibabel
 import numpy as np
 
 from errors import InputError
-from facepain.data.confounds import find_confounds
 from facepain.data.extraction import inspect_images, read_volumes
 from facepain.data.mask_expressions import mask_files
 from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_coverage
 from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_losses, find_warnings, screen_images
 from facepain.data.signatures import load_networks, load_signatures
 from facepain.data.summary import summarize
-from facepain.data.trials import is_usable, usable_trials
+from facepain.data.trials import find_confounds, is_usable, usable_trials
 from facepain.models.folds import make_folds
 from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people

@@ -74,10 +74,8 @@ def express_own_model(cell, study):
 
 def tabulate(trials, name, rows, expression):
     """List the expression of one map in some trials."""
-    dot, cosine, r = expression
-    found = {"row": rows, "participant_id": trials["participant_id"].iloc[rows], "trial": trials["trial"].iloc[rows]}
-    measures = {"signature": name, "dot": dot, "cosine": cosine, "pearson_r": r, "out_of_fold": 1}
-    return pd.DataFrame(found | measures)
+    found = trials.loc[rows, ["participant_id", "trial"]].assign(row=rows, signature=name, out_of_fold=1)
+    return found.assign(**dict(zip(("dot", "cosine", "pearson_r"), expression, strict=True)))[list(COLUMNS)]
 
 
 if __name__ == "__main__":

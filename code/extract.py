@@ -61,9 +61,9 @@ def main(cell, outputs):
     )
     outputs.write_table("quality.tsv", table, QUALITY_COLUMNS)
     print(
-        f"extract {mask_name}: {len(paths)} images, {mask.sum()} voxels, {coverage:.0%} of the "
-        f"mask, {(~finite).sum()} not finite "
-        f"({settings['non_finite']}), {sum(images.resampled)} resampled, {table['outlier'].sum()} outlying"
+        f"extract {mask_name}: {len(paths)} images, {mask.sum()} voxels, {coverage:.0%} of the mask, "
+        f"{(~finite).sum()} not finite ({settings['non_finite']}), {sum(images.resampled)} resampled, "
+        f"{table['outlier'].sum()} outlying"
     )
 
 

@@ -3,10 +3,17 @@
 from pathlib import Path
 
 from errors import InputError
-from facepain.data.confounds import find_confounds
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
 from facepain.data.summary import RELIABILITY_COLUMNS, SCORE_COLUMNS, bin_scores, reliability_table, summarize
-from facepain.data.trials import check_range, check_varies, is_usable, read_participants, read_trials, usable_trials
+from facepain.data.trials import (
+    check_range,
+    check_varies,
+    find_confounds,
+    is_usable,
+    read_participants,
+    read_trials,
+    usable_trials,
+)
 from facepain.parallel import Resampling
 from files.tables import read_json
 from provenance.run.stage import run_stage
@@ -36,8 +43,12 @@ def main(cell, outputs):
         study = {
             "target": of_dataset[target].tolist(),
             "group": of_dataset["participant_id"].tolist(),
-            "data": [name_image(row) for row in of_dataset.to_dict("records")],
+            "data": [f"{CONTRASTS}/{name}" for name in of_dataset["contrast"]],
         }
+        if "volume" in usable:  # as SPM writes it
+            study["data"] = [
+                f"{path},{volume}" for path, volume in zip(study["data"], of_dataset["volume"], strict=True)
+            ]
         outputs.write_json(f"{dataset}.json", study)
     people = read_people(trials)
     further = find_confounds(usable, people, cell.settings["confounds"])
@@ -86,12 +97,6 @@ def read_people(trials):
     """Return the table of participants, whose ids are spelled as in the trials; None if there is none."""
     path = BEHAVIOR / "participants.tsv"
     return read_participants(path, trials) if path.exists() else None
-
-
-def name_image(trial):
-    """Return the path of a trial's image from the root, with its volume as SPM writes it where there are several."""
-    path = str(CONTRASTS / trial["contrast"])
-    return f"{path},{trial['volume']}" if "volume" in trial else path
 
 
 def is_synthetic(folder):

@@ -58,13 +58,8 @@ def main(cell, outputs):
     write_permutation_tests(cell, outputs, study, folds, model, strata[study.rows])
     write_bootstrap(cell, outputs, study, model)
     outputs.write_fingerprints()
-    print_scores(cell, intervals)
-
-
-def print_scores(cell, intervals):
-    """Print the correlation for unseen participants and on other datasets."""
-    shown = intervals[(intervals["metric"] == "pearson_r") & (intervals["estimate_of"] != "published")]
-    scores = (f"{row.estimate_of} {row.estimate:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in shown.itertuples())
+    shown = intervals.query("metric == 'pearson_r' and estimate_of != 'published'").itertuples()
+    scores = (f"{row.estimate_of} {row.estimate:.2f} [{row.low:.2f}, {row.high:.2f}]" for row in shown)
     print(f"{cell.name}: r {', '.join(scores)} (95 % interval over participants)")
 
 

@@ -46,7 +46,7 @@ def main(cell, outputs):
     groups = trials["participant_id"].to_numpy()
     columns = {}
     for name in settings["columns"]:
-        values = standardize(numbers_of(trials, name))
+        values = standardize(trials[name])
         if follows(values, columns):
             print(f"{cell.name}: {name} is left out, it is the same in every trial or follows from the other columns")
         else:
@@ -100,14 +100,6 @@ def slopes_of_participants(name, y, x, groups):
         a, b = x[own] - x[own].mean(), y[own] - y[own].mean()
         rows.append((name, participant, a @ b / (a @ a) if a @ a else np.nan, own.sum()))
     return pd.DataFrame(rows, columns=list(PARTICIPANT_COLUMNS))
-
-
-def numbers_of(trials, name):
-    if name not in trials:
-        raise InputError(
-            f'relate.columns names "{name}", which is no column of outputs/prep/trials.tsv; found {", ".join(trials)}'
-        )
-    return pd.to_numeric(trials[name], errors="raise").to_numpy(float)
 
 
 def standardize(values):

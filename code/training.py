@@ -39,8 +39,8 @@ class Training:
     @property
     def others(self):
         """Rows of every other dataset, by its name."""
-        names = sorted(set(self.trials["dataset"]) - {self.trials["dataset"].iloc[self.rows[0]]})
-        return {name: np.flatnonzero(self.trials["dataset"] == name) for name in names}
+        own, names = self.trials["dataset"].iloc[self.rows[0]], self.trials["dataset"]
+        return {name: np.flatnonzero(names == name) for name in sorted(set(names) - {own})}
 
     def predict_others(self, final, weights, intercept, confound_coef):
         """List what the final model predicts of every other dataset, by its name, as `list_predictions` does."""

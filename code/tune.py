@@ -10,7 +10,7 @@ from facepain.inference.tuned import tune_folds, tuned_permutation_test
 from facepain.models.cross_validation import confound_coefficients, voxel_weights
 from facepain.models.folds import make_folds
 from facepain.models.repeats import REPEAT_COLUMNS, score_repeat
-from facepain.models.tuning import TUNING_COLUMNS, Tuning, tuning_table
+from facepain.models.tuning import TUNING_COLUMNS, Tuning
 from facepain.parallel import Resampling
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -46,8 +46,9 @@ def main(cell, outputs):
     weights, intercepts = voxel_weights(images, [final.fit])
     tested = study.predict_others(final.fit, weights, intercepts, confound_coefficients(images, final.fit))
     _, intervals = write_scores(outputs, study, fits, final.fit, tested)
-    chosen = tuning_table([fold.chosen for fold in (*folds["published"], final)])
-    outputs.write_table("tuning.tsv", chosen, TUNING_COLUMNS)
+    chosen = pd.DataFrame([fold.chosen for fold in (*folds["published"], final)])
+    chosen["fold"] = [*map(str, range(1, len(chosen))), "final"]
+    outputs.write_table("tuning.tsv", chosen[list(TUNING_COLUMNS)], TUNING_COLUMNS)
     outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
     write_repeats(cell, outputs, fits["published"], images, y, groups, tuning)
     outputs.write_map("weights_final.nii.gz", weights[:, 0], study.mask_img)

@@ -13,9 +13,6 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from errors import InputError, suggest
 from facepain.models.algorithms import ALGORITHMS
 
-TRANSFORMS = ("raw", "log1p", "sqrt")
-PERMUTATION_SCHEMES = ("within", "block", "free")
-
 
 class Table(BaseModel):
     """A table of the params: unknown keys are refused, and so are values of another type."""
@@ -77,7 +74,7 @@ Name = Annotated[str, AfterValidator(_plain)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
 AlgorithmName = Literal[*ALGORITHMS]
 AlgorithmNames = Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
-Schemes = Annotated[list[Literal[*PERMUTATION_SCHEMES]], Field(min_length=1), AfterValidator(_different)]
+Schemes = Annotated[list[Literal["within", "block", "free"]], Field(min_length=1), AfterValidator(_different)]
 
 
 def _steps(standardize):
@@ -150,7 +147,7 @@ def _algorithm_table(algorithm):
 class RegressBase(Table):
     algorithms: AlgorithmNames
     train_dataset: Text
-    transform: Literal[*TRANSFORMS]
+    transform: Literal["raw", "log1p", "sqrt"]
     standardize: Steps
     variance: Share
     min_participants: Count = 5

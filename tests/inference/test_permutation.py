@@ -93,11 +93,6 @@ def test_labels_move_with_whole_participants(rng):
     assert len(seen) == 10
 
 
-def test_two_labels_of_a_participant_are_refused(rng):
-    with pytest.raises(ValueError, match="a participant has two labels: give one label"):
-        permute_participant_labels([1, 2, 1], ["a", "a", "b"], rng)
-
-
 def test_p_counted_by_hand():
     test = summarize_null("free", "r2", 0.3, [0.1, 0.3, 0.2, 0.5], 0)
     assert (test.p, test.n, test.null_mean) == (3 / 5, 4, 0.275)

@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import r2_score
 
 from errors import InputError
-from facepain.data.confounds import find_confounds
+from facepain.data.trials import find_confounds
 from facepain.inference.bootstrap import fit_draw
 from facepain.inference.confounds_alone import confounds_alone_table
 from facepain.inference.detectable import draw_pattern

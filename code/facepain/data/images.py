@@ -70,7 +70,9 @@ def open_image(path, orientation="unknown", volume=None):
             f"{path}: not a readable image ({_first_line(error)}); expected NIfTI or Analyze, restore the file"
         ) from None
     _check_shape(path, img.shape, volume)
-    _check_type(path, img.get_data_dtype())
+    if (dtype := img.get_data_dtype()).kind not in "iufb":
+        kind = {"c": "complex numbers", "V": "colours (RGB)"}.get(dtype.kind, f"values of type {dtype}")
+        raise InputError(f"{path}: holds {kind}; expected one real number a voxel; save the contrast as real numbers")
     _check_size(path, img)
     affine = _affine(path, img, orientation)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < SMALLEST_VOXEL:
@@ -94,12 +96,6 @@ def _check_shape(path, shape, volume):
         raise InputError(
             f"{path}: has no volume {volume}; expected 1 to {n_volumes}, counted from 1; correct the table"
         )
-
-
-def _check_type(path, dtype):
-    if dtype.kind not in "iufb":
-        kind = {"c": "complex numbers", "V": "colours (RGB)"}.get(dtype.kind, f"values of type {dtype}")
-        raise InputError(f"{path}: holds {kind}; expected one real number a voxel; save the contrast as real numbers")
 
 
 def _missing(path):

@@ -88,14 +88,12 @@ def _load_file(term, orientation):
     for label in term.labels:
         if not label.isdigit():
             raise InputError(f'{path}: label "{label}" is no number; expected such as "{path}: 3, 4"')
-    numbers = [int(label) for label in term.labels]
-    for number in numbers:
-        if not (values == number).any():
+        if not (values == int(label)).any():
             few = ", ".join(f"{value:g}" for value in np.unique(values[values != 0])[:20])
             raise InputError(
-                f"{path}: has no label {number}; expected labels that it holds, such as {few}; correct the params"
+                f"{path}: has no label {int(label)}; expected labels that it holds, such as {few}; correct the params"
             )
-    return Mask(np.isin(values, numbers), affine, remarks)
+    return Mask(np.isin(values, [int(label) for label in term.labels]), affine, remarks)
 
 
 def _binary(path, values):

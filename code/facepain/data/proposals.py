@@ -84,13 +84,10 @@ def _patterns(path, trial):
         if piece.isdigit():
             if id_.isdigit() and int(id_) == int(piece) and len(piece) >= len(id_):
                 options.append(f"{{participant_id:0>{len(piece)}}}")
-            options += [f"{{{name}{_width(piece)}}}" for name in ("trial", "run") if int(piece) == trial[name]]
+            width = f":0{len(piece)}d" if piece.startswith("0") and len(piece) > 1 else ""
+            options += [f"{{{name}{width}}}" for name in ("trial", "run") if int(piece) == trial[name]]
             options.append("*")
         choices.append([*options, literal] if len(options) != 1 or piece.isdigit() else options)
     for pattern in itertools.product(*choices):
         if any("{participant_id" in piece for piece in pattern):
             yield "".join(pattern)
-
-
-def _width(digits):
-    return f":0{len(digits)}d" if digits.startswith("0") and len(digits) > 1 else ""

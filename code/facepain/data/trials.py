@@ -145,19 +145,18 @@ def _read_dictionary(path, target):
     if len(set(lengths.values())) > 1 or not lengths["target"]:
         counts = ", ".join(f"{key} {length}" for key, length in lengths.items())
         raise InputError(f"{path}: lists of different length ({counts}) or empty; expected one entry a trial in each")
+    for key in keys:
+        for number, value in enumerate(content[key], 1):
+            if not isinstance(value, str) and (value is not None or key != "target"):
+                raise InputError(
+                    f"{path}: entry {number} of {key} is {json.dumps(value)[:60]}; expected a text or a number; "
+                    "correct it"
+                )
     names = {**DICTIONARY_COLUMNS, "target": target}
-    table = pd.DataFrame({names[key]: _entries(path, key, content[key]) for key in keys}, dtype=str)
+    columns = {names[key]: ["null" if value is None else value for value in content[key]] for key in keys}
+    table = pd.DataFrame(columns, dtype=str)
     table.index = [f"{path.name} entry {number}" for number in range(1, len(table) + 1)]
     return table.assign(dataset=path.stem)
-
-
-def _entries(path, key, values):
-    for number, value in enumerate(values, 1):
-        if not isinstance(value, str) and (value is not None or key != "target"):
-            raise InputError(
-                f"{path}: entry {number} of {key} is {json.dumps(value)[:60]}; expected a text or a number; correct it"
-            )
-    return ["null" if value is None else value for value in values]
 
 
 def _fill(path, table, written):
@@ -266,6 +265,35 @@ def usable_trials(trials):
 def first_of_run(trials):
     """Return for every trial (n_trials,) whether it has the smallest number of its run in its dataset."""
     return (trials["trial"] == trials.groupby(["dataset", "run"])["trial"].transform("min")).to_numpy()
+
+
+def find_confounds(trials, participants, names):
+    """Return confounds, or other columns that the params name, of every usable trial as numbers, by their names.
+
+    A name is ``first_trial`` (1 for the first trial of a run), or a column of the trials or of the participants, who
+    may be None. Raises InputError if there is no such column, or a usable trial has no number in it.
+    """
+    known = trials.assign(first_trial=first_of_run(trials).astype(float))
+    if participants is not None and "participant_id" in participants:
+        further = participants[["participant_id", *participants.columns.difference(known.columns)]]
+        known = known.merge(further, on="participant_id", how="left")
+    confounds = {}
+    for name in names:
+        if name not in known:
+            raise InputError(
+                f'regress.confounds or relate.columns names "{name}"; expected first_trial, or a column of the trials '
+                f"or the participants: {', '.join(known.columns)}"
+            )
+        values = pd.to_numeric(known[name], errors="coerce").to_numpy(float)
+        if not np.isfinite(values).all():
+            row = known[~np.isfinite(values)].iloc[0]
+            found = f'"{row[name]}"' if isinstance(row[name], str) and row[name] else "missing"
+            raise InputError(
+                f'column "{name}" is {found} for participant {row["participant_id"]}, trial {row["trial"]}; '
+                "expected a number for every usable trial; fill it in, code it as numbers, or exclude the trial"
+            )
+        confounds[name] = values
+    return confounds
 
 
 def rows_of_training(trials, dataset):

@@ -10,7 +10,6 @@ from facepain.inference.intervals import jackknife_interval, score_draws
 from facepain.models.scores import Predictions
 from files.rounding import round_significant
 
-FAMILYWISE_METRIC = "pearson_r"
 PAIR_METRICS = ("skill", "pearson_r")
 CELL_COLUMNS = {
     "mask": "mask of the images",
@@ -45,7 +44,7 @@ def familywise_table(tests):
     """
     families = {}
     for test in tests:
-        if test["metric"] == FAMILYWISE_METRIC:
+        if test["metric"] == "pearson_r":
             families.setdefault((test["estimate_of"], test["scheme"]), []).append(test)
     rows = []
     for family in families.values():

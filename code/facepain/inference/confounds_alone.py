@@ -6,12 +6,12 @@ import numpy as np
 
 from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
 from facepain.inference.permutation import METRICS, applicable_schemes, permutation_test
+from facepain.inference.transfer import SCHEMES
 from facepain.models.confounds import fit_confounds
 from facepain.models.cross_validation import Fit
 from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
 
-SCHEMES = ("within", "block")
 CONFOUND_COLUMNS = {
     **{name: text for name, text in INTERVAL_COLUMNS.items() if name != "level"},
     "metric": "score of predicting the scores, confounds not removed, by least squares on the confounds alone",

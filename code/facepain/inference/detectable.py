@@ -61,8 +61,19 @@ def detectable_table(gram, y, groups, splits, models, effects, resampling, confo
     critical = np.array([limit for _, limit in models.values()])
 
     def study(effect, index):
-        rng = resample_rng(resampling.seed, index)
-        return _plant_and_score(gram, y, permuter, confounds, splits, models, effect, rng)
+        """Return the correlation and the skill of every model, averaged over folds, in one planted study."""
+        rng, scores = resample_rng(resampling.seed, index), []
+        permuted = y[permuter.draw(rng)]
+        K = plant(gram, *draw_pattern(gram, rng), permuted, effect)
+        for train_idx, test_idx in splits:
+            if len(test_idx) < 2:
+                continue
+            fold = decompose_fold(K, (train_idx, test_idx), next(iter(models.values()))[0], confounds)
+            left = fold.residual(permuted)
+            observed, baseline = left[test_idx], left[train_idx].mean()
+            predicted = [fold.predict(permuted[:, None], model)[:, 0] for model, _ in models.values()]
+            scores.append([(pearson_r(observed, y_pred), skill(observed, y_pred, baseline)) for y_pred in predicted])
+        return np.mean(scores, axis=0)
 
     def look(effect):
         if effect in looked_at:
@@ -97,19 +108,3 @@ def critical_score(null_scores):
     null = np.sort(null_scores)[::-1]
     allowed = int(np.floor(ALPHA * (1 + len(null)) + 1e-9)) - 1
     return null[allowed] if 0 <= allowed < len(null) else np.inf
-
-
-def _plant_and_score(gram, y, permuter, confounds, splits, models, effect, rng):
-    """Return the correlation and the skill of every model, averaged over folds, in one planted study."""
-    permuted = y[permuter.draw(rng)]
-    K = plant(gram, *draw_pattern(gram, rng), permuted, effect)
-    Y, scores = permuted[:, None], []
-    for train_idx, test_idx in splits:
-        if len(test_idx) < 2:
-            continue
-        fold = decompose_fold(K, (train_idx, test_idx), next(iter(models.values()))[0], confounds)
-        left = fold.residual(permuted)
-        observed, baseline = left[test_idx], left[train_idx].mean()
-        predicted = [fold.predict(Y, model)[:, 0] for model, _ in models.values()]
-        scores.append([(pearson_r(observed, y_pred), skill(observed, y_pred, baseline)) for y_pred in predicted])
-    return np.mean(scores, axis=0)

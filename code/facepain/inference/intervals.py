@@ -85,7 +85,8 @@ class _DrawScorer:
         self._centre = y.mean()
         y, p, b = y - self._centre, p - self._centre, predictions.baseline - self._centre
         columns = (np.ones_like(y), y, p, y * y, p * p, y * p, (y - p) ** 2, (y - b) ** 2, np.abs(y - p))
-        self._sums = self._total(np.column_stack(columns))
+        self._sums = np.zeros((self._index.max() + 1, len(columns)))
+        np.add.at(self._sums, self._index, np.column_stack(columns))
         n = self._sums[:, 0]
         means = self._sums[:, 1:3] / n[:, None]
         ones = np.ones(len(n))
@@ -115,11 +116,6 @@ class _DrawScorer:
             "r2_recalibrated": lambda: 1 - _ratio(self._recalibrated_error(counts), spread),
         }
         return {name: scores[name]() for name in metrics or scores}
-
-    def _total(self, columns):
-        sums = np.zeros((self._index.max() + 1, columns.shape[1]))
-        np.add.at(sums, self._index, columns)
-        return sums
 
     def _recalibrated_error(self, counts):
         """Return the squared error (n_draws,) of lines fitted without the participant who is scored."""
@@ -228,11 +224,8 @@ def influence_table(predictions):
     """List the scores of predictions without each participant, with the columns of `INFLUENCE_COLUMNS`."""
     names = predictions.participants
     scores = score_draws(predictions, 1 - np.eye(len(names)))
-    parts = [
-        pd.DataFrame({"participant_id": names, "metric": metric, "score_without": scores[metric]})
-        for metric in INFLUENCE_METRICS
-    ]
-    return pd.concat(parts, ignore_index=True)
+    table = pd.DataFrame({name: scores[name] for name in INFLUENCE_METRICS}, pd.Index(names, name="participant_id"))
+    return table.melt(var_name="metric", value_name="score_without", ignore_index=False).reset_index()
 
 
 def intervals_table(predicted, metrics, fits, groups):

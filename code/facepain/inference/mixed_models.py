@@ -41,9 +41,8 @@ def fit_mixed_model(y, predictors, groups, slopes=()):
     random = np.column_stack([np.ones(len(y)), *(np.asarray(predictors[name], float) for name in slopes)])
     with warnings.catch_warnings():
         # A variance of 0 lies at the edge of what is allowed: usual where participants do not differ.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", SingularMatrixWarning)
-        warnings.simplefilter("ignore", RuntimeWarning)
+        for category in (ConvergenceWarning, SingularMatrixWarning, RuntimeWarning):
+            warnings.simplefilter("ignore", category)
         model = MixedLM(y, fixed, groups, exog_re=random)
         fitted = _fit(model)
     estimate = np.asarray(fitted.fe_params)

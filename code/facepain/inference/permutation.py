@@ -28,25 +28,15 @@ BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 FIRST_TRIAL = "Where trials differ by their place, such as the first of each run, this holds only approximately."
 STRATIFIED = "Trials are exchanged with trials of their kind only (first of a run, or not)."
 NULL_HYPOTHESES = {
-    "within": (
-        "Given the participant, a trial's score has nothing to do with its image: the trials of one "
-        "participant are exchangeable. Differences between participants stay in the null. "
-    )
-    + FIRST_TRIAL,
-    "block": (
-        "Scores have nothing to do with images, between or within participants: participants with "
-        "equally many trials are exchangeable as wholes, and so are the trials of one participant. "
-        "A participant whose number of trials is unique keeps their scores, permuted within. "
-    )
-    + FIRST_TRIAL,
-    "free": (
-        "Scores have nothing to do with images and all trials are exchangeable, which holds only "
-        "where trials of one participant are no more alike than those of two."
-    ),
-    "participant": (
-        "A participant's label has nothing to do with their images: participants are exchangeable, "
-        "each with all of their trials."
-    ),
+    "within": "Given the participant, a trial's score has nothing to do with its image: the trials of one participant "
+    f"are exchangeable. Differences between participants stay in the null. {FIRST_TRIAL}",
+    "block": "Scores have nothing to do with images, between or within participants: participants with equally many "
+    "trials are exchangeable as wholes, and so are the trials of one participant. A participant whose number of "
+    f"trials is unique keeps their scores, permuted within. {FIRST_TRIAL}",
+    "free": "Scores have nothing to do with images and all trials are exchangeable, which holds only where trials of "
+    "one participant are no more alike than those of two.",
+    "participant": "A participant's label has nothing to do with their images: participants are exchangeable, each "
+    "with all of their trials.",
 }
 
 
@@ -97,10 +87,7 @@ def constant_within(groups, y):
 
 def permute_participant_labels(labels, groups, rng):
     """Permute labels (n_trials,), the same for all trials of a participant, between participants."""
-    labels = np.asarray(labels)
     _, first, index = np.unique(groups, return_index=True, return_inverse=True)
-    if np.any(labels[first][index] != labels):
-        raise ValueError("a participant has two labels: give one label to all of their trials")
     return rng.permutation(labels[first])[index]
 
 
@@ -132,6 +119,7 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
 def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="published"):
     """Round a score and its null scores as they are written, then compare them."""
     score, null = round_significant(score), round_significant(null_scores)
+    quantiles = round_significant(np.quantile(null, QUANTILES))
     return PermutationTest(
         estimate_of=estimate_of,
         scheme=scheme,
@@ -142,10 +130,7 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="p
         n=len(null),
         n_fixed=n_fixed,
         null_mean=round_significant(null.mean()),
-        null_quantiles={
-            str(q): float(value)
-            for q, value in zip(QUANTILES, round_significant(np.quantile(null, QUANTILES)), strict=True)
-        },
+        null_quantiles=dict(zip(map(str, QUANTILES), quantiles.tolist(), strict=True)),
         null_hypothesis=NULL_HYPOTHESES[scheme],
     )
 

@@ -36,10 +36,6 @@ class Algorithm:
     max_permutations: int | None = None  # at most so many by default, of the published scheme
     max_permutations_lopo: int | None = None  # of leave-one-participant-out
 
-    @property
-    def defaults(self):
-        return {name: default for name, (_, default) in self.parameters.items()}
-
 
 def shrink_lasso(products, singular_values, n_trials, alpha):
     """Fit scikit-learn's ``Lasso(alpha)``: soft thresholding of each component's covariance with the target."""

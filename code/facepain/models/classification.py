@@ -99,8 +99,7 @@ def _auc(observed, decision, names):
 
 def balanced_accuracy(observed, predicted):
     # A label that is predicted but not among those observed has no recall: scikit-learn leaves it out, with a warning.
-    recalls = [np.mean(predicted[observed == name] == name) for name in np.unique(observed)]
-    return float(np.mean(recalls))
+    return float(np.mean([np.mean(predicted[observed == name] == name) for name in np.unique(observed)]))
 
 
 def confusion_table(predictions, labels):

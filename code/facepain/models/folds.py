@@ -27,22 +27,19 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
             "lower the number of folds or add participants"
         )
     if scheme == "group-shuffle":
-        tested = draw_participants(n_participants, n_folds, test_size, seed)
+        n_tested = math.ceil(test_size * n_participants)
+        if n_tested >= n_participants:
+            raise InputError(
+                f"test_size={test_size} leaves none of {n_participants} participants to train on; lower it"
+            )
+        rng = np.random.RandomState(seed)
+        tested = [rng.permutation(n_participants)[:n_tested] for _ in range(n_folds)]
     elif scheme == "group-kfold":
         tested = deal_participants(n_trials, n_folds, seed if shuffle else None)
     else:
         tested = np.arange(n_participants)[:, np.newaxis]
     is_tested = [np.isin(position, of_fold) for of_fold in tested]
     return [(np.flatnonzero(~mask), np.flatnonzero(mask)) for mask in is_tested]
-
-
-def draw_participants(n_participants, n_folds, test_size, seed):
-    """Draw the positions of the test participants of each fold, each apart, as ``GroupShuffleSplit`` does."""
-    n_tested = math.ceil(test_size * n_participants)
-    if n_tested >= n_participants:
-        raise InputError(f"test_size={test_size} leaves none of {n_participants} participants to train on; lower it")
-    rng = np.random.RandomState(seed)
-    return [rng.permutation(n_participants)[:n_tested] for _ in range(n_folds)]
 
 
 def deal_participants(n_trials, n_folds, seed=None):

@@ -15,7 +15,8 @@ class PCARegression:
     def __init__(self, algorithm, explained_variance=0.8, **parameters):
         self.algorithm = algorithm
         self.explained_variance = explained_variance
-        self.parameters = ALGORITHMS[algorithm].defaults | parameters
+        defaults = {name: default for name, (_, default) in ALGORITHMS[algorithm].parameters.items()}
+        self.parameters = defaults | parameters
 
 
 def fit_coefficients(components, Y, model):

@@ -9,7 +9,6 @@ the predictions at every number of components are a cumulative sum.
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from facepain.models.algorithms import ALGORITHMS, products_with_targets
 from facepain.models.cross_validation import Fold, cross_validate, prepare_folds
@@ -133,12 +132,6 @@ def keep_components(fold, k):
     components = fold.components
     kept = replace(components, vectors=components.vectors[:, :k], singular_values=components.singular_values[:k])
     return replace(fold, components=kept, test_scores=fold.test_scores[:, :k])
-
-
-def tuning_table(rows):
-    """List what `fit_tuned` chose in every fold; the last row is the final model's."""
-    names = [*map(str, range(1, len(rows))), "final"]
-    return pd.DataFrame([{"fold": name, **row} for name, row in zip(names, rows, strict=True)])
 
 
 def _penalties(fold, Y, tuning):

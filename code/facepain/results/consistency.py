@@ -18,14 +18,17 @@ def find_contradictions(folder):
     Return a list of (name, detail): which file of a result's folder does not follow from the others, and how. Files
     that are not here are passed over.
     """
-    checks = (_check_permutation, _check_bootstrap, _check_metrics, _check_fingerprints)
-    return [found for check in checks for found in check(folder)]
+    checks = {
+        "permutation.json": _check_permutation,
+        "bootstrap_z.nii.gz": _check_bootstrap,
+        "metrics.tsv": _check_metrics,
+        "fingerprints.tsv": _check_fingerprints,
+    }
+    return [each for name, check in checks.items() if (folder / name).exists() for each in check(folder / name, folder)]
 
 
-def _check_permutation(folder):
-    path, table_path = folder / "permutation.json", folder / "permutation.tsv"
-    if not path.exists():
-        return
+def _check_permutation(path, folder):
+    table_path = folder / "permutation.tsv"
     entries = json.loads(path.read_text(encoding="utf-8"))["entries"]
     for entry in entries:
         null = np.array(entry["null_scores"])
@@ -38,19 +41,16 @@ def _check_permutation(folder):
             yield table_path.name, "its scores or p values are not those of permutation.json"
 
 
-def _check_bootstrap(folder):
-    z_path, p_path = folder / "bootstrap_z.nii.gz", folder / "bootstrap_p.nii.gz"
-    if z_path.exists() and p_path.exists():
+def _check_bootstrap(z_path, folder):
+    p_path = folder / "bootstrap_p.nii.gz"
+    if p_path.exists():
         z, p = (nibabel.load(path).get_fdata() for path in (z_path, p_path))
         off = ~np.isclose(np.where(z == 0, 1, 2 * ndtr(-np.abs(z))), p, rtol=1e-4, atol=0)
         if off.any():
             yield p_path.name, f"{off.sum()} voxels do not follow from bootstrap_z.nii.gz"
 
 
-def _check_metrics(folder):
-    path = folder / "metrics.tsv"
-    if not path.exists():
-        return
+def _check_metrics(path, _folder):
     table = read_table(path)
     folds = table[table["fold"].str.isdigit()]
     mean = table[table["fold"] == "mean"]
@@ -62,10 +62,7 @@ def _check_metrics(folder):
                 yield path.name, f"{column}: mean {mean[column].item()}, its folds give {expected:.6g}"
 
 
-def _check_fingerprints(folder):
-    path = folder / "fingerprints.tsv"
-    if not path.exists():
-        return
+def _check_fingerprints(path, folder):
     for name, rows in read_table(path).groupby("file"):
         if not (folder / name).exists():
             continue

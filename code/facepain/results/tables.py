@@ -18,6 +18,11 @@ SCORE_NAMES = {
     "r2_between": "R² between",
     "r2_baseline": "R² baseline",
 }
+SUMMARIES = {
+    "mean": "mean over folds",
+    "sd": "standard deviation (of the population) over folds",
+    "confounds": "of predicting the scores by the confounds alone, mean over folds",
+}
 SYNTHETIC_NOTE = "**Synthetic data: a simulation, not a measurement.**\n\n"
 
 
@@ -62,17 +67,13 @@ def cross_validation_columns(table):
     }
     for column in table.columns.difference(list(described)):
         score, _, kind = column.rpartition("_")
-        if kind in ("mean", "sd") and not score.endswith("_null"):
-            name = {"mean": "mean", "sd": "standard deviation (of the population)"}[kind]
-            described[column] = f"{score}: {name} over folds"
-        elif kind == "confounds":
-            described[column] = f"{score}: of predicting the scores by the confounds alone, mean over folds"
-        elif "_null_mean_" in column:
-            described[column] = (
-                f"mean of the null scores of {column.split('_null_mean_')[0]}, permutation scheme {kind}"
-            )
-        else:
+        if "_null_mean_" in column:
+            tested = column.split("_null_mean_")[0]
+            described[column] = f"mean of the null scores of {tested}, permutation scheme {kind}"
+        elif "_p_" in column:
             described[column] = f"p of the mean {column.split('_p_')[0]}, permutation scheme {kind}; n/a: not run"
+        else:
+            described[column] = f"{score}: {SUMMARIES[kind]}"
     return described
 
 

@@ -96,7 +96,9 @@ def draw_images(design):
             hundredths = round(row.facs * 100)
             signal = planted.patterns["score"] * (score_weight * hundredths) // 1_000_000
             gain = MOTION_NOISE if row.excluded else 1
-            total = constant + signal + gain * _draw_noise(design, number, row.trial)
+            fine = draw_field(design, FINE_WIDTH_MM, _NOISE_STREAM, number, row.trial, _FINE)
+            broad = draw_field(design, BROAD_WIDTH_MM, _NOISE_STREAM, number, row.trial, _BROAD)
+            total = constant + signal + gain * (FINE_NOISE_WEIGHT * fine + BROAD_NOISE_WEIGHT * broad)
             yield row.contrast, _store(total, planted.support)
 
 
@@ -135,12 +137,6 @@ def _add_constant(design, planted, number, scanner, age):
     total += AGE_WEIGHT * (int(age) - AGE_CENTRE) * patterns["age"] // 10
     loading = NUISANCE_WEIGHT * int(planted.nuisance_loadings[number]) // NORMAL_UNIT
     return total + loading * patterns["nuisance"]
-
-
-def _draw_noise(design, number, trial):
-    fine = draw_field(design, FINE_WIDTH_MM, _NOISE_STREAM, number, trial, _FINE)
-    broad = draw_field(design, BROAD_WIDTH_MM, _NOISE_STREAM, number, trial, _BROAD)
-    return FINE_NOISE_WEIGHT * fine + BROAD_NOISE_WEIGHT * broad
 
 
 def draw_field(design, width_mm, *key):

@@ -5,13 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from facepain.simulation.draws import (
-    NORMAL_UNIT,
-    draw_below,
-    draw_normal,
-    draw_order,
-    open_stream,
-)
+from facepain.simulation.draws import NORMAL_UNIT, draw_below, draw_normal, draw_order, open_stream
 
 N_RUNS = 2
 N_TRIALS = 16
@@ -105,15 +99,11 @@ def draw_trials(design):
     trials["facs"] = np.concatenate(scores).ravel() / 100
     excluded = np.concatenate(reasons).ravel()
     trials["contrast"] = [
-        _name_contrast(row.participant_id, row.trial) if reason in ("", "motion") else ""
-        for row, reason in zip(trials.itertuples(), excluded, strict=True)
+        f"{name}/{name}_trial-{number:02d}_con.hdr" if reason in ("", "motion") else ""
+        for name, number, reason in zip(trials["participant_id"], trial, excluded, strict=True)
     ]
     trials["excluded"] = excluded
     return trials
-
-
-def _name_contrast(participant_id, trial):
-    return f"{participant_id}/{participant_id}_trial-{trial:02d}_con.hdr"
 
 
 def _draw_ages(cohort, stream):

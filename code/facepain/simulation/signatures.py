@@ -32,14 +32,13 @@ def draw_signatures(design):
         for number in range(2)
     )
     shared = (SCORE_PART * score + OWN_PART * own) // 5
-    inside = planted.support
+    inside = [np.where(planted.support, field, 0) for field in (shared, unrelated)]
     network = np.where(draw_networks(design.step_mm) == 1, score, 0)
-    coarse = shared[::2, ::2, ::2]
     return {
-        "planted": (_pack(np.where(inside, shared, 0), design.step_mm), "shares the planted score pattern, cosine 0.6"),
-        "unrelated": (_pack(np.where(inside, unrelated, 0), design.step_mm), "smooth and unrelated to the score"),
+        "planted": (_pack(inside[0], design.step_mm), "shares the planted score pattern, cosine 0.6"),
+        "unrelated": (_pack(inside[1], design.step_mm), "smooth and unrelated to the score"),
         "network": (_pack(network, design.step_mm), "the planted score pattern within network-1"),
-        "coarse": (_pack(coarse, 2 * design.step_mm), "the map planted, on a grid twice as coarse"),
+        "coarse": (_pack(shared[::2, ::2, ::2], 2 * design.step_mm), "the map planted, on a grid twice as coarse"),
     }
 
 
