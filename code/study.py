@@ -318,7 +318,7 @@ def hand_on(task, names):
 
         serve(load_study(), cells, *names)
     elif task == "crate":
-        from provenance.crate.export import export_crate
+        from provenance.crate import export_crate
 
         export_crate(load_study(), cells, to)
     elif task == "publish":

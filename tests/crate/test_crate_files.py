@@ -5,7 +5,7 @@ import hashlib
 import pytest
 
 from errors import InputError
-from provenance.crate.entities import ABSENT, PARTICIPANT_LEVEL, describe_file, read_citation
+from provenance.crate import ABSENT, PARTICIPANT_LEVEL, describe_file, read_citation
 
 DECLARED = {"outputs/classify/M1/metrics.tsv", "metrics.tsv"}
 CONTENT = b"fold\tr2\n1\t0.5\n"

@@ -13,8 +13,7 @@ from errors import InputError
 from provenance.on_demand.enable import result_keys
 from provenance.records.runs import last_run
 from provenance.repository import git
-from provenance.run.recovery import only_one
-from provenance.run.scratch import scratch_folder, scratch_folders
+from provenance.run.recovery import only_one, scratch_folder, scratch_folders
 from provenance.run.supervision import SUPERVISOR
 from provenance.verify.scratch import Scratch
 

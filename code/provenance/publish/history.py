@@ -25,7 +25,7 @@ from provenance.publish.declared import (
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
 from provenance.repository import ROOT, git, subdataset_setting
-from provenance.run.scratch import scratch_folder
+from provenance.run.recovery import scratch_folder
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
 STORAGE = "public-storage"

@@ -1,14 +1,17 @@
-"""Let one process at a time work in this repository, and put back what an interrupted one left half-made."""
+"""Let one process at a time work in this repository, and put back or remove what an interrupted one left."""
 
 import fcntl
 import json
 import os
 import shutil
+import tempfile
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 from errors import InputError
-from provenance.repository import ROOT, changed_files, git, git_folder
+from provenance.annex.dataset import remove_tree
+from provenance.repository import ROOT, changed_files, git, git_folder, write_whole
 
 MARKER = "running.json"
 DISK_LOW = 50e6  # bytes
@@ -102,3 +105,45 @@ def make_plain(name, root=ROOT):
         message = git("log", "-1", "--format=%B", head, root=root)
         plain = git("commit-tree", f"{head}^{{tree}}", "-p", theirs, "-m", message, root=root)
     git("update-ref", "HEAD", plain, head, root=root)
+
+
+def lives(process):
+    """Return whether there is a process of an id."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@contextmanager
+def scratch_folder(purpose):
+    """Give a temporary folder for a purpose, such as ``verify``, and remove it, those of killed processes before."""
+    scratch_folders(purpose)
+    folder, note = Path(tempfile.mkdtemp(prefix=f"facepain-{purpose}-")), git_folder() / f"{purpose}-{os.getpid()}"
+    write_whole(note, str(folder))
+    try:
+        yield folder
+    finally:
+        _remove(note)
+
+
+def scratch_folders(purpose):
+    """List the folders of processes that live; remove those of dead ones."""
+    found = []
+    for note in git_folder().glob(f"{purpose}-*"):
+        process = note.name.removeprefix(f"{purpose}-")
+        if not process.isdigit():  # not whole yet
+            continue
+        if lives(int(process)):
+            found.append(Path(note.read_text()))
+        else:
+            _remove(note)
+    return found
+
+
+def _remove(note):
+    folder = Path(note.read_text())
+    if folder.exists():
+        remove_tree(folder)
+    note.unlink()

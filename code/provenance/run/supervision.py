@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provenance.repository import without_foreign
 from provenance.run.guard import end_group
-from provenance.run.recovery import HELD, restore_interrupted
+from provenance.run.recovery import HELD, lives, restore_interrupted
 
 PATIENCE = 0.5  # seconds between two looks whether another process lives
 SUPERVISOR = "FACEPAIN_SUPERVISOR"  # in the environment of what is run: the process that ordered it
@@ -46,15 +46,6 @@ def _watch(condition, end):
         end()
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def lives(process):
-    """Return whether there is a process of an id."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def supervise(command, root):

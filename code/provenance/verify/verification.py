@@ -8,8 +8,7 @@ from provenance.records.freshness import STALE, assess
 from provenance.records.grading import sum_up
 from provenance.records.runs import last_run
 from provenance.repository import ROOT, git, git_folder, hidden_files, input_datasets, object_ids
-from provenance.run.recovery import only_one
-from provenance.run.scratch import scratch_folder
+from provenance.run.recovery import only_one, scratch_folder
 from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
 
 PRIVATE_INPUTS = 3  # exit status

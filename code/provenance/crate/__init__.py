@@ -1,1 +1,0 @@
-"""Results as a Process Run Crate, for tools that know no DataLad."""
