@@ -73,10 +73,10 @@ def fetch_content(folder, names=("",)):
         # DataLad knows more ways to get there, but takes a second to start, and keeps git-annex's reason to itself.
         datalad("get", "--dataset", folder, *(str(Path(folder, name)) for name in names))
     if absent := [path for path in absent if not is_here(path)]:
-        said = (done.stderr + done.stdout).strip().splitlines()
-        reason = next(
-            (line.strip() for line in said if "changed" in line), said[-1].strip() if said else "no reason given"
-        )
+        said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()] or [
+            "no reason given"
+        ]
+        reason = next((line for line in said if "changed" in line), said[-1])
         others = f" and {len(absent) - 1} more" if absent[1:] else ""
         raise InputError(
             f"{absent[0]}{others} cannot be fetched ({reason[:200]}); "
@@ -98,11 +98,11 @@ def report_trials(trials, usable, params):
     target = params["prep"]["target"]
     for dataset, of_dataset in trials.groupby("dataset"):
         kept = of_dataset[is_usable(of_dataset)]
+        n_kept, n_people = (rows["participant_id"].nunique() for rows in (kept, of_dataset))
+        scores = kept[target]
         print(
-            f"trials    {dataset}: {len(kept)} of {len(of_dataset)} usable, {kept['participant_id'].nunique()} of "
-            f"{of_dataset['participant_id'].nunique()} participants; {target} "
-            f"{kept[target].min():g} to {kept[target].max():g}, "
-            f"mean {kept[target].mean():.3g}, {(kept[target] == 0).mean():.0%} are 0"
+            f"trials    {dataset}: {len(kept)} of {len(of_dataset)} usable, {n_kept} of {n_people} participants; "
+            f"{target} {scores.min():g} to {scores.max():g}, mean {scores.mean():.3g}, {(scores == 0).mean():.0%} are 0"
         )
         for reason, left_out in of_dataset[~is_usable(of_dataset)].groupby("excluded"):
             people = left_out["participant_id"].nunique()
@@ -206,13 +206,8 @@ def report_images(images, masks, coverages, usable, settings):
         if losses.zeros and settings["zeros"] == "value":
             row, share = losses.zeros[0]
             others = f", as are {len(losses.zeros) - 1} other images in part" if len(losses.zeros) > 1 else ""
-            warnings.append(
-                (
-                    row,
-                    f"exactly 0 in {share:.0%} of {name}{others}; if 0 means not measured, "
-                    'set extract.zeros = "missing"',
-                )
-            )
+            zeros = f"exactly 0 in {share:.0%} of {name}{others}; if 0 means not measured, "
+            warnings.append((row, zeros + 'set extract.zeros = "missing"'))
         report_losses(name, losses, label, settings["non_finite"])
         if settings["non_finite"] == "drop":
             require_coverage(name, coverages[name] * losses.kept.mean(), settings["min_coverage"])
@@ -224,10 +219,7 @@ def report_images(images, masks, coverages, usable, settings):
     if len(warnings) > SHOWN:
         print(f"WARNING   and {len(warnings) - SHOWN} more")
     if np.median(agreement_on_sides(screen.asymmetry)) < LEAST_ASYMMETRY:
-        print(
-            "note      the images' asymmetries do not agree: whether left and right are exchanged in one cannot be "
-            "decided"
-        )
+        print("note      the images' asymmetries do not agree: no exchange of left and right in one can be seen")
     print(f"looked at {len(images.paths)} images in {seconds:.0f} s; {len(warnings)} warning(s)")
 
 

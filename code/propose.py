@@ -64,10 +64,8 @@ def fill_in(params, proposed, remarks):
         return
     if targets[0] != prep["target"]:
         proposed["prep", "target"] = targets[0]
-        if targets[1:]:
-            remarks.append(
-                f"{path} has other columns of numbers, one of which may be the score: {', '.join(targets[1:])}"
-            )
+        if others := ", ".join(targets[1:]):
+            remarks.append(f"{path} has other columns of numbers, one of which may be the score: {others}")
     if pd.to_numeric(table[targets[0]], errors="coerce").min() < prep.get("target_min", float("-inf")):
         proposed["prep", "target_min"] = None
     trials = read_trials(path, targets[0], renamed, None if "contrast" in columns else "x")
@@ -75,8 +73,7 @@ def fill_in(params, proposed, remarks):
         proposed["regress", "train_dataset"] = trials["dataset"].value_counts().index[0]
     images = find_images(CONTRASTS)
     if "contrast" not in columns:
-        pattern = propose_pattern(trials, images)
-        if pattern:
+        if pattern := propose_pattern(trials, images):
             proposed["prep", "images"] = pattern
         else:
             remarks.append("the images' names follow no pattern that was found; write it in prep.images")
@@ -132,12 +129,8 @@ def set_value(text, table, key, value):
         commented = re.compile(rf"^# \[{re.escape(table)}\]", re.MULTILINE)
         text = commented.sub(f"[{table}]", text, count=1) if commented.search(text) else f"{text}\n[{table}]\n"
     start = text.index(f"\n[{table}]") + 1
-    end = text.find("\n[", start)
-    head, body, tail = (
-        text[:start],
-        text[start:] if end < 0 else text[start : end + 1],
-        "" if end < 0 else text[end + 1 :],
-    )
+    body, cut, tail = text[start:].partition("\n[")
+    head, body, tail = text[:start], body + cut[:1], cut[1:] + tail
     line = re.compile(rf'^(?:# )?{re.escape(key)} = (?:"[^"]*"|\S+)(.*)\n', re.MULTILINE)
     if value is None:
         return head + line.sub("", body, count=1) + tail

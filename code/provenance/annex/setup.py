@@ -179,9 +179,8 @@ def ensure_identity(root=ROOT):
     # For new datasets too, which know nothing of this clone's configuration; and as settings and not as
     # GIT_AUTHOR_NAME, which DataLad does not look at.
     set_for_children({key: configured[key] or value for key, value in NEUTRAL_IDENTITY.items()})
-    return not all(
-        configured[key] or f"GIT_AUTHOR_{key.split('.')[1].upper()}" in os.environ for key in NEUTRAL_IDENTITY
-    )
+    given = {key for key in NEUTRAL_IDENTITY if f"GIT_AUTHOR_{key.split('.')[1].upper()}" in os.environ}
+    return not all(configured[key] or key in given for key in NEUTRAL_IDENTITY)
 
 
 def neutralise():

@@ -176,9 +176,7 @@ def _why_cell_stays(found, cell, files, state, look):
         return f"{changed[0]} is not what its run made"
     goes = found.code | found.named
     params = cell.options.params
-    needed = json.loads(look.contents[record])["code"] | {
-        params: look.items[params].id if params in look.items else None
-    }
+    needed = json.loads(look.contents[record])["code"] | {params: getattr(look.items.get(params), "id", None)}
     if withheld := [path for path, id_ in needed.items() if path not in goes or goes[path].id != id_]:
         return f"{withheld[0]}, which made it, does not go"
     if foreign := [path for path in files if not path.endswith(WRITTEN)]:

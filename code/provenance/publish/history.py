@@ -103,9 +103,8 @@ def _with_code(scratch, study, cells, declared, base, head):
         MANIFEST: format_manifest(listed),
     }
     for path, text in written.items():
-        tree[path] = Item(
-            "100644", run_neutral(scratch, "git", "hash-object", "-w", "--stdin", stdin=text.encode()).strip()
-        )
+        id_ = run_neutral(scratch, "git", "hash-object", "-w", "--stdin", stdin=text.encode()).strip()
+        tree[path] = Item("100644", id_)
     return tree | links
 
 
@@ -149,9 +148,8 @@ def published_keys(scratch):
     """Return the keys of all annexed files of ``main``, of any time."""
     if not run_neutral(scratch, "git", "for-each-ref", "refs/heads/main"):
         return set()
-    listing = run_neutral(
-        scratch, "git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main"
-    )
+    log = ("git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main")
+    listing = run_neutral(scratch, *log)
     blobs = sorted({line.split()[3] for line in listing.splitlines() if line.split()[1] in ("120000", "100644")})
     form = "--batch-check=%(objectname) %(objectsize) %(objecttype)"
     sizes = run_neutral(scratch, "git", "cat-file", form, stdin="\n".join([*blobs, ""]).encode())
@@ -182,8 +180,7 @@ def write_annex_branch(scratch, store, keys):
 def push(scratch, store):
     """Send both branches, together or not at all, and take away what no branch of the store leads to."""
     refs = ["refs/heads/main:refs/heads/main", "+refs/heads/git-annex:refs/heads/git-annex"]
-    run_neutral(
-        scratch, "git", "push", "--quiet", "--atomic", "--no-verify", "--no-follow-tags", str(store.dataset), *refs
-    )
+    options = ("--quiet", "--atomic", "--no-verify", "--no-follow-tags")
+    run_neutral(scratch, "git", "push", *options, str(store.dataset), *refs)
     run_neutral(store.dataset, "git", "symbolic-ref", "HEAD", "refs/heads/main")
     run_neutral(store.dataset, "git", "gc", "--quiet", "--prune=now")

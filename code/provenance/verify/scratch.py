@@ -50,12 +50,9 @@ class Scratch:
         git("clone", "--quiet", "--no-local", "--upload-pack", read, str(ROOT), str(self.clone), root=ROOT)
         ensure_annex(self.clone)
         # Inputs that are not here and come from nowhere that this repository names.
-        self.private = [
-            path
-            for path in input_datasets(root=self.clone)
-            if not ((ROOT / path / ".git").exists() or self.study.rebuilt(path.split("/")[1]))
-            and not subdataset_setting(path, "url", self.clone)
-        ]
+        absent = [path for path in input_datasets(root=self.clone) if not (ROOT / path / ".git").exists()]
+        absent = [path for path in absent if not self.study.rebuilt(path.split("/")[1])]
+        self.private = [path for path in absent if not subdataset_setting(path, "url", self.clone)]
         self.recorded = git("rev-parse", "HEAD")
         self.unpublished = {cell.name for cell in find_unpublished(self.cells, object_ids())}
 
@@ -66,18 +63,16 @@ class Scratch:
         private = self._private_sources(cell)
         obstacle = self._provide_inputs(cell, run)
         if obstacle:
-            self.graded[cell.name] = (
-                self._check_without_inputs(cell, private) if private else [(cell.folder, NOT_VERIFIED, obstacle)]
-            )
+            unknown = [(cell.folder, NOT_VERIFIED, obstacle)]
+            self.graded[cell.name] = self._check_without_inputs(cell, private) if private else unknown
             return
         # The declared command and not the recorded one, which may be anything.
         command = ["run", "--explicit", "--assume-ready", "both", "-m", cell.name, "--output", cell.folder]
         command += [declared_command(cell, run.command)]
         if supervise([*DATALAD, *command], self.clone):
             git("reset", "--quiet", "--hard", run.commit, root=self.clone)
-            self.graded[cell.name] = [
-                (cell.folder, DIFFERENT, "its command failed at the commit of its run, see above")
-            ]
+            failed = "its command failed at the commit of its run, see above"
+            self.graded[cell.name] = [(cell.folder, DIFFERENT, failed)]
             return
         self.made[cell.name] = git("rev-parse", "HEAD", root=self.clone)
         grades = grade_outputs(cell.folder, self.recorded, root=self.clone, recorded_root=ROOT, strictly=True)
@@ -170,9 +165,7 @@ class Scratch:
         With some of them only, or by another commit, they would not count as its result.
         """
         commit = self.made[producer.name]
-        private = [
-            path for path in object_ids(producer.folder, revision=commit, root=self.clone) if producer.is_private(path)
-        ]
+        private = filter(producer.is_private, object_ids(producer.folder, revision=commit, root=self.clone))
         git("checkout", "--quiet", commit, "--", *private, check=False, root=self.clone)
         self._commit(git("log", "-1", "--format=%B", commit, root=self.clone))
 
@@ -232,9 +225,8 @@ class Scratch:
     def _grade_work_tree(self, cell, grades):
         """Grade files that are not as committed, however git is told to look, or whose content is broken."""
         found = {}
-        recorded, recomputed = (
-            object_ids(cell.folder, revision=revision, root=self.clone) for revision in (self.recorded, "HEAD")
-        )
+        recorded = object_ids(cell.folder, revision=self.recorded, root=self.clone)
+        recomputed = object_ids(cell.folder, root=self.clone)
         for path in list_files(cell.folder) | recorded.keys():
             if path not in recorded:
                 detail = "its file is not committed" if path in recomputed else "the run does not write it"
