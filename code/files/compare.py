@@ -5,6 +5,7 @@ import binascii
 import io
 import json
 import re
+from functools import partial
 from typing import NamedTuple
 
 import nibabel
@@ -75,51 +76,46 @@ def compare_fingerprints(fingerprints, name, recomputed):
     return Grade(WITHIN, "by fingerprint; the recorded bytes are not here")
 
 
-def _load_maps(recorded, recomputed):
+def _compare_maps(recorded, recomputed, as_z=False):
+    """Compare images; of p values as |z|: one step of z moves p by more or less, depending on where it lies."""
     before, after = nibabel.load(recorded), nibabel.load(recomputed)
     if before.shape != after.shape or not np.array_equal(before.affine, after.affine):
         raise ValueError(f"another grid, {before.shape} and {after.shape}")
     if before.header != after.header or before.header.extensions != after.header.extensions:
         raise ValueError("another header")
-    return before, after
+    old, new = before.get_fdata(), after.get_fdata()
+    if as_z:
+        old, new = (-ndtri(np.clip(p, 1e-300, 1) / 2) for p in (old, new))
+        return _grade(old, new, _step(old), DIGIT_TOLERANCE, "voxels, as |z|,")
+    return _grade(old, new, _step(old), 0.0, "voxels")
 
 
-def _compare_maps(recorded, recomputed):
-    old, new = (img.get_fdata() for img in _load_maps(recorded, recomputed))
-    step = map_step(np.abs(old).max()) if np.abs(old).max() else 0.0
-    return _grade(old, new, MAP_STEPS * step, 0.0, "voxels")
-
-
-def _compare_p_maps(recorded, recomputed):
-    """Compare as |z|: one step of z moves p by more or less, depending on where it lies."""
-    maps = _load_maps(recorded, recomputed)
-    old, new = (-ndtri(np.clip(img.get_fdata(), 1e-300, 1) / 2) for img in maps)
-    step = map_step(old.max()) if old.max() else 0.0
-    return _grade(old, new, MAP_STEPS * step, DIGIT_TOLERANCE, "voxels, as |z|,")
+def _step(values):
+    """Return how far rounded values of a map may be apart."""
+    largest = np.abs(values).max(initial=0)
+    return MAP_STEPS * map_step(largest) if largest else 0.0
 
 
 def _compare_exact_array(recorded, recomputed):
     old, new = (np.load(path, mmap_mode="r", allow_pickle=False) for path in (recorded, recomputed))
-    if old.shape != new.shape or old.dtype != new.dtype:
-        return Grade(DIFFERENT, f"{new.dtype} {new.shape}, recorded {old.dtype} {old.shape}")
-    return _grade(old, new, 0.0, 0.0, "values")
+    return _compare_array(old, new, "values", is_exact=True)
 
 
 def _compare_arrays(recorded, recomputed):
     with np.load(recorded, allow_pickle=False) as before, np.load(recomputed, allow_pickle=False) as after:
         if sorted(before.files) != sorted(after.files):
             return Grade(DIFFERENT, f"holds {sorted(after.files)}, recorded {sorted(before.files)}")
-        grades = [_compare_array(before[name], after[name], name) for name in sorted(before.files)]
-    return worst(grades)
+        return worst([_compare_array(before[name], after[name], f"values of {name}") for name in sorted(before.files)])
 
 
-def _compare_array(old, new, name):
+def _compare_array(old, new, what, is_exact=False):
     if old.shape != new.shape or old.dtype != new.dtype:
-        return Grade(DIFFERENT, f"{name}: {old.dtype} {old.shape} and {new.dtype} {new.shape}")
+        return Grade(DIFFERENT, f"{what}: {new.dtype} {new.shape}, recorded {old.dtype} {old.shape}")
     if old.dtype.kind != "f":
-        return Grade(IDENTICAL) if np.array_equal(old, new) else Grade(DIFFERENT, f"{name}: other values")
-    step = map_step(np.abs(old).max()) if old.dtype == np.float32 and np.abs(old).max(initial=0) else 0.0
-    return _grade(old, new, MAP_STEPS * step, DIGIT_TOLERANCE, f"values of {name}")
+        return Grade(IDENTICAL) if np.array_equal(old, new) else Grade(DIFFERENT, f"other {what}")
+    if is_exact:
+        return _grade(old, new, 0.0, 0.0, what)
+    return _grade(old, new, _step(old) if old.dtype == np.float32 else 0.0, DIGIT_TOLERANCE, what)
 
 
 def _compare_tables(recorded, recomputed):
@@ -152,8 +148,7 @@ def _compare_json(recorded, recomputed):
     before, after = (list(_leaves(tree)) for tree in trees)
     if [key for key, _ in before] != [key for key, _ in after]:
         return Grade(DIFFERENT, "other keys or lengths")
-    keys = [key for key, _ in before]
-    for key, (_, old), (_, new) in zip(keys, before, after, strict=True):
+    for (key, old), (_, new) in zip(before, after, strict=True):
         numbers = isinstance(old, float) and isinstance(new, (int, float)) and not isinstance(new, bool)
         if old != new and not (numbers and _close(old, new)):
             return Grade(DIFFERENT, f"{key}: {new}, recorded {old}")
@@ -253,7 +248,7 @@ def worst(grades):
 
 
 COMPARISONS = {
-    ("_p.nii.gz",): _compare_p_maps,
+    ("_p.nii.gz",): partial(_compare_maps, as_z=True),
     (".nii.gz", ".nii"): _compare_maps,
     (".npz",): _compare_arrays,
     (".npy",): _compare_exact_array,

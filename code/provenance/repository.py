@@ -78,6 +78,7 @@ def find_root(folder):
     return done.stdout.strip()
 
 
+@cache
 def is_shallow(root=ROOT):
     return git("rev-parse", "--is-shallow-repository", root=root) == "true"
 

@@ -89,15 +89,14 @@ def ensure_annex(root=ROOT):
     require_annexable(root)
     if ensure_identity(root):
         print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
-    # Before git-annex writes its hooks, which would go to a folder of the user's.
-    configure(root, NEUTRAL)
     if not is_initialised(root):
+        configure(root, NEUTRAL)  # before git-annex writes its hooks, which would go to a folder of the user's
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone", flush=True)
     path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
     if not path.exists() or path.read_text() != text:
         write_whole(path, text)
-    configure(root, MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
+    configure(root, NEUTRAL | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
     configure_inputs(root)
 
 
@@ -110,7 +109,6 @@ def configure_inputs(root=ROOT):
 
 @cache  # once for each dataset that was found at a place
 def _configure_input(folder, _inode):
-    find_root(folder)  # stops at one of another user
     configure(folder, NEUTRAL | launch("../../.git/facepain/git-annex"))
 
 
@@ -120,8 +118,10 @@ def is_initialised(root=ROOT):
 
 def configure(root, settings):
     """Write settings to a repository's own configuration, where they differ."""
-    listed = git("config", "--local", "--list", "-z", root=root, check=False).split("\0")
-    present = {key.lower(): value for key, _, value in (entry.partition("\n") for entry in listed)}
+    listed = git("config", "--local", "--list", "-z", root=root, check=False)
+    if not listed:
+        find_root(root)  # stops at one of another user
+    present = {key.lower(): value for key, _, value in (entry.partition("\n") for entry in listed.split("\0"))}
     for key, value in settings.items():
         if present.get(key.lower()) != value:
             git("config", "--local", key, value, root=root)

@@ -7,7 +7,7 @@ from provenance.annex.integrity import broken_files
 from provenance.declare import RECORD
 from provenance.records.inputs import describe_inputs, differences
 from provenance.records.runs import parse_record
-from provenance.repository import ROOT, git, object_ids
+from provenance.repository import ROOT, git, is_shallow, object_ids
 
 FRESH, STALE, ABSENT = "fresh", "stale", "absent"
 NEVER_MADE = "never made"
@@ -47,7 +47,7 @@ def assess_records(cells, ids, root=ROOT):
     `ids` are the object ids at HEAD by path.
     """
     hidden = find_hidden(cells, ids, root)
-    shallow = bool(cells) and git("rev-parse", "--is-shallow-repository", root=root) == "true"
+    shallow = bool(cells) and is_shallow(root)
     states = {}
     for cell in cells:
         for each in (*cell.shown, cell):
