@@ -6,12 +6,12 @@ import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from errors import InputError
 from provenance.annex.dataset import remove_tree
-from provenance.repository import ROOT, changed_files, git, git_folder, write_whole
+from provenance.repository import ROOT, changed_files, git, git_folder
 
 MARKER = "running.json"
 DISK_LOW = 50e6  # bytes
@@ -107,43 +107,35 @@ def make_plain(name, root=ROOT):
     git("update-ref", "HEAD", plain, head, root=root)
 
 
-def lives(process):
-    """Return whether there is a process of an id."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @contextmanager
 def scratch_folder(purpose):
     """Give a temporary folder for a purpose, such as ``verify``, and remove it, those of killed processes before."""
     scratch_folders(purpose)
-    folder, note = Path(tempfile.mkdtemp(prefix=f"facepain-{purpose}-")), git_folder() / f"{purpose}-{os.getpid()}"
-    write_whole(note, str(folder))
-    try:
-        yield folder
-    finally:
-        _remove(note)
+    note = git_folder() / f"{purpose}-{os.getpid()}"
+    with open(note, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        folder = Path(tempfile.mkdtemp(prefix=f"facepain-{purpose}-"))
+        file.write(str(folder))
+        file.flush()
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+            note.unlink()
 
 
 def scratch_folders(purpose):
-    """List the folders of processes that live; remove those of dead ones."""
+    """List the folders of processes that live, as their locks on the notes say; remove those of dead ones."""
     found = []
     for note in git_folder().glob(f"{purpose}-*"):
-        process = note.name.removeprefix(f"{purpose}-")
-        if not process.isdigit():  # not whole yet
-            continue
-        if lives(int(process)):
-            found.append(Path(note.read_text()))
-        else:
-            _remove(note)
+        with suppress(FileNotFoundError), open(note) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                found += [Path(text)] if (text := file.read()) else []
+                continue
+            if text := file.read():  # else it is just being written
+                if os.path.exists(text):
+                    remove_tree(text)
+                note.unlink()
     return found
-
-
-def _remove(note):
-    folder = Path(note.read_text())
-    if folder.exists():
-        remove_tree(folder)
-    note.unlink()

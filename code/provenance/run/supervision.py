@@ -10,7 +10,7 @@ from pathlib import Path
 
 from provenance.repository import without_foreign
 from provenance.run.guard import end_group
-from provenance.run.recovery import HELD, lives, restore_interrupted
+from provenance.run.recovery import HELD, restore_interrupted
 
 PATIENCE = 0.5  # seconds between two looks whether another process lives
 SUPERVISOR = "FACEPAIN_SUPERVISOR"  # in the environment of what is run: the process that ordered it
@@ -36,7 +36,7 @@ def stop_with_caller():
 def stop_with_supervisor():
     """End this process and its group when the process that ordered the run is gone: no orphan goes on writing."""
     if supervisor := os.environ.get(SUPERVISOR):
-        _watch(lambda: lives(int(supervisor)), lambda: os.killpg(0, signal.SIGKILL))
+        _watch(lambda: _lives(int(supervisor)), lambda: os.killpg(0, signal.SIGKILL))
 
 
 def _watch(condition, end):
@@ -46,6 +46,14 @@ def _watch(condition, end):
         end()
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def supervise(command, root):
