@@ -1,6 +1,7 @@
 """One environment, said twice: requirements.lock for pip, environment.yml for conda."""
 
 import re
+import subprocess
 import sys
 from importlib import metadata
 
@@ -58,6 +59,19 @@ def test_versions_that_a_cluster_built_are_taken_and_named(monkeypatch):
     )
     assert environment.is_ready()
     assert environment.rebuilt_packages() == [f"numpy {locked('numpy')}+computecanada"]
+
+
+def test_git_annex_is_started_itself_with_what_its_package_brings(monkeypatch, tmp_path):
+    venv = tmp_path / "it's a venv"
+    package = venv / "lib/python3.11/site-packages/git_annex"
+    package.mkdir(parents=True)
+    (venv / "bin").mkdir()
+    (package / "git-annex").write_text('#!/bin/sh\necho "$1" "$MAGIC"\n')
+    (package / "git-annex").chmod(0o755)
+    monkeypatch.setattr(environment, "VENV", venv)
+    environment.start_annex_directly()
+    said = subprocess.run([venv / "bin/git-annex", "two words"], capture_output=True, text=True, check=True).stdout
+    assert said == f"two words {package / 'magic.mgc'}\n"
 
 
 @pytest.mark.slow
