@@ -23,10 +23,10 @@ class Algorithm:
     parameters: dict  # type, as pydantic takes it, and default, by the name that scikit-learn gives the parameter
     permutation_schemes: tuple  # run by default; each scheme of a slow algorithm costs minutes
     sentence: str  # for the methods text, to be filled with the parameters
-    penalty: str  # the parameter that tuning chooses
+    penalty: str = ""  # the parameter that tuning chooses; without it the algorithm cannot be tuned
     # Takes `Components` and training targets; returns the penalty, a number or one for each target, that shrinks the
     # first component's coefficient by about half or more. Tuning scales its grid by it.
-    scale: Callable
+    scale: Callable | None = None
     # Where each coefficient depends on its own component only: takes the sums of products of components and targets
     # (k, n_targets), the singular values, the number of trials and the penalty; returns the coefficients.
     shrink: Callable | None = None
