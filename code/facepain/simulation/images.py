@@ -6,6 +6,7 @@ participant's loading, a field of the participant's own, the age and scanner pat
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import nibabel as nib
 import numpy as np
@@ -71,6 +72,7 @@ def draw_planted(design):
     return Planted(support, patterns, loadings)
 
 
+@cache  # figures ask for it mask by mask
 def draw_score_pattern(design):
     """Draw the pattern that carries the score, as in `Planted`, alone."""
     return _draw_pattern(design, "score", _dilate(find_brain(design.step_mm)))

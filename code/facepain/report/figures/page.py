@@ -190,10 +190,3 @@ def signed(value, digits=2):
         return "n/a"
     text = f"{value:.{digits}f}"
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
-
-
-def p_of(test):
-    """Write the p of a permutation test; at the least that its number of permutations allows as a bound."""
-    least = 1 / (1 + test["n"])
-    sign = "\N{LESS-THAN OR EQUAL TO}" if test["p"] <= least * 1.001 else "="
-    return f"p {sign} {'n/a' if test['p'] != test['p'] else format(test['p'], '.2g')}"
