@@ -54,6 +54,7 @@ class Secrets:
         long = (name for name in sorted(names) if len(name) >= SHORTEST and any(map(str.isalpha, name)))
         self.names = {name: _word(name) for name in long}
         self.telling = {name: word for name, word in self.names.items() if not EXAMPLE.fullmatch(name)}
+        self.beginnings = {_beginning(name) for name in self.names}
         short = "|".join(re.escape(name) for name in sorted(names - self.names.keys() - {""}))
         labels = r"(?:participant|subject|patient|sub)(?:_?id)?[\s\"':=#_-]{1,4}"
         self.labelled = re.compile(rf"\b{labels}(?:{short})(?![a-z0-9])") if short else None
@@ -78,9 +79,11 @@ class Secrets:
 
     def _find_name(self, text, is_binary, is_example):
         names = self.telling if is_example else self.names
-        for name, word in names.items():
-            seen = all(part in text for part in _parts(name)) and (len(name) >= LONG or not is_binary)
-            if seen and word.search(text):
+        # Ids of a study begin alike, so that one look at a text settles most of them.
+        here = {beginning for beginning in self.beginnings if beginning in text}
+        for name, word in names.items() if here else ():
+            seen = _beginning(name) in here and all(part in text for part in _parts(name))
+            if seen and (len(name) >= LONG or not is_binary) and word.search(text):
                 return f"it names {name}"
         if is_example or is_binary:
             return None
@@ -103,6 +106,10 @@ def _parts(name):
     """Return the words of a name, as of ``jane roe`` and ``jane_roe``; an id such as ``p_14`` is one."""
     words = re.split(r"[\s_.,]+", name)
     return words if all(word.isalpha() and len(word) >= SHORTEST for word in words) else name.split()
+
+
+def _beginning(name):
+    return _parts(name)[0][:4]
 
 
 def _word(name):
