@@ -26,7 +26,7 @@ from errors import InputError, suggest
 from provenance.annex.setup import configure_inputs, ensure_identity, neutralise
 from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
-from provenance.repository import ROOT, changed_files, object_ids, require_clone, require_history
+from provenance.repository import ROOT, changed_files, is_shallow, object_ids, require_clone
 from provenance.run.recovery import only_one, restore_interrupted
 from provenance.run.supervision import stop_cleanly, stop_with_caller
 
@@ -56,8 +56,8 @@ def main():
             return python.make_wheelhouse()
         if task == "open":  # needs no package
             return open_report()
-        if task in NEED_HISTORY:
-            require_history()
+        if task in NEED_HISTORY and is_shallow():
+            raise InputError("this clone is shallow and holds no run records; `git fetch --unshallow` completes it")
         python.ensure_environment()
         if task in WITHOUT_SETUP:
             ensure_identity()

@@ -83,12 +83,6 @@ def is_shallow(root=ROOT):
     return git("rev-parse", "--is-shallow-repository", root=root) == "true"
 
 
-def require_history():
-    """Stop in a shallow clone."""
-    if is_shallow():
-        raise InputError("this clone is shallow, so that it holds no run records; `git fetch --unshallow` completes it")
-
-
 def require_plain_branch(root=ROOT):
     """Stop on an adjusted branch of git-annex, whose commits are not those that are recorded."""
     branch = git("symbolic-ref", "--quiet", "--short", "HEAD", check=False, root=root)

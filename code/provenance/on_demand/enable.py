@@ -36,7 +36,14 @@ def enable(cells):
     if not is_enabled():
         if f" name={REMOTE} " in git("show", "git-annex:remote.log", check=False):
             git("annex", "enableremote", "--quiet", REMOTE)
-            vouch_for()
+            # Of a remote that another clone made git-annex takes nothing unseen.
+            said = git("annex", "verifyremote", REMOTE)
+            if asked := re.search(r"--safe (\S+)", said):
+                if " externaltype=facepain " not in said.replace("\n", " ") + " ":
+                    raise InputError(
+                        f"the special remote {REMOTE} of this dataset is another; `git annex renameremote` it first"
+                    )
+                git("annex", "verifyremote", REMOTE, "--safe", asked.group(1))
         else:
             git("annex", "initremote", "--quiet", REMOTE, "type=external", "externaltype=facepain", "encryption=none")
         # Content that could be made again is no copy: never a reason to drop the only one.
@@ -49,17 +56,6 @@ def mark_here():
     """Return the mark that belongs to this clone: where its files and its history lie, and git-annex's id of it."""
     folders = (Path(git("rev-parse", option)).resolve() for option in ("--show-toplevel", "--absolute-git-dir"))
     return " ".join((*map(str, folders), git("config", "--local", "annex.uuid")))
-
-
-def vouch_for():
-    """Tell git-annex that the remote is this one: of a remote that another clone made it takes nothing unseen."""
-    said = git("annex", "verifyremote", REMOTE)
-    asked = re.search(r"--safe (\S+)", said)
-    if asked is None:
-        return
-    if " externaltype=facepain " not in said.replace("\n", " ") + " ":
-        raise InputError(f"the special remote {REMOTE} of this dataset is another; `git annex renameremote` it first")
-    git("annex", "verifyremote", REMOTE, "--safe", asked.group(1))
 
 
 def refresh(cells):

@@ -95,7 +95,14 @@ def lines_to(report):
     """Hand over every line that this process and its children print; DataLad hides their streams."""
     reading, writing = os.pipe()
     kept = os.dup(1), os.dup(2)
-    forwarding = threading.Thread(target=_forward, args=(reading, report))
+
+    def forward():
+        with os.fdopen(reading) as lines:
+            for line in lines:
+                with suppress(OSError):  # git-annex is gone
+                    report(line.rstrip())
+
+    forwarding = threading.Thread(target=forward)
     forwarding.start()
     os.dup2(writing, 1)
     os.dup2(writing, 2)
@@ -108,13 +115,6 @@ def lines_to(report):
             os.dup2(stream, number)
             os.close(stream)
         forwarding.join()
-
-
-def _forward(reading, report):
-    with os.fdopen(reading) as lines:
-        for line in lines:
-            with suppress(OSError):  # git-annex is gone
-                report(line.rstrip())
 
 
 def find_content(key):

@@ -79,7 +79,8 @@ def describe(declared, commits, published):
     for path, item in declared.named.items():
         if path not in published or published[path].id != item.id:
             content = read_content(path, item, read_blobs([item.id]))
-            text = content.decode() if _is_text(content) else f"({len(content)} bytes)"
+            text = content.decode(errors="ignore")
+            text = text if text.encode() == content and "\0" not in text else f"({len(content)} bytes)"
             lines += [f"  {path}, which code/publish.toml names:", *(f"    | {line}" for line in text.splitlines())]
     texts = foreign_texts(declared, new)
     if texts:
@@ -137,14 +138,6 @@ def _strings_in(tree):
         tree = list(tree.values())
     for value in tree if isinstance(tree, list) else ():
         yield from _strings_in(value)
-
-
-def _is_text(content):
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in content
 
 
 def write_table(declared):
