@@ -102,9 +102,9 @@ def find_commit(path, pin):
 
 def lost_content(path):
     """Count the files without content of a synthetic dataset, which can be built again; 0 for any other."""
-    files = (file for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
-    n_lost = sum(not file.exists() for file in files)
-    return n_lost if n_lost and recorded(path, "datalad-id") in ("", DATASET_IDS[path.name]) else 0
+    if recorded(path, "datalad-id") not in ("", DATASET_IDS[path.name]):
+        return 0
+    return sum(not file.exists() for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
 
 
 def require_own_id(path):
