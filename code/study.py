@@ -20,6 +20,7 @@ import re
 import subprocess
 import webbrowser
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 from errors import InputError, suggest
@@ -65,7 +66,7 @@ def main():
             set_up()
         if task in NEED_INPUTS:
             install_inputs(task)
-        return TASKS[task](task, arguments.names)
+        return TASKS[task](arguments.names)
     except InputError as error:
         sys.exit(f"{task}: {error}")
     except OSError as error:
@@ -151,51 +152,64 @@ def install_inputs(task):
         configure_inputs()
 
 
-def prepare(task, _names):
-    """Do what changes inputs or code, or only looks at them; `setup`, `inputs` and `synthetic` are done already."""
-    if task == "own":
-        import own_study
-
-        sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
-        with only_one():
-            if not any(sources.values()):
-                return own_study.refresh()
-            own_study.start(sources, os.environ.get("ONLY"))
-            configure_inputs()
-            from propose import propose_params  # only now: it is heavy, and a source that cannot be used stops before
-
-            propose_params()
-    elif task == "update":
-        from provenance.run.update import update
-
-        with only_one():
-            restore_interrupted()
-            update(os.environ.get("FROM", ""))
-        # By the new code, in the environment that it needs.
-        return subprocess.run([sys.executable, "code/study.py", "status"]).returncode
-    elif task == "check":
-        from check import check
-        from provenance.run.stage import silence_libraries
-
-        silence_libraries()
-        check(load_study().load_params(Path(requested_options().params)), requested_cells())
-    return 0
+def done_before(_names):
+    """Do nothing more: set-up and inputs were made ready."""
 
 
-def make_results(task, names):
-    """Make one cell, a stage, or with ``all`` every one, and what is stale or absent before it."""
+def install_own(_names):
+    import own_study
+
+    sources = {name: os.environ.get(name.upper()) for name in ("contrasts", "behavior", "masks", "signatures")}
+    with only_one():
+        if not any(sources.values()):
+            own_study.refresh()
+            return
+        own_study.start(sources, os.environ.get("ONLY"))
+        configure_inputs()
+        from propose import propose_params  # only now: it is heavy, and a source that cannot be used stops before
+
+        propose_params()
+
+
+def take_up_newer_code(_names):
+    from provenance.run.update import update
+
+    with only_one():
+        restore_interrupted()
+        update(os.environ.get("FROM", ""))
+    # By the new code, in the environment that it needs.
+    return subprocess.run([sys.executable, "code/study.py", "status"]).returncode
+
+
+def check_inputs(_names):
+    from check import check
+    from provenance.run.stage import silence_libraries
+
+    silence_libraries()
+    check(load_study().load_params(Path(requested_options().params)), requested_cells())
+
+
+def run_stage(names):
+    """Run a stage, or with ``all`` every one, and what is stale or absent before it."""
+    (name,) = names
+    cells = requested_cells()
+    left_out = [stage.name for stage in load_study().stages if stage.name not in {cell.stage for cell in cells}]
+    if left_out and name in ("all", *left_out):
+        print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
+    stage = None if name == "all" else load_study().stage(name).name
+    return make_results([cell for cell in cells if stage in (None, cell.stage)], cells, is_all=name == "all")
+
+
+def run_cell(names):
+    cells = requested_cells()
+    return make_results([find_cell(names, cells)], cells)
+
+
+def make_results(wanted, cells, is_all=False):
+    """Make cells and what is stale or absent before them; print the verdict, and return 1 if an output is different."""
     from provenance.records.grading import sum_up
     from provenance.run.runner import run_cells
 
-    cells, stages = requested_cells(), load_study().stages
-    is_all = task == "run" and names == ["all"]
-    if task == "cell":
-        wanted = [find_cell(names, cells)]
-    else:
-        wanted = [cell for cell in cells if is_all or cell.stage == load_study().stage(names[0]).name]
-        left_out = [stage.name for stage in stages if stage.name not in {cell.stage for cell in cells}]
-        if left_out and names[0] in ("all", *left_out):
-            print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
     outcomes = run_cells(wanted, cells, load_study().size) if wanted else {}
     ran = [grades for grades in outcomes.values() if grades is not None]
     graded = [(path, *grade) for grades in ran for path, grade in grades.items()]
@@ -221,31 +235,35 @@ def find_cell(names, cells):
     return known[name]
 
 
-def use_cluster(task, names):
-    """Submit or cancel jobs, or do what one job does."""
-    if task == "submit":
-        from provenance.cluster.submission import submit
+def submit_jobs(_names):
+    from provenance.cluster.submission import submit
 
-        submit(load_study(), requested_cells())
-        say_what_was_rebuilt()
-    elif task == "cancel":
-        from provenance.cluster.submission import cancel
-
-        cancel()
-    elif task == "job":
-        from provenance.cluster.job import run_job
-
-        branch, folder, *cell = names
-        return run_job(" ".join(cell), folder, branch)
-    else:
-        from provenance.cluster.job import make_alone
-
-        cells = requested_cells()
-        make_alone(find_cell(names, cells), cells)
-    return 0
+    submit(load_study(), requested_cells())
+    say_what_was_rebuilt()
 
 
-def show_status(_task, _names):
+def cancel_jobs(_names):
+    from provenance.cluster.submission import cancel
+
+    cancel()
+
+
+def run_job(names):
+    """Do what one job of `submit` does; its names are the branch, the folder and the cell."""
+    from provenance.cluster.job import run_job
+
+    branch, folder, *cell = names
+    return run_job(" ".join(cell), folder, branch)
+
+
+def run_alone(names):
+    from provenance.cluster.job import make_alone
+
+    cells = requested_cells()
+    make_alone(find_cell(names, cells), cells)
+
+
+def show_status(_names):
     from provenance.cluster.queue import describe_jobs
     from provenance.records.freshness import FRESH, assess
 
@@ -279,7 +297,7 @@ def open_report():
         print(f"no desktop was found here; open this in a browser: {url}")
 
 
-def open_notebook(_task, _names):
+def open_notebook(_names):
     """Open the notebook in JupyterLab; make it first where it is not here."""
     from provenance.run.runner import run_cells
 
@@ -298,50 +316,61 @@ def has_desktop():
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def hand_on(task, names):
-    """Say where results come from, check them, or give them to others."""
-    cells, to = requested_cells() if task not in ("explain", "manifest") else (), os.environ.get("TO")
-    if task == "verify":
-        from provenance.verify.verification import verify
+def verify(names):
+    from provenance.verify.verification import verify
 
-        return verify(load_study(), cells, [find_cell(names, cells)] if names else cells)
-    if task == "explain":
-        from provenance.records.explanation import explain
-
-        print("\n".join(explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
-    elif task == "on-demand":
-        from provenance.on_demand import enable
-
-        enable.enable(cells)
-    elif task == "serve":
-        from provenance.on_demand.special_remote import serve
-
-        serve(load_study(), cells, *names)
-    elif task == "crate":
-        from provenance.crate import export_crate
-
-        export_crate(load_study(), cells, to)
-    elif task == "publish":
-        from provenance.publish.publication import publish
-
-        with only_one():
-            restore_interrupted()
-            publish(load_study(), cells, to, os.environ.get("PRIVATE"), os.environ.get("YES") == "1")
-    else:
-        from provenance.publish.declared import MANIFEST, write_manifest
-
-        print(f"{MANIFEST}: {write_manifest()} files; commit it, and they are declared to be public")
-    return 0
+    cells = requested_cells()
+    return verify(load_study(), cells, [find_cell(names, cells)] if names else cells)
 
 
-def run_beside(task, names):
-    """Run the tests, or a script beside them."""
-    command = [f"tests/shared/{task}.py", *names]
-    if task == "test":
-        # In the order of tests/conftest.py, which keeps together what shares a fixture.
-        command = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
-        command += ["-m", "not slow"] if names == ["fast"] else []
+def explain(_names):
+    from provenance.records.explanation import explain
+
+    print("\n".join(explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
+
+
+def recompute_on_demand(_names):
+    from provenance.on_demand import enable
+
+    enable.enable(requested_cells())
+
+
+def serve_git_annex(names):
+    from provenance.on_demand.special_remote import serve
+
+    serve(load_study(), requested_cells(), *names)
+
+
+def write_crate(_names):
+    from provenance.crate import export_crate
+
+    export_crate(load_study(), requested_cells(), os.environ.get("TO"))
+
+
+def publish(_names):
+    from provenance.publish.publication import publish
+
+    with only_one():
+        restore_interrupted()
+        agreed = os.environ.get("YES") == "1"
+        publish(load_study(), requested_cells(), os.environ.get("TO"), os.environ.get("PRIVATE"), agreed)
+
+
+def write_manifest(_names):
+    from provenance.publish.declared import MANIFEST, write_manifest
+
+    print(f"{MANIFEST}: {write_manifest()} files; commit it, and they are declared to be public")
+
+
+def run_tests(names):
+    # In the order of tests/conftest.py, which keeps together what shares a fixture.
+    command = ["-m", "pytest", "--numprocesses", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    command += ["-m", "not slow"] if names == ["fast"] else []
     return subprocess.run([sys.executable, *command]).returncode
+
+
+def run_beside_tests(script, names):
+    return subprocess.run([sys.executable, f"tests/shared/{script}.py", *names]).returncode
 
 
 # Those of a clone that somebody else made ready; the manifest, which needs no annex; the tests, before which make calls
@@ -350,12 +379,29 @@ WITHOUT_SETUP = ("job", "alone", "serve", "manifest", "test")
 NEED_INPUTS = ("inputs", "synthetic", "check", "run", "cell", "submit", "notebook")
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
-    **dict.fromkeys(("setup", "inputs", "own", "synthetic", "update", "check"), prepare),
-    **dict.fromkeys(("run", "cell"), make_results),
-    **dict.fromkeys(("submit", "cancel", "job", "alone"), use_cluster),
-    **{"status": show_status, "notebook": open_notebook},
-    **dict.fromkeys(("verify", "explain", "on-demand", "serve", "crate", "publish", "manifest"), hand_on),
-    **dict.fromkeys(("test", "bench", "validity", "trial"), run_beside),
+    "setup": done_before,
+    "inputs": done_before,
+    "own": install_own,
+    "synthetic": done_before,
+    "update": take_up_newer_code,
+    "check": check_inputs,
+    "run": run_stage,
+    "cell": run_cell,
+    "submit": submit_jobs,
+    "cancel": cancel_jobs,
+    "job": run_job,
+    "alone": run_alone,
+    "status": show_status,
+    "notebook": open_notebook,
+    "verify": verify,
+    "explain": explain,
+    "on-demand": recompute_on_demand,
+    "serve": serve_git_annex,
+    "crate": write_crate,
+    "publish": publish,
+    "manifest": write_manifest,
+    "test": run_tests,
+    **{script: partial(run_beside_tests, script) for script in ("bench", "validity", "trial")},
 }
 
 if __name__ == "__main__":
