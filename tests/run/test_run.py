@@ -272,7 +272,6 @@ def test_a_copy_is_looked_at_by_plain_git_without_the_environment(made, tmp_path
     python = tmp_path / "first/.venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    shutil.copy(shutil.which("git-annex", path=os.path.dirname(sys.executable)), tmp_path / "first/.venv/bin")
     launcher = tmp_path / "first/.git/facepain/git-annex"
     launcher.write_text(launcher.read_text().replace(os.path.dirname(sys.executable), "/no/such/folder"))
     shutil.copytree(tmp_path / "first", tmp_path / "second", symlinks=True)

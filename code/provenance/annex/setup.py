@@ -62,7 +62,8 @@ here=$(dirname "$0")/../../.venv/bin
 if [ -x {found} ]; then
     PATH="$(dirname {found}):$PATH" exec {found} "$@"
 elif [ -x "$here/python" ]; then
-    PATH="$here:$PATH" exec "$here/python" "$here/git-annex" "$@"
+    start='import sys, git_annex; sys.argv[0] = "git-annex"; git_annex.cli()'
+    PATH="$here:$PATH" exec "$here/python" -c "$start" "$@"
 fi
 exec git-annex "$@"
 """

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
@@ -122,14 +121,14 @@ def install_lock(lock, stamp):
 
 
 def start_annex_directly():
-    """Make ``git-annex`` in ``.venv`` the program itself.
+    """Make ``git-annex`` in ``.venv`` the program itself, also where ``.venv`` is moved.
 
     It is installed as a script of Python that starts the program, which takes ten times as long; each result calls it
     ten times and more.
     """
     for program in VENV.glob("lib/*/site-packages/git_annex/git-annex"):
-        magic = shlex.quote(str(program.with_name("magic.mgc")))
-        script = f'#!/bin/sh\nexport MAGIC={magic}\nexec {shlex.quote(str(program))} "$@"\n'
+        package = f'"${{0%/*}}/../{program.parent.relative_to(VENV)}"'
+        script = f'#!/bin/sh\npackage={package}\nexport MAGIC="$package/magic.mgc"\nexec "$package/git-annex" "$@"\n'
         write_whole(VENV / "bin/git-annex", script, mode=0o755)
 
 
