@@ -123,6 +123,7 @@ def test_begun_again_a_hard_target_is_not_predicted_and_the_order_of_lines_does_
     choose(folder, '"X_RVLPFC"', '"Y_Reappraisal_Success"')
     run(["bash", "-ec", BLOCKS[1]], folder)
     said = run(["make", "cell", "CELL=extract whole-brain"], folder).stdout
+    assert "6 outputs: 6 identical" in run(["make", "verify", "CELL=extract whole-brain"], folder).stdout
     run(["python", "code/regress.py", "whole-brain", "ridge", "--n-permutations", "20", "--n-bootstraps", "10"], folder)
     r2 = read_table(folder / "outputs/regress/whole-brain/ridge/metrics.tsv").set_index("fold").loc["mean", "r2"]
     assert r2 < 0.1

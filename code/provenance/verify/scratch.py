@@ -155,6 +155,11 @@ class Scratch:
                 raise InputError(f"{path} is not installed here; `make inputs` installs it")
             git("clone", "--quiet", str(ROOT / path), str(self.clone / path), root=ROOT)
             git("annex", "init", "--quiet", "scratch", root=self.clone / path)
+            # Of every version, since a result may be of an earlier one; by hard links where the file system has them.
+            linked = ("-c", "annex.hardlink=true", "annex", "get", "--all", "--quiet")
+            git(*linked, check=False, root=self.clone / path)
+            if lacking := git("annex", "find", "--not", "--in=here", root=self.clone / path).splitlines():
+                raise InputError(f"{path}/{lacking[0]} is not here; `datalad get {path}` fetches it")
         if rebuilt:
             self._reset(self.recorded)
             self.study.rebuild(self.clone / "inputs", names=sorted(rebuilt))
