@@ -34,7 +34,7 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=0
 MpiDefault=none
 ReturnToService=2
-SlurmdTimeout=10
+SlurmdTimeout=5
 KillWait=30
 MinJobAge=7200
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=1 RealMemory=8000
@@ -107,7 +107,7 @@ class Slurm:
             if time.monotonic() > deadline:
                 logs = "\n".join(path.read_text(errors="replace")[-500:] for path in self.folder.glob("*.out"))
                 raise AssertionError(f"nothing of it in {seconds} s; {self.jobs()}\n{logs}")
-            time.sleep(0.2)
+            time.sleep(0.5)
 
 
 def free_ports(n):
