@@ -105,7 +105,7 @@ class Cell:
     def name(self):
         return " ".join((self.stage, *self.names))
 
-    @property
+    @cached_property
     def folder(self):
         """The folder that the cell owns, from the root."""
         return "/".join((self.declared.place, *self.names))

@@ -48,8 +48,8 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
     names under which the distributions are locked that these import. What begins with one of `machinery` is left out:
     what runs a stage and records it computes nothing of a result.
     """
-    walk = [(folder, names) for folder, _, names in os.walk(root / "code") if not folder.endswith("__pycache__")]
-    listed = [os.path.join(os.path.relpath(folder, root), name) for folder, names in walk for name in names]
+    walk = ((os.path.relpath(folder, root), names) for folder, _, names in os.walk(root / "code"))
+    listed = [f"{folder}/{name}" for folder, names in walk if not folder.endswith("__pycache__") for name in names]
     present = frozenset(path for path in listed if path.endswith(".py"))
     unseen, compiled = unasked_modules(root, listed)
     found, packages, waiting = compiled, set(), [script, *sorted(unseen)]
