@@ -65,6 +65,7 @@ def main():
         else:
             set_up()
         if task in NEED_INPUTS:
+            require_known_results(task, arguments.names)
             install_inputs(task)
         return TASKS[task](arguments.names)
     except InputError as error:
@@ -117,7 +118,8 @@ def requested_options():
     options = Options(os.environ.get("PARAMS") or PARAMS, {name: int(text) for name, text in given.items()})
     path = Path(options.params)
     if not path.is_file():
-        others = [each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml"))]
+        others = (each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml")))
+        others = [other for other in others if other != "pyproject.toml"]
         raise InputError(
             f"PARAMS={options.params}: no such file; name a committed params file, such as {PARAMS}"
             f"{suggest(options.params, others)}"
@@ -140,6 +142,14 @@ def set_up():
             enable.refresh(requested_cells())
         except InputError as error:
             print(f"on-demand does not work here: {error}")
+
+
+def require_known_results(task, names):
+    """Stop at options and names that mean nothing before inputs are built, which takes a while."""
+    if task in ("run", "cell", "submit", "notebook"):
+        cells = requested_cells()
+        if task == "cell":
+            find_cell(names, cells)
 
 
 def install_inputs(task):
