@@ -99,7 +99,7 @@ def test_a_python_without_venv_names_the_mend(monkeypatch, tmp_path):
     broken.write_text("#!/bin/sh\necho no module named ensurepip >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    with pytest.raises(InputError, match="install its venv module .*python3-venv.*or use conda"):
+    with pytest.raises(InputError, match=r"install its venv module .*python3-venv.*or use conda"):
         environment.make_environment()
 
 

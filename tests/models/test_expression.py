@@ -25,6 +25,6 @@ def test_the_study_s_own_map_is_no_signature(rng):
     maps = rng.normal(size=(2, 50))
     require_foreign(["a", "b"], maps, rng.normal(size=50))
     with pytest.raises(
-        InputError, match="signature b is the weight map of this study's own model .* out of fold anyway"
+        InputError, match=r"signature b is the weight map of this study's own model .* out of fold anyway"
     ):
         require_foreign(["a", "b"], maps, np.round(3 * maps[1], 4))
