@@ -20,7 +20,7 @@ import re
 import subprocess
 import webbrowser
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from errors import InputError, suggest
@@ -103,6 +103,7 @@ def load_study():
     return STUDY
 
 
+@cache  # names are looked up before inputs are built, and again to make the results
 def requested_cells():
     """Return the cells under the options that make exports: ``PARAMS``, ``N_PERMUTATIONS``, ``N_BOOTSTRAPS``."""
     return load_study().cells(requested_options())
