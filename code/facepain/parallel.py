@@ -103,6 +103,9 @@ def map_in_processes(function, items, n_jobs=1):
                     "a process that computed was killed, most likely for want of memory; close other programs or "
                     "compute with fewer at once: N_JOBS=1"
                 ) from None
+            finally:
+                # Where the caller takes no more results: Python 3.11.2 can wait forever for futures cancelled one by one.
+                pool.shutdown(cancel_futures=True)
 
 
 def _take_in_order(submit, items, n_waiting):

@@ -39,6 +39,26 @@ def test_error_of_a_worker_reaches_the_caller(map_items, n_jobs):
         list(map_items(lambda item: 1 / item, [1, 0, 1, 1, 1, 1], n_jobs))
 
 
+def test_the_work_ends_where_the_caller_takes_no_more_results():
+    # The pool learns late of what is submitted, cancelled and shut down, as on a busy machine.
+    work = (
+        "import multiprocessing.connection, time\n"
+        "from facepain.parallel import map_in_processes\n"
+        "wait = multiprocessing.connection.wait\n"
+        "def wait_late(*given):\n"
+        "    ready = wait(*given)\n"
+        "    time.sleep(0.02)\n"
+        "    return ready\n"
+        "multiprocessing.connection.wait = wait_late\n"
+        "for result in map_in_processes(abs, range(50), 2):\n"
+        "    if result == 4:\n"
+        "        break\n"
+        "    time.sleep(0.3)\n"
+    )
+    given = {"cwd": ROOT, "env": os.environ | {"PYTHONPATH": "code"}, "timeout": 60}
+    assert subprocess.run([sys.executable, "-c", work], **given).returncode == 0
+
+
 def test_a_worker_that_was_killed_is_named_with_a_remedy():
     def work(item):
         if item == 3:
