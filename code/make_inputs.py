@@ -3,16 +3,11 @@
 Each is rebuilt at exactly the commit that this repository records for it, on any machine.
 """
 
-import argparse
 import os
-import shutil
-import signal
-import sys
-from pathlib import Path
 
 from errors import InputError
 from provenance.annex.dataset import build_dataset, remove_tree
-from provenance.repository import ROOT, git, require_plain_branch, subdataset_setting
+from provenance.repository import ROOT, git, input_datasets, require_plain_branch, subdataset_setting
 
 # The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
 DATASET_IDS = {
@@ -21,34 +16,16 @@ DATASET_IDS = {
     "contrasts": "487c5f4c-8206-4bc8-a5c5-86ee43b98114",
     "signatures": "c1f9a8de-6a0e-4b53-9a53-27a5ac1f2f0b",
 }
-SPARE_DISK_BYTES = 100e6
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--design", choices=["full", "small"], help="size; by default as .gitmodules says, else full")
-    parser.add_argument("--into", type=Path, default=ROOT / "inputs", help="parent folder")
-    arguments = parser.parse_args()
-    # make stops its children by SIGTERM; as an exception it removes what is half-built.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("inputs: stopped"))
-    try:
-        make_inputs(Path(os.path.relpath(arguments.into)), arguments.design)
-    except InputError as error:
-        sys.exit(f"inputs: {error}")
-    except OSError as error:
-        sys.exit(f"inputs: {error.strerror or error} {error.filename or ''}; fix that and try again")
-    except KeyboardInterrupt:
-        sys.exit("inputs: interrupted; nothing half-built was left")
+def make_inputs(into, names=tuple(DATASET_IDS)):
+    """Build the datasets that are missing in the folder ``inputs`` of a repository, after a look at the others.
 
-
-def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
-    """Build the datasets that are missing in a folder, after a look at those that are there.
-
-    Stop if something else lies at a dataset's place, or a built one is not the recorded one. The design is ``full`` or
-    ``small``; by default the one that ``.gitmodules`` names, else ``full``.
+    Stop if something else lies at a dataset's place, or a built one is not the recorded one. The design, ``full`` or
+    ``small``, is the one that ``.gitmodules`` names, else ``full``.
     """
     into.mkdir(parents=True, exist_ok=True)
-    pins = find_pins(into)
+    pins = {path.split("/")[1]: commit for path, commit in input_datasets(root=into.absolute().parent).items()}
     commits = {name: find_commit(into / name, pins.get(name)) for name in names}
     for name, commit in commits.items():
         if commit is not None and (lost := lost_content(into / name)):
@@ -60,16 +37,7 @@ def make_inputs(into, design_name=None, names=tuple(DATASET_IDS)):
         require_own_id(into / name)
         # Any of them may have made way for data of one's own.
         designs = (recorded(into / each, "facepain-design") for each in DATASET_IDS)
-        design_name = design_name or next(filter(None, designs), "full")
-        require_pin(into / name, build(into / name, design_name), pins.get(name))
-
-
-def find_pins(into):
-    """Return the commits that the repository around a folder records for its subdatasets."""
-    # A folder outside of any repository, or in one without a commit, has none.
-    listing = git("ls-tree", "HEAD", *DATASET_IDS, root=into, check=False)
-    entries = [line.split(maxsplit=3) for line in listing.splitlines()]
-    return {name: object_id for _, kind, object_id, name in entries if kind == "commit"}
+        require_pin(into / name, build(into / name, next(filter(None, designs), "full")), pins.get(name))
 
 
 def find_commit(path, pin):
@@ -133,12 +101,10 @@ def build(path, design_name):
     # Imported only now: a call that finds everything in place takes no second.
     from facepain.simulation.input_files import DESIGNS, make_input_files
     from provenance.run.progress import Progress
+    from provenance.run.stage import require_disk
 
     source = make_input_files(path.name, DESIGNS[design_name])
-    free = shutil.disk_usage(path.parent).free
-    if free < source.n_bytes + SPARE_DISK_BYTES:
-        needed = (source.n_bytes + SPARE_DISK_BYTES) / 1e6
-        raise InputError(f"{path} needs {needed:.0f} MB of disk, {free / 1e6:.0f} MB are free; make room")
+    require_disk(source.n_bytes, path, path.parent)
     print(f"{path}: building, {source.n_files} files, {source.n_bytes / 1e6:.1f} MB", flush=True)
 
     with Progress(source.n_files, str(path)) as progress:
@@ -163,7 +129,3 @@ def require_pin(path, commit, pin):
             f"(`chmod -R u+w {path} && rm -r {path}`) and try again; after a change on purpose "
             f"record it with `datalad save -d . {path}`"
         )
-
-
-if __name__ == "__main__":
-    main()

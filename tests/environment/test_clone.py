@@ -84,8 +84,8 @@ def test_an_adjusted_branch_is_explained(repository):
 def test_an_adjusted_branch_of_an_input_is_explained(repository):
     dataset = repository / "inputs/masks"
     run(["git", "init", "--quiet", "--initial-branch", "adjusted/main(unlocked)", str(dataset)], repository)
-    said = run([sys.executable, "code/make_inputs.py"], repository, check=False).stdout
-    assert said.startswith("inputs: adjusted/main(unlocked) is an adjusted branch of git-annex")
+    said = run([sys.executable, "code/study.py", "inputs"], repository, check=False).stdout
+    assert "\ninputs: adjusted/main(unlocked) is an adjusted branch of git-annex" in said
     assert "`git -C inputs/masks checkout main`" in said
 
 

@@ -132,11 +132,10 @@ def make_repository(folder, design="small"):
     run(["git", "add", "--all"], folder)
     run(["git", "commit", "--quiet", "--allow-empty", "--message", "Start over with no result"], folder)
     if design:
-        run([sys.executable, "code/study.py", "setup"], folder)
         for name in ("contrasts", "signatures"):
             key = f"submodule.inputs/{name}.facepain-design"
             run(["git", "config", "--file", ".gitmodules", key, design], folder)
-        run([sys.executable, "code/make_inputs.py"], folder)
+        run([sys.executable, "code/study.py", "inputs"], folder)
         run(
             ["git", "add", ".gitmodules", "inputs/contrasts", "inputs/behavior", "inputs/masks", "inputs/signatures"],
             folder,

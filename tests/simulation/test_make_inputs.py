@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from repositories import make_repository, user_environment
 
 import make_inputs
 from errors import InputError
@@ -34,31 +35,39 @@ def run(folder, *command, status=0):
     return done.stderr if status else done.stdout
 
 
-def call_script(folder, *options, status=0):
-    command = (sys.executable, SCRIPT, "--design", "small", "--into", folder / "inputs")
-    return run(folder, *command, *options, status=status)
+def build_inputs(folder):
+    code = (
+        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
+        "from pathlib import Path; from make_inputs import make_inputs; make_inputs(Path('inputs'))"
+    )
+    return run(folder, sys.executable, "-c", code)
 
 
-def record_subdatasets(folder):
-    """Commit what lies in inputs/ as subdatasets of a folder, as this repository does."""
+def begin_repository(folder):
+    """Make a repository that is to have small inputs as subdatasets, as this one does."""
     sections = [
         f'[submodule "inputs/{name}"]\n\tpath = inputs/{name}\n\turl = ./inputs/{name}\n'
-        f"\tdatalad-id = {dataset_id}\n\tupdate = none\n"
+        f"\tdatalad-id = {dataset_id}\n\tupdate = none\n\tfacepain-design = small\n"
         for name, dataset_id in DATASET_IDS.items()
     ]
     (folder / ".gitmodules").write_text("".join(sections))
     (folder / ".gitignore").write_text("inputs/.*.building/\n")
     run(folder, "git", "init", "-q", "-b", "main")
+    commit_all(folder, "Begin")
+
+
+def commit_all(folder, message):
     run(folder, "git", "add", "--all")
-    run(folder, "git", "commit", "-q", "-m", "Record the inputs")
+    run(folder, "git", "commit", "-q", "-m", message)
 
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory):
     """Return a repository with the small inputs built and recorded."""
     folder = tmp_path_factory.mktemp("recorded")
-    call_script(folder)
-    record_subdatasets(folder)
+    begin_repository(folder)
+    build_inputs(folder)
+    commit_all(folder, "Record the inputs")
     return folder
 
 
@@ -66,10 +75,11 @@ def recorded(tmp_path_factory):
 def tiny(tmp_path_factory):
     """Return a repository that records three tiny datasets."""
     folder = tmp_path_factory.mktemp("tiny")
+    begin_repository(folder)
     for name, dataset_id in DATASET_IDS.items():
         files = [("x.tsv", b"1\n"), ("x.img", b"2")]
         build_dataset(folder / "inputs" / name, files, dataset_id, name)
-    record_subdatasets(folder)
+    commit_all(folder, "Record the inputs")
     return folder
 
 
@@ -85,7 +95,7 @@ def repository(tiny, tmp_path, monkeypatch):
 def test_clone_rebuilds_the_recorded_commits(recorded, tmp_path):
     run(tmp_path, "git", "clone", "-q", "--recursive", recorded, "clone")
     clone = tmp_path / "clone"
-    printed = call_script(clone)
+    printed = build_inputs(clone)
     assert printed.count(": built, commit ") == len(DATASET_IDS)
     assert run(clone, "git", "status", "--porcelain") == ""
     assert "clean" in run(clone, "datalad", "status", "-r")
@@ -122,8 +132,7 @@ def test_every_dataset_says_where_it_comes_from(recorded):
 def test_second_call_builds_nothing_and_imports_nothing_heavy(recorded):
     code = (
         f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
-        "sys.argv[1:] = ['--into', 'inputs']\n"
-        "import make_inputs; make_inputs.main()\n"
+        "from pathlib import Path; import make_inputs; make_inputs.make_inputs(Path('inputs'))\n"
         "heavy = {'numpy', 'nibabel', 'pandas', 'tqdm'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )
@@ -133,7 +142,6 @@ def test_second_call_builds_nothing_and_imports_nothing_heavy(recorded):
 
 def test_unrecorded_datasets_are_left_as_they_are(recorded, tmp_path):
     run(tmp_path, "datalad", "clone", recorded / "inputs" / "masks", tmp_path / "inputs" / "masks")
-    assert make_inputs.find_pins(tmp_path / "inputs") == {}
     assert make_inputs.find_commit(tmp_path / "inputs" / "masks", None) is not None
 
 
@@ -145,7 +153,7 @@ def test_built_commit_other_than_the_recorded_one_stops(repository, monkeypatch)
         r"simulation or the installed packages are .* install requirements.lock"
     )
     with pytest.raises(InputError, match=message):
-        make_inputs.make_inputs(Path("inputs"), "small")
+        make_inputs.make_inputs(Path("inputs"))
 
 
 def test_files_that_are_no_dataset_stop(repository):
@@ -153,7 +161,7 @@ def test_files_that_are_no_dataset_stop(repository):
     (repository / "inputs" / "contrasts").mkdir()
     (repository / "inputs" / "contrasts" / "mine.img").write_bytes(b"mine")
     with pytest.raises(InputError, match="inputs/contrasts holds something that is not a dataset"):
-        make_inputs.make_inputs(Path("inputs"), "small")
+        make_inputs.make_inputs(Path("inputs"))
     assert (repository / "inputs" / "contrasts" / "mine.img").read_bytes() == b"mine"
 
 
@@ -161,7 +169,7 @@ def test_link_to_data_elsewhere_stops(repository, tmp_path):
     remove_tree(repository / "inputs" / "contrasts")
     (repository / "inputs" / "contrasts").symlink_to(tmp_path / "on-a-disk-not-mounted")
     with pytest.raises(InputError, match="inputs/contrasts holds something that is not a dataset"):
-        make_inputs.make_inputs(Path("inputs"), "small")
+        make_inputs.make_inputs(Path("inputs"))
 
 
 def test_changed_dataset_stops_before_anything_is_built(repository):
@@ -170,7 +178,7 @@ def test_changed_dataset_stops_before_anything_is_built(repository):
     (repository / "inputs" / "contrasts" / "new.tsv").write_text("new\n")
     message = r"^inputs/contrasts has 2 file\(s\) that differ .* `git -C inputs/contrasts status`"
     with pytest.raises(InputError, match=message):
-        make_inputs.make_inputs(Path("inputs"), "small")
+        make_inputs.make_inputs(Path("inputs"))
 
 
 def test_dataset_at_another_commit_stops(repository):
@@ -178,7 +186,7 @@ def test_dataset_at_another_commit_stops(repository):
     run(repository / "inputs" / "masks", "git", "commit", "-q", "-a", "-m", "Mine")
     message = r"^inputs/masks is at commit \w{10}, this repository records \w{10}; it is left alone"
     with pytest.raises(InputError, match=message):
-        make_inputs.make_inputs(Path("inputs"), "small")
+        make_inputs.make_inputs(Path("inputs"))
 
 
 def test_own_dataset_that_is_not_installed_is_not_simulated(repository):
@@ -186,41 +194,45 @@ def test_own_dataset_that_is_not_installed_is_not_simulated(repository):
     key = "submodule.inputs/masks.datalad-id"
     run(repository, "git", "config", "--file", ".gitmodules", key, "their-id")
     with pytest.raises(InputError, match=r"\(their-id\), .*`datalad get --no-data inputs/masks`"):
-        make_inputs.make_inputs(Path("inputs"), "small")
+        make_inputs.make_inputs(Path("inputs"))
 
 
 def test_own_dataset_that_is_recorded_is_kept(repository, capsys):
     (repository / "inputs" / "masks" / "x.tsv").write_text("mine\n")
     run(repository / "inputs" / "masks", "git", "commit", "-q", "-a", "-m", "Mine")
     run(repository, "git", "commit", "-q", "-a", "-m", "Record my masks")
-    make_inputs.make_inputs(Path("inputs"), "small")
+    make_inputs.make_inputs(Path("inputs"))
     assert capsys.readouterr().out.count(": there, at commit ") == len(DATASET_IDS)
 
 
 def test_full_disk_stops_with_what_is_needed(tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")(10**12, 10**12, 5 * 10**6)
-    monkeypatch.setattr(make_inputs.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match=r"contrasts needs \d+ MB of disk, 5 MB are free"):
         make_inputs.build(tmp_path / "contrasts", "full")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_stopped_build_leaves_nothing(tmp_path):
-    command = (sys.executable, SCRIPT, "--into", tmp_path / "inputs")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        while not list(tmp_path.glob("inputs/.contrasts.building/.git/annexed/*")):
+    folder = make_repository(tmp_path / "repository", design=None)
+    command = (sys.executable, "code/study.py", "inputs")
+    given = {"cwd": folder, "env": user_environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **given) as process:
+        while not list(folder.glob("inputs/.contrasts.building/.git/annexed/*")):
             assert process.poll() is None, process.stderr.read()
             time.sleep(0.05)
         process.terminate()
-        assert process.stderr.read().decode() == "inputs: stopped\n"
+        said = process.stderr.read().decode()
+    assert said == "interrupted: nothing half-made was kept; the same command continues\n"
     assert process.returncode == 1
-    assert sorted(path.name for path in (tmp_path / "inputs").iterdir()) == ["behavior", "masks"]
+    assert sorted(path.name for path in (folder / "inputs").iterdir()) == ["behavior", "masks"]
 
 
 def test_error_is_one_line_and_a_status(tmp_path):
-    (tmp_path / "inputs" / "masks").mkdir(parents=True)
-    (tmp_path / "inputs" / "masks" / "mine.img").write_bytes(b"mine")
-    errors = call_script(tmp_path, status=1)
+    folder = make_repository(tmp_path / "repository", design=None)
+    (folder / "inputs" / "masks").mkdir(parents=True)
+    (folder / "inputs" / "masks" / "mine.img").write_bytes(b"mine")
+    errors = run(folder, sys.executable, "code/study.py", "inputs", status=1)
     assert errors.startswith("inputs: inputs/masks holds something")
     assert len(errors.splitlines()) == 1
 

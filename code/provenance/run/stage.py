@@ -17,7 +17,7 @@ from provenance.records.freshness import describe
 from provenance.repository import ROOT, git, git_folder, object_ids
 from provenance.run.supervision import stop_with_supervisor
 
-SPARE_DISK = 200e6  # bytes left free when a stage has written all it estimated
+SPARE_DISK = 200e6  # bytes left free when all that was estimated is written
 
 
 def run_stage(study, stage, compute):
@@ -115,12 +115,12 @@ def code_ids():
     return dict(zip(present, found, strict=True))
 
 
-def require_disk(n_bytes, what):
-    """Stop before starting if the disk has no room."""
-    free = shutil.disk_usage(ROOT).free
+def require_disk(n_bytes, what, folder=ROOT):
+    """Stop before starting if the disk of a folder has no room."""
+    free = shutil.disk_usage(folder).free
     if free < n_bytes + SPARE_DISK:
         raise InputError(
-            f"{what} needs {(n_bytes + SPARE_DISK) / 1e6:.0f} MB on disk and {free / 1e6:.0f} MB are free; make room"
+            f"{what} needs {(n_bytes + SPARE_DISK) / 1e6:.0f} MB of disk, {free / 1e6:.0f} MB are free; make room"
         )
 
 
