@@ -8,8 +8,6 @@ loses nothing and fetches nothing.
 import json
 import os
 import re
-import signal
-import sys
 import time
 from pathlib import Path
 
@@ -73,8 +71,6 @@ def start(sources, only=None):
         if not sources.get(name):
             raise InputError(f"{name.upper()}= is missing; expected a folder, a dataset's path or its URL")
     found = {name: find_source(name, source) for name, source in sources.items() if source}
-    # make stops its children by SIGTERM; as an exception it undoes what is half-made.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("own: stopped; the repository is as it was"))
     building = {name: ROOT / "inputs" / f".{name}.building" for name in found}
     try:
         for name, (kind, source) in found.items():
