@@ -45,7 +45,8 @@ def grade_outputs(folder, before, root=ROOT, recorded_root=ROOT, strictly=False)
 
 
 def _grade_content(folder, path, old, new, root, recorded_root):
-    from files.compare import DIFFERENT, compare_fingerprints
+    # Only here, because a run that changes nothing needs none of the heavy packages.
+    from files.compare import DIFFERENT, compare_files, compare_fingerprints
     from files.tables import read_table
 
     name = Path(path).relative_to(folder)
@@ -57,7 +58,7 @@ def _grade_content(folder, path, old, new, root, recorded_root):
         if not recomputed:
             return DIFFERENT, "the recomputed content is not here"
         if recorded:
-            return grade_files(recorded, recomputed)
+            return compare_files(recorded, recomputed)
         if not described:
             return DIFFERENT, "another checksum; neither the recorded bytes nor fingerprints of them are here"
         return compare_fingerprints(read_table(io.BytesIO(contents[described])), name.as_posix(), recomputed)
@@ -76,14 +77,6 @@ def _place(blob, root, target):
         return None
     target.symlink_to(root / found)
     return target
-
-
-def grade_files(recorded, recomputed):
-    """Compare two files; return grade and detail."""
-    # Only here, because a run that changes nothing needs none of the heavy packages.
-    from files.compare import compare_files
-
-    return compare_files(recorded, recomputed)
 
 
 def sum_up(graded, opening):

@@ -11,7 +11,7 @@ from provenance.annex.integrity import blob_id, is_corrupt, is_pointer
 from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
-from provenance.records.grading import grade_files, grade_outputs
+from provenance.records.grading import grade_outputs
 from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, subdataset_setting
 from provenance.run.supervision import supervise
 from provenance.verify.claims import declared_command, false_claims, unchanged_parts
@@ -24,11 +24,8 @@ UNFILTERED = [word for name in ("process", "clean", "smudge") for word in ("-c",
 
 def list_files(folder):
     """Return the paths of all files and links below a folder, from the root, whatever git ignores."""
-    return {
-        os.path.relpath(os.path.join(parent, name), ROOT)
-        for parent, folders, names in os.walk(ROOT / folder)
-        for name in (*names, *(each for each in folders if os.path.islink(os.path.join(parent, each))))
-    }
+    found = (path for path in (ROOT / folder).rglob("*") if path.is_symlink() or not path.is_dir())
+    return {path.relative_to(ROOT).as_posix() for path in found}
 
 
 @dataclass
@@ -229,6 +226,8 @@ class Scratch:
 
     def _grade_work_tree(self, cell, grades):
         """Grade files that are not as committed, however git is told to look, or whose content is broken."""
+        from files.compare import compare_files  # only here: heavy packages
+
         found = {}
         recorded = object_ids(cell.folder, revision=self.recorded, root=self.clone)
         recomputed = object_ids(cell.folder, root=self.clone)
@@ -239,10 +238,10 @@ class Scratch:
             elif not os.path.lexists(ROOT / path):
                 found[path] = (DIFFERENT, "its file was removed")
             elif blob_id(ROOT / path) != recorded[path] and not is_pointer(ROOT / path):
-                found[path] = grade_files(ROOT / path, self.clone / path) if path in recomputed else (DIFFERENT, "")
+                found[path] = compare_files(ROOT / path, self.clone / path) if path in recomputed else (DIFFERENT, "")
         for path in grades.keys() - found.keys():
             if grades[path][0] == IDENTICAL and is_corrupt(ROOT / path):
                 problem = "its content here does not fit its checksum"
-                grade, detail = grade_files(ROOT / path, self.clone / path)
+                grade, detail = compare_files(ROOT / path, self.clone / path)
                 found[path] = (DIFFERENT, f"{problem}: {detail}" if grade == DIFFERENT else problem)
         return found
