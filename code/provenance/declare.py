@@ -187,16 +187,15 @@ class Study:
     def cell(self, options, stage_name, *names):
         """Return one cell; stop if the study has no such one."""
         stage = self.stage(stage_name)
-        params = self.load_params(Path(options.params))
-        known = [tuple(each) for each in stage.names(params)]
+        known = [cell for cell in self.cells(options) if cell.stage == stage_name]
         for place, name in enumerate(names):
-            allowed = list(dict.fromkeys(each[place] for each in known))
+            allowed = list(dict.fromkeys(cell.names[place] for cell in known))
             if name not in allowed:
                 raise InputError(
                     f'{stage_name} {" ".join(names)}: the {stage.arguments[place]} "{name}" is unknown; '
                     f"expected one of {', '.join(allowed)}{suggest(name, allowed)}"
                 )
-        found = [cell for cell in self.cells(options) if (cell.stage, cell.names) == (stage_name, names)]
+        found = [cell for cell in known if cell.names == names]
         if not found:
             raise InputError(f"{' '.join((stage_name, *names))} is not a result of this study")
         return found[0]
