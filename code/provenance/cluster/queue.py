@@ -1,14 +1,13 @@
 """Ask Slurm about this study's jobs."""
 
 import hashlib
-import json
 import os
 import shutil
 import subprocess
 from dataclasses import dataclass
 
 from errors import InputError
-from provenance.repository import ROOT, git, git_folder
+from provenance.repository import ROOT, git, git_folder, read_state
 
 LIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STOPPED")
 
@@ -63,8 +62,7 @@ def queued(root=ROOT):
 
 def submitted(root=ROOT):
     """Return the last job of each cell that this repository submitted: its id by the cell's name."""
-    path = jobs_folder(root) / "jobs.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_state(jobs_folder(root) / "jobs.json")
 
 
 def jobs_folder(root=ROOT):
