@@ -16,6 +16,8 @@ import zipfile
 import zlib
 from contextlib import suppress
 
+from nibabel import Nifti1Header, Nifti2Header
+
 # The first two bytes of zlib name the size of its window, a power of two from 256; together they are divisible by 31.
 ZLIB = [bytes((size, flags)) for size in range(0x08, 0x79, 0x10) for flags in range(256)]
 ZLIB = [start for start in ZLIB if int.from_bytes(start) % 31 == 0 and not start[1] & 0x20]
@@ -127,18 +129,11 @@ def _without_pixels(content):
             if kind == b"IEND":
                 break
         return b"\n".join([*kept, content[position:]])
-    for order in "<>":
-        if content[344:348] == b"n+1\0" and struct.unpack_from(order + "i", content)[0] == 348:
-            first = max(348, int(struct.unpack_from(order + "f", content, 108)[0]))
-            n_dims, *shape = struct.unpack_from(order + "8h", content, 40)
-            n_bits = struct.unpack_from(order + "h", content, 72)[0]
-        elif content[4:8] == b"n+2\0" and struct.unpack_from(order + "i", content)[0] == 540:
-            first = max(540, struct.unpack_from(order + "q", content, 168)[0])
-            n_dims, *shape = struct.unpack_from(order + "8q", content, 16)
-            n_bits = struct.unpack_from(order + "h", content, 14)[0]
-        else:
-            continue
-        return content[:first] + content[first + math.prod(shape[:n_dims]) * n_bits // 8 :]
+    for new_header, place, magic in ((Nifti1Header, 344, b"n+1\0"), (Nifti2Header, 4, b"n+2\0")):
+        if content[place : place + 4] == magic and new_header.may_contain_header(content):
+            header = new_header(content[: new_header.sizeof_hdr], check=False)
+            first = max(new_header.sizeof_hdr, header.get_data_offset())
+            return content[:first] + content[first + math.prod(header.get_data_shape()) * int(header["bitpix"]) // 8 :]
     return content
 
 
