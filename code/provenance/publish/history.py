@@ -24,7 +24,7 @@ from provenance.publish.declared import (
 )
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
-from provenance.repository import ROOT, git, subdataset_setting
+from provenance.repository import ROOT, git, read_blobs, subdataset_setting
 from provenance.run.recovery import scratch_folder
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
@@ -148,14 +148,10 @@ def published_keys(scratch):
     """Return the keys of all annexed files of ``main``, of any time."""
     if not run_neutral(scratch, "git", "for-each-ref", "refs/heads/main"):
         return set()
-    log = ("git", "log", "--format=", "--raw", "--no-abbrev", "--no-renames", "-m", "--root", "main")
-    listing = run_neutral(scratch, *log)
-    blobs = sorted({line.split()[3] for line in listing.splitlines() if line.split()[1] in ("120000", "100644")})
-    form = "--batch-check=%(objectname) %(objectsize) %(objecttype)"
-    sizes = run_neutral(scratch, "git", "cat-file", form, stdin="\n".join([*blobs, ""]).encode())
-    small = [line.split()[0] for line in sizes.splitlines() if line.endswith(" blob") and int(line.split()[1]) < 1000]
-    texts = run_neutral(scratch, "git", "cat-file", "--batch", stdin="\n".join([*small, ""]).encode())
-    found = (ANNEX_OBJECT.search(line.encode()) for line in texts.splitlines())
+    # Links and pointers are short.
+    listing = run_neutral(scratch, "git", "rev-list", "--objects", "--filter=blob:limit=1000", "main")
+    contents = read_blobs({line.split(" ")[0] for line in listing.splitlines()}, scratch)
+    found = (ANNEX_OBJECT.search(content) for content in contents.values())
     return {key for match in found if match and KEY_CHECKSUM.match(key := match.group(1).decode())}
 
 
