@@ -14,7 +14,7 @@ from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM, broken_files,
 from provenance.declare import RECORD
 from provenance.records.freshness import FRESH, assess_records
 from provenance.records.runs import last_run
-from provenance.repository import ROOT, git, object_ids, read_blobs, read_tree
+from provenance.repository import ROOT, git, read_blobs, read_tree
 
 MANIFEST, NAMED, NOTICE = "code/manifest.tsv", "code/publish.toml", "PRIVATE.md"
 # Written again for each recipient.
@@ -166,14 +166,9 @@ def _why_cell_stays(found, cell, files, state, look):
     record = f"{cell.folder}/{RECORD}"
     if record not in files:
         return "never made"
+    # A fresh one was changed last by its own run, in a whole history: its files are what that run made.
     if state.state != FRESH:
         return f"{state.state}: {state.reasons[0]}"
-    run = last_run(cell)
-    if run is None or run.command != cell.command:
-        return "no run record of this command in this history"
-    made = object_ids(cell.folder, revision=run.commit)
-    if changed := [path for path in files if made.get(path) != look.items[path].id]:
-        return f"{changed[0]} is not what its run made"
     goes = found.code | found.named
     params = cell.options.params
     needed = json.loads(look.contents[record])["code"] | {params: getattr(look.items.get(params), "id", None)}
