@@ -28,16 +28,25 @@ def make_inputs(into, names=tuple(DATASET_IDS)):
     pins = {path.split("/")[1]: commit for path, commit in input_datasets(root=into.absolute().parent).items()}
     commits = {name: find_commit(into / name, pins.get(name)) for name in names}
     for name, commit in commits.items():
-        if commit is not None and (lost := lost_content(into / name)):
-            print(f"{into / name}: the content of {lost} file(s) is lost; built again", flush=True)
-            remove_tree(into / name)
+        path = into / name
+        if commit is not None and (lost := lost_content(path)):
+            print(f"{path}: the content of {lost} file(s) is lost; built again", flush=True)
+            remove_tree(path)
         elif commit is not None:
-            print(f"{into / name}: there, at commit {commit[:10]}")
+            print(f"{path}: there, at commit {commit[:10]}")
             continue
-        require_own_id(into / name)
+        require_own_id(path)
         # Any of them may have made way for data of one's own.
         designs = (recorded(into / each, "facepain-design") for each in DATASET_IDS)
-        require_pin(into / name, build(into / name, next(filter(None, designs), "full")), pins.get(name))
+        built = build(path, next(filter(None, designs), "full"))
+        if pins.get(name, built) != built:
+            raise InputError(
+                f"{path} was built at commit {built[:10]}, this repository records {pins[name][:10]}; the "
+                "simulation or the installed packages are probably not those it was recorded with: "
+                "install requirements.lock and undo changes of code/, remove the folder "
+                f"(`chmod -R u+w {path} && rm -r {path}`) and try again; after a change on purpose "
+                f"record it with `datalad save -d . {path}`"
+            )
 
 
 def find_commit(path, pin):
@@ -117,15 +126,3 @@ def build(path, design_name):
         commit = build_dataset(path, counted(), DATASET_IDS[path.name], source.message)
     print(f"{path}: built, commit {commit[:10]}", flush=True)
     return commit
-
-
-def require_pin(path, commit, pin):
-    """Stop if a dataset was not built at the commit that the repository records."""
-    if pin not in (None, commit):
-        raise InputError(
-            f"{path} was built at commit {commit[:10]}, this repository records {pin[:10]}; the "
-            "simulation or the installed packages are probably not those it was recorded with: "
-            "install requirements.lock and undo changes of code/, remove the folder "
-            f"(`chmod -R u+w {path} && rm -r {path}`) and try again; after a change on purpose "
-            f"record it with `datalad save -d . {path}`"
-        )

@@ -14,7 +14,7 @@ from itertools import chain, count
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.dataset import annex_folders, run_neutral
+from provenance.annex.dataset import annex_folders, building_folder, run_neutral
 from provenance.annex.integrity import KEY_CHECKSUM, file_checksum
 from provenance.repository import ROOT, git
 
@@ -104,13 +104,11 @@ def create(store):
     (store.folder / "ria-layout-version").write_text("1\n")
     config = store.dataset / "config"
     if not store.dataset.exists():
-        building = store.dataset.parent / f".{store.dataset.name}.building"
-        shutil.rmtree(building, ignore_errors=True)
-        building.mkdir(parents=True)
-        run_neutral(building, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
-        (building / "ria-layout-version").write_text("2\n")
-        (building / "annex/objects").mkdir(parents=True)
-        os.replace(building, store.dataset)
+        with building_folder(store.dataset) as building:
+            run_neutral(building, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
+            (building / "ria-layout-version").write_text("2\n")
+            (building / "annex/objects").mkdir(parents=True)
+            os.replace(building, store.dataset)
     if not git("config", "--file", str(config), "datalad.ora-remote.uuid", check=False):
         git("config", "--file", str(config), "datalad.ora-remote.uuid", str(uuid.uuid4()))
 
