@@ -178,13 +178,13 @@ def git_folder(root=ROOT):
     return folder
 
 
-def require_writable(path, root=ROOT):
+def require_writable(path):
     """Stop if nothing could be written at a path: a folder of its own or the nearest one above it."""
-    place = root / path
+    place = ROOT / path
     while not place.exists():
         place = place.parent
     if not os.access(place, os.W_OK | os.X_OK):
-        shown = os.path.relpath(place, root)
+        shown = os.path.relpath(place, ROOT)
         raise InputError(f"{shown} cannot be written to; `chmod u+w {shown}`, or mount its disk for writing")
 
 

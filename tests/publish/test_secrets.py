@@ -214,6 +214,6 @@ def test_the_manifest_lists_the_code_and_documents_of_this_working_tree():
     if (ROOT / "PRIVATE.md").exists():
         pytest.skip("files of one's own study are named in code/publish.toml")
     listed = dict(line.split("\t") for line in (ROOT / "code/manifest.tsv").read_text().splitlines()[1:])
-    present = list_code(ROOT)
+    present = list_code()
     differing = sorted(path for path in listed.keys() | present.keys() if listed.get(path) != present.get(path))
     assert not differing, "`make manifest` declares these to be public, commit code/manifest.tsv after it"

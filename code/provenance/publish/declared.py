@@ -50,21 +50,21 @@ class Declared:
         return self.code | self.named | {path: item for _, _, files in self.results for path, item in files.items()}
 
 
-def write_manifest(root=ROOT):
+def write_manifest():
     """Declare the code and documents of this working tree; return how many."""
-    if (root / NOTICE).exists():
+    if (ROOT / NOTICE).exists():
         raise InputError(f"this branch is your own study: name files in {NAMED}, one by one, see docs/publishing.md")
-    ids = list_code(root)
-    (root / MANIFEST).write_text(format_manifest(ids), encoding="utf-8", newline="\n")
+    ids = list_code()
+    (ROOT / MANIFEST).write_text(format_manifest(ids), encoding="utf-8", newline="\n")
     return len(ids)
 
 
-def list_code(root=ROOT):
+def list_code():
     """Return the object ids of the tracked files of the working tree that are neither results nor written again."""
-    tracked = git("ls-files", "-z", "--stage", root=root).split("\0")
+    tracked = git("ls-files", "-z", "--stage").split("\0")
     paths = [entry.split("\t", 1)[1] for entry in filter(None, tracked) if entry.startswith("100")]
-    paths = [path for path in paths if is_code(path) and (root / path).is_file()]
-    ids = git("hash-object", "--no-filters", "--stdin-paths", root=root, lines=paths).split()
+    paths = [path for path in paths if is_code(path) and (ROOT / path).is_file()]
+    ids = git("hash-object", "--no-filters", "--stdin-paths", lines=paths).split()
     return dict(zip(paths, ids, strict=True))
 
 

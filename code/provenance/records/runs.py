@@ -30,10 +30,10 @@ def find_runs(folder, revision="HEAD", root=ROOT):
             yield RunRecord(commit, date, record["cmd"], record)
 
 
-def last_run(cell, revision="HEAD", root=ROOT):
+def last_run(cell):
     """Return the last run record of a cell, whatever options stood in its command; None if it was never run."""
     opening = ["python", cell.script, *cell.names]
-    for record in find_runs(cell.folder, revision, root):
+    for record in find_runs(cell.folder):
         if record.command.split()[: len(opening)] == opening:
             return record
     return None

@@ -40,10 +40,9 @@ def remove_stale_locks(started, root):
 
 
 @contextmanager
-def only_one(root=ROOT):
+def only_one():
     """Hold the lock of this repository: two runs at once would corrupt each other's commits."""
-    path = git_folder(root) / "lock"
-    with open(path, "a+") as file:
+    with open(git_folder() / "lock", "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
