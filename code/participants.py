@@ -5,7 +5,8 @@ from pathlib import Path
 
 from plotly.offline import get_plotlyjs
 
-from facepain.report.figures.page import draw_figures, score_name
+from facepain.parallel import map_in_processes
+from facepain.report.figures.page import draw_figure, score_name
 from facepain.report.figures.participants import (
     draw_expression,
     draw_influence,
@@ -40,7 +41,8 @@ def main(cell, outputs):
         expression = read_table(Path("outputs/expression", mask, algorithm, "expression.tsv"))
         for name in sorted(set(expression["signature"])):
             figures[f"expression_{name}"] = partial(draw_expression, expression, *shown, name, measure)
-    words = draw_figures(figures, outputs.path("."), n_workers())
+    drawn = map_in_processes(lambda name: draw_figure(figures[name], outputs.path(name))[0], figures, n_workers())
+    words = dict(zip(figures, drawn, strict=True))
     outputs.write_text("predictions.html", predictions_page(trials, predictions, score, synthetic))
     outputs.write_text("index.html", overview_page(words, synthetic))
     outputs.write_text(PLOTLY, get_plotlyjs())

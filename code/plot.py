@@ -11,8 +11,7 @@ from facepain.report.pages.notebook import run_notebook, write_notebook
 from facepain.report.pages.report import write_report
 from facepain.report.recovered import RECOVERED_COLUMNS, recovered_table
 from facepain.report.study_claims import make_claims
-from facepain.results.load import ShownCell, load_results
-from facepain.results.tables import (
+from facepain.report.tables import (
     OTHER_DATASETS_COLUMNS,
     cross_validation_columns,
     cross_validation_markdown,
@@ -20,6 +19,7 @@ from facepain.results.tables import (
     other_datasets_markdown,
     other_datasets_table,
 )
+from facepain.results.load import ShownCell, load_results
 from provenance.repository import object_ids
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -28,7 +28,8 @@ from stages import STUDY
 
 def main(cell, outputs):
     cells = describe_cells(cell)
-    results = read_results(cell.settings, cells)
+    shown = (cell.settings[name] for name in ("masks", "algorithms", "target", "score"))
+    results = load_results("outputs", *shown, folders=[other.folder for other in cells])
     figures = list_figures(results, cells, cell.settings | {"command": cell.command})
     # What takes longest comes first, so that no process waits for another at the end. Pages and notebook are one piece
     # of work: both need nilearn's views, which take seconds to import.
@@ -68,12 +69,6 @@ def describe_cells(cell):
     ]
 
 
-def read_results(settings, cells):
-    """Read what the settings name."""
-    shown = (settings[name] for name in ("masks", "algorithms", "target", "score"))
-    return load_results("outputs", *shown, folders=[cell.folder for cell in cells])
-
-
 def write_tables(results, outputs):
     """Write Table 1, Table 2 where there is another dataset, how planted patterns were recovered, and the claims."""
     if results.regressions:
@@ -100,13 +95,9 @@ def draw(figure, path):
 
 def collect(drawn):
     """Return the words of the figures (``figures``, ``skipped``) and their pictures, by name."""
-    words, pictures = {"figures": {}, "skipped": {}}, {}
-    for name, (said, picture) in drawn.items():
-        if picture is None:
-            words["skipped"][name] = said["skipped"]
-        else:
-            words["figures"][name], pictures[name] = said, picture
-    return words, pictures
+    pictures = {name: picture for name, (_, picture) in drawn.items() if picture}
+    skipped = {name: said["skipped"] for name, (said, picture) in drawn.items() if not picture}
+    return {"figures": {name: drawn[name][0] for name in pictures}, "skipped": skipped}, pictures
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from facepain.report.claims import DESCRIPTION, p_is, read_claims, write_claims
 from facepain.report.figures.prediction import draw_models
 from facepain.report.pages.findings import describe_findings, describe_limits
 from facepain.report.study_claims import make_claims
-from facepain.results.tables import cross_validation_columns, cross_validation_markdown, cross_validation_table
+from facepain.report.tables import cross_validation_columns, cross_validation_markdown, cross_validation_table
 from files.outputs import OutputFolder
 
 FLOOR = 1 / 5001

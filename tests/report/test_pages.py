@@ -33,8 +33,8 @@ from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.report import describe_peaks, describe_sources, outdated, write_report
 from facepain.report.pages.shell import embed_json
 from facepain.report.study_claims import make_claims
+from facepain.report.tables import cross_validation_markdown, other_datasets_markdown
 from facepain.results.load import load_results
-from facepain.results.tables import cross_validation_markdown, other_datasets_markdown
 from files.outputs import OutputFolder
 from files.tables import read_table
 

@@ -90,9 +90,14 @@ def span(row, name="estimate"):
     return "{} (95 % interval {} to {})".format(*map(signed, numbers_of(row, name)))
 
 
+def is_floor(p, n):
+    """Return whether p is the smallest that n permutations can give: a bound, since more might have given less."""
+    return p <= (1 + 1e-5) / (1 + n)
+
+
 def p_is(p, n=0, uncorrected=None):
-    """Write a p value; at its floor, the smallest that n permutations can give, as an upper bound."""
+    """Write a p value of n permutations, or of a test without any; at its floor as an upper bound."""
     if p != p:
         return "p not known"
-    at_floor = n and (p if uncorrected is None else uncorrected) <= (1 + 1e-5) / (1 + n)
-    return f"p {AT_MOST if at_floor else '='} {float(f'{p:.2g}'):g}"
+    at_floor = n and is_floor(p if uncorrected is None else uncorrected, n)
+    return f"p {AT_MOST if at_floor else '='} {p:.2g}"

@@ -108,7 +108,7 @@ def _level_and_gain(row, score, transform):
         raw = transform == "raw"
         what, unit = ("", f" {unit}") if raw else (f" of {score_name(score, transform)}", "")
         offset, *ends = numbers_of(row, "offset")
-        error, low, high = (signed(value, 1 if raw else 2) for value in (abs(offset), *ends))
+        error, low, high = (signed(value, ".1f" if raw else ".2f") for value in (abs(offset), *ends))
         texts.append(
             f"Predictions{what} are {error}{unit} too {side} (95 % interval {low} to {high}): {as_it_is}; without that "
             f"constant, {span(row, 'r2_offset_removed')}."
@@ -320,7 +320,7 @@ def shrinkage_claims(_results, cell):
         return
     folds = cell.folds["shrinkage"]
     numbers = folds.mean(), folds.min(), folds.max()
-    mean, low, high = (f"{100 * value:.2g}".replace("-", "\N{MINUS SIGN}") for value in numbers)
+    mean, low, high = (signed(100 * value, ".2g") for value in numbers)
     text = (
         f"{model_name(cell)}: with its penalty as set, the fitted training scores spread {mean} % less than those of "
         f"least squares on the same components ({low} % to {high} % over folds)."

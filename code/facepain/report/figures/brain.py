@@ -1,7 +1,7 @@
 """Maps on the brain: axial slices and maximum projections, or, for a small mask, a crop with every voxel."""
 
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import nibabel
 import numpy as np
@@ -40,9 +40,14 @@ class Map:
     threshold: float  # voxels whose absolute value is below are not drawn
     unit: str = ""  # of its colour bar
 
-    @property
+    @cached_property
     def values(self):
         return np.asarray(self.img.dataobj, dtype=np.float32)
+
+    @cached_property
+    def largest(self):
+        """The largest absolute value, where the colour scale ends."""
+        return float(np.abs(self.values).max())
 
     def thresholded(self):
         """Return the map with hidden voxels set to 0."""
@@ -51,8 +56,12 @@ class Map:
     def n_shown(self):
         return int(np.sum((np.abs(self.values) >= self.threshold) & (self.values != 0)))
 
-    def largest(self):
-        return float(np.abs(self.values).max())
+    def colour(self, values, behind):
+        """Return pixels: the map's colours where values are shown, else the template, white outside the head."""
+        grey = np.where(behind > 0.02, 0.35 + 0.6 * behind, 1.0)[..., None] * np.ones(3)
+        shown = (np.abs(values) >= max(self.threshold, SHOWN))[..., None]
+        colours = colormaps[COLOURS](0.5 + 0.5 * values / (self.largest or 1))[..., :3]
+        return np.where(shown, colours, grey)
 
 
 def percentile_threshold(values, n_voxels, percentile):
@@ -73,9 +82,9 @@ def draw_weights(cells, settings, synthetic):
     for title, cell in merge_alike(cells, "weights_average"):
         maps.append(weight_map(cell, "weights_average", settings["percentile"], title))
     _require_voxels(maps, f"all weights of {cells[0].mask} are 0")
-    figure, cropped = page_of_maps(maps, settings["brain_mm"], synthetic)
+    figure, drawn = page_of_maps(maps, settings, synthetic)
     caption = (
-        f"Weights averaged over the folds of the cross-validation; drawn: {drawn_voxels(cropped, settings)}. Red: a "
+        f"Weights averaged over the folds of the cross-validation; drawn: {drawn}. Red: a "
         f"stronger contrast predicts a higher score, blue a lower one. Maps of algorithms that correlate at {ALIKE:g} "
         f"or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
     )
@@ -95,7 +104,7 @@ def draw_z_maps(cells, settings, synthetic):
         raise NothingToDraw(f"{mask}: {cells[0].bootstrap['reason_no_thresholds']}")
     maps = [each for each in maps if each.n_shown()]
     _require_voxels(maps, f"no voxel of {mask} survives {fdr} in any algorithm")
-    figure, _ = page_of_maps(maps, settings["brain_mm"], synthetic, crop=False)
+    figure, _ = page_of_maps(maps, settings, synthetic, crop=False)
     caption = (
         f"Bootstrap z of the weights (mean over SD of draws of {cells[0].bootstrap['unit']}s), where they survive "
         f"{fdr}. Algorithms without such a voxel are not drawn. {TEMPLATE}"
@@ -108,15 +117,15 @@ def draw_pattern(cell, settings, synthetic):
     """Draw the final model's weights above its pattern."""
     if not (cell.folder / "pattern_final.nii.gz").exists():
         raise NothingToDraw(f"no pattern of {cell.mask} {cell.algorithm} is here")
-    maps = [weight_map(cell, "weights_final", settings["percentile"], "Weights")]
+    weights = weight_map(cell, "weights_final", settings["percentile"], "Weights")
     pattern = weight_map(cell, "pattern_final", settings["percentile"], "Pattern (Haufe et al. 2014)")
-    maps.append(Map(pattern.title, pattern.img, pattern.threshold, "covariance with the\npredicted score"))
+    maps = [weights, replace(pattern, unit="covariance with the\npredicted score")]
     _require_voxels(maps, f"all weights of {cell.mask} {cell.algorithm} are 0")
-    figure, cropped = page_of_maps(maps, settings["brain_mm"], synthetic)
+    figure, drawn = page_of_maps(maps, settings, synthetic)
     caption = (
         "Above: weights of the final model, which say how the prediction is computed. Below: its pattern, the "
         "covariance of each voxel with the prediction, which says where the brain varies with it. The two may differ "
-        f"widely. Drawn: {drawn_voxels(cropped, settings)}. {TEMPLATE}"
+        f"widely. Drawn: {drawn}. {TEMPLATE}"
     )
     name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
     alt = f"Weights and pattern on slices of the brain, {name}. {'; '.join(map(describe_peak, maps))}."
@@ -125,7 +134,7 @@ def draw_pattern(cell, settings, synthetic):
 
 def describe_peak(shown):
     """Say where the largest absolute value of a map lies, for an alternative text."""
-    x, y, z = (f"{signed(mm, 0)}" for mm in strongest(shown.img))
+    x, y, z = (signed(mm, ".0f") for mm in strongest(shown.img))
     return f"{shown.title}: largest at x = {x}, y = {y}, z = {z} mm"
 
 
@@ -134,10 +143,6 @@ def strongest(img):
     values = np.abs(np.asarray(img.dataobj))
     voxel = np.unravel_index(np.argmax(values), values.shape)
     return [float(mm) for mm in (img.affine @ [*voxel, 1])[:3]]
-
-
-def drawn_voxels(cropped, settings):
-    return "every voxel of the mask" if cropped else f"the voxels above the {settings['percentile']:g}th percentile"
 
 
 def weight_map(cell, file, percentile, title):
@@ -159,7 +164,7 @@ def merge_alike(cells, file):
         for group in groups:
             r = float(np.corrcoef(group["values"], values)[0, 1]) if values.any() and group["values"].any() else np.nan
             if r >= ALIKE:
-                group["title"] += f", {ALGORITHM_NAMES[cell.algorithm]} (r = {signed(r, 3)})"
+                group["title"] += f", {ALGORITHM_NAMES[cell.algorithm]} (r = {signed(r, '.3f')})"
                 break
         else:
             groups.append({"title": ALGORITHM_NAMES[cell.algorithm], "cell": cell, "values": values})
@@ -171,14 +176,17 @@ def _require_voxels(maps, why):
         raise NothingToDraw(why)
 
 
-def page_of_maps(maps, step, synthetic, crop=True):
-    """Lay out title, pictures and colour bar of every map, one below the other; say if they are crops.
+def page_of_maps(maps, settings, synthetic, crop=True):
+    """Lay out title, pictures and colour bar of every map, one below the other; return the page and what is drawn.
 
-    ``step``: their resolution in mm. A map that spans little of the brain is drawn as a crop, with every voxel.
+    ``brain_mm`` in the settings is the resolution of the pictures, ``percentile`` that of weights that are drawn. A map
+    that spans little of the brain is drawn as a crop, with every voxel and half that resolution.
     """
     ends = bounding_box([each.img for each in maps])
     crop = crop and any(high - low < SMALL * np.ptp(SPACE[axis]) for axis, (low, high) in ends.items())
     space = {axis: (low - AROUND_MM, high + AROUND_MM) for axis, (low, high) in ends.items()} if crop else SPACE
+    maps = [replace(each, threshold=0) for each in maps] if crop else maps
+    step = settings["brain_mm"] / 2 if crop else settings["brain_mm"]
     columns, n_cuts = (CROP_COLUMNS, CROP_CUTS) if crop else (N_CUTS, N_CUTS)
     cuts = np.linspace(*ends["z"], n_cuts + (2 if crop else 4))[1:-1] if crop else axial_cuts(ends["z"])
     n_rows = -(-len(cuts) // columns)
@@ -191,25 +199,24 @@ def page_of_maps(maps, step, synthetic, crop=True):
         note = f"{each.n_shown()} voxels of at least {each.threshold:.2g} (absolute)" if not crop else "every voxel"
         page.text(LEFT, top + 0.55 * TITLE_MM, each.title, va="center", fontweight="bold")
         page.text(LEFT + WIDTH, top + 0.55 * TITLE_MM, note, va="center", ha="right", fontsize=7)
-        threshold = 0 if crop else each.threshold
-        painter = Painter(each.img, threshold, each.largest(), step / 2 if crop else step)
         for k, cut in enumerate(cuts):
             row, column = divmod(k, columns)
             left, upper, width = LEFT + column * tile[0], top + TITLE_MM + row * (tile[1] + 4), tile[0] - 0.5
-            values, behind = painter.slice(space, cut)
+            values, behind = slice_map(each.img, space, cut, step)
             extent = (left, left + width, upper + tile[1], upper)
-            painter.show(page, values, behind, extent)
+            show(page, each.colour(values, behind), extent)
             if crop and (values != 0).any():
                 page.contour(values != 0, [0.5], extent=extent, colors="black", linewidths=0.5)
-            height_text = f"z = {cut:.0f} mm".replace("-", "\N{MINUS SIGN}")
-            page.text(left + width / 2, upper + 1.02 * tile[1], height_text, ha="center", va="top", fontsize=7)
+            place_text = f"z = {signed(cut, '.0f')} mm"
+            page.text(left + width / 2, upper + 1.02 * tile[1], place_text, ha="center", va="top", fontsize=7)
             if not k:
                 for side, x in (("L", 0.04), ("R", 0.96)):
                     page.text(left + x * width, upper + 0.07 * tile[1], side, ha="center", va="center", fontsize=7)
         if not crop:
-            painter.show_glass(page, top + TITLE_MM + tile[1] + 5)
-        draw_colour_bar(figure, top + TITLE_MM + 2, height - TITLE_MM - 12, each, threshold)
-    return figure, crop
+            show_glass(page, each, max(step, 2.0), top + TITLE_MM + tile[1] + 5)
+        draw_colour_bar(figure, top + TITLE_MM + 2, height - TITLE_MM - 12, each)
+    drawn = "every voxel of the mask" if crop else f"the voxels above the {settings['percentile']:g}th percentile"
+    return figure, drawn
 
 
 def bounding_box(imgs):
@@ -224,59 +231,40 @@ def axial_cuts(ends):
     return [float(round(cut)) for cut in np.linspace(*ends, 2 * N_CUTS + 5)[3:-2:2]]
 
 
-@dataclass
-class Painter:
-    """Turns one map into pictures: colours above the threshold, the template in grey behind.
+def slice_map(img, space, height, step):
+    """Return the values and the template of an axial slice, y upwards and x to the right, a pixel each `step` mm."""
+    x, y = (np.arange(low, high + step / 2, step) for low, high in (space["x"], space["y"]))
+    places = x[None, :], y[:, None], np.full((1, 1), height)
+    return sample(img, *places), sample(template(), *places)
 
-    ``limit`` is the end of the colour scale, ``step`` the size of a pixel in mm; a voxel is drawn as it is.
-    """
 
-    img: nibabel.Nifti1Image
-    threshold: float
-    limit: float
-    step: float
+def show(page, pixels, extent):
+    """Place a picture on the page: left, right, lower and upper end in mm."""
+    page.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
 
-    def slice(self, space, height):
-        """Return the values and the template of an axial slice, y upwards and x to the right."""
-        x, y = (np.arange(low, high + self.step / 2, self.step) for low, high in (space["x"], space["y"]))
-        places = x[None, :], y[:, None], np.full((1, 1), height)
-        return sample(self.img, *places), sample(template(), *places)
 
-    def colour(self, values, behind):
-        """Return pixels: the map's colours where it is shown, else the template, white outside the head."""
-        grey = np.where(behind > 0.02, 0.35 + 0.6 * behind, 1.0)[..., None] * np.ones(3)
-        shown = (np.abs(values) >= max(self.threshold, SHOWN))[..., None]
-        colours = colormaps[COLOURS](0.5 + 0.5 * values / (self.limit or 1))[..., :3]
-        return np.where(shown, colours, grey)
-
-    def show(self, page, values, behind, extent):
-        """Place a picture on the page: left, right, lower and upper end in mm."""
-        pixels = self.colour(values, behind)
-        page.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
-
-    def show_glass(self, page, top):
-        """Place four maximum projections: left and right hemisphere, from the front, from above."""
-        step = max(self.step, 2.0)
-        x, y, z = (np.arange(low, high + step / 2, step) for low, high in SPACE.values())
-        places = np.ix_(x, y, z)
-        values, inside = sample(self.img, *places), sample(template(), *places) > 0.2
-        left = x < 0
-        views = [
-            ("left hemisphere", np.where(left[:, None, None], values, 0), inside, 0, ("y", "z")),
-            ("right hemisphere", np.where(left[:, None, None], 0, values), inside, 0, ("y", "z")),
-            ("from behind", values, inside, 1, ("x", "z")),
-            ("from above", values, inside, 2, ("x", "y")),
-        ]
-        at = LEFT
-        for title, volume, brain, axis, (across, up) in views:
-            width = GLASS_MM * np.ptp(SPACE[across]) / np.ptp(SPACE[up])
-            extent = (at, at + width, top + GLASS_MM, top + 3)
-            highest = np.take_along_axis(volume, np.abs(volume).argmax(axis)[(slice(None),) * axis + (None,)], axis)
-            projected, outline = highest.squeeze(axis).T, brain.any(axis).T
-            self.show(page, projected, np.zeros_like(projected), extent)
-            page.contour(outline, [0.5], extent=extent, colors="#505050", linewidths=0.6)
-            page.text(at + width / 2, top + 2.6, title, ha="center", fontsize=7)
-            at += width + 4
+def show_glass(page, shown, step, top):
+    """Place four maximum projections: left and right hemisphere, from the front, from above."""
+    x, y, z = (np.arange(low, high + step / 2, step) for low, high in SPACE.values())
+    places = np.ix_(x, y, z)
+    values, inside = sample(shown.img, *places), sample(template(), *places) > 0.2
+    left = (x < 0)[:, None, None]
+    views = [
+        ("left hemisphere", np.where(left, values, 0), 0, ("y", "z")),
+        ("right hemisphere", np.where(left, 0, values), 0, ("y", "z")),
+        ("from behind", values, 1, ("x", "z")),
+        ("from above", values, 2, ("x", "y")),
+    ]
+    at = LEFT
+    for title, volume, axis, (across, up) in views:
+        width = GLASS_MM * np.ptp(SPACE[across]) / np.ptp(SPACE[up])
+        extent = (at, at + width, top + GLASS_MM, top + 3)
+        highest = np.take_along_axis(volume, np.expand_dims(np.abs(volume).argmax(axis), axis), axis)
+        projected, outline = highest.squeeze(axis).T, inside.any(axis).T
+        show(page, shown.colour(projected, np.zeros_like(projected)), extent)
+        page.contour(outline, [0.5], extent=extent, colors="#505050", linewidths=0.6)
+        page.text(at + width / 2, top + 2.6, title, ha="center", fontsize=7)
+        at += width + 4
 
 
 def sample(img, x, y, z):
@@ -299,18 +287,16 @@ def template():
     return nibabel.Nifti1Image(np.clip(values / np.percentile(values[values > 0], 99), 0, 1), img.affine)
 
 
-def draw_colour_bar(figure, top, height, shown, threshold):
+def draw_colour_bar(figure, top, height, shown):
     """Draw the colours that occur in a map, none between minus and plus its threshold."""
-    height = min(height, 40)
+    height, threshold = min(height, 40), shown.threshold
     values = shown.values[np.abs(shown.values) >= max(threshold, SHOWN)]
     if not values.size:
         return
-    limit = shown.largest()
     low, high = min(float(values.min()), 0.0), max(float(values.max()), 0.0)
     steps = np.linspace(low, high, 200)
-    painter = Painter(shown.img, threshold, limit, 2)
     axes = place(figure, LEFT + WIDTH + 2, top, 3, height)
-    pixels = painter.colour(steps[:, None], np.zeros((200, 1)))
+    pixels = shown.colour(steps[:, None], np.zeros((200, 1)))
     axes.imshow(pixels, origin="lower", extent=(0, 1, low, high), aspect="auto", interpolation="nearest")
     ends = [low, *([-threshold, threshold] if threshold else [0.0]), high]
     ticks = sorted({tick for tick in ends if low <= tick <= high})
@@ -319,15 +305,10 @@ def draw_colour_bar(figure, top, height, shown, threshold):
     for tick in ticks[1:]:
         if (tick - kept[-1]) / (high - low) * height > 3.5:
             kept.append(tick)
-    axes.set_yticks(kept, [signed_short(tick) for tick in kept])
+    axes.set_yticks(kept, [signed(tick, ".2g") for tick in kept])
     axes.yaxis.tick_right()
     axes.set_xticks([])
     axes.set_xlabel(shown.unit, loc="left", fontsize=7, labelpad=3)
     axes.xaxis.set_label_coords(0, -0.06)
     for spine in axes.spines.values():
         spine.set(visible=True, linewidth=0.5)
-
-
-def signed_short(value):
-    """Write a number to two significant digits with a true minus sign."""
-    return f"{value:.2g}".replace("-", "\N{MINUS SIGN}")

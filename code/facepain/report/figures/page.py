@@ -1,8 +1,8 @@
 """The page that every figure is drawn on: its size, type and colours, the label of simulated data, how it is saved."""
 
 import io
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 
 import numpy as np
@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from facepain.models.algorithms import ALGORITHMS
-from facepain.parallel import map_in_processes
 
 PAGE_WIDTH_MM = 180
 PNG_DPI = 300
@@ -72,11 +71,8 @@ class Drawing:
     alt: str
 
 
-@contextmanager
-def page_style():
-    """Draw and save in the style of the pages, whatever matplotlibrc a user has."""
-    with style.context(["default", STYLE]):
-        yield
+# A context in which figures are drawn and saved in the style of the pages, whatever matplotlibrc a user has.
+page_style = partial(style.context, ["default", STYLE])
 
 
 def new_page(height_mm, synthetic, layout="constrained"):
@@ -141,12 +137,6 @@ def draw_figure(draw, path):
     return {"title": drawing.title, "caption": drawing.caption, "alt": drawing.alt}, picture
 
 
-def draw_figures(figures, folder, n_jobs):
-    """Draw figures into a folder, by name; return the words of each."""
-    drawn = map_in_processes(lambda name: draw_figure(figures[name], folder / name)[0], figures, n_jobs)
-    return dict(zip(figures, drawn, strict=True))
-
-
 def shrink(picture):
     """Return a picture as PNG small enough to be embedded in a page."""
     if picture.width > EMBEDDED_WIDTH:
@@ -184,9 +174,9 @@ def percent(share, digits=0):
     return f"{100 * share:.{digits}f} %"
 
 
-def signed(value, digits=2):
-    """Write a number with a true minus sign, and "n/a" for one that is undefined."""
+def signed(value, spec=".2f"):
+    """Write a number as a format says, with a true minus sign, and "n/a" for one that is undefined."""
     if value != value:
         return "n/a"
-    text = f"{value:.{digits}f}"
+    text = format(value, spec)
     return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")

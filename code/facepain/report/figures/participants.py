@@ -16,6 +16,7 @@ from facepain.report.figures.page import (
     new_page,
     page_axes,
     place,
+    signed,
 )
 
 MOST_NAMES = 60  # participants whose ids still fit below an axis
@@ -105,10 +106,9 @@ def draw_predictions(predictions, score, synthetic, mask):
         raise NothingToDraw(f"no model of {mask} is here")
     tables = pd.concat(predictions)
     tested = set(tables.loc[tables["fold"] == "test", "participant_id"])
-    titles = {person: person + " (test)" * (person in tested) for person in sorted(set(tables["participant_id"]))}
-    values = tables[["y_true", "y_pred"]].stack()
-    panels = Panels(titles, (f"predicted {score}", values), (f"observed {score}", values), synthetic)
-    for person in titles:
+    people, values = sorted(set(tables["participant_id"])), tables[["y_true", "y_pred"]].stack()
+    panels = Panels(people, (f"predicted {score}", values), (f"observed {score}", values), synthetic, tested)
+    for person in people:
         panels.plot(person, panels.xlim, panels.ylim, color=GREY, linestyle="--", linewidth=0.6)
         for algorithm, rows in predictions.items():
             # A trial that several folds tested is drawn once, at its mean prediction.
@@ -126,16 +126,14 @@ def draw_predictions(predictions, score, synthetic, mask):
         "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
         "folds that tested it; (test): a dataset that no model was trained on."
     )
-    alt = f"Small scatter plots of observed against predicted scores for {len(titles)} participants."
+    alt = f"Small scatter plots of observed against predicted scores for {len(people)} participants."
     return Drawing(panels.figure, f"Observed and predicted scores, {mask}", caption, alt)
 
 
 def draw_trajectories(trials, target, score, synthetic):
     """Draw the score of every participant over their trials; parameters are those of `draw_scores_by_participant`."""
     colours, people = dataset_colours(set(trials["dataset"])), trials.groupby("participant_id")
-    panels = Panels(
-        {name: name for name in people.groups}, ("trial", trials["trial"]), (score, trials[target]), synthetic
-    )
+    panels = Panels(people.groups, ("trial", trials["trial"]), (score, trials[target]), synthetic)
     for person, own in people:
         for _, run in own.sort_values("trial").groupby("run"):
             colour = colours[run["dataset"].iloc[0]]
@@ -158,7 +156,7 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
     chosen = expression[expression["signature"] == signature].set_index("row")[measure]
     colours, people = dataset_colours(set(trials["dataset"])), trials.groupby("participant_id")
     x_axis = f"expression of {name} ({MEASURES[measure]})", chosen
-    panels = Panels({person: person for person in people.groups}, x_axis, (score, trials[target]), synthetic)
+    panels = Panels(people.groups, x_axis, (score, trials[target]), synthetic)
     for person, own in people:
         x, y = chosen.reindex(own.index).to_numpy(), own[target].to_numpy(float)
         panels.plot(person, x, y, "o", color=colours[own["dataset"].iloc[0]], alpha=0.7, **DOTS)
@@ -177,28 +175,29 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
 class Panels:
     """A page with a panel for each participant, all on the same axes: these are drawn many times as fast as many.
 
-    ``titles`` are those of the participants' panels; ``x`` and ``y`` name the scales that all panels share, with the
-    values (a Series) that they hold. Only outer panels have tick labels.
+    ``x`` and ``y`` name the scales that all panels share, with the values (a Series) that they hold; the titles of
+    participants among ``tested`` say so. Only outer panels have tick labels.
     """
 
-    def __init__(self, titles, x, y, synthetic):
-        n_rows = -(-len(titles) // COLUMNS)
+    def __init__(self, people, x, y, synthetic, tested=()):
+        n_rows = -(-len(people) // COLUMNS)
         self.figure = new_page(PANEL_MM * n_rows + 20, synthetic, layout=None)
         self.figure.text(0.5, 7 / (self.figure.get_figheight() * 25.4), x[0], ha="center", va="bottom")
         self.figure.text(0.004, 0.5, y[0], rotation=90, va="center", ha="left")
         self.page = page_axes(self.figure)
         self.xlim, self.ylim = widen(x[1]), widen(y[1])
         self.corners, lines = {}, []
-        for number, (person, title) in enumerate(titles.items()):
+        for number, person in enumerate(people):
             row, column = divmod(number, COLUMNS)
             left, top = self.corners[person] = 12 + PANEL_MM * column, 8 + PANEL_MM * row
             right, bottom = left + WIDTH_MM, top + HEIGHT_MM
+            title = person + " (test)" * (person in tested)
             self.page.text((left + right) / 2, top - 0.4, title, ha="center", fontsize=7)
             lines.append([(left, top), (left, bottom), (right, bottom)])
             for tick, text in ticks(self.xlim):
                 at = self.places(person, tick, self.ylim[0])[0]
                 lines.append([(at, bottom), (at, bottom + TICK_MM)])
-                if number + COLUMNS >= len(titles):
+                if number + COLUMNS >= len(people):
                     self.page.text(at, bottom + 2 * TICK_MM, text, ha="center", va="top", fontsize=7)
             for tick, text in ticks(self.ylim):
                 at = self.places(person, self.xlim[0], tick)[1]
@@ -224,7 +223,7 @@ def ticks(limits):
     """Return two or three round numbers within limits, with their text."""
     low, high = limits
     found = MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(low, high)
-    return [(tick, f"{tick:g}".replace("-", "\N{MINUS SIGN}")) for tick in found if low <= tick <= high]
+    return [(tick, signed(tick, "g")) for tick in found if low <= tick <= high]
 
 
 def widen(values):

@@ -3,7 +3,7 @@
 import nibabel
 import numpy as np
 
-from facepain.report.figures.brain import TEMPLATE, Map, drawn_voxels, page_of_maps, percentile_threshold, weight_map
+from facepain.report.figures.brain import TEMPLATE, Map, page_of_maps, percentile_threshold, weight_map
 from facepain.report.figures.page import ALGORITHM_NAMES, Drawing, NothingToDraw, signed
 from facepain.report.recovered import planted_pattern
 
@@ -22,13 +22,12 @@ def draw_recovery(results, cell, settings):
     img = nibabel.Nifti1Image(truth.astype(np.float32), found.img.affine)
     threshold = percentile_threshold(truth, cell.n_voxels, settings["percentile"])
     planted = Map("Planted", img, threshold, "SD of the\npattern")
-    figure, cropped = page_of_maps([planted, found], settings["brain_mm"], results.synthetic)
+    figure, drawn = page_of_maps([planted, found], settings, results.synthetic)
     inside = found.values != 0
     r = signed(float(np.corrcoef(truth[inside], found.values[inside])[0, 1]))
     caption = (
         "Above: the pattern that carries the score in the simulation. Below: the average weights. Drawn: "
-        f"{drawn_voxels(cropped, settings)}. Weights also cancel noise, so that they need not equal "
-        f"what was planted. {TEMPLATE}"
+        f"{drawn}. Weights also cancel noise, so that they need not equal what was planted. {TEMPLATE}"
     )
     name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
     alt = f"Planted pattern above weights on slices of the brain, {name}; over voxels they correlate with r = {r}."

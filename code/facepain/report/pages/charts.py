@@ -1,5 +1,6 @@
 """Charts for plotly.js as plain dictionaries of traces and layout: scores, and predicted against observed."""
 
+from functools import partial
 from itertools import cycle, product
 
 import numpy as np
@@ -98,16 +99,16 @@ def _folds(placed, score):
 
 def _null_bands(cells, score, scheme):
     """Draw the middle 95 % of the null scores of every cell that was tested under the scheme."""
-    traces = []
+    traces, write = [], partial(signed, spec=".3f")
     for x, cell in enumerate(cells):
         for test in cell.tests_of(score).query("scheme == @scheme").to_dict("records"):
             low, high = test["null_quantile_0.025"], test["null_quantile_0.975"]
             if np.isnan(low):  # such as R2 of one trial
                 continue
             labels = (
-                f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {signed(low, 3)} and "
-                f"{signed(high, 3)}<br>mean of the null {signed(test['null_mean'], 3)}<br>observed "
-                f"{signed(test['score'], 3)}, {p_is(test['p'], test['n'])} ({test['n']} permutations)"
+                f"{ALGORITHM_NAMES[cell.algorithm]}, {cell.mask}<br>null ({scheme}): 95 % between {write(low)} and "
+                f"{write(high)}<br>mean of the null {write(test['null_mean'])}<br>observed {write(test['score'])}, "
+                f"{p_is(test['p'], test['n'])} ({test['n']} permutations)"
             )
             traces.append(
                 {"type": "scatter", "mode": "lines", "x": [x - 0.42, x + 0.42, x + 0.42, x - 0.42, x - 0.42]}

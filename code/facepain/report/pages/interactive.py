@@ -96,7 +96,7 @@ def weight_pages(results, settings):
     cell = results.regressions.get((settings["mask"], settings["algorithm"]))
     title = f"Average weight map, {settings['mask']}, {ALGORITHM_NAMES[settings['algorithm']]}"
     shown = None if cell is None else weight_map(cell, "weights_average", settings["percentile"], title)
-    if shown is None or not shown.largest():
+    if shown is None or not shown.largest:
         why = "This model is not here: `make all` makes it." if cell is None else "All weights of this map are 0."
         body = fill('<p>{{ why }}</p><p><a href="report.html">Report</a></p>', why=why)
         return [(f"{title}, on {where}", body, ()) for where in VIEWS]
@@ -109,7 +109,7 @@ def weight_pages(results, settings):
     with warnings.catch_warnings():
         # nilearn takes a percentile of its background's masked array; the background is the same for every map.
         warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'", category=UserWarning)
-        views = slices_view(shown, shown.largest()), surface_view(shown, shown.largest())
+        views = slices_view(shown, shown.largest), surface_view(shown, shown.largest)
     return [
         (f"{title}, on {where}", fill(BRAIN, lead=lead, view=view, note=note + behind), scripts)
         for (where, (lead, behind)), view, scripts in zip(VIEWS.items(), views, ((), (PLOTLY,)), strict=True)

@@ -10,7 +10,7 @@ KINDS = {"test": "final model on the other dataset(s)", "cross-validation": "cro
 
 
 def overview_page(words, synthetic):
-    """Return the HTML of the page of all figures of participants, from the words of `draw_figures`."""
+    """Return the HTML of the page of all figures of participants, from their words by name."""
     skipped = [f"`{name}`: {plain(said['skipped'])}." for name, said in words.items() if "skipped" in said]
     parts = [
         "These figures name participants, by the repository's own ids, and show single trials: share them only as the "

@@ -138,7 +138,7 @@ def describe_peaks(results, mask):
         for name, peaks in tables.items():
             for peak in rows_of(peaks, threshold=threshold)[:MOST_ROWS]:
                 size = "" if peak["size_mm3"] != peak["size_mm3"] else f"{peak['size_mm3']:.0f}"
-                place = (signed(peak[axis], 0) for axis in "xyz")
+                place = (signed(peak[axis], ".0f") for axis in "xyz")
                 rows.append((name, *place, signed(peak["peak_z"]), size))
         if rows:
             return [lead, table(header, rows)]

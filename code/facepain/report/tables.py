@@ -2,10 +2,12 @@
 
 from itertools import product
 
-import numpy as np
 import pandas as pd
 
 from facepain.models.score_tables import METRIC_COLUMNS
+from facepain.report.claims import AT_MOST, is_floor
+from facepain.report.figures.page import SYNTHETIC_LABEL, signed
+from facepain.report.pages.markdown import table as markdown_table
 
 TESTED = ("r2", "pearson_r")  # scores that permutation tests are run for
 UNTESTED = ("mae", "rmse", "r2_within", "r2_between", "r2_baseline")
@@ -23,7 +25,6 @@ SUMMARIES = {
     "sd": "standard deviation (of the population) over folds",
     "confounds": "of predicting the scores by the confounds alone, mean over folds",
 }
-SYNTHETIC_NOTE = "**Synthetic data: a simulation, not a measurement.**\n\n"
 
 
 def cross_validation_table(results):
@@ -35,11 +36,10 @@ def cross_validation_table(results):
         for score in (*TESTED, *UNTESTED):
             row[f"{score}_mean"], row[f"{score}_sd"] = cell.summary("mean", score), cell.summary("sd", score)
             if score in TESTED:
-                tests = cell.tests_of(score)
+                tests = cell.tests_of(score).reindex(schemes)
                 for scheme in schemes:
-                    known = scheme in tests.index
-                    row[f"{score}_p_{scheme}"] = tests.loc[scheme, "p"] if known else np.nan
-                    row[f"{score}_null_mean_{scheme}"] = tests.loc[scheme, "null_mean"] if known else np.nan
+                    row[f"{score}_p_{scheme}"] = tests.at[scheme, "p"]
+                    row[f"{score}_null_mean_{scheme}"] = tests.at[scheme, "null_mean"]
         row |= {f"{score}_confounds": alone for score, alone in confounds_alone(cell).items()}
         row["r2_pooled"] = cell.summary("pooled", "r2")
         row["n_distinct_pooled"] = int(cell.summary("pooled", "n_distinct"))
@@ -130,7 +130,7 @@ def cross_validation_markdown(results):
         "is the R² of predicting the mean of the training scores.\n"
     )
     if alone := confounds_alone(example):
-        scores = " and ".join(f"{SCORE_NAMES[score]} {_number(value)}" for score, value in alone.items())
+        scores = " and ".join(f"{SCORE_NAMES[score]} {signed(value)}" for score, value in alone.items())
         note = (
             f"{note.rstrip()} Models are scored on what {', '.join(example.confounds)} leave of the scores; by "
             f"themselves these reach {scores} (of scores from which they are not removed).\n"
@@ -147,7 +147,7 @@ def other_datasets_markdown(results):
         return f"### {title}\n\n{why if len(results.datasets) < 2 else 'No model is here; `make all` makes them.'}\n"
     header = ["dataset", "mask", "algorithm", *SCORE_NAMES.values(), "trials"]
     lines = [
-        [*row[:3], *(_number(value) for value in row[3:-1]), f"{row[-1]:.0f}"]
+        [*row[:3], *(signed(value) for value in row[3:-1]), f"{row[-1]:.0f}"]
         for row in table[["dataset", "mask", "algorithm", *SCORE_NAMES, "n_test"]].itertuples(index=False)
     ]
     note = (
@@ -158,9 +158,8 @@ def other_datasets_markdown(results):
 
 
 def _markdown(title, header, lines, note, synthetic):
-    rows = [header, ["---"] * len(header), *lines]
-    body = "\n".join("| " + " | ".join(row) + " |" for row in rows)
-    return f"### {title}\n\n{SYNTHETIC_NOTE if synthetic else ''}{body}\n\n{note}"
+    label = f"**{SYNTHETIC_LABEL}.**\n\n" if synthetic else ""
+    return f"### {title}\n\n{label}{markdown_table(header, lines)}\n\n{note}"
 
 
 def _schemes(results):
@@ -168,17 +167,9 @@ def _schemes(results):
 
 
 def _mean_sd(cell, score):
-    return f"{_number(cell.summary('mean', score))} ± {_number(cell.summary('sd', score))}"
+    return f"{signed(cell.summary('mean', score))} ± {signed(cell.summary('sd', score))}"
 
 
 def _p_and_null(test):
-    # At its floor p is a bound: more permutations might have given less.
-    bound = "\N{LESS-THAN OR EQUAL TO} " if test.p * (1 + test.n) < 1.001 else ""
-    return f"{bound}{test.p:.2g} ({_number(test.null_mean)})"
-
-
-def _number(value):
-    if value != value:
-        return "n/a"
-    text = f"{value:.2f}"
-    return text.replace("-", "\N{MINUS SIGN}") if float(text) else text.lstrip("-")
+    bound = f"{AT_MOST} " if is_floor(test.p, test.n) else ""
+    return f"{bound}{test.p:.2g} ({signed(test.null_mean)})"

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from planted_results import draw_trials, write_results
 
-from facepain.results.tables import (
+from facepain.report.tables import (
     OTHER_DATASETS_COLUMNS,
     cross_validation_columns,
     cross_validation_markdown,
