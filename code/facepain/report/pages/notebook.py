@@ -165,11 +165,10 @@ def run_notebook(results, settings):
 
     Return its cells, each with the beginnings of the names of the figures that are shown below it.
     """
-    walk = [*_opening(results), *_performance(results, settings), *_maps(results, settings), *_datasets(results)]
-    make = {"text": new_markdown_cell, "code": new_code_cell}
-    cells = [make[kind](text) for kind, text, _ in walk]
+    walk, make = list_cells(results, settings), {"text": new_markdown_cell, "code": new_code_cell}
+    cells = [make[kind](text) for kind, text, *_ in walk]
     notebook = execute(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}))
-    return list(zip(notebook.cells, (families for _, _, families in walk), strict=True))
+    return [(cell, tuple(families)) for cell, (_, _, *families) in zip(notebook.cells, walk, strict=True)]
 
 
 def write_notebook(walk, figures, pictures, outputs):
@@ -179,7 +178,7 @@ def write_notebook(walk, figures, pictures, outputs):
     """
     cells, waiting = [], dict(figures)
     for cell, families in walk:
-        shown = [name for name in waiting if families and name.startswith(families)]
+        shown = [name for name in waiting if name.startswith(families)]
         cells += [cell, *(_figure(waiting.pop(name), pictures[name]) for name in shown)]
     cells += [_figure(said, pictures[name]) for name, said in waiting.items()]
     cells.append(new_markdown_cell(CLOSING))
@@ -216,63 +215,40 @@ SURE = (
 )
 
 
-def _opening(results):
-    """List cells as (kind, text, beginnings of the names of the figures to show below)."""
+def list_cells(results, settings):
+    """List cells as kind and text, then the beginnings of the names of the figures to show below."""
     label = f"\n\n> **{SYNTHETIC_LABEL}.**" if results.synthetic else ""
     lead = "Every number comes from a file below `outputs/`; run the cells from top to bottom."
-    start = START.replace("MODELS", repr(list(results.regressions)))
-    return [
-        ("text", f"# A walk through the results{label}\n\n{lead}", ()),
-        ("code", start, ()),
-        ("text", STUDY, ()),
-        ("code", SUMMARY, ("paradigm", "scores")),
+    walk = [
+        ("text", f"# A walk through the results{label}\n\n{lead}"),
+        ("code", START.replace("MODELS", repr(list(results.regressions)))),
+        ("text", STUDY),
+        ("code", SUMMARY, "paradigm", "scores"),
     ]
-
-
-def _chosen(results, settings):
-    """Return mask and algorithm of the model looked at closely: the one in the params, or the first there is."""
-    chosen = settings["mask"], settings["algorithm"]
-    return chosen if chosen in results.regressions else next(iter(results.regressions))
-
-
-def _performance(results, settings):
-    if not results.regressions:
-        return [("text", "## Models\n\nNo model is here; `make all` makes them.", ())]
-    label = "; synthetic data" if results.synthetic else ""
-    chosen = repr(_chosen(results, settings))
-    return [
-        ("text", CROSS, ()),
-        ("code", TABLE_1, ("models",)),
-        ("code", FOLDS.replace("LABEL", label), ("calibration", "repeats")),
-        ("text", OTHER, ()),
-        ("code", TABLE_2, ()),
-        ("text", CHANCE, ()),
-        ("code", NULL.replace("CHOSEN", chosen), ("permutation",)),
-    ]
-
-
-def _maps(results, settings):
-    if not results.regressions:
-        return []
-    title = ", ".join(_chosen(results, settings)) + (" (synthetic)" if results.synthetic else "")
-    weights = WEIGHTS.replace("PERCENTILE", f"{settings['percentile']:g}").replace("TITLE", title)
-    return [
-        ("text", PARTS, ()),
-        ("code", weights, ("weights", "pattern", "planted")),
-        ("text", SURE, ()),
-        ("code", BOOTSTRAP, ("bootstrap-z",)),
-    ]
-
-
-def _datasets(results):
-    if not results.classifiers:
-        return [("text", "## The datasets\n\nNo classifier of datasets is here.", ())]
-    walk = [("text", WHICH, ())]
-    for mask in results.classifiers:
+    if results.regressions:
+        chosen = settings["mask"], settings["algorithm"]
+        chosen = chosen if chosen in results.regressions else next(iter(results.regressions))
+        title = ", ".join(chosen) + " (synthetic)" * results.synthetic
+        weights = WEIGHTS.replace("PERCENTILE", f"{settings['percentile']:g}").replace("TITLE", title)
         walk += [
-            ("code", CLASSIFIER.replace("CLASSIFIED", repr(mask)), ()),
-            ("code", CONFUSION.replace("CLASSIFIED", repr(mask)), (f"datasets_{mask}",)),
+            ("text", CROSS),
+            ("code", TABLE_1, "models"),
+            ("code", FOLDS.replace("LABEL", "; synthetic data" * results.synthetic), "calibration", "repeats"),
+            ("text", OTHER),
+            ("code", TABLE_2),
+            ("text", CHANCE),
+            ("code", NULL.replace("CHOSEN", repr(chosen)), "permutation"),
+            ("text", PARTS),
+            ("code", weights, "weights", "pattern", "planted"),
+            ("text", SURE),
+            ("code", BOOTSTRAP, "bootstrap-z"),
         ]
+    else:
+        walk.append(("text", "## Models\n\nNo model is here; `make all` makes them."))
+    walk.append(("text", WHICH if results.classifiers else "## The datasets\n\nNo classifier of datasets is here."))
+    for mask in results.classifiers:
+        walk.append(("code", CLASSIFIER.replace("CLASSIFIED", repr(mask))))
+        walk.append(("code", CONFUSION.replace("CLASSIFIED", repr(mask)), f"datasets_{mask}"))
     return walk
 
 
@@ -319,9 +295,10 @@ def _execute(notebook):
 
 def _output(shown, number):
     """Return what a cell displays: its value, which alone has no ``transient`` data, or a figure."""
-    kind = {"output_type": "display_data"} if "transient" in shown else {"output_type": "execute_result"}
     data = {
         name: base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
         for name, value in shown["data"].items()
     }
-    return new_output(**kind, data=data, **({} if "transient" in shown else {"execution_count": number}))
+    if "transient" in shown:
+        return new_output("display_data", data=data)
+    return new_output("execute_result", data=data, execution_count=number)
