@@ -17,8 +17,6 @@ REGRESSION_FILES = (
     *("metrics.tsv", "test_metrics.tsv", "calibration.tsv", "permutation.tsv", "permutation.json"),
     *("bootstrap.json", "model.json", "model.npz", "weights_average.nii.gz", "bootstrap_z.nii.gz"),
 )
-
-
 CLASSIFIER_TABLES = ("metrics", "confusion", "permutation")
 
 
@@ -136,8 +134,7 @@ class StudyResults:
 
     def json(self, name):
         """Read a JSON file by its path below ``outputs``, such as ``extract/M1/mask``; empty where there is none."""
-        path = self.folder / f"{name}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return _read_json(self.folder / f"{name}.json")
 
     def settings(self, folder):
         """Return the settings that a result records, by its path below ``outputs``; empty without a record."""
@@ -184,8 +181,7 @@ def read_records(cells):
 
 def is_synthetic(outputs):
     """Return whether the data say of themselves that they are a simulation."""
-    path = Path(outputs, "prep/study.json")
-    return path.exists() and bool(_read_json(path).get("synthetic", False))
+    return bool(_read_json(Path(outputs, "prep/study.json")).get("synthetic", False))
 
 
 def load_regression(folder, score):
@@ -235,4 +231,5 @@ def present(path):
 
 
 def _read_json(path):
-    return json.loads(present(path).read_text(encoding="utf-8"))
+    """Read a JSON file that not every study has; empty where it is not there."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -30,13 +30,11 @@ def draw_datasets(results, mask):
 def plot_confusion(axes, rows):
     """Draw one matrix: colour is the share of a row, numbers are trials."""
     counts = rows.pivot(index="observed", columns="predicted", values="n_trials")
-    names, counts = list(counts.index), counts.to_numpy()
-    totals = counts.sum(axis=1)
-    shares = np.where(totals > 0, 100 * counts.T / np.maximum(totals, 1), np.nan).T
+    names, shares = list(counts.index), (100 * counts).div(counts.sum(axis=1), axis=0).to_numpy()
     image = axes.imshow(shares, cmap="Greys", vmin=0, vmax=100)
-    for (row, column), count in np.ndenumerate(counts):
+    for (row, column), count in np.ndenumerate(counts.to_numpy()):
         share = shares[row, column]
-        text = f"{count}\n({share:.0f} %)" if totals[row] else f"{count}\n(no trial)"
+        text = f"{count}\n(no trial)" if np.isnan(share) else f"{count}\n({share:.0f} %)"
         axes.text(column, row, text, ha="center", va="center", color="white" if share > 60 else "black")
     axes.set_xticks(range(len(names)), names)
     axes.set_yticks(range(len(names)), names, rotation=90, va="center")

@@ -4,14 +4,7 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from facepain.report.claims import p_is
-from facepain.report.figures.page import (
-    ALGORITHM_COLOURS,
-    ALGORITHM_NAMES,
-    GREY,
-    Drawing,
-    NothingToDraw,
-    new_page,
-)
+from facepain.report.figures.page import ALGORITHM_COLOURS, ALGORITHM_NAMES, GREY, Drawing, NothingToDraw, new_page
 
 METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson's r"}
 N_BINS = 60

@@ -153,9 +153,8 @@ def _masks(results, records):
     rows = []
     for mask in results.masks:
         settings = records.get(f"extract {mask}", {}).get("settings", {})
-        source = settings.get("mask_files", settings.get("mask_file", NOT_RECORDED))
-        if isinstance(source, dict):
-            source = "; ".join(f"{name} = {value}" if len(source) > 1 else str(value) for name, value in source.items())
+        files = settings.get("mask_files", {mask: NOT_RECORDED})
+        source = "; ".join(f"{name} = {file}" if len(files) > 1 else file for name, file in files.items())
         n_voxels = next((cell.n_voxels for cell in results.models(mask)), "no result")
         handling = NON_FINITE.get(settings.get("non_finite"), NOT_RECORDED)
         rows.append((plain(mask), n_voxels, f"`{source}`", handling, _resampling(results, mask, settings)))
