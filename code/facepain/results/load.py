@@ -62,14 +62,9 @@ class RegressionResults:
         """The rows of `metrics` that are folds, indexed by number."""
         return fold_rows(self.metrics)
 
-    @cached_property
-    def by_row(self):
-        """`metrics` by its column ``fold``: numbers, ``mean``, ``sd`` and ``pooled``."""
-        return self.metrics.set_index("fold")
-
     def summary(self, row, metric):
         """Return a score of the row ``mean``, ``sd`` or ``pooled``."""
-        return float(self.by_row.at[row, metric])
+        return float(self.metrics.set_index("fold").at[row, metric])
 
     def tests_of(self, metric, estimate_of="published"):
         """Return the permutation tests of one metric of one estimate, indexed by scheme."""

@@ -44,7 +44,7 @@ def draw_models(results):
                 plot_model(axes, y, results.regressions[key], kind, metric)
             else:
                 axes.text(0.5, y, "no result", **centred)
-        finish_axes(axes, results, metric)
+        finish_axes(axes, metric)
         axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
         axes.set_yticks([])
     axes = columns[0]
@@ -77,14 +77,13 @@ def forest(results, n_columns, above_mm, below_mm):
     places, n = {}, len(results.algorithms)
     for number, (mask, algorithm) in enumerate(product(results.masks, results.algorithms)):
         places[mask, algorithm] = 0.7 * (number // n + 1) + number + 0.5
-    height = ROW_MM * n_lines(results)
+    n_lines = len(places) + 0.7 * len(results.masks)
+    height, width = ROW_MM * n_lines, (176 - LABEL_MM) / n_columns
     figure = new_page(height + above_mm + below_mm, results.synthetic, layout=None)
-    width = (176 - LABEL_MM) / n_columns
-    return figure, places, [place(figure, LABEL_MM + k * width, above_mm, width - 4, height) for k in range(n_columns)]
-
-
-def n_lines(results):
-    return len(results.masks) * len(results.algorithms) + 0.7 * len(results.masks)
+    columns = [place(figure, LABEL_MM + k * width, above_mm, width - 4, height) for k in range(n_columns)]
+    for axes in columns:
+        axes.set_ylim(n_lines, 0)
+    return figure, places, columns
 
 
 def list_values(results, value_of):
@@ -96,8 +95,7 @@ def list_values(results, value_of):
     return "; ".join(listed)
 
 
-def finish_axes(axes, results, metric):
-    axes.set_ylim(n_lines(results), 0)
+def finish_axes(axes, metric):
     low, high = axes.get_xlim()
     axes.set_xlim(max(min(low, 0), LOWEST), min(max(high, 0.1), 1))
     # Few numbers: those of neighbouring panels must not touch.
@@ -124,8 +122,9 @@ def plot_model(axes, y, cell, kind, metric):
     axes.plot([low, high], [y, y], color=colour, linewidth=1.4, zorder=4)
     axes.plot(score, y, "o", color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=5)
     if metric == "r2" and kind != "lopo":
-        row = cell.by_row.loc["mean"] if kind == "published" else find_row(cell.test_metrics, dataset=kind) or {}
-        baseline = row.get("r2_baseline", np.nan)
+        baseline = (find_row(cell.test_metrics, dataset=kind) or {}).get("r2_baseline", np.nan)
+        if kind == "published":
+            baseline = cell.summary("mean", "r2_baseline")
         axes.plot(baseline, y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6)
     if alone := find_row(cell.table("confounds"), estimate_of=kind, metric=metric):
         left = max(float(alone["estimate"]), LOWEST)
@@ -227,7 +226,7 @@ def draw_repeats(results):
     for axes, metric in zip(columns, metrics, strict=True):
         for key, table in tables.items():
             plot_repeats(axes, places[key], table.set_index("repeat")[metric], ALGORITHM_COLOURS[key[1]])
-        finish_axes(axes, results, metric)
+        finish_axes(axes, metric)
         axes.set_yticks(list(places.values()), names if axes is columns[0] else [""] * len(places))
         axes.tick_params(axis="y", length=0)
     caption = (
