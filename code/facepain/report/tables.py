@@ -10,7 +10,6 @@ from facepain.report.figures.page import SYNTHETIC_LABEL, signed
 from facepain.report.pages.markdown import table as markdown_table
 
 TESTED = ("r2", "pearson_r")  # scores that permutation tests are run for
-UNTESTED = ("mae", "rmse", "r2_within", "r2_between", "r2_baseline")
 SCORE_NAMES = {
     "r2": "R²",
     "pearson_r": "r",
@@ -33,7 +32,7 @@ def cross_validation_table(results):
     rows = []
     for cell in results.regressions.values():
         row = {"mask": cell.mask, "algorithm": cell.algorithm, "n_folds": len(cell.folds)}
-        for score in (*TESTED, *UNTESTED):
+        for score in SCORE_NAMES:
             row[f"{score}_mean"], row[f"{score}_sd"] = cell.summary("mean", score), cell.summary("sd", score)
             if score in TESTED:
                 tests = cell.tests_of(score).reindex(schemes)
@@ -107,23 +106,19 @@ def cross_validation_markdown(results):
     """Write Table 1 as Markdown: scores as mean ± SD over folds, p (null mean) for each permutation scheme."""
     if not results.regressions:
         return "### Table 1. Cross-validation\n\nNo model is here; `make all` makes them.\n"
-    schemes = _schemes(results)
-    header = ["mask", "algorithm"]
-    for score in TESTED:
-        header += [SCORE_NAMES[score], *(f"p {scheme} (null mean)" for scheme in schemes)]
-    lines = []
-    for cell in results.regressions.values():
-        line = [cell.mask, cell.algorithm]
-        for score in TESTED:
-            tests = cell.tests_of(score)
-            line.append(_mean_sd(cell, score))
-            line += [_p_and_null(tests.loc[scheme]) if scheme in tests.index else "not run" for scheme in schemes]
-        lines.append(line + [_mean_sd(cell, score) for score in UNTESTED])
-    header += [SCORE_NAMES[score] for score in UNTESTED]
+    cells, schemes = list(results.regressions.values()), _schemes(results)
+    header, lines = ["mask", "algorithm"], [[cell.mask, cell.algorithm] for cell in cells]
+    for score, name in SCORE_NAMES.items():
+        tested = schemes if score in TESTED else ()
+        header += [name, *(f"p {scheme} (null mean)" for scheme in tested)]
+        for line, cell in zip(lines, cells, strict=True):
+            mean, sd, tests = cell.summary("mean", score), cell.summary("sd", score), cell.tests_of(score)
+            line.append(f"{signed(mean)} ± {signed(sd)}")
+            line += [_p_and_null(tests.loc[scheme]) if scheme in tests.index else "not run" for scheme in tested]
     missing = [key for key in product(results.masks, results.algorithms) if key not in results.regressions]
     lines += [[*key, *["no result"] * (len(header) - 2)] for key in missing]
-    example = next(iter(results.regressions.values()))
-    n = max((int(n) for cell in results.regressions.values() for n in cell.tests_of("r2")["n"]), default=0)
+    example = cells[0]
+    n = max((int(n) for cell in cells for n in cell.tests_of("r2")["n"]), default=0)
     note = (
         f"Mean ± SD over {len(example.folds)} folds. p = (1 + null scores at or above the observed) / (1 + "
         f"permutations), with up to {n} permutations of each scheme. Scores without a p were not tested. R² baseline "
@@ -164,10 +159,6 @@ def _markdown(title, header, lines, note, synthetic):
 
 def _schemes(results):
     return list(dict.fromkeys(scheme for cell in results.regressions.values() for scheme in cell.tests_of("r2").index))
-
-
-def _mean_sd(cell, score):
-    return f"{signed(cell.summary('mean', score))} ± {signed(cell.summary('sd', score))}"
 
 
 def _p_and_null(test):

@@ -49,7 +49,7 @@ class RegressionResults:
     metrics: pd.DataFrame
     test_metrics: pd.DataFrame
     tests: pd.DataFrame  # permutation.tsv
-    null_scores: dict  # of the published scheme: (scheme, metric) to ndarray
+    null_scores: dict  # of the published scheme: (scheme, metric) to ndarray of those that are defined
     bootstrap: dict
     score: str  # name of what was predicted
     transform: str
@@ -193,7 +193,7 @@ def load_regression(folder, score):
         test_metrics=read_table(folder / "test_metrics.tsv"),
         tests=read_table(folder / "permutation.tsv"),
         null_scores={
-            (entry["scheme"], entry["metric"]): np.array(entry["null_scores"])
+            (entry["scheme"], entry["metric"]): pd.Series(entry["null_scores"], dtype=float).dropna().to_numpy()
             for entry in entries
             if entry["estimate_of"] == "published"
         },

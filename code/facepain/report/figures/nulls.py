@@ -54,7 +54,7 @@ def write_centred(axes, text):
 def plot_nulls(axes, cell, metric, schemes, limits):
     """Draw one cell's null scores, a histogram of the same height for each scheme, the first on top."""
     tests = cell.tests_of(metric)
-    nulls = {scheme: finite(cell.null_scores[scheme, metric]) for scheme in tests.index}
+    nulls = {scheme: cell.null_scores[scheme, metric] for scheme in tests.index}
     axes.set(ylim=(-0.05, len(schemes)))
     axes.tick_params(axis="y", length=0)
     if not any(null.size for null in nulls.values()):
@@ -83,19 +83,12 @@ def plot_nulls(axes, cell, metric, schemes, limits):
 
 def null_limits(cells, metric):
     """Return an axis for the cells of one mask: all observed and null scores, but for a far left tail; or NaN."""
-    nulls = [finite(null) for cell in cells for (_, name), null in cell.null_scores.items() if name == metric]
-    nulls = [null for null in nulls if null.size]
+    nulls = [null for cell in cells for (_, name), null in cell.null_scores.items() if name == metric and null.size]
     if not nulls:
         return np.nan, np.nan
-    observed = finite(np.concatenate([cell.tests_of(metric)["score"] for cell in cells]))
+    observed = [score for cell in cells for score in cell.tests_of(metric)["score"].dropna()]
     low, high = (end([*observed, *(end(null) for null in nulls)]) for end in (min, max))
     # A model of permuted scores can be arbitrarily bad: such a tail would press everything else into one bin.
     low = max(low, min([np.median(nulls[0]), *observed]) - TAIL)
     margin = 0.03 * (high - low) or 0.05
     return low - margin, high + margin
-
-
-def finite(null):
-    """Return the finite null scores; those that are not defined are null in JSON, and None here."""
-    null = null.astype(float)
-    return null[np.isfinite(null)]

@@ -60,10 +60,8 @@ def surface_view(map_to_show, limit):
 
 def _body(html):
     """Return what is between the body's tags, with names for its controls and pictures that readers need not see."""
-    body = BODY.search(html)[1].replace('alt="background"', 'alt=""').replace('alt="colormap"', 'alt=""')
-    body = body.replace('alt="overlay"', 'alt=""').replace(
-        'type="range"', 'type="range" aria-label="opacity in percent"'
-    )
+    body = re.sub('alt="(background|colormap|overlay)"', 'alt=""', BODY.search(html)[1])
+    body = body.replace('type="range"', 'type="range" aria-label="opacity in percent"')
     return re.sub(r'<select id="select-(\w+)">', r'<select id="select-\1" aria-label="\1">', body)
 
 

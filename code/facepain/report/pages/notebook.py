@@ -167,8 +167,7 @@ def run_notebook(results, settings):
     """
     walk, make = list_cells(results, settings), {"text": new_markdown_cell, "code": new_code_cell}
     cells = [make[kind](text) for kind, text, *_ in walk]
-    notebook = execute(new_notebook(cells=cells, metadata={"kernelspec": KERNEL}))
-    return [(cell, tuple(families)) for cell, (_, _, *families) in zip(notebook.cells, walk, strict=True)]
+    return [(cell, tuple(families)) for cell, (_, _, *families) in zip(execute(cells), walk, strict=True)]
 
 
 def write_notebook(walk, figures, pictures, outputs):
@@ -264,17 +263,17 @@ class _Shell(InteractiveShell):
         """Open no window: figures are drawn into the notebook."""
 
 
-def execute(notebook):
-    """Execute a notebook as its kernel would, and keep no trace of when and where.
+def execute(cells):
+    """Execute the cells of a notebook as its kernel would, and keep no trace of when and where.
 
     A kernel of its own would import every package once more. A forked process has them already, and what the cells
     change is gone with it; IPython draws into the first notebook of a process only.
     """
-    (executed,) = map_in_processes(_execute, [notebook], 2)  # with one it would be this process
+    (executed,) = map_in_processes(_execute, [cells], 2)  # with one it would be this process
     return executed
 
 
-def _execute(notebook):
+def _execute(cells):
     outputs, settings = [], Config()
     settings.HistoryManager.enabled = False
     # As wide as in a kernel, however wide the terminal is.
@@ -284,13 +283,13 @@ def _execute(notebook):
         shell.display_pub, shell.display_trap.hook = CapturingDisplayPublisher(), CapturingDisplayHook(shell, outputs)
         shell.display_pub.outputs = outputs
         shell.run_line_magic("matplotlib", "inline")
-        for number, cell in enumerate((cell for cell in notebook.cells if cell.cell_type == "code"), 1):
+        for number, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), 1):
             outputs.clear()
             with redirect_stdout(io.StringIO()) as printed:
                 shell.run_cell(cell.source).raise_error()
             text = [new_output("stream", text=printed.getvalue())] if printed.getvalue() else []
             cell.outputs, cell.execution_count = text + [_output(each, number) for each in outputs], number
-    return notebook
+    return cells
 
 
 def _output(shown, number):
