@@ -81,8 +81,7 @@ def draw_weights(cells, settings, synthetic):
     maps = []
     for title, cell in merge_alike(cells, "weights_average"):
         maps.append(weight_map(cell, "weights_average", settings["percentile"], title))
-    _require_voxels(maps, f"all weights of {cells[0].mask} are 0")
-    figure, drawn = page_of_maps(maps, settings, synthetic)
+    figure, drawn = page_of_maps(maps, settings, synthetic, f"all weights of {cells[0].mask} are 0")
     caption = (
         f"Weights averaged over the folds of the cross-validation; drawn: {drawn}. Red: a "
         f"stronger contrast predicts a higher score, blue a lower one. Maps of algorithms that correlate at {ALIKE:g} "
@@ -103,8 +102,8 @@ def draw_z_maps(cells, settings, synthetic):
     if not any(cell.bootstrap["thresholds"] for cell in cells):
         raise NothingToDraw(f"{mask}: {cells[0].bootstrap['reason_no_thresholds']}")
     maps = [each for each in maps if each.n_shown()]
-    _require_voxels(maps, f"no voxel of {mask} survives {fdr} in any algorithm")
-    figure, _ = page_of_maps(maps, settings, synthetic, crop=False)
+    empty = f"no voxel of {mask} survives {fdr} in any algorithm"
+    figure, _ = page_of_maps(maps, settings, synthetic, empty, crop=False)
     caption = (
         f"Bootstrap z of the weights (mean over SD of draws of {cells[0].bootstrap['unit']}s), where they survive "
         f"{fdr}. Algorithms without such a voxel are not drawn. {TEMPLATE}"
@@ -120,8 +119,8 @@ def draw_pattern(cell, settings, synthetic):
     weights = weight_map(cell, "weights_final", settings["percentile"], "Weights")
     pattern = weight_map(cell, "pattern_final", settings["percentile"], "Pattern (Haufe et al. 2014)")
     maps = [weights, replace(pattern, unit="covariance with the\npredicted score")]
-    _require_voxels(maps, f"all weights of {cell.mask} {cell.algorithm} are 0")
-    figure, drawn = page_of_maps(maps, settings, synthetic)
+    empty = f"all weights of {cell.mask} {cell.algorithm} are 0"
+    figure, drawn = page_of_maps(maps, settings, synthetic, empty)
     caption = (
         "Above: weights of the final model, which say how the prediction is computed. Below: its pattern, the "
         "covariance of each voxel with the prediction, which says where the brain varies with it. The two may differ "
@@ -171,24 +170,22 @@ def merge_alike(cells, file):
     return [(group["title"], group["cell"]) for group in groups]
 
 
-def _require_voxels(maps, why):
-    if not any(each.n_shown() for each in maps):
-        raise NothingToDraw(why)
-
-
-def page_of_maps(maps, settings, synthetic, crop=True):
+def page_of_maps(maps, settings, synthetic, empty, crop=True):
     """Lay out title, pictures and colour bar of every map, one below the other; return the page and what is drawn.
 
     ``brain_mm`` in the settings is the resolution of the pictures, ``percentile`` that of weights that are drawn. A map
-    that spans little of the brain is drawn as a crop, with every voxel and half that resolution.
+    that spans little of the brain is drawn as a crop, with every voxel and half that resolution. Where no voxel of any
+    map is to be drawn, `NothingToDraw` says so in the words of ``empty``.
     """
+    if not any(each.n_shown() for each in maps):
+        raise NothingToDraw(empty)
     ends = bounding_box([each.img for each in maps])
     crop = crop and any(high - low < SMALL * np.ptp(SPACE[axis]) for axis, (low, high) in ends.items())
     space = {axis: (low - AROUND_MM, high + AROUND_MM) for axis, (low, high) in ends.items()} if crop else SPACE
     maps = [replace(each, threshold=0) for each in maps] if crop else maps
     step = settings["brain_mm"] / 2 if crop else settings["brain_mm"]
-    columns, n_cuts = (CROP_COLUMNS, CROP_CUTS) if crop else (N_CUTS, N_CUTS)
-    cuts = np.linspace(*ends["z"], n_cuts + (2 if crop else 4))[1:-1] if crop else axial_cuts(ends["z"])
+    columns = CROP_COLUMNS if crop else N_CUTS
+    cuts = np.linspace(*ends["z"], CROP_CUTS + 2)[1:-1] if crop else axial_cuts(ends["z"])
     n_rows = -(-len(cuts) // columns)
     tile = WIDTH / columns, WIDTH / columns * np.ptp(space["y"]) / np.ptp(space["x"])
     height = TITLE_MM + n_rows * (tile[1] + 4) + (0 if crop else GLASS_MM + 3)

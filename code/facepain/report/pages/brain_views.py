@@ -27,26 +27,26 @@ getLayout = (...chosen) => {
 </script>"""
 
 
-def slices_view(map_to_show, limit):
-    """Show a map on three slices that follow the pointer, colours up to ``limit``; the body needs jQuery."""
+def slices_view(shown):
+    """Show a map on three slices that follow the pointer; the body needs jQuery."""
     from nilearn.plotting import view_img  # takes seconds to import
 
-    img, threshold = map_to_show.thresholded(), max(map_to_show.threshold * JUST_BELOW, SHOWN)
+    img, threshold = shown.thresholded(), max(shown.threshold * JUST_BELOW, SHOWN)
     behind = template().slicer[::2, ::2, ::2]  # nilearn's own choice would be resampled, which takes a second
     view = view_img(
-        img, bg_img=behind, threshold=threshold, vmax=limit, cmap=COLOURS, symmetric_cmap=True, colorbar=True, title="",
-        resampling_interpolation="nearest", black_bg=False, width_view=1000, cut_coords=strongest(img),
+        img, bg_img=behind, threshold=threshold, vmax=shown.largest, cmap=COLOURS, symmetric_cmap=True, colorbar=True,
+        title="", resampling_interpolation="nearest", black_bg=False, width_view=1000, cut_coords=strongest(img),
     )  # fmt: skip
     html = RANDOM_ID.sub(lambda found: f"{found[1]}-weights", view.html)
     return Markup(_require_offline(_body(html)))
 
 
-def surface_view(map_to_show, limit):
-    """Show a map on the cortical surface, to be turned by hand, colours up to ``limit``; the body needs plotly.js."""
+def surface_view(shown):
+    """Show a map on the cortical surface, to be turned by hand; the body needs plotly.js."""
     from nilearn.plotting import view_img_on_surf
 
     view = view_img_on_surf(
-        map_to_show.img, threshold=max(map_to_show.threshold, SHOWN), vmax=limit, cmap=COLOURS, symmetric_cmap=True,
+        shown.img, threshold=max(shown.threshold, SHOWN), vmax=shown.largest, cmap=COLOURS, symmetric_cmap=True,
         colorbar=True, colorbar_fontsize=13, vol_to_surf_kwargs={"depth": [0.5]},
     )  # fmt: skip
     scripts = [script for script in SCRIPT.findall(view.html) if "plotly.js (gl3d" not in script[:200]]

@@ -109,7 +109,7 @@ def weight_pages(results, settings):
     with warnings.catch_warnings():
         # nilearn takes a percentile of its background's masked array; the background is the same for every map.
         warnings.filterwarnings("ignore", message=".*'partition' will ignore the 'mask'", category=UserWarning)
-        views = slices_view(shown, shown.largest), surface_view(shown, shown.largest)
+        views = slices_view(shown), surface_view(shown)
     return [
         (f"{title}, on {where}", fill(BRAIN, lead=lead, view=view, note=note + behind), scripts)
         for (where, (lead, behind)), view, scripts in zip(VIEWS.items(), views, ((), (PLOTLY,)), strict=True)
