@@ -30,6 +30,7 @@ from facepain.report.claims import (
 )
 from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name, signed
 from facepain.report.signature_claims import relation_claims, similarity_claims
+from facepain.results.load import correlate_maps
 
 POWER = 0.8
 UNKNOWN_POWER = "How small an effect would have been found is not known, so that this is no evidence of absence."
@@ -306,12 +307,6 @@ def same_claims(results):
             files = [f"outputs/regress/{one.mask}/{cell.algorithm}/weights_final.nii.gz" for cell in (one, other)]
             name = f"same/{one.mask}/{one.algorithm}-{other.algorithm}"
             yield make_claim(name, text, (r, min(folds), max(folds)), files)
-
-
-def correlate_maps(cells, name):
-    """Return the correlations of a map between models of a mask, (n_models, n_models), NaN where one is constant."""
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.corrcoef([np.asarray(cell.map_img(name).dataobj, float).ravel() for cell in cells])
 
 
 def shrinkage_claims(_results, cell):

@@ -5,7 +5,7 @@ from itertools import product
 import pandas as pd
 
 from facepain.models.score_tables import METRIC_COLUMNS
-from facepain.report.claims import AT_MOST, is_floor
+from facepain.report.claims import AT_MOST, find_row, is_floor
 from facepain.report.figures.page import SYNTHETIC_LABEL, signed
 from facepain.report.pages.markdown import table as markdown_table
 
@@ -48,11 +48,8 @@ def cross_validation_table(results):
 
 def confounds_alone(cell):
     """Return what the confounds predict without images in the published folds; empty where none are removed."""
-    table = cell.table("confounds")
-    if table is None:
-        return {}
-    scores = table[table["estimate_of"] == "published"].set_index("metric")["estimate"]
-    return {score: float(scores[score]) for score in TESTED}
+    rows = {score: find_row(cell.table("confounds"), estimate_of="published", metric=score) for score in TESTED}
+    return {score: row["estimate"] for score, row in rows.items() if row}
 
 
 def cross_validation_columns(table):

@@ -206,6 +206,12 @@ def load_regression(folder, score):
     )
 
 
+def correlate_maps(cells, name):
+    """Return the correlations of a map between models of a mask, (n_models, n_models), NaN where one is constant."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.corrcoef([np.asarray(cell.map_img(name).dataobj, float).ravel() for cell in cells])
+
+
 def read_optional(path):
     """Read a table that not every study has; None where it is not there."""
     return read_table(path) if path.exists() else None

@@ -18,6 +18,7 @@ from facepain.report.figures.page import (
     score_name,
     signed,
 )
+from facepain.results.load import correlate_maps
 
 COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
 SHOWN = 1e-12  # views of nilearn hide what is below: maps come with their hidden voxels set to 0
@@ -157,17 +158,15 @@ def merge_alike(cells, file):
 
     The title names all algorithms of the group and how they correlate with the first.
     """
-    groups = []
-    for cell in cells:
-        values = np.asarray(cell.map_img(file).dataobj, dtype=float).ravel()
-        for group in groups:
-            r = float(np.corrcoef(group["values"], values)[0, 1]) if values.any() and group["values"].any() else np.nan
-            if r >= ALIKE:
-                group["title"] += f", {ALGORITHM_NAMES[cell.algorithm]} (r = {signed(r, '.3f')})"
-                break
+    r, titles = correlate_maps(cells, file), {}
+    for k, cell in enumerate(cells):
+        name = ALGORITHM_NAMES[cell.algorithm]
+        first = next((first for first in titles if r[first, k] >= ALIKE), None)
+        if first is None:
+            titles[k] = name
         else:
-            groups.append({"title": ALGORITHM_NAMES[cell.algorithm], "cell": cell, "values": values})
-    return [(group["title"], group["cell"]) for group in groups]
+            titles[first] += f", {name} (r = {signed(r[first, k], '.3f')})"
+    return [(title, cells[first]) for first, title in titles.items()]
 
 
 def page_of_maps(maps, settings, synthetic, empty, crop=True):
