@@ -139,9 +139,8 @@ def draw_figure(draw, path):
 
 def shrink(picture):
     """Return a picture as PNG small enough to be embedded in a page."""
-    if picture.width > EMBEDDED_WIDTH:
-        size = (EMBEDDED_WIDTH, round(picture.height * EMBEDDED_WIDTH / picture.width))
-        picture = picture.resize(size, Image.Resampling.HAMMING)
+    size = (EMBEDDED_WIDTH, round(picture.height * EMBEDDED_WIDTH / picture.width))
+    picture = picture.resize(size, Image.Resampling.HAMMING)
     packed = io.BytesIO()
     picture.quantize(EMBEDDED_COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(packed, "PNG")
     return packed.getvalue()

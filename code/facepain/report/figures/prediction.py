@@ -220,10 +220,9 @@ def draw_repeats(results):
     """Draw how much the mean scores over folds vary when the participants are split again."""
     why = "no model was cross-validated repeatedly"
     tables = tables_of(results, "repeats", lambda table: len(table) > 2, why)
-    metrics = [name for name in ("pearson_r", "skill") if all(name in table for table in tables.values())]
-    figure, places, columns = forest(results, len(metrics), 2, 12)
+    figure, places, columns = forest(results, 2, 2, 12)
     names = [f"{mask}, {ALGORITHM_NAMES[name]}" for mask, name in places]
-    for axes, metric in zip(columns, metrics, strict=True):
+    for axes, metric in zip(columns, ("pearson_r", "skill"), strict=True):
         for key, table in tables.items():
             plot_repeats(axes, places[key], table.set_index("repeat")[metric], ALGORITHM_COLOURS[key[1]])
         finish_axes(axes, metric)
@@ -234,10 +233,9 @@ def draw_repeats(results):
         "division, its bar their median; the diamond is the division that is reported. Where a violin is wide, one "
         "division alone says little. Values below the axis are drawn at its edge."
     )
-    medians = {key: table.set_index("repeat")[metrics[0]].drop(index=0).median() for key, table in tables.items()}
+    medians = {key: table.set_index("repeat")["pearson_r"].drop(index=0).median() for key, table in tables.items()}
     alt = (
-        f"Violin plots of the scores of {len(tables)} models over repeated divisions. Median "
-        f"{METRIC_NAMES[metrics[0]]}: "
+        f"Violin plots of the scores of {len(tables)} models over repeated divisions. Median Pearson r: "
         f"{list_values(results, lambda cell: medians.get((cell.mask, cell.algorithm), np.nan))}."
     )
     return Drawing(figure, "Repeated splits", caption, alt)
@@ -245,13 +243,13 @@ def draw_repeats(results):
 
 def plot_repeats(axes, y, scores, colour):
     """Draw one model's repeats; repeat 0 is the split that is reported."""
-    repeats = np.clip(scores.drop(index=0, errors="ignore").dropna(), LOWEST, None)
+    repeats = np.clip(scores.drop(index=0).dropna(), LOWEST, None)
     if repeats.nunique() > 1:
         violin = axes.violinplot(repeats, [y], widths=0.8, orientation="horizontal", showextrema=False)
         for body in violin["bodies"]:
             body.set(facecolor=colour, alpha=0.5, edgecolor="none")
     axes.plot([np.median(repeats)] * 2, [y - 0.3, y + 0.3], color=BLACK, linewidth=1.2)
-    if 0 in scores.index and scores[0] == scores[0]:
+    if scores[0] == scores[0]:
         axes.plot(max(scores[0], LOWEST), y, "D", color=BLACK, markersize=3.5)
 
 

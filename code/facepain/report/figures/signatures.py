@@ -13,7 +13,6 @@ from facepain.report.figures.page import (
     Drawing,
     NothingToDraw,
     new_page,
-    score_name,
     signed,
 )
 
@@ -88,7 +87,7 @@ def draw_fixed_effects(results):
         tests = rows["p_permutation"].fillna(rows["p"])
         plot_dots(axes, rows, "estimate", tests, range(len(models)), "black")
         finish_panel(axes, term, "standardised effect", models.replace(OWN_MODEL, "own model"))
-    name = score_name(results.score).split(" (")[0]
+    name = results.score.split(" (")[0]
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
         "intercepts and slopes: one model for each signature and one for the study's own weight map. Lines are 95 % "
