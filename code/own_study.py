@@ -278,7 +278,8 @@ def parking_place(path):
             f"{shown} has {len(changed)} file(s) that differ from its last commit, such as {changed[0][3:]}; keep them "
             f"with `datalad save -d {shown}`, then try again"
         )
-    place = parking() / (dataset_id(path) or git("rev-parse", "HEAD", root=path))
+    # One dataset may hold both images and scores.
+    place = parking() / f"{path.name}-{dataset_id(path) or git('rev-parse', 'HEAD', root=path)}"
     if place.exists():
         raise InputError(f"{place} is taken by another copy of {shown}; remove the one that is not needed")
     return place

@@ -167,6 +167,14 @@ def test_a_dataset_by_path_and_a_ria_store_keep_id_and_url_and_another_clone_fet
         assert (tmp_path / "clone/inputs" / name / ".git").exists()
     assert run(["git", "status", "--porcelain"], tmp_path / "clone").stdout == ""
 
+    # Both copies make way at once, and come back.
+    run(["make", "synthetic"], repository)
+    assert recorded(repository, "contrasts", "datalad-id") != id_
+    assert run(["git", "status", "--porcelain"], repository).stdout == ""
+    run(["git", "switch", "--quiet", "own-study"], repository)
+    run(["make", "inputs"], repository)
+    assert run(["git", "status", "--porcelain"], repository).stdout == ""
+
 
 def test_a_bare_repository_behind_ssh_is_a_source(repository, dataset, tmp_path):
     bare = tmp_path / "bare.git"

@@ -185,18 +185,10 @@ def gather_names(study):
 def input_folders():
     """List the datasets of participants that are here: in ``inputs``, and put aside for another branch."""
     found = [ROOT / "inputs" / name for name in PARTICIPANTS]
-    aside = [place for place in (git_folder() / "datasets").glob("*") if place.name not in _others_ids()]
+    # A dataset that was put aside is called after the input that it was.
+    others = {path.split("/")[1] for path in input_datasets()} - set(PARTICIPANTS)
+    aside = [path for path in (git_folder() / "datasets").glob("*") if path.name.partition("-")[0] not in others]
     return [place for place in (*found, *sorted(aside)) if (place / ".git").exists()]
-
-
-def _others_ids():
-    """Return DataLad's ids of the input datasets of any branch that are no participant's, such as masks."""
-    found = set()
-    for branch in git("for-each-ref", "--format=%(refname)", "refs/heads").split():
-        listed = git("config", "--blob", f"{branch}:.gitmodules", "--get-regexp", r"datalad-id$", check=False)
-        names = (line.removeprefix("submodule.inputs/").split(".datalad-id ") for line in listed.splitlines())
-        found |= {pair[1] for pair in names if len(pair) == 2 and pair[0] not in PARTICIPANTS}
-    return found
 
 
 def _names_in_table(path, columns):
