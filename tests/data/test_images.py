@@ -242,6 +242,9 @@ def test_signals_are_written_and_read_row_by_row(tmp_path, rng):
         signals = SignalsWriter(file, 3, 5)
         for row in range(3):
             signals[row] = values[row]
+            for wrong, given in ((row, values[0]), (row + 2, values[0]), (row + 1, values[0, :4])):
+                with pytest.raises(ValueError, match=f"expected row {row + 1} of 5"):
+                    signals[wrong] = given
     np.testing.assert_array_equal(np.load(tmp_path / "s.npy"), values)
     signals = np.load(tmp_path / "s.npy", mmap_mode="r")
     # Rows that follow each other stay in the file; others are read.

@@ -23,10 +23,13 @@ class SignalsWriter:
     def __init__(self, file, n_trials, n_voxels):
         header = {"descr": "<f4", "fortran_order": False, "shape": (n_trials, int(n_voxels))}
         np.lib.format.write_array_header_1_0(file, header)
-        self._file = file
+        self._file, self._next_row, self._n_voxels = file, 0, n_voxels
 
-    def __setitem__(self, _row, values):
+    def __setitem__(self, row, values):
         """Write the next row."""
+        if row != self._next_row or len(values) != self._n_voxels:
+            raise ValueError(f"row {row} of {len(values)} voxels; expected row {self._next_row} of {self._n_voxels}")
+        self._next_row += 1
         self._file.write(np.asarray(values, dtype="<f4").tobytes())
 
 
