@@ -8,17 +8,10 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.signatures import WHOLE, load_networks, load_signatures
+from facepain.inference import similarity
 from facepain.inference.permutation import choose_schemes
-from facepain.inference.similarity import (
-    METRICS,
-    familywise_p,
-    map_products,
-    refit_permuted,
-    refit_resampled,
-    similarity_of_maps,
-    spatial_p,
-)
 from facepain.models.cross_validation import fit_final, voxel_weights
+from facepain.models.scores import pearson_r
 from facepain.parallel import Resampling
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -54,14 +47,14 @@ def main(cell, outputs):
     weights_img = nibabel.load(Path("outputs/regress", *cell.names, "weights_final.nii.gz"))
     weights = np.asarray(weights_img.dataobj, dtype=np.float64)[inside]
     refitted, _ = voxel_weights(images, [fit_final(images, y, model)])
-    agreement = similarity_of_maps(weights, refitted.T)[METRICS.index("pearson_r"), 0]
+    agreement = pearson_r(weights, refitted[:, 0])
     if np.any(weights) and agreement < LEAST_AGREEMENT:  # the null would be of another model
         raise InputError(
             f"{cell.name}: the weight map of regress {model_name} is not that of these settings (r = {agreement:.3f}); "
             "make that result again"
         )
 
-    products = map_products(images, maps, voxels)
+    products = similarity.map_products(images, maps, voxels)
     ends = bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model)
     table, tables = list_similarities(names, weights, maps, voxels, ends, inside), []
     asked = settings["permutation"]["schemes"]
@@ -71,9 +64,9 @@ def main(cell, outputs):
     for scheme in schemes:
         null = permutation_null(cell, scheme, products, images, y, groups, model)
         tested = table.assign(scheme=scheme, p=np.nan, p_familywise=np.nan)
-        for number, metric in enumerate(METRICS):
+        for number, metric in enumerate(similarity.METRICS):
             rows = table["metric"] == metric
-            p = familywise_p(table.loc[rows, "score"], np.vstack([of_network[number] for of_network in null.values()]))
+            p = similarity.familywise_p(table.loc[rows, "score"], np.vstack(null[:, number]))
             tested.loc[rows, ["p", "p_familywise"]] = np.column_stack(p)
         tables.append(tested[list(COLUMNS)])
     outputs.write_table("similarity.tsv", pd.concat(tables), COLUMNS)
@@ -83,51 +76,46 @@ def main(cell, outputs):
 
 def list_similarities(names, weights, maps, voxels, ends, inside):
     """List what no scheme of permutation changes, by metric, set of voxels and signature."""
-    tables, regions = [], {name: inside.copy() for name in voxels}
-    for name, where in voxels.items():
-        regions[name][inside] = where
-    for number, metric in enumerate(METRICS):
-        for name, where in voxels.items():
-            found = {
-                "signature": names,
-                "network": name,
-                "metric": metric,
-                "n_voxels": where.sum(),
-                "p_spatial": np.nan,
-            }
-            found["score"] = similarity_of_maps(weights[where], maps[:, where])[number]
-            found["low"], found["high"] = ends[name][:, number]
+    tables = []
+    for number, metric in enumerate(similarity.METRICS):
+        for position, (network, where) in enumerate(voxels.items()):
+            values, others = weights[where], maps[:, where]
+            found = {"signature": names, "network": network, "metric": metric, "n_voxels": where.sum()}
+            found["score"] = similarity.similarity_of_maps(values, others)[number]
+            found["low"], found["high"] = ends[:, position, number]
+            found["p_spatial"] = np.nan
             if metric == "pearson_r":
-                found["p_spatial"] = spatial_p(weights[where], maps[:, where], regions[name])
+                region = inside.copy()
+                region[inside] = where
+                found["p_spatial"] = similarity.spatial_p(values, others, region)
             tables.append(pd.DataFrame(found))
     return pd.concat(tables, ignore_index=True)
 
 
 def permutation_null(cell, scheme, products, images, y, groups, model):
-    """Return the similarities of refits to permuted scores, by set of voxels (n_metrics, n_maps, n)."""
+    """Return the similarities of refits to permuted scores (n_sets_of_voxels, n_metrics, n_maps, n)."""
     n = cell.settings["permutation"]["n"]
     with Progress(n, f"{cell.name}: permutations {scheme}") as progress:
         resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
-        batches = [
-            {name: each.similarity(duals) for name, each in products.items()}
-            for duals in refit_permuted(images, y, groups, model, scheme, resampling)
-        ]
-    return {name: np.concatenate([batch[name] for batch in batches], axis=2) for name in products}
+        refits = similarity.refit_permuted(images, y, groups, model, scheme, resampling)
+        batches = [[each.similarity(duals) for each in products.values()] for duals in refits]
+    return np.concatenate(batches, axis=-1)
 
 
 def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
-    """Return the ends of the 95 % intervals over participants, by set of voxels (2, n_metrics, n_maps)."""
-    found = {name: [] for name in products}
+    """Return the ends of the 95 % intervals over participants (2, n_sets_of_voxels, n_metrics, n_maps)."""
+    batches = []
     with Progress(cell.settings["bootstrap"]["n"], f"{cell.name}: bootstrap") as progress:
         for draws in draw_participants(cell, images, y, groups, model, progress):
-            for name, each in products.items():
-                if not images.by_voxel:
-                    found[name].append(each.similarity(draws))
-                else:
-                    where = voxels[name]
-                    parts = [similarity_of_maps(draw[where], maps[:, where]) for draw in draws.T]
-                    found[name].append(np.stack(parts, axis=2))
-    return {name: np.quantile(np.concatenate(parts, axis=2), (0.025, 0.975), axis=2) for name, parts in found.items()}
+            if images.by_voxel:  # draws are maps
+                found = [
+                    [similarity.similarity_of_maps(draw[where], maps[:, where]) for draw in draws.T]
+                    for where in voxels.values()
+                ]
+                batches.append(np.moveaxis(found, 1, -1))
+            else:
+                batches.append([each.similarity(draws) for each in products.values()])
+    return np.quantile(np.concatenate(batches, axis=-1), (0.025, 0.975), axis=-1)
 
 
 def draw_participants(cell, images, y, groups, model, progress):
@@ -140,7 +128,7 @@ def draw_participants(cell, images, y, groups, model, progress):
             yield duals[:, :n]
             return
     resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
-    yield from refit_resampled(images, y, groups, model, resampling)
+    yield from similarity.refit_resampled(images, y, groups, model, resampling)
 
 
 if __name__ == "__main__":
