@@ -6,16 +6,7 @@ import numpy as np
 
 from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.permutation import TEST_COLUMNS, tests_table
-from facepain.models.classification import (
-    CONFUSION_COLUMNS,
-    METRIC_COLUMNS,
-    PREDICTION_COLUMNS,
-    classify_folds,
-    confusion_table,
-    cut_gram,
-    fold_metrics,
-    predictions_table,
-)
+from facepain.models import classification
 from facepain.models.folds import make_folds
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
@@ -37,12 +28,14 @@ def main(cell, outputs):
     images = StandardizedImages(np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r"))
     gram = images.gram(n_jobs=n_workers())
     folds = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
-    cuts = cut_gram(gram, folds)
-    predictions = classify_folds(cuts, labels, settings["C"])
-    metrics = fold_metrics(predictions, labels)
-    outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
-    outputs.write_table("confusion.tsv", confusion_table(predictions, labels), CONFUSION_COLUMNS)
-    outputs.write_table("predictions.tsv", predictions_table(predictions, labels, groups), PREDICTION_COLUMNS)
+    cuts = classification.cut_gram(gram, folds)
+    predictions = classification.classify_folds(cuts, labels, settings["C"])
+    metrics = classification.fold_metrics(predictions, labels)
+    outputs.write_table("metrics.tsv", metrics, classification.METRIC_COLUMNS)
+    confusion = classification.confusion_table(predictions, labels)
+    outputs.write_table("confusion.tsv", confusion, classification.CONFUSION_COLUMNS)
+    listed = classification.predictions_table(predictions, labels, groups)
+    outputs.write_table("predictions.tsv", listed, classification.PREDICTION_COLUMNS)
 
     n = settings["permutation"]["n"]
     with Progress(n, f"{cell.name}: permutations") as progress:

@@ -5,13 +5,7 @@ import numpy as np
 import pandas as pd
 
 from facepain.data.signatures import OWN, load_signatures
-from facepain.models.cross_validation import (
-    confound_coefficients,
-    cross_validate,
-    fit_final,
-    prepare_folds,
-    voxel_weights,
-)
+from facepain.models import cross_validation
 from facepain.models.expression import express_maps, require_foreign
 from facepain.models.folds import make_folds
 from facepain.models.standardize import predict_images
@@ -53,9 +47,10 @@ def express_own_model(cell, study):
     """Express the model in each participant by the fit that left them out, in other datasets by the final one."""
     settings = cell.settings["regress"]
     images, (y, groups), model = study.images, study.train, load_model(cell.names[1], settings)
-    folds = prepare_folds(images, make_folds(groups, "lopo"), model, n_workers())
-    fits = [*cross_validate(folds, y, model), fit_final(images, y, model, n_workers())]
-    weights, _ = voxel_weights(images, fits)
+    folds = cross_validation.prepare_folds(images, make_folds(groups, "lopo"), model, n_workers())
+    fits = cross_validation.cross_validate(folds, y, model)
+    fits.append(cross_validation.fit_final(images, y, model, n_workers()))
+    weights, _ = cross_validation.voxel_weights(images, fits)
     other_rows = np.setdiff1d(np.arange(len(study.trials)), study.rows)
 
     parts = []
@@ -66,7 +61,7 @@ def express_own_model(cell, study):
         taken = study.signals[rows]
         predicted = predict_images(taken, weights[:, [number]], [0.0], settings["standardize"])[:, 0]
         if study.confounds is not None:
-            predicted = predicted + study.confounds[rows] @ confound_coefficients(images, fit)
+            predicted = predicted + study.confounds[rows] @ cross_validation.confound_coefficients(images, fit)
         _, cosine, r = express_maps(taken, weights[:, number][np.newaxis])[0]
         parts.append(tabulate(study.trials, OWN, rows, (predicted, cosine, r)))
     return parts

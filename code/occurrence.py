@@ -2,22 +2,11 @@
 
 import numpy as np
 
-from facepain.inference.parts import (
-    PART_INTERVAL_COLUMNS,
-    PART_TEST_COLUMNS,
-    part_intervals_table,
-    part_permutation_test,
-)
+from facepain.inference import parts
 from facepain.inference.permutation import tests_table
+from facepain.models import occurrence
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.folds import make_folds
-from facepain.models.occurrence import (
-    PART_COLUMNS,
-    PART_PREDICTION_COLUMNS,
-    part_predictions_table,
-    parts_table,
-    predict_parts,
-)
 from facepain.models.pca_regression import PCARegression
 from facepain.parallel import Resampling
 from provenance.run.progress import Progress
@@ -38,18 +27,19 @@ def main(cell, outputs):
     model, alpha = PCARegression("ridge", settings["variance"]), settings["alpha"]
     lopo, published = (prepare_folds(images, each, model, n_workers()) for each in splits)
     folds = {"lopo": lopo, "published": published}
-    parts = {name: [predict_parts(fold, y[:, None], alpha) for fold in each] for name, each in folds.items()}
+    found = {name: [occurrence.predict_parts(fold, y[:, None], alpha) for fold in each] for name, each in folds.items()}
     tests = []
     for estimate_of in folds:
         with Progress(settings["permutation"]["n"], f"{cell.name}: permutations, {estimate_of}") as progress:
             resampling = Resampling(settings["permutation"]["n"], seed, n_workers(), progress)
-            tests += part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
+            tests += parts.part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
 
-    metrics = parts_table(parts["published"], parts["lopo"], y)
-    outputs.write_table("metrics.tsv", metrics, PART_COLUMNS)
-    outputs.write_table("intervals.tsv", part_intervals_table(parts, y, groups), PART_INTERVAL_COLUMNS)
-    outputs.write_table("predictions.tsv", part_predictions_table(parts, rows, y, groups), PART_PREDICTION_COLUMNS)
-    outputs.write_permutation_tests(tests, tests_table(tests, PART_TEST_COLUMNS), PART_TEST_COLUMNS)
+    metrics = occurrence.parts_table(found["published"], found["lopo"], y)
+    outputs.write_table("metrics.tsv", metrics, occurrence.PART_COLUMNS)
+    outputs.write_table("intervals.tsv", parts.part_intervals_table(found, y, groups), parts.PART_INTERVAL_COLUMNS)
+    listed = occurrence.part_predictions_table(found, rows, y, groups)
+    outputs.write_table("predictions.tsv", listed, occurrence.PART_PREDICTION_COLUMNS)
+    outputs.write_permutation_tests(tests, tests_table(tests, parts.PART_TEST_COLUMNS), parts.PART_TEST_COLUMNS)
     outputs.write_fingerprints()
     of_all = metrics[metrics["fold"] == "lopo"].set_index("part")
     auc, r = of_all.loc["occurrence", "auc"], of_all.loc["intensity", "pearson_r"]

@@ -11,19 +11,9 @@ from facepain.inference.confounds_alone import CONFOUND_COLUMNS, confounds_alone
 from facepain.inference.intervals import INFLUENCE_COLUMNS, INTERVAL_COLUMNS, influence_table, intervals_table
 from facepain.inference.permutation import TEST_COLUMNS, choose_schemes, permutation_test, tests_table
 from facepain.inference.transfer import TRANSFER_COLUMNS, transfer_table
+from facepain.models import score_tables
 from facepain.models.confounds import fit_confounds
 from facepain.models.repeats import LEARNING_COLUMNS, REPEAT_COLUMNS, learning_curve, score_repeats
-from facepain.models.score_tables import (
-    CALIBRATION_COLUMNS,
-    METRIC_COLUMNS,
-    OUT_OF_FOLD_COLUMNS,
-    PREDICTION_COLUMNS,
-    as_predictions,
-    calibration_table,
-    fold_metrics,
-    list_predictions,
-    metrics_on_other_datasets,
-)
 from facepain.parallel import Resampling
 from files.outputs import unmask
 from files.rounding import round_map
@@ -37,16 +27,18 @@ def write_scores(outputs, study, fits, final, tested):
     Returns the predictions of held-out participants and datasets by what they are of, and the table of intervals.
     """
     groups = study.train[1]
-    metrics = fold_metrics(fits["published"], groups)
-    published, lopo = (list_predictions(fits[name], study.rows, study.groups) for name in ("published", "lopo"))
-    lopo = lopo.sort_values("row", ignore_index=True)
-    predictions = pd.concat([published, *tested.values()])[list(PREDICTION_COLUMNS)]
-    held_out = {name: as_predictions(table) for name, table in ({"lopo": lopo} | tested).items()}
+    metrics = score_tables.fold_metrics(fits["published"], groups)
+    listed = {name: score_tables.list_predictions(each, study.rows, study.groups) for name, each in fits.items()}
+    lopo = listed["lopo"].sort_values("row", ignore_index=True)
+    predictions = pd.concat([listed["published"], *tested.values()])[list(score_tables.PREDICTION_COLUMNS)]
+    held_out = {name: score_tables.as_predictions(table) for name, table in ({"lopo": lopo} | tested).items()}
     intervals = intervals_table(held_out, metrics, fits["published"], groups)
-    outputs.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
-    outputs.write_table("test_metrics.tsv", metrics_on_other_datasets(tested, final), METRIC_COLUMNS)
-    outputs.write_table("predictions.tsv", predictions, PREDICTION_COLUMNS)
-    outputs.write_table("out_of_fold.tsv", lopo[list(OUT_OF_FOLD_COLUMNS)], OUT_OF_FOLD_COLUMNS)
+    outputs.write_table("metrics.tsv", metrics, score_tables.METRIC_COLUMNS)
+    on_others = score_tables.metrics_on_other_datasets(tested, final)
+    outputs.write_table("test_metrics.tsv", on_others, score_tables.METRIC_COLUMNS)
+    outputs.write_table("predictions.tsv", predictions, score_tables.PREDICTION_COLUMNS)
+    columns = score_tables.OUT_OF_FOLD_COLUMNS
+    outputs.write_table("out_of_fold.tsv", lopo[list(columns)], columns)
     outputs.write_table("intervals.tsv", intervals, INTERVAL_COLUMNS)
     return held_out, intervals
 
@@ -79,13 +71,14 @@ def write_model(cell, outputs, study, final, weights, intercept, confound_coef):
     outputs.write_json("model.json", about | used)
 
 
-def write_generalisation(cell, outputs, held_out, strata):
+def write_generalisation(cell, outputs, held_out, tested, strata):
     """Write what holds for participants whom no model has seen and for other datasets."""
     permutations = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
-    calibration = calibration_table(held_out, cell.settings["min_participants"])
-    others = {name: predictions for name, predictions in held_out.items() if name != "lopo"}
+    calibration = score_tables.calibration_table(held_out, cell.settings["min_participants"])
+    others = {name: held_out[name] for name in tested}
+    strata = {name: strata[table["row"]] for name, table in tested.items()}
     outputs.write_table("influence.tsv", influence_table(held_out["lopo"]), INFLUENCE_COLUMNS)
-    outputs.write_table("calibration.tsv", calibration, CALIBRATION_COLUMNS)
+    outputs.write_table("calibration.tsv", calibration, score_tables.CALIBRATION_COLUMNS)
     outputs.write_table("transfer.tsv", transfer_table(others, permutations, strata), TRANSFER_COLUMNS)
 
 
