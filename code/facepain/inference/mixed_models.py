@@ -85,12 +85,7 @@ def within_slope_test(y, x, groups, covariates, resampling):
         return 0.0, np.nan
     x, y = _residuals(x, groups, covariates), _residuals(y, groups, covariates)
     denominator = x @ x
-    permuter = TrialPermuter(groups, "within")
-
-    def permute(indices):
-        return x @ permuter.draw_scores(y, resampling.seed, indices) / denominator
-
-    null = np.concatenate(list(resampling.run(permute, 256)))
+    null = TrialPermuter(groups, "within").null_scores(lambda Y: x @ Y / denominator, y, resampling, 256)
     slope = float(y @ x / denominator)
     # The sums of a permuted and of the observed order may differ in their last bits.
     reached = np.abs(null) >= abs(slope) * (1 - 1e-12)

@@ -25,26 +25,20 @@ def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
     permuter = TrialPermuter(groups, scheme)
 
     def score(Y):
+        """Return the scores (n_scores, n_targets), NaN where no fold has one."""
         parts = [predict_parts(fold, Y, alpha) for fold in folds]
-        scored = [score_parts(each, Y) for each in ([parts] if estimate_of == "lopo" else [[part] for part in parts])]
-        return {key: _mean_of_known([scores[key] for scores in scored]) for key in scored[0]}
+        together = [parts] if estimate_of == "lopo" else [[part] for part in parts]
+        scored = np.ma.masked_invalid([list(score_parts(each, Y).values()) for each in together])
+        return scored.mean(axis=0).filled(np.nan)
 
-    observed = score(y[:, None])
-    batches = list(resampling.run(lambda indices: score(permuter.draw_scores(y, resampling.seed, indices)), BATCH_SIZE))
+    observed, null = score(y[:, None])[:, 0], permuter.null_scores(score, y, resampling, BATCH_SIZE)
+    names = [(part, metric) for part, metrics in PART_METRICS.items() for metric in metrics]
     tests = []
-    for part, metric in observed:
-        null = np.concatenate([batch[part, metric] for batch in batches])
-        if np.isfinite(observed[part, metric][0]) and np.isfinite(null).all():
-            test = summarize_null(scheme, metric, observed[part, metric][0], null, permuter.n_fixed(y), estimate_of)
+    for (part, metric), of_scores, of_permuted in zip(names, observed, null, strict=True):
+        if np.isfinite(of_scores) and np.isfinite(of_permuted).all():
+            test = summarize_null(scheme, metric, of_scores, of_permuted, permuter.n_fixed(y), estimate_of)
             tests.append({"part": part} | asdict(test))
     return tests
-
-
-def _mean_of_known(scores):
-    """Return the mean over folds (n_targets,) of those that have a score, NaN if none has."""
-    scores = np.array(scores)
-    known = np.isfinite(scores)
-    return np.sum(np.where(known, scores, 0), axis=0) / np.where(known.any(axis=0), known.sum(axis=0), np.nan)
 
 
 def part_intervals_table(parts, y, groups):

@@ -99,13 +99,8 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
     """
     y = np.asarray(y, float)
     permuter = TrialPermuter(groups, scheme, strata)
-    score = SCORERS[estimate_of]
-
-    def score_batch(indices):
-        return score(folds, permuter.draw_scores(y, resampling.seed, indices), model)
-
-    observed = score(folds, y[:, None], model)[:, 0]
-    null = np.hstack(list(resampling.run(score_batch, BATCH_SIZE)))
+    observed = SCORERS[estimate_of](folds, y[:, None], model)[:, 0]
+    null = permuter.null_scores(lambda Y: SCORERS[estimate_of](folds, Y, model), y, resampling, BATCH_SIZE)
     n_fixed = permuter.n_fixed(y)
     tests = [
         summarize_null(scheme, metric, observed[row], null[row], n_fixed, estimate_of)
@@ -183,6 +178,11 @@ class TrialPermuter:
     def draw_scores(self, y, seed, indices):
         """Return the scores (n_trials, n_indices) of some permutations, each drawn from the seed and its index."""
         return y[np.array([self.draw(resample_rng(seed, index)) for index in indices]).T]
+
+    def null_scores(self, score, y, resampling, batch_size):
+        """Return ``score(Y)`` of all permutations Y (n_trials, n_batch), joined along the last axis."""
+        batches = resampling.run(lambda indices: score(self.draw_scores(y, resampling.seed, indices)), batch_size)
+        return np.concatenate(list(batches), axis=-1)
 
 
 def _mean_scores(folds, Y, model):

@@ -62,11 +62,6 @@ def association_p(predictions, scheme, permutations, strata=None):
         return np.nan
     permuter = TrialPermuter(groups, scheme, strata)
     y_pred = predictions.y_pred[:, None]
-
-    def correlate(indices):
-        Y = permuter.draw_scores(y, permutations.seed, indices)
-        return pearson_r(Y, np.broadcast_to(y_pred, Y.shape))
-
-    null = np.concatenate(list(permutations.run(correlate, 500)))
+    null = permuter.null_scores(lambda Y: pearson_r(Y, np.broadcast_to(y_pred, Y.shape)), y, permutations, 500)
     # Permutations that give the scores back must count: a tie is a tie beyond rounding.
     return (1 + np.sum(null >= pearson_r(y, predictions.y_pred) - 1e-12)) / (1 + len(null))
