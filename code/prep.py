@@ -5,15 +5,7 @@ from pathlib import Path
 from errors import InputError
 from facepain.data.image_names import IMAGE_ENDINGS, match_images, name_images
 from facepain.data.summary import RELIABILITY_COLUMNS, SCORE_COLUMNS, bin_scores, reliability_table, summarize
-from facepain.data.trials import (
-    check_range,
-    check_varies,
-    find_confounds,
-    is_usable,
-    read_participants,
-    read_trials,
-    usable_trials,
-)
+from facepain.data.trials import check_scores, find_confounds, is_usable, read_participants, read_trials, usable_trials
 from facepain.parallel import Resampling
 from files.tables import read_json
 from provenance.run.stage import run_stage
@@ -86,8 +78,7 @@ def join_trials(settings):
             f"{settings['table']}: every trial is excluded; expected usable ones, with nothing in the column excluded, "
             f'which holds "{reason}" in {count} of {len(trials)} trials'
         )
-    check_range(trials, target, settings.get("target_min"), settings.get("target_max"))
-    check_varies(trials, target)
+    check_scores(trials, target, settings.get("target_min"), settings.get("target_max"))
     trials, expected = name_images(trials, find_images(CONTRASTS), pattern)
     match_images(trials, expected, settings["images_without_trial"])
     return trials

@@ -23,7 +23,6 @@ class Training:
     trials: pd.DataFrame
     signals: np.ndarray
     mask_img: nibabel.Nifti1Image
-    standardize: object
     rows: np.ndarray
     groups: np.ndarray
     y: np.ndarray
@@ -46,7 +45,7 @@ class Training:
         """List what the final model predicts of every other dataset, by its name, as `list_predictions` does."""
         tested, everything = {}, np.arange(len(self.trials))
         for dataset, rows in self.others.items():
-            y_pred = predict_images(take_rows(self.signals, rows), weights, intercept, self.standardize)[:, 0]
+            y_pred = predict_images(take_rows(self.signals, rows), weights, intercept, self.images.standardize)[:, 0]
             y_pred = y_pred + (0 if self.confounds is None else self.confounds[rows] @ confound_coef)
             fit = replace(final, test_idx=rows, y_test=self.y[rows], y_pred=y_pred)
             tested[dataset] = list_predictions([fit], everything, self.groups).assign(fold="test")
@@ -75,7 +74,6 @@ def load_training(mask, settings):
         trials=trials,
         signals=signals,
         mask_img=nibabel.load(f"outputs/extract/{mask}/mask.nii.gz"),
-        standardize=settings["standardize"],
         rows=rows,
         groups=trials["participant_id"].to_numpy(),
         y=remove_from_scores(y, confounds, rows),

@@ -58,12 +58,7 @@ def _one_target(value):
     return value
 
 
-def _as_float(value):
-    # TOML distinguishes 1 from 1.0, a reader does not.
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-Number = Annotated[float, BeforeValidator(_as_float), Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Two = Annotated[int, Field(ge=2)]
@@ -134,11 +129,7 @@ class Bootstrap(Table):
 
 def _algorithm_table(algorithm):
     """Return the table ``[regress.<algorithm>]``."""
-    fields = {
-        name: (Annotated[kind, BeforeValidator(_as_float)], default)
-        for name, (kind, default) in algorithm.parameters.items()
-    }
-    fields["permutation_schemes"] = (Schemes, list(algorithm.permutation_schemes))
+    fields = algorithm.parameters | {"permutation_schemes": (Schemes, list(algorithm.permutation_schemes))}
     for name in ("max_permutations", "max_permutations_lopo"):
         fields[name] = (Count | None, getattr(algorithm, name))
     return _table(f"{algorithm.label}Table", **fields)

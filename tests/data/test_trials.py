@@ -9,7 +9,7 @@ import pytest
 from errors import InputError
 from facepain.data.image_names import match_images, name_images
 from facepain.data.summary import summarize
-from facepain.data.trials import check_range, check_varies, read_trials, usable_trials
+from facepain.data.trials import check_scores, read_trials, usable_trials
 
 HEADER = "participant_id\tdataset\trun\ttrial\tfacs\tcontrast\texcluded"
 ROWS = [
@@ -88,9 +88,9 @@ def test_a_table_that_is_missing_or_no_text_stops(write, tmp_path):
 def test_a_score_outside_the_stated_range_stops_unless_its_trial_is_excluded(write):
     trials = read_trials(write(*ROWS, "p\td\t1\t1\t-2\tz\t"), "facs")
     with pytest.raises(InputError, match="facs of p trial 1 is -2; expected 0 to inf"):
-        check_range(trials, "facs", low=0)
+        check_scores(trials, "facs", low=0)
     trials.loc[trials["participant_id"] == "p", "excluded"] = "typing error"
-    check_range(trials, "facs", low=0)
+    check_scores(trials, "facs", low=0)
 
 
 def test_images_and_trials_must_match_both_ways_and_both_sides_are_listed(write):
@@ -258,7 +258,7 @@ def test_two_trials_may_not_share_an_image_unless_they_name_its_volumes(write):
 def test_a_score_that_never_changes_stops(write):
     trials = read_trials(write("p\td\t1\t1\t2\ta\t", "p\td\t1\t2\t2\tb\t"), "facs")
     with pytest.raises(InputError, match="facs is 2 in every usable trial"):
-        check_varies(trials, "facs")
+        check_scores(trials, "facs")
 
 
 def test_a_reason_of_few_participants_is_counted_as_other(write):

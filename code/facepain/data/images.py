@@ -211,21 +211,13 @@ def grid_of(img, affine):
 def read_scaled(img, volume=None):
     """Read an image's values, scaled, in float64 and three dimensions, or its ``volume``, from 1; damaged data stop."""
     is_series = volume is not None and len(img.shape) > 3
-    try:
-        if is_series:
-            raw = img.dataobj[..., volume - 1]
-        else:
-            raw = img.dataobj.get_unscaled() if hasattr(img.dataobj, "get_unscaled") else np.asanyarray(img.dataobj)
-    except Exception as error:  # truncated gzip streams raise EOFError, OSError, zlib.error or ValueError
-        name = img.get_filename()
-        raise InputError(f"{name}: its data cannot be read ({_first_line(error)}); restore the file") from None
-    slope, intercept = getattr(img.dataobj, "slope", 1.0), getattr(img.dataobj, "inter", 0.0)
     with np.errstate(all="ignore"):
-        values = raw.reshape(img.shape[:3], order="F").astype(np.float64)
-        if slope != 1.0 and not is_series:
-            values *= slope
-        if intercept != 0.0 and not is_series:
-            values += intercept
+        try:
+            scaled = img.dataobj[..., volume - 1] if is_series else np.asanyarray(img.dataobj)
+        except Exception as error:  # truncated gzip streams raise EOFError, OSError, zlib.error or ValueError
+            name = img.get_filename()
+            raise InputError(f"{name}: its data cannot be read ({_first_line(error)}); restore the file") from None
+        values = scaled.reshape(img.shape[:3], order="F").astype(np.float64)
         # Signals are stored as float32: what does not fit is not finite there either.
         values[np.abs(values) > LARGEST_FLOAT32] = np.nan
     return values

@@ -235,25 +235,20 @@ def is_usable(trials):
     return trials["excluded"] == ""
 
 
-def check_range(trials, target, low=None, high=None):
-    """Stop at a score outside the range that the params state."""
+def check_scores(trials, target, low=None, high=None):
+    """Stop at a usable score outside the range that the params state, and if all are the same: nothing to predict."""
     low, high = -np.inf if low is None else low, np.inf if high is None else high
-    outside = trials[is_usable(trials) & ~trials[target].between(low, high)]
+    usable = trials[is_usable(trials)]
+    outside = usable[~usable[target].between(low, high)]
     if len(outside):
         row = outside.iloc[0]
         raise InputError(
             f"{target} of {row.participant_id} trial {row.trial} is {row[target]:g}; expected {low:g} to {high:g}; "
             "correct the table, exclude the trial with a reason, or widen prep.target_min and prep.target_max"
         )
-
-
-def check_varies(trials, target):
-    """Stop if all usable trials have the same score: there would be nothing to predict."""
-    scores = trials.loc[is_usable(trials), target]
-    if len(scores) and scores.nunique() == 1:
-        raise InputError(
-            f"{target} is {scores.iloc[0]:g} in every usable trial; expected scores that differ; see prep.target"
-        )
+    if usable[target].nunique() == 1:
+        found = usable[target].iloc[0]
+        raise InputError(f"{target} is {found:g} in every usable trial; expected scores that differ; see prep.target")
 
 
 def usable_trials(trials):

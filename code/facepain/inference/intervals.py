@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from facepain.models.scores import CONSTANT_SPREAD
+from facepain.models.scores import CONSTANT_SPREAD, constant_within
 
 LEVEL = 0.95
 INTERVAL_METRICS = (
@@ -91,7 +91,7 @@ class _DrawScorer:
         means = self._sums[:, 1:3] / n[:, None]
         ones = np.ones(len(n))
         self._between = np.column_stack([ones, *means.T, means[:, 0] ** 2, means[:, 1] ** 2, means[:, 0] * means[:, 1]])
-        varies = np.array([np.ptp(y[self._index == k]) > 0 for k in range(len(n))])
+        varies = ~constant_within(self._index, y)
         within = self._sums[:, 3:6] - n[:, None] * self._between[:, 3:6]
         self._within = np.column_stack([n, 0 * n, 0 * n, within]) * varies[:, None]
         self._ranked = [self._values(values) for values in (y, p)]

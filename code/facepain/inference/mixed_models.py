@@ -14,7 +14,8 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.tools.sm_exceptions import ConvergenceWarning, SingularMatrixWarning
 
 from errors import InputError
-from facepain.inference.permutation import TrialPermuter, constant_within
+from facepain.inference.permutation import TrialPermuter
+from facepain.models.scores import constant_within
 
 FEWEST_PARTICIPANTS = 3
 LIKELIHOOD_TOLERANCE = 1e-4

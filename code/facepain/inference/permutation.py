@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from errors import InputError
-from facepain.models.scores import pearson_r, r2, skill
+from facepain.models.scores import constant_within, pearson_r, r2, skill
 from facepain.parallel import resample_rng
 from files.rounding import round_significant
 
@@ -77,12 +77,6 @@ def choose_schemes(asked, groups, y):
     """Return those of the schemes asked for that apply; the default one if none does."""
     applicable = applicable_schemes(groups, y)
     return [scheme for scheme in asked if scheme in applicable] or applicable[:1]
-
-
-def constant_within(groups, y):
-    """Return for every participant whether all of their scores are equal."""
-    _, index = np.unique(groups, return_inverse=True)
-    return np.array([np.ptp(np.asarray(y)[index == k]) == 0 for k in range(index.max() + 1)])
 
 
 def permute_participant_labels(labels, groups, rng):

@@ -51,11 +51,11 @@ class Parts:
     """Predictions of test trials, a column for each target."""
 
     test_idx: np.ndarray
-    decision: np.ndarray  # (n_test, n_targets), as the next three; above 0 where an expression is predicted
+    decision: np.ndarray  # (n_test, n_targets), as all that follow; above 0 where an expression is predicted
     intensity: np.ndarray
     product: np.ndarray
     plain: np.ndarray
-    mean: np.ndarray  # (n_targets,) of the training scores: what the baseline predicts
+    mean: np.ndarray  # of the training scores: what the baseline predicts
     mean_positive: np.ndarray  # the same of those above 0
 
 
@@ -67,14 +67,15 @@ def predict_parts(fold, Y, alpha):
     scores = fold.components.train_scores()
     intensity = np.column_stack([_predict_positives(scores, y, fold.test_scores, alpha) for y in train.T])
     n_positive = np.maximum(np.sum(train > 0, axis=0), 1)
+    mean_positive = np.where(train > 0, train, 0).sum(axis=0) / n_positive
     return Parts(
         test_idx=fold.test_idx,
         decision=decision,
         intensity=intensity,
         product=np.clip((decision + 1) / 2, 0, 1) * intensity,
         plain=fold.predict(Y, model),
-        mean=train.mean(axis=0),
-        mean_positive=np.where(train > 0, train, 0).sum(axis=0) / n_positive,
+        mean=np.broadcast_to(train.mean(axis=0), decision.shape),
+        mean_positive=np.broadcast_to(mean_positive, decision.shape),
     )
 
 
@@ -92,20 +93,17 @@ def _predict_positives(scores, y, test_scores, alpha):
 
 def score_parts(parts, Y):
     """Score the predictions of one or more folds together: (n_targets,) by (part, metric), NaN where undefined."""
-    joined = {name: np.vstack([getattr(each, name) for each in parts]) for name in PREDICTED}
-    mean, mean_positive = (
-        np.vstack([np.broadcast_to(getattr(each, name), each.plain.shape) for each in parts])
-        for name in ("mean", "mean_positive")
-    )
-    y = Y[np.concatenate([each.test_idx for each in parts])]
+    names = ("test_idx", *PREDICTED, "mean", "mean_positive")
+    joined = {name: np.concatenate([getattr(each, name) for each in parts]) for name in names}
+    y = Y[joined["test_idx"]]
     positive, everything = y > 0, np.ones(y.shape, bool)
     scores = {("occurrence", name): score for name, score in _classify(positive, joined["decision"]).items()}
     for part, scored, baseline in (
-        ("intensity", positive, mean_positive),
-        ("product", everything, mean),
-        ("plain", everything, mean),
+        ("intensity", positive, "mean_positive"),
+        ("product", everything, "mean"),
+        ("plain", everything, "mean"),
     ):
-        scores |= {(part, name): score for name, score in _regress(y, joined[part], baseline, scored).items()}
+        scores |= {(part, name): score for name, score in _regress(y, joined[part], joined[baseline], scored).items()}
     return scores
 
 

@@ -109,6 +109,15 @@ def score_predictions(y_true, y_pred, groups, baseline):
     }
 
 
+def constant_within(groups, y):
+    """Return for every participant, in sorted order, whether all of their scores are equal."""
+    names, index = np.unique(groups, return_inverse=True)
+    lowest, highest = np.full(len(names), np.inf), np.full(len(names), -np.inf)
+    np.minimum.at(lowest, index, y)
+    np.maximum.at(highest, index, y)
+    return lowest == highest
+
+
 def summarize_folds(scores, pooled, name="pooled"):
     """List the scores of every fold, given by name, then ``mean``, ``sd`` and those of all folds together."""
     folds = pd.DataFrame(scores, [str(number) for number in range(1, len(scores) + 1)], dtype=float)
@@ -135,8 +144,5 @@ def _participant_means(columns, groups):
 def _within_participants(y_true, y_pred, groups):
     """Return both columns minus their participant's mean, without constant participants."""
     (mean_true, mean_pred), index = _participant_means([y_true, y_pred], groups)
-    lowest, highest = np.full(len(mean_true), np.inf), np.full(len(mean_true), -np.inf)
-    np.minimum.at(lowest, index, y_true)
-    np.maximum.at(highest, index, y_true)
-    kept = (highest > lowest)[index]
+    kept = ~constant_within(groups, y_true)[index]
     return (y_true - mean_true[index])[kept], (y_pred - mean_pred[index])[kept]
