@@ -6,7 +6,6 @@ from facepain.inference import parts
 from facepain.inference.permutation import tests_table
 from facepain.models import occurrence
 from facepain.models.cross_validation import prepare_folds
-from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.parallel import Resampling
 from provenance.run.progress import Progress
@@ -23,10 +22,9 @@ def main(cell, outputs):
         print(f"{cell.name}: the scores are not 0 in some trials and above 0 in others: no occurrence to predict")
         return
 
-    splits = make_folds(groups, "lopo"), make_folds(groups, **settings["cross_validation"], seed=seed)
+    splits = study.make_splits(settings)
     model, alpha = PCARegression("ridge", settings["variance"]), settings["alpha"]
-    lopo, published = (prepare_folds(images, each, model, n_workers()) for each in splits)
-    folds = {"lopo": lopo, "published": published}
+    folds = {name: prepare_folds(images, splits[name], model, n_workers()) for name in ("lopo", "published")}
     found = {name: [occurrence.predict_parts(fold, y[:, None], alpha) for fold in each] for name, each in folds.items()}
     tests = []
     for estimate_of in folds:

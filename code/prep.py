@@ -32,16 +32,11 @@ def main(cell, outputs):
     trials = join_trials(cell.settings)
     usable = usable_trials(trials)
     for dataset, of_dataset in usable.groupby("dataset"):
-        study = {
-            "target": of_dataset[target].tolist(),
-            "group": of_dataset["participant_id"].tolist(),
-            "data": [f"{CONTRASTS}/{name}" for name in of_dataset["contrast"]],
-        }
+        images = f"{CONTRASTS}/" + of_dataset["contrast"]
         if "volume" in usable:  # as SPM writes it
-            study["data"] = [
-                f"{path},{volume}" for path, volume in zip(study["data"], of_dataset["volume"], strict=True)
-            ]
-        outputs.write_json(f"{dataset}.json", study)
+            images += "," + of_dataset["volume"].astype(str)
+        study = {"target": of_dataset[target], "group": of_dataset["participant_id"], "data": images}
+        outputs.write_json(f"{dataset}.json", {name: column.tolist() for name, column in study.items()})
     people = read_people(trials)
     further = find_confounds(usable, people, cell.settings["confounds"])
     usable = usable.assign(**further)

@@ -1,11 +1,8 @@
 """Predict the score from the brain within one mask by PCA and one regression, and test how sure that is."""
 
-import numpy as np
-
 import regress_outputs
 from facepain.data.trials import first_of_run
 from facepain.models import cross_validation
-from facepain.models.folds import make_folds
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
 from training import load_model, load_training
@@ -15,15 +12,11 @@ def main(cell, outputs):
     mask_name, algorithm = cell.names
     settings = cell.settings
     study, model = load_training(mask_name, settings), load_model(algorithm, settings)
-    images, (y, groups) = study.images, study.train
-    strata = (
-        first_of_run(study.trials) if settings["permutation"]["strata"] == "first-of-run" else np.zeros(len(study.y))
-    )
+    images, (y, _) = study.images, study.train
+    # All trials are of one kind unless the params distinguish the first of each run.
+    strata = first_of_run(study.trials) & (settings["permutation"]["strata"] == "first-of-run")
 
-    splits = {
-        "published": make_folds(groups, **settings["cross_validation"], seed=settings["seed"]),
-        "lopo": make_folds(groups, "lopo"),
-    }
+    splits = study.make_splits(settings)
     folds = {name: cross_validation.prepare_folds(images, each, model, n_workers()) for name, each in splits.items()}
     fits = {name: cross_validation.cross_validate(each, y, model) for name, each in folds.items()}
     final = cross_validation.fit_final(images, y, model, n_workers())

@@ -9,6 +9,7 @@ import pandas as pd
 from facepain.data.trials import rows_of_training
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.confounds import confound_matrix, remove_from_scores
+from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import list_predictions
 from facepain.models.scores import transform_target
@@ -40,6 +41,12 @@ class Training:
         """Rows of every other dataset, by its name."""
         own, names = self.trials["dataset"].iloc[self.rows[0]], self.trials["dataset"]
         return {name: np.flatnonzero(names == name) for name in sorted(set(names) - {own})}
+
+    def make_splits(self, settings):
+        """Return the folds of both estimates: of the published scheme, and leaving one participant out."""
+        _, groups = self.train
+        published = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
+        return {"published": published, "lopo": make_folds(groups, "lopo")}
 
     def predict_others(self, final, weights, intercept, confound_coef):
         """List what the final model predicts of every other dataset, by its name, as `list_predictions` does."""

@@ -25,11 +25,7 @@ def main(cell, outputs):
     study = load_training(mask_name, settings)
     images, (y, groups) = study.images, study.train
     tuning = Tuning(algorithm, **settings["grid"], parameters=settings["parameters"])
-    images.gram(np.ones(len(y)), n_jobs=n_workers())
-    splits = {
-        "published": make_folds(groups, **settings["cross_validation"], seed=seed),
-        "lopo": make_folds(groups, "lopo"),
-    }
+    splits = study.make_splits(settings)
     folds, tests = {}, []
     n_permutations, schemes = settings["permutation"], choose_schemes(settings["permutation"]["schemes"], groups, y)
     for estimate_of, n in (("published", n_permutations["n"]), ("lopo", n_permutations["n_lopo"])):

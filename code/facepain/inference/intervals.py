@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from facepain.models.scores import CONSTANT_SPREAD, constant_within
+from facepain.models.scores import CONSTANT_SPREAD, constant_within, spearman_r
 
 LEVEL = 0.95
 INTERVAL_METRICS = (
@@ -16,8 +16,6 @@ INTERVAL_METRICS = (
     *("mae", "offset", "slope", "intercept"),
 )
 INFLUENCE_METRICS = ("r2", "skill", "pearson_r")
-# Draws scored at a time: their ranks are 2 x 500 x 533 numbers.
-BATCH_SIZE = 500
 # Lowest and highest share of 95 % intervals that covered, over the sizes and effects simulated for docs/validity.md.
 COVERAGE = {
     "lopo": {"r2": (0.83, 0.88), "skill": (0.80, 0.92), "pearson_r": (0.72, 0.88), "within_r": (0.93, 0.95)},
@@ -70,84 +68,57 @@ def score_draws(predictions, counts, metrics=None):
     are 0 where one side is constant; other scores are NaN where undefined.
     """
     counts = np.asarray(counts, float)
-    score = _DrawScorer(predictions)
-    batches = [score(counts[start : start + BATCH_SIZE], metrics) for start in range(0, len(counts), BATCH_SIZE)]
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+    _, index = np.unique(predictions.groups, return_inverse=True)
+    # Sums of squares lose fewer digits about a centre.
+    centre = predictions.y_true.mean()
+    y, p, b = (each - centre for each in (predictions.y_true, predictions.y_pred, predictions.baseline))
+    columns = (np.ones_like(y), y, p, y * y, p * p, y * p, (y - p) ** 2, (y - b) ** 2, np.abs(y - p))
+    sums = np.zeros((index.max() + 1, len(columns)))
+    np.add.at(sums, index, np.column_stack(columns))
+    n = sums[:, 0]
+    mean_y, mean_p = (sums[:, 1:3] / n[:, None]).T
+    between = np.column_stack([np.ones(len(n)), mean_y, mean_p, mean_y**2, mean_p**2, mean_y * mean_p])
+    within = np.column_stack([n, 0 * n, 0 * n, sums[:, 3:6] - n[:, None] * between[:, 3:6]])
+    within *= ~constant_within(index, y)[:, None]
+
+    n, sum_y, sum_p, yy, pp, yp, error, of_baseline, absolute = (counts @ sums).T
+    spread, offset = _spread(yy, sum_y, n), (sum_p - sum_y) / n
+    slope = _ratio(yp - sum_y * sum_p / n, _spread(pp, sum_p, n))
+    scores = {
+        "r2": lambda: 1 - _ratio(error, spread),
+        "skill": lambda: 1 - _ratio(error, of_baseline),
+        "pearson_r": lambda: _correlation(counts @ sums[:, :6]),
+        "spearman_r": lambda: _rank_correlation(y, p, counts[:, index]),
+        "within_r": lambda: np.where(counts @ within[:, 0] > 0, _correlation(counts @ within), np.nan),
+        "between_r": lambda: _correlation(counts @ between),
+        "mae": lambda: absolute / n,
+        "offset": lambda: offset,
+        "slope": lambda: slope,
+        "intercept": lambda: centre + (sum_y - slope * sum_p) / n - slope * centre,
+        "r2_offset_removed": lambda: 1 - _ratio(error - n * offset**2, spread),
+        "r2_recalibrated": lambda: 1 - _ratio(_recalibrated_error(sums[:, :6], counts), spread),
+    }
+    return {name: scores[name]() for name in metrics or scores}
 
 
-class _DrawScorer:
-    """Score draws of participants; what all draws share is worked out once."""
+def _recalibrated_error(sums, counts):
+    """Return the squared error (n_draws,) of lines fitted without the participant who is scored."""
+    others = (counts @ sums)[:, None] - counts[:, :, None] * sums
+    n, y, p, yy, pp, yp = np.moveaxis(others, 2, 0)
+    n = np.where(n > 0, n, np.nan)
+    spread = pp - p * p / n
+    # Equal predictions have no line: their mean score is predicted.
+    slope = np.where(spread > CONSTANT_SPREAD * pp, (yp - y * p / n) / np.where(spread > 0, spread, 1), 0)
+    level = (y - slope * p) / n
+    n, y, p, yy, pp, yp = sums.T
+    error = yy - 2 * level * y - 2 * slope * yp + n * level**2 + 2 * level * slope * p + slope**2 * pp
+    return np.sum(np.where(counts > 0, counts * error, 0), axis=1)
 
-    def __init__(self, predictions):
-        _, self._index = np.unique(predictions.groups, return_inverse=True)
-        y, p = predictions.y_true, predictions.y_pred
-        # Sums of squares lose fewer digits about a centre.
-        self._centre = y.mean()
-        y, p, b = y - self._centre, p - self._centre, predictions.baseline - self._centre
-        columns = (np.ones_like(y), y, p, y * y, p * p, y * p, (y - p) ** 2, (y - b) ** 2, np.abs(y - p))
-        self._sums = np.zeros((self._index.max() + 1, len(columns)))
-        np.add.at(self._sums, self._index, np.column_stack(columns))
-        n = self._sums[:, 0]
-        means = self._sums[:, 1:3] / n[:, None]
-        ones = np.ones(len(n))
-        self._between = np.column_stack([ones, *means.T, means[:, 0] ** 2, means[:, 1] ** 2, means[:, 0] * means[:, 1]])
-        varies = ~constant_within(self._index, y)
-        within = self._sums[:, 3:6] - n[:, None] * self._between[:, 3:6]
-        self._within = np.column_stack([n, 0 * n, 0 * n, within]) * varies[:, None]
-        self._ranked = [self._values(values) for values in (y, p)]
 
-    def __call__(self, counts, metrics=None):
-        n, y, p, yy, pp, yp, error, of_baseline, absolute = (counts @ self._sums).T
-        spread = _spread(yy, y, n)
-        offset = (p - y) / n
-        slope = _ratio(yp - y * p / n, _spread(pp, p, n))
-        scores = {
-            "r2": lambda: 1 - _ratio(error, spread),
-            "skill": lambda: 1 - _ratio(error, of_baseline),
-            "pearson_r": lambda: _correlation(counts @ self._sums[:, :6]),
-            "spearman_r": lambda: self._spearman(counts),
-            "within_r": lambda: np.where(counts @ self._within[:, 0] > 0, _correlation(counts @ self._within), np.nan),
-            "between_r": lambda: _correlation(counts @ self._between),
-            "mae": lambda: absolute / n,
-            "offset": lambda: offset,
-            "slope": lambda: slope,
-            "intercept": lambda: self._centre + (y - slope * p) / n - slope * self._centre,
-            "r2_offset_removed": lambda: 1 - _ratio(error - n * offset**2, spread),
-            "r2_recalibrated": lambda: 1 - _ratio(self._recalibrated_error(counts), spread),
-        }
-        return {name: scores[name]() for name in metrics or scores}
-
-    def _recalibrated_error(self, counts):
-        """Return the squared error (n_draws,) of lines fitted without the participant who is scored."""
-        others = (counts @ self._sums)[:, None, :6] - counts[:, :, None] * self._sums[:, :6]
-        n, y, p, yy, pp, yp = np.moveaxis(others, 2, 0)
-        n = np.where(n > 0, n, np.nan)
-        spread = pp - p * p / n
-        # Equal predictions have no line: their mean score is predicted.
-        slope = np.where(spread > CONSTANT_SPREAD * pp, (yp - y * p / n) / np.where(spread > 0, spread, 1), 0)
-        level = (y - slope * p) / n
-        n, y, p, yy, pp, yp = self._sums[:, :6].T
-        error = yy - 2 * level * y - 2 * slope * yp + n * level**2 + 2 * level * slope * p + slope**2 * pp
-        return np.sum(np.where(counts > 0, counts * error, 0), axis=1)
-
-    def _values(self, values):
-        """Return the place of each trial's value among the different ones, and how many each participant has of it."""
-        different, place = np.unique(values, return_inverse=True)
-        frequency = np.zeros((self._index.max() + 1, len(different)))
-        np.add.at(frequency, (self._index, place), 1)
-        return place, frequency
-
-    def _spearman(self, counts):
-        ranks = []
-        for place, frequency in self._ranked:
-            drawn = counts @ frequency
-            ranks.append((np.cumsum(drawn, axis=1) - drawn / 2)[:, place])
-        weight = counts[:, self._index]
-        n = weight.sum(axis=1)
-        a, b = (rank - np.sum(weight * rank, axis=1, keepdims=True) / n[:, None] for rank in ranks)
-        aa, bb, ab = (np.sum(weight * product, axis=1) for product in (a * a, b * b, a * b))
-        zero = np.zeros_like(n)
-        return _correlation(np.column_stack([n, zero, zero, aa, bb, ab]))
+def _rank_correlation(y, p, weights):
+    """Return Spearman's correlation of every draw, whose trials are ranked anew; weights are (n_draws, n_trials)."""
+    rows = (np.repeat(np.arange(len(y)), of_draw.astype(int)) for of_draw in weights)
+    return np.nan_to_num([spearman_r(y[drawn], p[drawn]) for drawn in rows])
 
 
 def _spread(squares, total, n):
@@ -223,8 +194,8 @@ INFLUENCE_COLUMNS = {
 def influence_table(predictions):
     """List the scores of predictions without each participant, with the columns of `INFLUENCE_COLUMNS`."""
     names = predictions.participants
-    scores = score_draws(predictions, 1 - np.eye(len(names)))
-    table = pd.DataFrame({name: scores[name] for name in INFLUENCE_METRICS}, pd.Index(names, name="participant_id"))
+    scores = score_draws(predictions, 1 - np.eye(len(names)), INFLUENCE_METRICS)
+    table = pd.DataFrame(scores, pd.Index(names, name="participant_id"))
     return table.melt(var_name="metric", value_name="score_without", ignore_index=False).reset_index()
 
 

@@ -87,7 +87,7 @@ def products_with_targets(components, Y):
     intercept = counts @ Y / counts.sum()
     # The columns of U sum to 0 with these weights: centring Y is for the rounding only.
     centred = np.sqrt(counts)[:, None] * (Y - intercept)
-    return components.singular_values[:, None] * components.project(centred), intercept
+    return components.singular_values[:, None] * (components.vectors.T @ centred), intercept
 
 
 # Colours of Okabe & Ito 2008.

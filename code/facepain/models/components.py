@@ -34,10 +34,6 @@ class Components:
     def n_components(self):
         return len(self.singular_values)
 
-    def project(self, Y):
-        """Return U'Y."""
-        return self.vectors.T @ Y
-
     def loadings(self):
         """Return A (n_trials, k) such that the voxel loadings of the components are X'A."""
         return np.sqrt(self.counts)[:, None] * self.vectors / self.singular_values
