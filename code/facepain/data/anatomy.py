@@ -137,9 +137,10 @@ def _look_up(inside, image, coordinates_mm):
     origin = image.affine[:3, 3].astype(np.int64)
     if not np.array_equal(image.affine[:3], np.column_stack([np.eye(3), origin])):
         raise ValueError(f"{image.get_filename()} is not on a 1 mm grid along x, y and z: reinstall")
-    idx = [axis - start for axis, start in zip(coordinates_mm, origin, strict=True)]
-    covered = np.logical_and.reduce(
-        np.broadcast_arrays(*[(axis >= 0) & (axis < size) for axis, size in zip(idx, inside.shape, strict=True)])
-    )
-    clipped = [np.clip(axis, 0, size - 1) for axis, size in zip(idx, inside.shape, strict=True)]
-    return inside[tuple(clipped)] & covered
+    return read_at(inside, [axis - start for axis, start in zip(coordinates_mm, origin, strict=True)])
+
+
+def read_at(inside, indices):
+    """Read a mask at voxel indices, three integer arrays that broadcast; outside of its grid is False."""
+    framed = np.pad(inside, 1)  # by a layer of False, which stands for all that lies outside
+    return framed[tuple(np.clip(index, -1, size) + 1 for index, size in zip(indices, inside.shape, strict=True))]

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 
 from errors import InputError
-from facepain.data.anatomy import find_brain, locate_packaged, mni_affine
+from facepain.data.anatomy import find_brain, locate_packaged, mni_affine, read_at
 from facepain.data.extraction import describe_apart
 from facepain.data.images import Grid, forms_apart, read_image
 from facepain.data.mask_expressions import BRAIN, COMPARISONS, GRAY_MATTER, kind_of, parse_definition
@@ -176,11 +176,6 @@ def look_up(mask, grid):
     """
     to_source = np.linalg.inv(mask.affine) @ grid.affine
     i, j, k = np.ogrid[: grid.shape[0], : grid.shape[1], : grid.shape[2]]
-    indices, inside = [], np.ones(grid.shape, dtype=bool)
-    for axis in range(3):
-        a, b, c, d = to_source[axis]
-        # Rounded first, so that a voxel half-way between two falls to the same side everywhere.
-        index = np.floor(np.round(a * i + b * j + c * k + d, 6) + 0.5).astype(int)
-        inside &= (index >= 0) & (index < mask.inside.shape[axis])
-        indices.append(np.clip(index, 0, mask.inside.shape[axis] - 1))
-    return mask.inside[tuple(indices)] & inside
+    # Rounded first, so that a voxel half-way between two falls to the same side everywhere.
+    indices = [np.floor(np.round(a * i + b * j + c * k + d, 6) + 0.5).astype(int) for a, b, c, d in to_source[:3]]
+    return read_at(mask.inside, indices)
