@@ -83,12 +83,9 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
     images.prepare(resampling.n_jobs)
 
     def draw_batch(indices):
-        draws = []
-        for index in indices:
-            counts = draw_counts(groups, unit, resample_rng(resampling.seed, index))
-            draws.append(fit_draw(images, y, model, counts))
-        columns = np.column_stack([weights for weights, _ in draws])
-        outcomes = [outcome for _, outcome in draws]
+        counts = (draw_counts(groups, unit, resample_rng(resampling.seed, index)) for index in indices)
+        weights, outcomes = zip(*(fit_draw(images, y, model, each) for each in counts), strict=True)
+        columns = np.column_stack(weights)
         kept = columns[:, : 0 if images.by_voxel else max(0, KEPT_DRAWS - indices[0])].copy()
         return Moments.of(columns, crossed=not images.by_voxel), outcomes, kept
 
