@@ -70,22 +70,18 @@ def _split_threshold(where, text):
     return source.strip(), comparison, float(number)
 
 
-def definitions_used(name, definitions):
+def definitions_used(name, definitions, above=()):
     """Return those definitions that a mask needs, its own first; unknown sources and circles stop.
 
-    A name used in its own definition means what this project carries under it.
+    A name used in its own definition means what this project carries under it. ``above`` are the masks whose
+    definitions led to this one.
     """
-    used, waiting = {}, [(name, ())]
-    while waiting:
-        current, above = waiting.pop()
-        used[current] = definitions[current]
-        for term in parse_definition(current, definitions[current]):
-            if kind_of(term.source, current, definitions) == "mask":
-                if term.source in above:
-                    raise InputError(
-                        f"extract.mask_files: {current} and {term.source} name each other; define one without it"
-                    )
-                waiting.append((term.source, (*above, current)))
+    used = {name: definitions[name]}
+    for term in parse_definition(name, definitions[name]):
+        if kind_of(term.source, name, definitions) == "mask":
+            if term.source in above:
+                raise InputError(f"extract.mask_files: {name} and {term.source} name each other; define one without it")
+            used |= definitions_used(term.source, definitions, (*above, name))
     return used
 
 

@@ -7,6 +7,8 @@ import hashlib
 from dataclasses import dataclass
 
 import numpy as np
+from nibabel.affines import apply_affine
+from scipy.ndimage import center_of_mass
 
 from facepain.data.images import Grid
 
@@ -110,21 +112,16 @@ def find_losses(screen, within, zeros="value"):
 def centre_of(weights, grid, stride=1):
     """Return the centre of mass in mm of a volume, or of each stride-th voxel; what is not finite weighs nothing."""
     weights = np.where(np.isfinite(weights), weights, 0.0)
-    total = weights.sum()
-    if total == 0:
+    if not weights.any():
         return np.full(3, np.nan)
-    centre = [
-        (weights.sum(axis=tuple({0, 1, 2} - {axis})) * np.arange(0, grid.shape[axis], stride)).sum() / total
-        for axis in range(3)
-    ]
-    return grid.affine[:3, :3] @ centre + grid.affine[:3, 3]
+    return apply_affine(grid.affine, stride * np.array(center_of_mass(weights)))
 
 
 def mirrored_pairs(mask, grid):
     """Return the places in Fortran order of voxels left of the middle and their partners; `N_PAIRS` at most, spread."""
     voxels = np.argwhere(mask)
-    mm = voxels @ grid.affine[:3, :3].T + grid.affine[:3, 3]
-    mirror = (mm * (-1, 1, 1) - grid.affine[:3, 3]) @ np.linalg.inv(grid.affine[:3, :3]).T
+    mm = apply_affine(grid.affine, voxels)
+    mirror = apply_affine(np.linalg.inv(grid.affine), mm * (-1, 1, 1))
     partners = np.floor(np.round(mirror, 6) + 0.5).astype(int)
     usable = np.flatnonzero((mm[:, 0] < 0) & ((partners >= 0) & (partners < grid.shape)).all(axis=1))
     usable = usable[:: max(1, -(-len(usable) // N_PAIRS))]

@@ -81,7 +81,13 @@ def draw_score_pattern(design):
 def _draw_pattern(design, name, support):
     field = draw_field(design, FIELD_WIDTH_MM, _PATTERN_STREAM, PATTERN_NAMES.index(name))
     pattern = standardise_field(field, support)
-    return _keep_regions(pattern, find_m1(design.step_mm), support) if name == "score" else pattern
+    if name != "score":
+        return pattern
+    excess = np.maximum(np.abs(pattern) - SCORE_THRESHOLD, 0)
+    regions = np.where(find_m1(design.step_mm) | ~support, 0, np.sign(pattern) * excess)
+    deviation = math.isqrt(int(np.sum(regions**2)) // int(support.sum()))
+    # Not centred: a mean taken off would leave a score pattern in M1.
+    return regions * FIELD_UNIT // deviation
 
 
 def draw_images(design):
@@ -171,14 +177,6 @@ def standardise_field(field, support):
     centred = field - int(field[support].sum()) // n
     deviation = math.isqrt(int(np.sum(centred[support] ** 2)) // n)
     return centred * FIELD_UNIT // deviation
-
-
-def _keep_regions(pattern, m1, support):
-    excess = np.maximum(np.abs(pattern) - SCORE_THRESHOLD, 0)
-    regions = np.where(m1 | ~support, 0, np.sign(pattern) * excess)
-    deviation = math.isqrt(int(np.sum(regions**2)) // int(support.sum()))
-    # Not centred: a mean taken off would leave a score pattern in M1.
-    return regions * FIELD_UNIT // deviation
 
 
 def _dilate(brain):
