@@ -42,7 +42,7 @@ def main(cell, outputs):
         for test in tests
         if (test["estimate_of"], test["scheme"], test["metric"]) == ("published", "block", "pearson_r")
     }
-    detectable = []
+    planted, detectable = settings["detectable"], []
     for mask in settings["masks"]:
         study = load_training(mask, settings)
         images, (y, groups) = study.images, study.train
@@ -51,17 +51,12 @@ def main(cell, outputs):
         if images.confounds is not None:
             # Patterns are drawn and planted without confounds, as they will be tested.
             gram, _ = remove_from_gram(gram, gram[:0], images.confounds, images.confounds[:0])
-        tested = {
-            name: (models[name], limits[mask, name])
-            for name in settings["detectable"]["algorithms"]
-            if (mask, name) in limits
-        }
+        tested = {name: (models[name], limits[mask, name]) for name in planted["algorithms"] if (mask, name) in limits}
         if tested and settings["standardize"] == "image":
-            with Progress(len(settings["detectable"]["effects"]), f"{cell.name}: effects, {mask}") as progress:
-                resampling = Resampling(settings["detectable"]["n"], seed, n_workers(), progress)
-                table = detectable_table(
-                    gram, y, groups, splits, tested, settings["detectable"]["effects"], resampling, images.confounds
-                )
+            effects = planted["effects"]
+            with Progress(len(effects), f"{cell.name}: effects, {mask}") as progress:
+                resampling = Resampling(planted["n"], seed, n_workers(), progress)
+                table = detectable_table(gram, y, groups, splits, tested, effects, resampling, images.confounds)
             detectable.append(table.assign(mask=mask))
     if not detectable:
         print(f"{cell.name}: smallest effects are known only for images standardised one by one and tested by block")

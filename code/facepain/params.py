@@ -79,8 +79,6 @@ def _steps(standardize):
 
 
 Steps = Annotated[str | list[str], AfterValidator(_steps)]
-
-
 OWN_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
 # Names of the table's own columns, by the names used here.
 Columns = create_model("Columns", __base__=Table, **dict.fromkeys(OWN_COLUMNS, (Text | None, None)))

@@ -14,8 +14,6 @@ SCORE_COLUMNS = {
     "n_trials": "usable trials with a score in the bin",
     "n_participants": "participants with a score in the bin: at least min_participants of the params",
 }
-
-
 RELIABILITY_COLUMNS = {
     "dataset": "dataset described",
     "icc": "intraclass correlation ICC(1) of single trials: share of the variance that lies between participants",

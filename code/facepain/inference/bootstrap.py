@@ -79,7 +79,6 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
     Trials of one participant are alike, so that drawing trials ("trial" in place of "participant") overstates how
     stable the weights are. Raises InputError if there are fewer than two units to draw from.
     """
-    y = np.asarray(y, float)
     images.prepare(resampling.n_jobs)
 
     def draw_batch(indices):

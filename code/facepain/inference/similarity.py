@@ -158,7 +158,7 @@ def _autocorrelate(volume, shape):
 
 def refit_permuted(images, y, groups, model, scheme, resampling):
     """Refit the model of all training trials to permuted scores; yield duals (n_trials, n_batch)."""
-    y, everything = np.asarray(y, float), (np.arange(len(y)), np.arange(0))
+    everything = np.arange(len(y)), np.arange(0)
     (fold,), permuter = prepare_folds(images, [everything], model), TrialPermuter(groups, scheme)
 
     def fit_batch(indices):
@@ -169,7 +169,6 @@ def refit_permuted(images, y, groups, model, scheme, resampling):
 
 def refit_resampled(images, y, groups, model, resampling):
     """Yield duals (n_trials, n_batch), or maps where voxels are standardised, of refits to participants redrawn."""
-    y = np.asarray(y, float)
     images.prepare(resampling.n_jobs)
 
     def fit_batch(indices):

@@ -52,7 +52,6 @@ def cut_gram(gram, folds):
 
 def classify_folds(cuts, labels, C):
     """Fit and test a linear SVM, scikit-learn's ``SVC`` with ``C``, in every fold of `cut_gram`."""
-    labels = np.asarray(labels)
     predictions = []
     for number, (train_idx, test_idx, K_train, K_test) in enumerate(cuts, 1):
         if len(np.unique(labels[train_idx])) < 2:

@@ -67,12 +67,11 @@ def prepare_folds(images, folds, model, n_jobs=1):
 
 def cross_validate(folds, y, model):
     """Fit the model to y (n_trials,) in every fold of `prepare_folds`; return a list of `Fit`."""
-    return [_fit(fold, np.asarray(y, float), model) for fold in folds]
+    return [_fit(fold, y, model) for fold in folds]
 
 
 def fit_final(images, y, model, n_jobs=1):
     """Fit the model to all trials and return a `Fit`; arguments are those of `prepare_folds` and `cross_validate`."""
-    y = np.asarray(y, float)
     everything = (np.arange(len(y)), np.arange(0))
     return _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
 
@@ -127,7 +126,7 @@ def decompose_fold(K, fold, model, Z=None):
 
 
 def _fit(fold, y, model):
-    y = fold.residual(y)
+    y = fold.residual(np.asarray(y, float))
     y_train = y[fold.train_idx]
     coef, score_intercept = fit_coefficients(fold.components, y_train[:, None], model)
     dual, intercept = fold.to_dual(coef, score_intercept)

@@ -57,7 +57,6 @@ def learning_curve(images, y, groups, model, resampling):
 
     Participants are chosen at random ``resampling.n`` times, 30 % of them tested.
     """
-    y = np.asarray(y, float)
     names, index = np.unique(groups, return_inverse=True)
     n_tested = max(1, round(SHARE_TESTED * len(names)))
     sizes = np.unique(np.linspace(2, len(names) - n_tested, N_SIZES).round().astype(int))
