@@ -104,7 +104,7 @@ def map_in_processes(function, items, n_jobs=1):
                     "compute with fewer at once: N_JOBS=1"
                 ) from None
             finally:
-                # Where the caller takes no more results: Python 3.11.2 can wait forever for futures cancelled one by one.
+                # Where the caller takes no more: Python 3.11.2 can wait forever for futures cancelled one by one.
                 pool.shutdown(cancel_futures=True)
 
 

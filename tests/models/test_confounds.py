@@ -177,7 +177,7 @@ def test_confounds_are_found_by_name_and_bad_ones_are_named():
     people = pd.DataFrame({"participant_id": ["a", "b"], "age": ["20", "30"]})
     found = find_confounds(trials, people, ["age", "run", "first_trial"])
     assert [list(values) for values in found.values()] == [[20, 20, 30], [1, 1, 1], [1, 0, 1]]
-    with pytest.raises(InputError, match='confounds or relate.columns names "moton"; expected first_trial, or'):
+    with pytest.raises(InputError, match=r'confounds or relate.columns names "moton"; expected first_trial, or'):
         find_confounds(trials, people, ["moton"])
     with pytest.raises(InputError, match='column "motion" is "x" for participant a, trial 2'):
         find_confounds(trials, people, ["motion"])
