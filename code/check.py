@@ -187,7 +187,7 @@ def report_images(images, masks, coverages, usable, settings):
     union = np.logical_or.reduce(list(masks.values()))
     started = time.monotonic()
     with Progress(len(images.paths), "check: reading images") as progress:
-        screen = screen_images(read_volumes(images), union, images.grid, progress)
+        screen = screen_images(read_volumes(images, settings["zeros"]), union, images.grid, progress)
     seconds = time.monotonic() - started
 
     def label(row):

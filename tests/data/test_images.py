@@ -143,6 +143,19 @@ def test_another_grid_is_refused_by_name_or_resampled_on_request(write, mask_pat
         extract([first, away], mask_path, mixed_grids="continuous")
 
 
+@pytest.mark.parametrize("background, zeros", [(np.nan, "value"), (0.0, "missing")])
+def test_resampling_spreads_nothing_that_was_not_measured(write, mask_path, background, zeros):
+    finer = AFFINE @ np.diag([0.7, 0.7, 0.7, 1])
+    values = np.full((10, 11, 12), background)
+    values[3:7, 3:7, 3:8] = 10.0
+    first = write("a.hdr", values=np.full(SHAPE, 10.0), dtype=np.float32)
+    other = write("b.hdr", values=values, dtype=np.float32, affine=finer)
+    signals, *_ = extract([first, other], mask_path, zeros=zeros, mixed_grids="continuous")
+    measured = np.isfinite(signals[1])
+    assert 0 < measured.sum() < measured.size
+    np.testing.assert_allclose(signals[1][measured], 10.0, rtol=1e-6)
+
+
 def test_voxels_that_are_not_finite_are_marked_and_kept_out_of_the_quality(write, mask_path, rng):
     values = rng.normal(size=SHAPE)
     values[3, 3, 3], values[0, 0, 0] = np.nan, np.inf

@@ -115,7 +115,7 @@ def _read_block(images, positions, zeros, folder, rows):
     paths = [folder / path for path in images.paths[part]]
     block = replace(images, paths=paths, volumes=images.volumes[part], resampled=images.resampled[part])
     try:
-        return [_take_voxels(path, volume, positions, zeros) for path, volume in read_volumes(block)]
+        return [_take_voxels(path, volume, positions, zeros) for path, volume in read_volumes(block, zeros)]
     except InputError as error:
         raise InputError(str(error).replace(f"{folder}/", "")) from None
 
@@ -131,8 +131,11 @@ def _take_voxels(path, volume, positions, zeros):
     return values.astype(np.float32), {"mean": kept.mean(), "sd": kept.std(), "finite_share": good.mean()}
 
 
-def read_volumes(images):
-    """Yield the path and the values of each image, float64 on ``images.grid``, NaN where it was not measured."""
+def read_volumes(images, zeros="value"):
+    """Yield the path and the values of each image, float64 on ``images.grid``, NaN where it was not measured.
+
+    With ``zeros`` "missing" 0 was not measured either: resampled images are NaN there.
+    """
     path_before, opened = None, None
     for path, volume, resampled in zip(images.paths, images.volumes, images.resampled, strict=True):
         # The next volume of a packed series is found without unpacking those before it again.
@@ -141,16 +144,22 @@ def read_volumes(images):
             check_packed(path, opened[0])
         img, affine = opened
         values = read_scaled(img, volume)
-        yield path, _resample(values, affine, images) if resampled else values
+        if resampled:
+            measured = np.isfinite(values) & ((values != 0) | (zeros != "missing"))
+            values = _resample(values, measured, affine, images)
+        yield path, values
 
 
-def _resample(values, affine, images):
+def _resample(values, measured, affine, images):
     from nibabel.processing import resample_from_to  # few studies need it
+    from scipy.ndimage import distance_transform_edt
 
     grid, order = (images.grid.shape, images.grid.affine), {"continuous": 3, "nearest": 0}[images.interpolation]
-    # Interpolation would spread a NaN: fill with 0 and mark afterwards what came from nowhere.
-    filled = nibabel.Nifti1Image(np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0), affine)
-    known = nibabel.Nifti1Image(np.isfinite(values).astype(np.float32), affine)
+    # A spline would spread what was not measured: the nearest values stand there, and are marked afterwards.
+    if measured.any() and not measured.all():
+        nearest = distance_transform_edt(~measured, return_distances=False, return_indices=True)
+        values = values[tuple(nearest)]
+    filled, known = (nibabel.Nifti1Image(each, affine) for each in (values, measured.astype(np.float32)))
     seen = resample_from_to(known, grid, order=0).get_fdata() > 0.5
     return np.where(seen, resample_from_to(filled, grid, order=order).get_fdata(), np.nan)
 
