@@ -6,7 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
-from facepain.data.summary import reliability_table
+from facepain.data.summary import reliability_table, summarize
 from facepain.parallel import Resampling
 
 
@@ -27,3 +27,14 @@ def test_reliability_is_that_of_the_analysis_of_variance_and_covers_the_planted_
 def test_a_dataset_of_two_participants_has_none():
     trials = pd.DataFrame({"dataset": "d", "participant_id": list("aabb"), "facs": [1.0, 2, 3, 4]})
     assert reliability_table(trials, "facs", Resampling(10, 1)).iloc[0].isna()["icc"]
+
+
+@pytest.mark.parametrize("with_datasets", [True, False])
+def test_people_are_described_in_the_dataset_that_they_belong_to(with_datasets):
+    trials = {"dataset": ["d1", "d1", "d2"], "participant_id": list("aab"), "facs": [1.0, 2, 3], "excluded": ""}
+    people = pd.DataFrame({"participant_id": list("ab"), "sex": ["F", "M"], "age": ["20", "60"]})
+    people = people.assign(dataset=["d1", "d2"]) if with_datasets else people
+    facts = summarize(pd.DataFrame(trials), people, "facs").set_index(["dataset", "fact"])["value"]
+    assert [facts[name, "age_mean"] for name in ("d1", "d2")] == [20, 60]
+    assert [facts[name, "participants_enrolled"] for name in ("d1", "d2")] == [1, 1]
+    assert ("d1", "sex_M") not in facts.index

@@ -34,7 +34,7 @@ def summarize(trials, participants, target, min_participants=1):
         enrolled = of_dataset["participant_id"].nunique()
         facts = {}
         if participants is not None:
-            people = participants[participants["dataset"] == dataset] if "dataset" in participants else participants
+            people = find_people(participants, dataset, of_dataset, trials)
             enrolled, facts = len(people), _facts_of_people(people)
         usable = of_dataset[is_usable(of_dataset)]
         scores = usable[target]
@@ -52,6 +52,15 @@ def summarize(trials, participants, target, min_participants=1):
         facts |= {f"{target}_{name}": value for name, value in of_scores.items()}
         rows += [{"dataset": dataset, "fact": fact, "value": value} for fact, value in facts.items()]
     return pd.DataFrame(rows)
+
+
+def find_people(participants, dataset, of_dataset, trials):
+    """Return the participants of a dataset: where their table names no datasets, those who have trials in it."""
+    if "dataset" in participants:
+        return participants[participants["dataset"] == dataset]
+    if trials["dataset"].nunique() == 1:  # those without any trial belong to it too
+        return participants
+    return participants[participants["participant_id"].isin(of_dataset["participant_id"])]
 
 
 def shared_reasons(trials, min_participants):
