@@ -61,14 +61,13 @@ def applicable_schemes(groups, y=None):
     """Return the schemes that change something for these participants; the first is the default.
 
     ``within`` needs a participant with two trials of different scores (where all are constant within participants, as
-    an age is, it changes nothing), ``block`` two participants with equally many trials, more than one. ``free`` always
-    applies.
+    an age is, it changes nothing), ``block`` two participants with equally many trials. ``free`` always applies.
     """
     n_trials = np.unique(groups, return_counts=True)[1]
     schemes = []
     if n_trials.max() > 1 and (y is None or not constant_within(groups, y).all()):
         schemes.append("within")
-    if n_trials.max() > 1 and len(np.unique(n_trials)) < len(n_trials):
+    if len(np.unique(n_trials)) < len(n_trials):
         schemes.append("block")
     return [*schemes, "free"]
 
