@@ -47,7 +47,7 @@ def write_folds(outputs, study, fits, weights):
     """Write the split and the weight map of every fold, and the maps of their average and of the final model."""
     for number, fit in enumerate(fits, 1):
         train_idx, test_idx = study.rows[fit.train_idx], study.rows[fit.test_idx]
-        scores = {"y_train": study.y[train_idx], "y_test": study.y[test_idx], "y_pred": fit.y_pred}
+        scores = {"y_train": fit.y_train, "y_test": fit.y_test, "y_pred": fit.y_pred}
         outputs.write_arrays(f"split_fold-{number}.npz", train_idx=train_idx, test_idx=test_idx, **scores)
         outputs.write_map(f"weights_fold-{number}.nii.gz", weights[:, number - 1], study.mask_img)
     outputs.write_map("weights_average.nii.gz", weights[:, :-1].mean(axis=1), study.mask_img)

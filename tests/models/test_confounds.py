@@ -64,6 +64,7 @@ def test_folds_equal_residuals_of_voxels_and_scores(moved):
         assert fit.y_test == pytest.approx(left[test, 0])
         assert fit.y_pred == pytest.approx(ridge.predict(pca.transform(left[test, 1:])))
         assert fit.y_train_mean == pytest.approx(0, abs=1e-10)
+        assert fit.y_train == pytest.approx(left[train, 0])
     # Residuals of all trials, as the stage permutes them, give every fold the same.
     again = cross_validate(prepare_folds(images, splits, model), remove_from_scores(y, Z, np.arange(96)), model)
     assert again[0].y_pred == pytest.approx(fits[0].y_pred)

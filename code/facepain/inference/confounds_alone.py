@@ -69,5 +69,4 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
 def _fit(fold, y):
     train_idx, test_idx = fold.train_idx, fold.test_idx
     n_confounds = fold.confounds.shape[1] - 1
-    mean = y[train_idx].mean()
-    return Fit(train_idx, test_idx, y[test_idx], fold.predict(y, None), mean, n_confounds, None, 0.0, 0.0)
+    return Fit(train_idx, test_idx, y[train_idx], y[test_idx], fold.predict(y, None), n_confounds, None, 0.0, 0.0)

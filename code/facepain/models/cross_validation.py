@@ -48,13 +48,18 @@ class Fit:
 
     train_idx: np.ndarray
     test_idx: np.ndarray  # empty for a final model
+    y_train: np.ndarray
     y_test: np.ndarray
     y_pred: np.ndarray
-    y_train_mean: float  # what the baseline predicts
     n_components: int
     dual: np.ndarray  # (n_trials,) weight of every trial, 0 outside the training set
     intercept: float  # goes with the dual: a prediction is ``K[test, :] @ dual + intercept``
     shrinkage: float  # see `facepain.models.pca_regression.shrinkage`
+
+    @property
+    def y_train_mean(self):
+        """What the baseline predicts."""
+        return self.y_train.mean()
 
 
 def prepare_folds(images, folds, model, n_jobs=1):
@@ -135,9 +140,9 @@ def _fit(fold, y, model):
     return Fit(
         train_idx=fold.train_idx,
         test_idx=fold.test_idx,
+        y_train=y_train,
         y_test=y[fold.test_idx],
         y_pred=(fold.test_scores @ coef + score_intercept)[:, 0],
-        y_train_mean=y_train.mean(),
         n_components=fold.components.n_components,
         dual=all_dual,
         intercept=intercept[0],
