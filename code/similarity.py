@@ -46,7 +46,8 @@ def main(cell, outputs):
     inside = np.asarray(study.mask_img.dataobj) != 0
     weights_img = nibabel.load(Path("outputs/regress", *cell.names, "weights_final.nii.gz"))
     weights = np.asarray(weights_img.dataobj, dtype=np.float64)[inside]
-    refitted, _ = voxel_weights(images, [fit_final(images, y, model)])
+    final = fit_final(images, y, model)
+    refitted, _ = voxel_weights(images, [final])
     agreement = pearson_r(weights, refitted[:, 0])
     if np.any(weights) and agreement < LEAST_AGREEMENT:  # the null would be of another model
         raise InputError(
@@ -57,6 +58,8 @@ def main(cell, outputs):
     products = similarity.map_products(images, maps, voxels)
     ends = bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model)
     table, tables = list_similarities(names, weights, maps, voxels, ends, inside), []
+    # The map as written is rounded, which the refits that it is compared with are not.
+    observed = np.array([each.similarity(final.dual[:, None]) for each in products.values()])
     asked = settings["permutation"]["schemes"]
     schemes = choose_schemes(asked, groups, y)
     for scheme in sorted(set(asked) - set(schemes)):
@@ -66,7 +69,7 @@ def main(cell, outputs):
         tested = table.assign(scheme=scheme, p=np.nan, p_familywise=np.nan)
         for number, metric in enumerate(similarity.METRICS):
             rows = table["metric"] == metric
-            p = similarity.familywise_p(table.loc[rows, "score"], np.vstack(null[:, number]))
+            p = similarity.familywise_p(observed[:, number].ravel(), np.vstack(null[:, number]))
             tested.loc[rows, ["p", "p_familywise"]] = np.column_stack(p)
         tables.append(tested[list(COLUMNS)])
     outputs.write_table("similarity.tsv", pd.concat(tables), COLUMNS)

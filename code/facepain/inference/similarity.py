@@ -109,10 +109,11 @@ def familywise_p(observed, null):
     distances = np.abs(values - values.mean(axis=1, keepdims=True))
     scale = np.sqrt(np.mean(distances**2, axis=1, keepdims=True))
     distances /= np.where(scale > 0, scale, 1.0)
+    # Permutations that give the scores back must count: a tie is a tie beyond rounding.
+    reached = distances[:, :1] * (1 - 1e-9)
     # The observed value is one of those compared with it: that is the 1 of the formula.
-    p = np.mean(distances >= distances[:, :1], axis=1)
-    largest = distances[:, 1:].max(axis=0)
-    return p, (1 + np.sum(largest >= distances[:, :1], axis=1)) / values.shape[1]
+    p = np.mean(distances >= reached, axis=1)
+    return p, (1 + np.sum(distances[:, 1:].max(axis=0) >= reached, axis=1)) / values.shape[1]
 
 
 def spatial_p(values, maps, inside):
