@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
+from PIL import Image
 from scipy import stats
 
 from files.compare import DIFFERENT, IDENTICAL, WITHIN, compare_files
@@ -58,6 +59,18 @@ def test_other_texts_rows_or_columns_in_a_table_are_different(folders):
     for other in tables[1:]:
         folders[1].write_table("t.tsv", other, {"x": "name"})
         assert grade(folders, "t.tsv").grade == DIFFERENT
+
+
+def test_fields_too_many_and_other_frames_of_a_picture_are_different(folders, rng):
+    for folder, line in zip(folders, ("mean\t0.19", "0.71\tmean\t0.19"), strict=True):
+        folder.write_text("t.tsv", f"fold\tr2\n{line}\n")
+    assert grade(folders, "t.tsv").grade == DIFFERENT
+    frames = [Image.fromarray(rng.integers(0, 255, (5, 6, 3), np.uint8)) for _ in range(2)]
+    frames[0].save(folders[0].path("f.png"))
+    frames[0].save(folders[1].path("f.png"), save_all=True, append_images=frames[1:], default_image=True)
+    assert grade(folders, "f.png") == (DIFFERENT, "cannot be compared: holds more than one picture")
+    folders[1].path("f.png").write_bytes(b"no picture")
+    assert "no picture can be read" in grade(folders, "f.png").detail
 
 
 @pytest.mark.parametrize("other", ["1.10", "01.1", "11e-1"])
