@@ -92,6 +92,12 @@ SCENARIOS = {
         ],
         ["vary", "Neither"],
     ),
+    "too low": (
+        FOUND | TOO_HIGH | {"offset": (-2.9, -3.5, -2.3)} | GAIN,
+        FLOOR,
+        ["Predictions are 2.9 units of the score too low (95 % interval 2.3 to 3.5)"],
+        ["too high", "Neither"],
+    ),
     "gain only": (
         FOUND | LEVEL | TOO_WIDE,
         FLOOR,
@@ -202,6 +208,9 @@ def test_a_model_among_many_is_held_to_the_corrected_p(bare):
     [claim] = claims_of(results, "unseen")
     assert "no prediction of the scores of unseen participants was shown" in claim.text
     assert "corrected for all models, p \N{LESS-THAN OR EQUAL TO} 0.2" in claim.text
+    tables = {"transfer": [transfer_row(NOTHING | LEVEL | GAIN)]}
+    [claim] = claims_of(planted(bare, tables, [test_row("block", 0.03)], compare__cells=cells), "transfer")
+    assert "no association was shown, as in the training data" in claim.text
 
 
 def test_absence_is_said_with_what_would_have_been_found_or_not_at_all(bare):
@@ -211,7 +220,9 @@ def test_absence_is_said_with_what_would_have_been_found_or_not_at_all(bare):
     about = {"mask": "whole-brain", "algorithm": "lasso", "skill": 0.0}
     powers = [about | {"effect": effect, "power": power} for effect, power in ((0.2, 0.1), (0.4, 0.7), (0.6, 0.9))]
     results = planted(bare, tables, tests, compare__detectable=powers)
-    assert "reaches r = 0.60 would have been found with a power of 80 %" in claims_of(results, "unseen")[0].text
+    said = claims_of(results, "unseen")[0].text
+    assert "reaches r = 0.60 would have been found with a power of 80 %" in said
+    assert "By the mean r over the published folds, without correction for all models" in said
     [claim] = claims_of(results, "detectable")
     assert (claim.number, claim.low, claim.high, claim.p) == (0.6, 0.4, 0.6, None)
     weak = planted(bare, tables, tests, compare__detectable=powers[:2])
@@ -245,6 +256,9 @@ def test_algorithms_with_the_same_weights_are_called_so(bare):
     assert claim.text.startswith("Lasso and Ridge are nearly the same model in the whole brain")
     said = {claim.id: claim.text for claim in claims_of(both, "shrinkage")}
     assert "spread 0.07 % less than those of least squares" in said["shrinkage/whole-brain/lasso"]
+    wider = replace(lasso, metrics=lasso.metrics.assign(shrinkage=-0.0036))
+    [claim] = claims_of(replace(bare, regressions={("whole-brain", "lasso"): wider}), "shrinkage")
+    assert "spread 0.36 % more than those of least squares" in claim.text and claim.number == -0.0036
     ridge = replace(other, algorithm="ridge")
     assert claims_of(replace(both, regressions=both.regressions | {("whole-brain", "ridge"): ridge}), "same") == []
 
@@ -291,6 +305,15 @@ def test_tuned_and_parts_rest_on_their_own_tests(bare):
     folder = "tune__whole-brain__lasso__"
     tables = {f"{folder}intervals": intervals, f"{folder}permutation": block, f"{folder}tuning": tuning}
     [claim] = claims_of(planted(bare, **tables), "tuned")
+    assert "predicts unseen participants: r = " in claim.text
+    for of_scores, test, shown in (
+        (interval_rows(skill=(0.1, -0.05, 0.2)), block, "associated with the scores of unseen participants: r"),
+        (intervals, [test_row("within", 0.001)], "associated with the scores of single trials, given the participant"),
+        (intervals, [test_row("within", 0.5)], "was not shown to follow single trials"),
+        (intervals, [test_row("block", 0.5)], "was not shown to predict unseen participants"),
+    ):
+        given = tables | {f"{folder}intervals": of_scores, f"{folder}permutation": test}
+        assert shown in claims_of(planted(bare, **given), "tuned")[0].text
     assert "block p = 0.001" in claim.text and "2 of 3 choices keep all components" in claim.text
     assert "predictions by 2.0 %" in claim.text and "1 of 3 choices have the strongest penalty" in claim.text
     elsewhere = {"estimate_of": "dataset-2", "metric": ["r2", "pearson_r"], "estimate": -1.0, "low": -2.0, "high": 0.0}

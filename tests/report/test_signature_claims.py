@@ -45,6 +45,16 @@ def test_only_similarities_over_the_whole_mask_that_survive_are_said(results):
     assert "cosine 0.31 (95 % interval 0.20 to 0.40), family-wise p \N{LESS-THAN OR EQUAL TO} 0.004" in claim.text
     assert "as two stationary random fields, gives p = 0.032; where fields are not stationary, about 10 %" in claim.text
     assert claim.files == ("outputs/similarity/M1/lasso/similarity.tsv",)
+    assert 'Lasso in M1 resembles the signature "planted": ' in claim.text
+
+
+def test_the_sign_of_a_similarity_is_said(results):
+    opposite = SIMILARITY.assign(score=-SIMILARITY["score"], low=-SIMILARITY["high"], high=-SIMILARITY["low"])
+    unsure = SIMILARITY.assign(low=-0.1)
+    for table, said in ((opposite, ["resembles, with opposite sign, the signature"]), (unsure, [])):
+        results.table = {"similarity/M1/lasso/similarity": table}.get
+        claims = list(similarity_claims(results, CELL))
+        assert len(claims) == len(said) and all(text in claim.text for text, claim in zip(said, claims, strict=True))
 
 
 def test_only_expressions_whose_permutation_test_finds_them_are_said(results):

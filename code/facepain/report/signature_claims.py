@@ -13,11 +13,13 @@ def similarity_claims(results, cell):
     name = f"similarity/{cell.mask}/{cell.algorithm}"
     table, n = results.table(f"{name}/similarity"), results.settings(name).get("permutation", {}).get("n", 0)
     for row in rows_of(table, metric="cosine", **SHOWN):
-        if not row["p_familywise"] <= ALPHA:
+        # The test is two-sided, and of refits to permuted scores; the interval is of participants drawn.
+        if not row["p_familywise"] <= ALPHA or row["low"] <= 0 <= row["high"]:
             continue
+        how = "resembles" if row["low"] > 0 else "resembles, with opposite sign,"
         correlated = find_row(table, metric="pearson_r", signature=row["signature"], **SHOWN)
         text = (
-            f'The weight map of {model_name(cell)} resembles the signature "{row["signature"]}": cosine '
+            f'The weight map of {model_name(cell)} {how} the signature "{row["signature"]}": cosine '
             f"{span(row, 'score')}, family-wise {p_is(row['p_familywise'], n)} over signatures "
             "and networks by refits of scores exchanged between participants. The usual test, of their correlation "
             f"as two stationary random fields, gives {p_is(correlated['p_spatial'] if correlated else np.nan)}; where "

@@ -66,7 +66,7 @@ def make_claims(results, recovered=None):
 
 def transfer_claims(results, cell):
     """Say for each other dataset whether the association carries over, and what is wrong with level and gain."""
-    known = find_test(cell.tests)
+    known, in_training = find_test(cell.tests), is_shown(results, cell)
     for row in rows_of(cell.table("transfer")):
         # With the model fixed nothing pulls the correlation below 0 where there is nothing to find.
         people = row["p_block"] <= ALPHA and row["pearson_r_low"] > 0
@@ -79,7 +79,7 @@ def transfer_claims(results, cell):
                 "predictions follow single trials within its participants, while an association over whole "
                 f"participants was not {'tested' if np.isnan(row['p_block']) else 'shown'}"
             )
-        elif known is not None and known["p"] <= ALPHA:
+        elif in_training:
             shown = "the association found in the training data was not found there"
         else:
             shown = "no association was shown" + ("" if known is None else ", as in the training data")
@@ -108,8 +108,9 @@ def _level_and_gain(row, score, transform):
         unit = score.partition(" (")[2].rstrip(")") or "units of the score"
         raw = transform == "raw"
         what, unit = ("", f" {unit}") if raw else (f" of {score_name(score, transform)}", "")
-        offset, *ends = numbers_of(row, "offset")
-        error, low, high = (signed(value, ".1f" if raw else ".2f") for value in (abs(offset), *ends))
+        offset, low, high = numbers_of(row, "offset")
+        error = (offset, low, high) if offset > 0 else (-offset, -high, -low)
+        error, low, high = (signed(value, ".1f" if raw else ".2f") for value in error)
         texts.append(
             f"Predictions{what} are {error}{unit} too {side} (95 % interval {low} to {high}): {as_it_is}; without that "
             f"constant, {span(row, 'r2_offset_removed')}."
@@ -176,16 +177,14 @@ def unseen_claims(results, cell):
     r, skill = (interval(cell.table("intervals"), "lopo", metric) for metric in ("pearson_r", "skill"))
     if not (test and r and skill):
         return
-    about = {"mask": cell.mask, "algorithm": cell.algorithm}
-    corrected = find_test(results.table("compare/cells"), **about) or {"p_familywise": np.nan}
-    p, family = corrected["p_familywise"], ""
-    if p == p:
-        family = f"; corrected for all models, {p_is(p, corrected['n_familywise'])}"
+    corrected, family = find_corrected(results, cell), ""
+    if corrected["p_familywise"] == corrected["p_familywise"]:
+        family = f"; corrected for all models, {p_is(corrected['p_familywise'], corrected['n_familywise'])}"
     numbers = (
         f"r = {span(r)}; exchanging whole participants' scores gives {signed(test['null_mean'])} on average; "
         f"block {p_is(test['p'], test['n'])}{family}"
     )
-    if test["p"] > ALPHA or p > ALPHA:
+    if not is_shown(results, cell):
         text = (
             f"{model_name(cell)}: no prediction of the scores of unseen participants was shown ({numbers}; skill "
             f"{span(skill)}). {_no_absence(results, cell)}"
@@ -201,6 +200,18 @@ def unseen_claims(results, cell):
             f"that predictions are better than {baseline_name(cell)} is not certain (skill {span(skill)})."
         )
     yield of_model(cell, "unseen", text, numbers_of(r), ["intervals.tsv", "permutation.tsv"], test["p"], "block")
+
+
+def is_shown(results, cell):
+    """Return whether participants whom the model has not seen are predicted, also corrected for all models."""
+    test = find_test(cell.tests)
+    return test is not None and test["p"] <= ALPHA and not find_corrected(results, cell)["p_familywise"] > ALPHA
+
+
+def find_corrected(results, cell):
+    """Return the row of a model's test among those corrected for all models; its p is NaN where there is none."""
+    about = {"mask": cell.mask, "algorithm": cell.algorithm}
+    return find_test(results.table("compare/cells"), **about) or {"p_familywise": np.nan}
 
 
 def baseline_name(cell):
@@ -234,7 +245,7 @@ def detectable_claims(results, cell):
     effects, power, first = planted_effects(results, cell)
     if not len(effects):
         return
-    test = f"of the studies (block, p {AT_MOST} {ALPHA:g})"
+    test = f"of the studies (mean r over the published folds, block, p {AT_MOST} {ALPHA:g} without correction)"
     if first is None:
         numbers = power[-1], power.min(), power.max()
         text = (
@@ -259,8 +270,8 @@ def _no_absence(results, cell):
     if first is None:
         return "No planted effect was found often enough either, so that this is no evidence of absence."
     return (
-        f"A pattern that alone reaches r = {signed(effects[first])} would have been found with a power of "
-        f"{percent(POWER)}; a weaker one may be there."
+        f"By the mean r over the published folds, without correction for all models, a pattern that alone reaches r = "
+        f"{signed(effects[first])} would have been found with a power of {percent(POWER)}; a weaker one may be there."
     )
 
 
@@ -315,9 +326,10 @@ def shrinkage_claims(_results, cell):
         return
     folds = cell.folds["shrinkage"]
     numbers = folds.mean(), folds.min(), folds.max()
-    mean, low, high = (signed(100 * value, ".2g") for value in numbers)
+    how, shown = ("less", numbers) if numbers[0] >= 0 else ("more", (-numbers[0], -numbers[2], -numbers[1]))
+    mean, low, high = (signed(100 * value, ".2g") for value in shown)
     text = (
-        f"{model_name(cell)}: with its penalty as set, the fitted training scores spread {mean} % less than those of "
+        f"{model_name(cell)}: with its penalty as set, the fitted training scores spread {mean} % {how} than those of "
         f"least squares on the same components ({low} % to {high} % over folds)."
     )
     yield of_model(cell, "shrinkage", text, numbers, ["metrics.tsv"])
@@ -364,7 +376,14 @@ def tuned_claims(results, cell):
     test = find_test(tests, "block", estimate) or find_test(tests, "within", estimate)
     if not (r and skill and test):
         return
-    shown = "predicts unseen participants" if test["p"] <= ALPHA else "was not shown to predict unseen participants"
+    found, follows = test["p"] <= ALPHA, test["scheme"] == "within"
+    if found and not follows and skill["low"] > 0:
+        shown = "predicts unseen participants"
+    elif found:
+        of = "single trials, given the participant" if follows else "unseen participants"
+        shown = f"gives predictions that are associated with the scores of {of}"
+    else:
+        shown = f"was not shown to {'follow single trials' if follows else 'predict unseen participants'}"
     fixed = interval(cell.table("intervals"), estimate, "skill")
     beside = f", with the penalty as set {span(fixed)}" if fixed else ""
     text = (

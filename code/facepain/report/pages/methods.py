@@ -85,8 +85,7 @@ TEXTS = {
     f"Intervals covered {covered('relate', 'estimate')} in simulated studies.",
     "bootstrap": "The weights of the final model were bootstrapped by drawing {unit} with replacement ({n_draws} "
     "draws); z is the mean of a voxel's weight over draws divided by its standard deviation, p is two-sided from the "
-    "normal distribution, and maps are thresholded at a false discovery rate of {fdr:g} (Benjamini and Hochberg, over "
-    "the voxels of the mask). Weight maps show the average over folds.",
+    "normal distribution{thresholds}. Weight maps show the average over folds.",
     "classifier": "{classifier}",
     "seed": "Splits, permutations and draws use one seed ({seed}). What depends on linear algebra is rounded before it "
     "is written (maps to steps of 2\N{SUPERSCRIPT MINUS}\N{SUPERSCRIPT ONE}\N{SUPERSCRIPT FIVE} of their largest "
@@ -100,6 +99,9 @@ CONFOUNDS = (
     "prediction by the confounds alone; what these predict without images is in `confounds.tsv` of every model. "
     "Occurrence and intensity were not predicted apart: once confounds are removed, a score of 0 no longer means that "
     "there is no expression."
+)
+THRESHOLDS = (
+    ", and maps are thresholded at a false discovery rate of {:g} (Benjamini and Hochberg, over the voxels of the mask)"
 )
 PERMUTATIONS = (
     "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
@@ -137,7 +139,7 @@ def describe_methods(results, records):
         "permutations": _permutations(cells),
         "unit": UNITS[cells[0].bootstrap["unit"]],
         "n_draws": _span([cell.bootstrap["n"] for cell in cells]),
-        "fdr": cells[0].bootstrap["fdr"],
+        "thresholds": THRESHOLDS.format(cells[0].bootstrap["fdr"]) if cells[0].bootstrap["thresholds"] else "",
         "classifier": _classifier(results, records),
         "seed": shared.get("seed", NOT_SHARED),
         "different": _different(different),
