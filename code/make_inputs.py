@@ -31,7 +31,7 @@ def make_inputs(into, names=tuple(DATASET_IDS)):
         path = into / name
         if commit is not None and (lost := lost_content(path)):
             print(f"{path}: the content of {lost} file(s) is lost; built again", flush=True)
-            remove_tree(path)
+            make_way(path)
         elif commit is not None:
             print(f"{path}: there, at commit {commit[:10]}")
             continue
@@ -77,21 +77,34 @@ def find_commit(path, pin):
     return commit
 
 
+def make_way(path):
+    """Move a dataset to where the next build removes it, also if this process is killed before that."""
+    aside = path.with_name(f".{path.name}.building")
+    if aside.exists():
+        remove_tree(aside)
+    os.replace(path, aside)
+
+
 def lost_content(path):
     """Count the files without content of a synthetic dataset, which can be built again; 0 for any other."""
-    if recorded(path, "datalad-id") not in ("", DATASET_IDS[path.name]):
+    if recorded_other(path):
         return 0
     return sum(not file.exists() for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
 
 
 def require_own_id(path):
     """Stop if the repository records another dataset at a path: it cannot be simulated."""
-    found = recorded(path, "datalad-id")
-    if found not in ("", DATASET_IDS[path.name]):
+    if found := recorded_other(path):
         raise InputError(
             f"{path} is to hold another dataset than the synthetic one ({found}), which is "
             f"not installed; `datalad get --no-data {path}` installs it"
         )
+
+
+def recorded_other(path):
+    """Return the id of a dataset recorded at a path that is not the synthetic one; its address if it has no id."""
+    id_ = recorded(path, "datalad-id")
+    return "" if id_ == DATASET_IDS[path.name] else id_ or recorded(path, "url")
 
 
 def recorded(path, key):

@@ -129,6 +129,17 @@ def test_every_dataset_says_where_it_comes_from(recorded):
     assert "licence" in (recorded / "inputs" / "masks" / "README.md").read_text()
 
 
+def test_a_dataset_without_an_id_that_lost_its_content_is_left_alone(repository):
+    record = ["git", "config", "--file", ".gitmodules"]
+    run(repository, *record, "--unset", "submodule.inputs/contrasts.datalad-id")
+    run(repository, *record, "submodule.inputs/contrasts.url", "https://example.org/mine")
+    (content,) = (repository / "inputs/contrasts/.git/annex/objects").rglob("SHA256E*.img/*")
+    content.parent.chmod(0o755)
+    content.unlink()
+    make_inputs.make_inputs(Path("inputs"), ["contrasts"])
+    assert (repository / "inputs/contrasts/x.tsv").exists()
+
+
 def test_second_call_builds_nothing_and_imports_nothing_heavy(recorded):
     code = (
         f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
