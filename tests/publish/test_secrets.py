@@ -159,6 +159,10 @@ def test_names_come_from_every_table_and_image_that_is_here(lab, monkeypatch):
         "b.tsv": "subject\tage\nIvy\t30\n",
         "c.json": '[{"target": [1], "group": ["Una"]}]',
         "d.tsv": "facs\n4\n",
+        "E.CSV": "\ufeffparticipant_id,facs\nIda,1\n",
+        "f.tsv": '\n\nparticipant_id\tnote\nLea\t"left early\n"Noa"\tok\n',
+        "g.dat": 'who;note\nPia;"left\nRia;x\n',
+        "h.json": '\ufeff{"who": ["Uma"]}',
     }
     save(behaviour, tables)
     save(images, {"Joan_con.hdr": "", "trial/Maud/Maud1_con.img": ""})
@@ -166,7 +170,25 @@ def test_names_come_from_every_table_and_image_that_is_here(lab, monkeypatch):
     for name in ("git", "object_ids"):
         original = getattr(secrets, name)
         monkeypatch.setattr(secrets, name, lambda *a, _original=original, **k: _original(*a, **{"root": root, **k}))
-    assert secrets.gather_names(STUDY) == {"Ada", "Eve", "Ivy", "Una", "Joan", "Maud", "Maud1", "Olga"}
+    assert secrets.gather_names(STUDY) == {
+        *(
+            "Ada",
+            "Eve",
+            "Ivy",
+            "Una",
+            "Joan",
+            "Maud",
+            "Maud1",
+            "Olga",
+            "Ida",
+            "Lea",
+            "Noa",
+            '"Noa"',
+            "Pia",
+            "Ria",
+            "Uma",
+        )
+    }
 
 
 def test_places_come_from_all_that_git_and_git_annex_know(lab, monkeypatch):

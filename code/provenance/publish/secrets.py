@@ -27,7 +27,7 @@ ID = "participant_id"
 PARTICIPANTS = ("behavior", "contrasts")  # the input datasets that concern them
 # Columns of tables whose column of ids no params name.
 ID_COLUMN = re.compile(r"(participant|subject|patient|proband|name)s?(_?(id|name|code))?", re.IGNORECASE)
-TABLES = (".tsv", ".csv", ".txt", ".json")
+TABLES = (".tsv", ".csv", ".txt", ".dat", ".json")
 IMAGES = (".hdr", ".img", ".nii", ".nii.gz", ".mat")
 EXAMPLE = re.compile(r"sub-[0-9]+")  # the form of the stand-in's ids, which documents and code show
 LIKE_AN_ID = re.compile(r"(?<![a-z0-9])sub-[a-z]*[0-9][a-z0-9]*")  # as BIDS labels participants
@@ -149,7 +149,7 @@ def _require_known_names(study):
         if f"inputs/{name}" not in input_datasets() or study.rebuilt(name):
             continue
         installed = (folder / ".git").exists()
-        absent = [path for path in object_ids(root=folder) if path.endswith(TABLES)] if installed else []
+        absent = [path for path in object_ids(root=folder) if is_table(path)] if installed else []
         absent = [path for path in absent if not (folder / path).exists()]
         if absent or not installed:
             raise InputError(
@@ -176,7 +176,7 @@ def gather_names(study):
     for dataset in input_folders():
         paths = list(object_ids(root=dataset))
         for path in paths:
-            if path.endswith(TABLES) and (dataset / path).exists():
+            if is_table(path) and (dataset / path).exists():
                 names |= _names_in_table(dataset / path, columns)
         names |= _names_in_paths([path for path in paths if path.endswith(IMAGES)], patterns)
     return names - {"", "n/a"}
@@ -191,15 +191,24 @@ def input_folders():
     return [place for place in (*found, *sorted(aside)) if (place / ".git").exists()]
 
 
+def is_table(path):
+    return path.lower().endswith(TABLES)
+
+
 def _names_in_table(path, columns):
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if path.suffix == ".json":
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if path.suffix.lower() == ".json":
         return _names_in_json(text, columns)
-    delimiter = "\t" if "\t" in text.partition("\n")[0] else ";" if ";" in text.partition("\n")[0] else ","
-    header, *rows = [*csv.reader(text.splitlines(), delimiter=delimiter)] or [[]]
+    # As the study reads tables: line by line, blank ones passed over, quotes in a TSV as text.
+    lines = [line for line in text.splitlines() if line.strip(" \t;,")]
+    separator = max("\t;,", key=(lines or [""])[0].count)
+    quoting = csv.QUOTE_NONE if separator == "\t" else csv.QUOTE_MINIMAL
+    form = {"delimiter": separator, "quoting": quoting, "skipinitialspace": True}
+    header, *rows = [row for line in lines for row in csv.reader([line], **form)] or [[]]
     names = [name.strip() for name in header]
     places = [place for place, name in enumerate(names) if name in columns or ID_COLUMN.fullmatch(name)]
-    return {row[place].strip() for row in rows for place in places if len(row) > place}
+    found = {row[place].strip() for row in rows for place in places if len(row) > place}
+    return found | {name.strip('"') for name in found}
 
 
 def _names_in_json(text, columns):
