@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from check import fetch_content
 from errors import InputError
 from facepain.data.images import open_image
 from facepain.data.proposals import propose_columns, propose_pattern, propose_targets
@@ -14,6 +13,7 @@ from facepain.data.trials import read_trials
 from files.tables import read_text_table
 from make_inputs import is_synthetic
 from prep import BEHAVIOR, CONTRASTS, find_images
+from provenance.annex.fetching import fetch_content
 from stages import STUDY
 
 PARAMS = Path("code/params.toml")

@@ -13,6 +13,7 @@ import tomllib
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InputError
+from provenance.annex.fetching import fetch_content
 from provenance.cluster import SETTINGS
 from provenance.cluster.landing import land
 from provenance.cluster.queue import LIVE, jobs_folder, queued, slurm, submitted, tag
@@ -90,9 +91,11 @@ def submit(study, cells):
         jobs = {name: id_ for name, id_ in submitted().items() if id_ in live}
         n_before = len(jobs)
         size = study.size()
-        for cell in find_pending(cells, assess(cells)):
-            if cell.name in jobs:
-                continue
+        pending = [cell for cell in find_pending(cells, assess(cells)) if cell.name not in jobs]
+        # Jobs clone the inputs from here, where the places are known that hold their content.
+        for path in sorted({path for cell in pending for path in cell.inputs}):
+            fetch_content(path)
+        for cell in pending:
             after = [jobs[other.name] for other in upstream(cell, cells) if other.name in jobs]
             request = cluster.request(cell, cell.declared.cost(cell.settings, *size))
             jobs[cell.name] = _submit(cell, after, request, cluster, branch)
