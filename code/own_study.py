@@ -38,9 +38,10 @@ This branch was made by `make own`: it records where data of one's own lie, and 
 this file is here, `git push` and `datalad push` from the clone that made it refuse to send it (.git/hooks/pre-push).
 Remove it, in a commit, when all that this branch holds may be seen.
 """
+WRITTEN = "# Written by `make own`"
 HOOK = f"""\
 #!/bin/sh
-# Written by `make own`: a commit that holds {NOTICE} is not published by accident.
+{WRITTEN}: a commit that holds {NOTICE} is not published by accident.
 refs=$(cat)
 for object in $(printf '%s\\n' "$refs" | awk '{{ print $2 }}'); do
     if git cat-file -e "$object:{NOTICE}" 2>/dev/null; then
@@ -195,8 +196,14 @@ def install_hook():
     """Refuse to push private commits; a hook that is there, such as git-annex's own, runs after this one."""
     path = hook_path()
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists() and path.read_text() != HOOK:
-        os.replace(path, path.with_name("pre-push.next"))
+    if path.exists() and WRITTEN.encode() not in path.read_bytes():
+        after = path.with_name("pre-push.next")
+        if after.exists():
+            raise InputError(
+                f"{path} and {after} are both there, and only one can run after the hook of `make own`; join them in "
+                "the second, and remove the first"
+            )
+        os.replace(path, after)
     path.write_text(HOOK)
     path.chmod(0o755)
 

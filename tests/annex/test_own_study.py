@@ -133,6 +133,12 @@ def test_a_branch_with_private_data_is_neither_pushed_by_accident_nor_made_again
     assert done.returncode != 0
     assert "own-study" not in run(["git", "branch", "--list"], tmp_path / "public").stdout
     run(["git", "push", "public", "main"], repository)
+    hook = repository / ".git/hooks/pre-push"
+    hook.write_text(hook.read_text() + "# a line of the user's\n")
+    others = hook.with_name("pre-push.next").read_text()
+    run(["make", "inputs"], repository)
+    assert hook.with_name("pre-push.next").read_text() == others and "Written by" not in others
+    run(["git", "push", "public", "main"], repository)
 
     before = describe(repository)
     done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
