@@ -58,7 +58,7 @@ def test_whatever_is_forged_in_one_result_is_named_and_nothing_else(study):
     assert done.returncode != 0 and "NOT REPRODUCED: 1 of " in done.stdout
     names = ("metrics.tsv", "weights_average.nii.gz", "fingerprints.tsv", "inputs.json", "transfer.tsv")
     names += ("test_metrics.tsv", "my notes é.tsv", "bootstrap.json", "weights_final.nii.gz")
-    names += ("intervals.tsv", "calibration.tsv", "more.hidden")
+    names += ("intervals.tsv", "calibration.tsv", "more.hidden", "repeats.tsv")
     around = {f"refs/replace/{blob}", ".git/info/grafts", "code/regress.py"}
     assert different.keys() == {CELL, *(f"{CELL}/{name}" for name in names)} | around, done.stdout
     for fault in ("&& touch forged`, declared is", "says exit = 1, expected 0", "holds more, which DataLad"):
@@ -95,6 +95,7 @@ def forge_work_tree(study):
     change_digit(cell / "test_metrics.tsv")
     (cell / "my notes é.tsv").write_text("mine")
     (cell / "bootstrap.json").unlink()
+    (cell / "repeats.tsv").write_text("/annex/objects/what looks like a file whose content is elsewhere\n")
     break_content(cell / "weights_final.nii.gz", (cell / "weights_fold-1.nii.gz").read_bytes())
 
 

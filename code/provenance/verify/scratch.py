@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.integrity import blob_id, is_corrupt, is_pointer
+from provenance.annex.integrity import ANNEX_OBJECT, blob_id, is_corrupt, is_pointer
 from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_outputs
-from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, subdataset_setting
+from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, read_blobs, subdataset_setting
 from provenance.run.supervision import supervise
 from provenance.verify.claims import declared_command, false_claims, unchanged_parts
 
@@ -224,6 +224,14 @@ class Scratch:
                 return f"it was made from {path} at commit {commit[:10]}, which is not on this machine"
         return None
 
+    def _is_unlocked(self, path, blob):
+        """Return whether a file stands for the annexed content that is recorded by a link, and for no other."""
+        if not is_pointer(ROOT / path):
+            return False
+        contents = (ROOT / path).read_bytes(), read_blobs({blob}, self.clone)[blob]
+        named, recorded = (ANNEX_OBJECT.search(content) for content in contents)
+        return bool(named and recorded) and named.group(1) == recorded.group(1)
+
     def _grade_work_tree(self, cell, grades):
         """Grade files that are not as committed, however git is told to look, or whose content is broken."""
         from files.compare import compare_files  # only here: heavy packages
@@ -237,7 +245,7 @@ class Scratch:
                 found[path] = (DIFFERENT, detail)
             elif not os.path.lexists(ROOT / path):
                 found[path] = (DIFFERENT, "its file was removed")
-            elif blob_id(ROOT / path) != recorded[path] and not is_pointer(ROOT / path):
+            elif blob_id(ROOT / path) != recorded[path] and not self._is_unlocked(path, recorded[path]):
                 found[path] = compare_files(ROOT / path, self.clone / path) if path in recomputed else (DIFFERENT, "")
         for path in grades.keys() - found.keys():
             if grades[path][0] == IDENTICAL and is_corrupt(ROOT / path):
