@@ -4,10 +4,12 @@ A sibling is configured in this clone alone, for looking and fetching. Nothing b
 one: ``git push`` and ``datalad push`` would send the git-annex branch as it is, and annexed files whoever they concern.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import uuid
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 from itertools import chain, count
@@ -116,18 +118,32 @@ def create(store):
 def place_content(store, sources):
     """Copy content into a store, files by key, each whole or not at all."""
     transfer = store.dataset / TRANSFER
-    shutil.rmtree(transfer, ignore_errors=True)
-    for key, folder in annex_folders(ROOT, sorted(sources.keys() - store.keys), "hashdirmixed"):
-        transfer.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(sources[key], transfer / key)
-        if file_checksum(transfer / key) != KEY_CHECKSUM.match(key).group(2):
-            raise InputError(
-                f"{sources[key].relative_to(ROOT)}: its content does not fit its checksum; `make all` makes it again"
-            )
-        target = store.dataset / "annex/objects" / folder / key / key
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(transfer / key, target)
-    shutil.rmtree(transfer, ignore_errors=True)
+    with one_sender(store):
+        shutil.rmtree(transfer, ignore_errors=True)
+        for key, folder in annex_folders(ROOT, sorted(sources.keys() - store.keys), "hashdirmixed"):
+            transfer.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(sources[key], transfer / key)
+            if file_checksum(transfer / key) != KEY_CHECKSUM.match(key).group(2):
+                raise InputError(
+                    f"{sources[key].relative_to(ROOT)}: its content does not fit its checksum; `make all` makes it "
+                    "again"
+                )
+            target = store.dataset / "annex/objects" / folder / key / key
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(transfer / key, target)
+        shutil.rmtree(transfer, ignore_errors=True)
+
+
+@contextmanager
+def one_sender(store):
+    """Let clones that publish to the same store copy one after the other."""
+    folder = os.open(store.dataset, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # where the file system knows no locks of folders
+            fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def require_nothing_else(store, keys):
