@@ -199,7 +199,10 @@ def read_state(path):
 def write_whole(path, text, mode=None):
     """Write a file of local state so that nobody ever sees half of it, nor a program that may not be started yet."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    temporary.write_text(text)
+    with open(temporary, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # else a power failure leaves an empty file
     if mode is not None:
         temporary.chmod(mode)
     try:

@@ -151,6 +151,11 @@ def require_annexable(root=ROOT):
             f"{root} lies on a file system without symbolic links (FAT?), by which git-annex keeps large files; "
             "clone to another disk"
         ) from None
+    if os.stat(git_folder(root)).st_dev != os.stat(root).st_dev:
+        raise InputError(
+            f"{root} and {git_folder(root)} lie on different disks, between which no result can be moved whole; make "
+            "a clone whose .git lies within it"
+        )
     require_own_rules(root)
     origin, _, value = git("config", "--show-origin", "annex.largefiles", check=False, root=root).partition("\t")
     if value:
