@@ -67,3 +67,7 @@ def test_scores_constant_within_participants_have_no_p_within():
     ages = GROUPS * 1.0
     assert np.isnan(association_p(Predictions(ages, ages, GROUPS, ages), "within", Resampling(9, 1)))
     assert association_p(Predictions(ages, ages, GROUPS, ages), "block", Resampling(9, 1)) == 0.1
+    # Where each participant has one trial all trials are exchanged, and within participants nothing is.
+    ones = Predictions(ages[:20] + np.arange(20), ages[:20] + np.arange(20), np.arange(20), ages[:20])
+    assert association_p(ones, "block", Resampling(9, 1)) == 0.1
+    assert np.isnan(association_p(ones, "within", Resampling(9, 1)))

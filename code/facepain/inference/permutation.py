@@ -61,12 +61,12 @@ def applicable_schemes(groups, y=None):
     """Return the schemes that change something for these participants; the first is the default.
 
     ``within`` needs a participant with two trials of different scores (where all are constant within participants, as
-    an age is, it changes nothing), ``block`` two participants with equally many trials. ``free`` always applies; with
-    one trial a participant it is the same as ``block``, and the default.
+    an age is, it changes nothing), ``block`` two participants with equally many trials, more than one. ``free`` always
+    applies: with one trial a participant it exchanges whole participants.
     """
     n_trials = np.unique(groups, return_counts=True)[1]
     if n_trials.max() == 1:
-        return ["free", "block"] if len(n_trials) > 1 else ["free"]
+        return ["free"]
     schemes = []
     if y is None or not constant_within(groups, y).all():
         schemes.append("within")

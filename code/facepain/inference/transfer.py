@@ -58,6 +58,8 @@ def transfer_table(predicted, permutations, strata):
 def association_p(predictions, scheme, permutations, strata=None):
     """Return the p of Pearson's r of fixed predictions by permuting the scores; NaN where the scheme does not apply."""
     y, groups = predictions.y_true, predictions.groups
+    if scheme == "block" and len(predictions.participants) == len(y):
+        scheme = "free"  # which exchanges whole participants where each has one trial
     if scheme not in applicable_schemes(groups, y):
         return np.nan
     permuter = TrialPermuter(groups, scheme, strata)
