@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from errors import InputError
 from facepain.data.trials import is_usable
 from facepain.parallel import resample_rng
 
@@ -27,7 +28,7 @@ def summarize(trials, participants, target, min_participants=1):
     """Describe each dataset: participants, trials, exclusions by reason, facts of the scores.
 
     ``trials`` include excluded ones; ``participants`` may be None, or lack columns. Reasons of exclusions that fewer
-    than ``min_participants`` have are counted together as ``other``.
+    than ``min_participants`` have are counted together as ``other``; sexes and ages of fewer are left out.
     """
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
@@ -35,14 +36,14 @@ def summarize(trials, participants, target, min_participants=1):
         facts = {}
         if participants is not None:
             people = find_people(participants, dataset, of_dataset, trials)
-            enrolled, facts = len(people), _facts_of_people(people)
+            enrolled, facts = len(people), _facts_of_people(people, min_participants)
         usable = of_dataset[is_usable(of_dataset)]
         scores = usable[target]
         facts = {"participants_enrolled": enrolled, "participants_usable": usable["participant_id"].nunique(), **facts}
         facts |= {"trials": len(of_dataset), "trials_usable": len(usable)}
         reasons = shared_reasons(of_dataset, min_participants).value_counts().sort_index()
         facts |= {f"excluded: {reason}": count for reason, count in reasons.items()}
-        if "run" in usable:
+        if "run" in usable and len(usable):
             most = usable.groupby(["participant_id", "run"]).size().max()
             facts |= {"runs": usable["run"].nunique(), "trials_per_run": int(most)}
         of_scores = {"mean": scores.mean(), "sd": scores.std(ddof=0), "min": scores.min()}
@@ -55,11 +56,17 @@ def summarize(trials, participants, target, min_participants=1):
 
 
 def find_people(participants, dataset, of_dataset, trials):
-    """Return the participants of a dataset: where their table names no datasets, those who have trials in it."""
-    if "dataset" in participants:
+    """Return the participants of a dataset: where their table does not know it, those who have trials in it."""
+    names = set(trials["dataset"])
+    if "dataset" in participants and names <= set(participants["dataset"]):
         return participants[participants["dataset"] == dataset]
-    if trials["dataset"].nunique() == 1:  # those without any trial belong to it too
+    if len(names) == 1:  # those without any trial belong to it too
         return participants
+    if "participant_id" not in participants:
+        raise InputError(
+            f"participants.tsv: found {', '.join(participants.columns)}; expected participant_id, by which people are "
+            "told apart; rename the column of their ids"
+        )
     return participants[participants["participant_id"].isin(of_dataset["participant_id"])]
 
 
@@ -107,14 +114,14 @@ def score_bins(scores):
     return step * np.arange(first, last + 1)
 
 
-def _facts_of_people(people):
+def _facts_of_people(people, min_participants):
     facts = {}
     if "sex" in people:
         counts = people["sex"].value_counts().sort_index()
-        facts |= {f"sex_{sex}": count for sex, count in counts.items() if sex}
+        facts |= {f"sex_{sex}": count for sex, count in counts.items() if sex and count >= min_participants}
     if "age" in people:
         ages = pd.to_numeric(people["age"], errors="coerce").dropna()
-        if len(ages):
+        if len(ages) >= min_participants:
             facts |= {"age_mean": ages.mean(), "age_sd": ages.std(ddof=1), "age_min": ages.min(), "age_max": ages.max()}
     return facts
 
