@@ -40,12 +40,12 @@ def name_images(trials, image_paths, pattern=None):
 
 
 def _foreign_folders(contrast, found):
-    """Return the leading folders to leave out so that the first named image is found; "" where nothing helps."""
-    name = next(filter(None, contrast), "")
-    parts = name.split("/")
-    for start in range(len(parts)):
-        if "/".join(parts[start:]) in found:
-            return "".join(part + "/" for part in parts[:start])
+    """Return the leading folders to leave out so that an image, the first that can, is found; "" where none is."""
+    for name in filter(None, contrast):  # that of an excluded trial need not be there
+        parts = name.split("/")
+        for start in range(len(parts)):
+            if "/".join(parts[start:]) in found:
+                return "".join(part + "/" for part in parts[:start])
     return ""
 
 

@@ -53,6 +53,8 @@ def propose_pattern(trials, image_paths):
     """Find the pattern, as of `name_images`, by which images are called after their trials; None if there is none."""
     usable = trials[trials["excluded"] == ""]
     rows, there = usable.to_dict("records"), set(image_paths)
+    if not rows:
+        return None
     # The longest id and the last trial are least likely to be in a name by chance.
     example = max(rows, key=lambda row: (len(row["participant_id"]), row["participant_id"], row["trial"]))
     some = itertools.chain.from_iterable(_patterns(path, example) for path in sorted(image_paths))
