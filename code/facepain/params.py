@@ -230,13 +230,17 @@ def load_params(path, stages):
         # A misspelt key is also a missing one: the misspelling says more.
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
         raise InputError(f"{path.name}: {explain(first, model)}") from None
-    check_masks(params, path.name)
+    check_masks(params, path.name, found)
     return params
 
 
 def params_model(stages):
     """Return the model of a whole params file: what all stages share and a table for each."""
-    fields = {"seed": (Annotated[int, Field(ge=0)], ...), "min_participants": (Annotated[int, Field(ge=1)], 5)}
+    # Repeats are drawn with the seeds that follow it; NumPy takes 32 bits.
+    fields = {
+        "seed": (Annotated[int, Field(ge=0, lt=2**31)], ...),
+        "min_participants": (Annotated[int, Field(ge=1)], 5),
+    }
     for stage in stages:
         if stage.table is not None:
             required = any(field.is_required() for field in stage.table.model_fields.values())
@@ -271,8 +275,8 @@ def _fields_of(model, location):
     return model.model_fields
 
 
-def check_masks(params, name):
-    """Stop if a table names a mask or an algorithm that another one does not define."""
+def check_masks(params, name, given):
+    """Stop if a table names a mask or an algorithm that another one does not define; ``given`` are without defaults."""
     known = params["extract"]["masks"]
     for mask in known:
         if mask not in params["extract"]["mask_files"]:
@@ -280,6 +284,9 @@ def check_masks(params, name):
                 f'{name}: extract.masks names "{mask}", which has no file under [extract.mask_files]; add it there'
             )
     named = {"classify.masks": params["classify"]["masks"], "plot.mask": [params["plot"]["mask"]]}
+    named["tune.masks"] = params["tune"].get("masks", [])
+    if not params["regress"]["confounds"]:
+        named["occurrence.masks"] = given.get("occurrence", {}).get("masks", [])
     if "signatures" in params.get("similarity", {}):
         named["similarity.masks"] = params["similarity"].get("masks", [])
         named["relate.mask"] = [params["relate"]["mask"]]
@@ -289,6 +296,15 @@ def check_masks(params, name):
                 raise InputError(
                     f'{name}: {key} names "{mask}"; expected one of extract.masks: {", ".join(known)}'
                     f"{suggest(mask, known)}"
+                )
+    if "signatures" in params.get("similarity", {}):  # what mixed models read has to be made
+        made = {"mask": known, "algorithm": params["regress"]["algorithms"]}
+        for key, names in made.items():
+            names = [each for each in names if each in (params["similarity"].get(f"{key}s") or names)]
+            if params["relate"][key] not in names:
+                raise InputError(
+                    f'{name}: relate.{key} = "{params["relate"][key]}" is not compared with signatures; expected one '
+                    f"of {', '.join(names)}: correct it, or add it to regress.{key}s and similarity.{key}s"
                 )
     if params["plot"]["algorithm"] not in params["regress"]["algorithms"]:
         raise InputError(f'{name}: plot.algorithm = "{params["plot"]["algorithm"]}" is not in regress.algorithms')
