@@ -6,6 +6,8 @@ provenance and the report's sources follow from these entries.
 """
 
 import math
+import os
+from contextlib import suppress
 
 from facepain import params as tables
 from facepain.data.mask_expressions import definitions_used, mask_files
@@ -42,12 +44,26 @@ def list_tuned(params):
     return [(mask, algorithm) for mask in masks for algorithm in params["tune"]["algorithms"]]
 
 
+def list_occurrences(params):
+    # Without confounds a score of 0 no longer means no expression.
+    masks = [] if params["regress"]["confounds"] else params["occurrence"]["masks"]
+    return [(mask,) for mask in masks if mask in params["extract"]["masks"]]
+
+
 def read_masks(params, mask):
     files = mask_files(mask, params["extract"]["mask_files"])
     files += [params["extract"]["target_grid"]] if "target_grid" in params["extract"] else []
     # A subdataset is read as a whole: what is committed of it here is its commit.
-    files = {"/".join(file.split("/")[:2]) if file.startswith("inputs/") else file for file in files}
+    files = {part for file in files for part in list_parts(file)}
     return ("outputs/prep/trials.tsv", "inputs/contrasts", *sorted(files - {"inputs/contrasts"}))
+
+
+def list_parts(file):
+    """Return the dataset that a file lies in; of one of this repository all that an image of its name consists of."""
+    if file.startswith("inputs/"):
+        return ["/".join(file.split("/")[:2])]
+    beside = (f"{file.removesuffix('.hdr').removesuffix('.img')}{end}" for end in (".hdr", ".img", ".mat"))
+    return [file, *(each for each in beside if each != file and (ROOT / each).exists())]
 
 
 def read_signals(_params, mask, *_names):
@@ -176,9 +192,10 @@ def has_signatures(params):
 
 
 def read_signatures(params):
-    """Return the datasets, or files of this repository, that signatures and networks lie in."""
+    """Return the datasets, or folders of this repository, that signatures and networks lie in."""
     files = [params["similarity"][key] for key in ("signatures", "networks") if key in params["similarity"]]
-    return sorted({"/".join(file.split("/")[:2]) if file.startswith("inputs/") else file for file in files})
+    own = [os.path.dirname(file) or file for file in files if not file.startswith("inputs/")]
+    return sorted({*own, *(list_parts(file)[0] for file in files if file.startswith("inputs/"))})
 
 
 def see_plot(params):
@@ -198,9 +215,14 @@ def measure_study():
     import nibabel  # as most commands need no image
 
     folder = ROOT / "inputs/contrasts"
-    paths = [path for path in folder.rglob("*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
+    # Of DataLad's and git's own files, some are called as the images that they hold.
+    paths = [path for path in folder.rglob("[!.]*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
+    paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     here = next((path for path in paths if path.exists()), None)
-    shape = nibabel.load(here).shape if here else (91, 109, 91)
+    shape = (91, 109, 91)
+    if here:
+        with suppress(OSError, ValueError, nibabel.filebasedimages.ImageFileError):  # reading the images names it
+            shape = nibabel.load(here).shape
     n_trials = len(paths) * math.prod(shape[3:])
     return n_trials, math.ceil(n_trials / TRIALS_A_PARTICIPANT), int(BRAIN_SHARE * math.prod(shape[:3]))
 
@@ -369,8 +391,7 @@ STAGES = (
         name="occurrence",
         about="predict whether a score is above 0, and how high it is then",
         arguments=("mask",),
-        # Without confounds a score of 0 no longer means no expression.
-        names=lambda params: [(mask,) for mask in params["occurrence"]["masks"] if not params["regress"]["confounds"]],
+        names=list_occurrences,
         table=tables.Occurrence,
         reads=read_signals,
         settings=lambda params, mask: (
