@@ -46,6 +46,7 @@ def check(params, cells=()):
             "fold; occurrence is left out, since a score without them is no longer 0 where there is no expression"
         )
     fetch_content("inputs/contrasts")
+    fetch_masks(params["extract"])
     paths = [Path("inputs/contrasts") / contrast for contrast in usable["contrast"]]
     images = inspect_images(paths, params["extract"], usable.get("volume"))
     report_grid(images, usable)
