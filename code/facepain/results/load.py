@@ -115,7 +115,9 @@ class StudyResults:
 
     @property
     def datasets(self):
-        return sorted(set(self.summary["dataset"]))
+        """The datasets that have usable trials."""
+        usable = self.summary[(self.summary["fact"] == "trials_usable") & (self.summary["value"] > 0)]
+        return sorted(usable["dataset"])
 
     def models(self, mask):
         """Return the models of a mask that there are."""
@@ -163,6 +165,7 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
             mask: ClassifierResults(mask, *(read_table(present(folder / f"{name}.tsv")) for name in CLASSIFIER_TABLES))
             for mask in masks
             if ((folder := outputs / "classify" / mask) / "metrics.tsv").exists()
+            and (folders is None or f"outputs/classify/{mask}" in folders)
         },
         folders=folders,
     )

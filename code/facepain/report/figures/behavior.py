@@ -21,7 +21,10 @@ def draw_scores(results):
         first = first or pair
         n_trials = results.fact(name, "trials_usable")
         bins = results.scores[results.scores["dataset"] == name]
-        plot_scores(zeros, axes, bins, n_trials, colours[name])
+        has_zeros = results.fact(name, f"{results.target}_share_zero") > 0
+        is_known = plot_scores(zeros, axes, bins, n_trials, colours[name]) or not has_zeros
+        if not is_known:
+            zeros.text(0, 50, "of too few\nparticipants", ha="center", va="center", fontsize=7)
         zeros.set(ylabel="trials (%)", ylim=(0, 115), yticks=(0, 50, 100))
         zeros.set_title(name, loc="left", fontweight="bold", color=colours[name], pad=2)
         axes.set(xlabel=f"{results.score}, all but the exact zeros", ylabel="trials (%)\nper unit of the score")
@@ -30,7 +33,7 @@ def draw_scores(results):
         )
         text = f"{n_trials:.0f} trials; mean {mean:.1f}, SD {sd:.1f}, median {median:.3g}"
         axes.set_title(text, loc="right", fontsize=7, pad=2)
-        shares.append(f"{name} {percent(share_zero)} zeros")
+        shares.append(f"{name} {percent(share_zero) if is_known else 'too few participants with'} zeros")
     axes.set_ylim(bottom=0)
     caption = (
         "Left: share of trials with a score of exactly 0. Right: all other scores; the area of a bar is its share of "
@@ -41,14 +44,19 @@ def draw_scores(results):
 
 
 def plot_scores(zero_axes, axes, bins, n_trials, colour):
-    """Draw one dataset's zeros on the first axes, in percent of its trials, and the other scores on the second."""
+    """Draw one dataset's zeros on the first axes, in percent of its trials, and the other scores on the second.
+
+    Returns whether there is a bin of zeros.
+    """
     is_zero = (bins["low"] == 0) & (bins["high"] == 0)
-    share = 100 * bins.loc[is_zero, "n_trials"].sum() / n_trials
-    zero_axes.bar([0], [share], width=0.7, color=colour)
-    zero_axes.text(0, share + 1, f"{share:.0f} %", ha="center", va="bottom", fontsize=7)
+    if is_zero.any():
+        share = 100 * bins.loc[is_zero, "n_trials"].sum() / n_trials
+        zero_axes.bar([0], [share], width=0.7, color=colour)
+        zero_axes.text(0, share + 1, f"{share:.0f} %", ha="center", va="bottom", fontsize=7)
     zero_axes.set(xticks=[0], xticklabels=["exactly 0"], xlim=(-0.6, 0.6))
     zero_axes.tick_params(axis="x", length=0)
     rest = bins[~is_zero]
     width = rest["high"] - rest["low"]
     axes.bar(rest["low"], 100 * rest["n_trials"] / n_trials / width, width, align="edge", color=colour,
              edgecolor="white", linewidth=0.4)  # fmt: skip
+    return is_zero.any()

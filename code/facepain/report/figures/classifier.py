@@ -19,7 +19,8 @@ def draw_datasets(results, mask):
         axes.set_title(title, loc="left", fontweight="bold", pad=2)
     caption = (
         "Left: how well a linear support vector machine names the dataset of unseen participants' images; dots are "
-        "folds, bars their means, dashed lines what guessing reaches. Middle: trials by observed and named dataset. "
+        "folds, bars their means, dashed lines what guessing reaches. Middle: tested trials, counted in each fold, by "
+        "observed and named dataset. "
         "Right: ages of the participants. The classifier cannot say which difference it uses."
     )
     counts = ", ".join(f"{row.n_trials} of {row.observed} as {row.predicted}" for row in pooled.itertuples())

@@ -56,8 +56,8 @@ def draw_models(results):
                       textcoords="offset points", fontweight="bold", va="center", annotation_clip=False)  # fmt: skip
     caption = (
         "Large dots are the scores of each model, lines their 95 % intervals, small dots single folds; a triangle "
-        "marks an interval that goes on beyond the axis. Grey: the middle 95 % of the null; tick: predicting the mean "
-        "training score."
+        "marks an interval that goes on beyond the axis. Grey: the middle 95 % of the null, cut off there too; tick: "
+        "predicting the mean training score."
     )
     if confounds:
         caption += f" Scores are of what {confounds} leave; crosses: what these predict by themselves."
@@ -197,6 +197,8 @@ def draw_calibration(results, kind):
         "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
         "perfect and 0 no association. Offset: mean predicted minus mean observed score."
     )
+    if confounds := next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), ""):
+        caption += f" Scores are what {confounds} leave of them."
     alt = (
         f"Observed against predicted scores in bins, a panel for each of {len(panels)} masks. Slopes: "
         f"{list_values(results, lambda cell: estimate(cell, kind, 'slope')[0])}."

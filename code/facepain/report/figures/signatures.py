@@ -13,6 +13,7 @@ from facepain.report.figures.page import (
     Drawing,
     NothingToDraw,
     new_page,
+    score_name,
     signed,
 )
 
@@ -77,7 +78,7 @@ def finish_panel(axes, title, unit, names):
 def draw_fixed_effects(results):
     """Draw the fixed effects of the mixed models of the score by expression."""
     table = results.table("relate/fixed_effects")
-    if table is None:
+    if table is None or table.empty:
         raise NothingToDraw("no mixed model was fitted")
     terms, models = (table.loc[table["term"] != "intercept", column].drop_duplicates() for column in ("term", "model"))
     figure = new_page(16 + 7 * len(models), results.synthetic)
@@ -87,7 +88,7 @@ def draw_fixed_effects(results):
         tests = rows["p_permutation"].fillna(rows["p"])
         plot_dots(axes, rows, "estimate", tests, range(len(models)), "black")
         finish_panel(axes, term, "standardised effect", models.replace(OWN_MODEL, "own model"))
-    name = results.score.split(" (")[0]
+    name = score_name(results.score.split(" (")[0], results.settings("relate").get("transform", "raw"))
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
         "intercepts and slopes: one model for each signature and one for the study's own weight map. Lines are 95 % "

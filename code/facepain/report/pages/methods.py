@@ -4,7 +4,7 @@ import pandas as pd
 
 from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
-from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name
+from facepain.report.figures.page import ALGORITHM_NAMES, score_name
 from facepain.report.pages.markdown import bullets, plain, table
 
 NOT_RECORDED, NOT_SHARED = "not recorded here", "not the same everywhere"
@@ -128,7 +128,7 @@ def describe_methods(results, records):
         "confounds": CONFOUNDS.format(plain(", ".join(names))) if (names := shared.get("confounds")) else "",
         "masks": _masks(results, records),
         "models": ", ".join(_model(algorithm, regress) for algorithm in results.algorithms),
-        "variance": percent(shared.get("variance", float("nan"))),
+        "variance": f"{100 * shared.get('variance', float('nan')):g} %",
         "fewest": min(n_components),
         "most": max(n_components),
         "trained_on": shared.get("train_dataset", "not the same dataset everywhere"),
@@ -222,7 +222,7 @@ def _different(different):
 
 
 def _splits(plan):
-    held_out = percent(plan["test_size"]) if "test_size" in plan else ""
+    held_out = f"{100 * plan['test_size']:g} %" if "test_size" in plan else ""
     return SCHEMES[plan["scheme"]].format(**plan, held_out=held_out)
 
 

@@ -2,9 +2,11 @@
 
 import base64
 from importlib.metadata import version
+from urllib.parse import unquote
 
 import numpy as np
 
+from facepain.inference.clusters import MIN_VOXELS
 from facepain.report.claims import AT_MOST, read_claims, rows_of
 from facepain.report.figures.catalogue import in_section
 from facepain.report.figures.page import ALGORITHM_NAMES, SYNTHETIC_LABEL, percent, signed
@@ -21,8 +23,8 @@ KNOWN = ("prep", "extract", "regress", "classify")  # stages whose tables have a
 MOST_ROWS, MOST_COLUMNS = 12, 9  # of a table that is shown as it is
 PEAKS = {
     "fdr": "These peaks of the bootstrap z survive the false discovery rate (MNI space).",
-    "uncorrected_0.001": "No voxel survives the false discovery rate. These are the peaks of the bootstrap z at "
-    "p < .001 without correction (MNI space); such peaks also occur where there is nothing to find.",
+    "uncorrected_0.001": "{} survives the false discovery rate. These are the peaks of the bootstrap z at p < .001 "
+    "without correction (MNI space); such peaks also occur where there is nothing to find.",
 }
 FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
 FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
@@ -39,7 +41,7 @@ def write_report(results, cells, settings, words, pictures, sources, outputs):
     body = compose_report(results, cells, words, sources, outputs)
     outputs.write_text("report.md", f"# {plain(settings['title'])}\n\n{label}{body}\n")
     embedded = {f"{name}.png": base64.b64encode(packed).decode("ascii") for name, packed in pictures.items()}
-    html = to_html(body, lambda address: f"data:image/png;base64,{embedded[address]}")
+    html = to_html(body, lambda address: f"data:image/png;base64,{embedded[unquote(address)]}")
     outputs.write_text("report.html", render_page(settings["title"], html, results.synthetic))
 
 
@@ -106,16 +108,21 @@ def describe_data(results):
     """Return the facts of the datasets: who and what was analysed, what was left out and why."""
     facts = results.summary["fact"].drop_duplicates()
     excluded, rows = facts.str.startswith("excluded"), []
+    datasets = sorted(set(results.summary["dataset"]))  # those without a usable trial too
     place = list(facts[~excluded]).index("trials_usable") + 1
     for fact in (*facts[~excluded][:place], *facts[excluded], *facts[~excluded][place:]):
-        values = [results.fact(dataset, fact) for dataset in results.datasets]
-        write = percent if "share" in fact else "{:.4g}".format
+        values = [results.fact(dataset, fact) for dataset in datasets]
+        write = percent if fact.startswith(f"{results.target}_share_") else write_fact
         shown = ("\N{EN DASH}" if value != value else write(value) for value in values)
         rows.append((plain(name_fact(fact, results)), *shown))
     return [
-        table(("fact", *map(plain, results.datasets)), rows),
+        table(("fact", *map(plain, datasets)), rows),
         "These facts are those of `outputs/prep/summary.tsv`. Standard deviations of scores are of the population.",
     ]
+
+
+def write_fact(value):
+    return f"{value:.0f}" if value == round(value) else f"{value:.4g}"
 
 
 def name_fact(fact, results):
@@ -131,7 +138,9 @@ def name_fact(fact, results):
 
 def describe_peaks(results, mask):
     """Return the peaks of a mask's bootstrap z maps: of what survives the false discovery rate, else without it."""
-    tables = {ALGORITHM_NAMES[cell.algorithm]: cell.table("clusters") for cell in results.models(mask)}
+    cells = results.models(mask)
+    tables = {ALGORITHM_NAMES[cell.algorithm]: cell.table("clusters") for cell in cells}
+    survivors = [cell.bootstrap["thresholds"].get("fdr", {}).get("n_voxels", 0) for cell in cells]
     header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
     for threshold, lead in PEAKS.items():
         rows = []
@@ -141,7 +150,8 @@ def describe_peaks(results, mask):
                 place = (signed(peak[axis], ".0f") for axis in "xyz")
                 rows.append((name, *place, signed(peak["peak_z"]), size))
         if rows:
-            return [lead, table(header, rows)]
+            nothing = f"No cluster of {MIN_VOXELS} voxels" if any(survivors) else "No voxel"
+            return [lead.format(nothing), table(header, rows)]
     return []
 
 
