@@ -54,6 +54,7 @@ def test_the_pattern_that_named_the_images_is_found(pattern, start, width, n_tri
 def test_images_that_follow_no_pattern_get_none():
     trials = pd.DataFrame({"participant_id": ["a", "b"], "run": 1, "trial": 1, "excluded": ""})
     assert propose_pattern(trials, ["x.nii", "y.nii"]) is None
+    assert propose_pattern(trials.assign(excluded="motion"), ["a.nii", "b.nii"]) is None
 
 
 @pytest.mark.parametrize(

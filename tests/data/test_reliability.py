@@ -6,6 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 from statsmodels.stats.anova import anova_lm
 
+from errors import InputError
 from facepain.data.summary import reliability_table, summarize
 from facepain.parallel import Resampling
 
@@ -38,3 +39,14 @@ def test_people_are_described_in_the_dataset_that_they_belong_to(with_datasets):
     assert [facts[name, "age_mean"] for name in ("d1", "d2")] == [20, 60]
     assert [facts[name, "participants_enrolled"] for name in ("d1", "d2")] == [1, 1]
     assert ("d1", "sex_M") not in facts.index
+
+
+def test_people_of_another_dataset_name_or_without_ids_and_datasets_without_a_usable_trial():
+    trials = pd.DataFrame({"dataset": "dataset-1", "participant_id": list("aab"), "run": 1, "facs": [1.0, 2, 3]})
+    people = pd.DataFrame({"subject": list("ab"), "sex": ["F", "M"], "dataset": "study-a"})
+    facts = summarize(trials.assign(excluded="motion"), people, "facs", min_participants=2).set_index("fact")["value"]
+    assert facts["participants_enrolled"] == 2 and facts["trials_usable"] == 0 and "runs" not in facts.index
+    assert not any(fact.startswith("sex_") for fact in facts.index)
+    trials = trials.assign(excluded="", dataset=["d1", "d1", "d2"])
+    with pytest.raises(InputError, match=r"participants.tsv: found subject, sex, dataset; expected participant_id"):
+        summarize(trials, people, "facs")

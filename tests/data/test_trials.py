@@ -153,6 +153,9 @@ def test_the_studys_own_dictionaries_are_read_as_they_are(tmp_path):
     found = ["s1/1.hdr", "s1/2.hdr", "s2/1.hdr", "s2/2.hdr"]
     named, expected = name_images(trials, found)
     assert named["contrast"].tolist() == found == expected
+    # The first may be of an excluded trial, whose image need not be there.
+    named, _ = name_images(trials.assign(excluded=["motion", "", "", ""]), found[1:])
+    assert named["contrast"].tolist()[1:] == found[1:]
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ from facepain.report.figures.participants import (
     draw_trajectories,
     spread_equal,
 )
+from facepain.report.figures.signatures import draw_fixed_effects
 from facepain.results.load import ShownCell, load_results
 from files.tables import read_table
 
@@ -315,6 +316,20 @@ def test_scores_of_too_few_participants_are_withheld(rng):
     trials = draw_trials(rng, n_participants=(12, 4))
     bins = bin_scores(trials, "facs", 5)
     assert set(bins["dataset"]) == {"dataset-1"} and bins["n_participants"].min() >= 5
+
+
+def test_zeros_of_too_few_participants_are_no_share(results):
+    scores = results.scores[results.scores["high"] > 0]
+    drawing = behavior.draw_scores(replace(results, scores=scores))
+    assert "too few participants with zeros" in drawing.alt and "%" not in drawing.alt
+    assert any("too few" in text.get_text() for axes in drawing.figure.axes for text in axes.texts)
+
+
+def test_mixed_models_without_a_term_are_left_out_with_a_reason(results):
+    empty = pd.DataFrame(columns=["model", "term", "estimate", "low", "high", "p", "p_permutation"])
+    object.__setattr__(results, "table", {"relate/fixed_effects": empty}.get)
+    with pytest.raises(NothingToDraw, match="no mixed model"):
+        draw_fixed_effects(results)
 
 
 @pytest.mark.parametrize("scores", ([0, 0], [-3.2, 0, 5], [4, 4, 4], [1e-4, 2e-4], [0, 44]))

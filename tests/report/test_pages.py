@@ -325,7 +325,9 @@ def test_results_that_the_params_no_longer_ask_for_are_not_read(finished):
     shown = (finished / "outputs", MASKS, ALGORITHMS, "facs")
     assert load_results(*shown).table("prep/summary") is not None
     assert load_results(*shown, folders=["outputs/prep"]).table("prep/summary") is not None
-    assert load_results(*shown, folders=["outputs/extract/M1"]).table("prep/summary") is None
+    without = load_results(*shown, folders=["outputs/extract/M1"])
+    assert without.table("prep/summary") is None and not without.classifiers
+    assert load_results(*shown).classifiers.keys() == {"whole-brain"}
 
 
 def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
@@ -414,6 +416,11 @@ def test_peaks_survive_the_false_discovery_rate_or_are_called_uncorrected(finish
         object.__setattr__(cell, "table", found)
     lead, peaks = describe_peaks(results, "M1")
     assert "without correction" in lead and "| Lasso | \N{MINUS SIGN}45 | 3 | 0 | \N{MINUS SIGN}4.10 | 54 |" in peaks
+    cell = results.models("M1")[0]
+    few = replace(cell, bootstrap=cell.bootstrap | {"thresholds": {"fdr": {"n_voxels": 4}}})
+    object.__setattr__(few, "table", cell.table)
+    lead, _ = describe_peaks(replace(results, regressions=results.regressions | {("M1", cell.algorithm): few}), "M1")
+    assert lead.startswith("No cluster of 10 voxels survives the false discovery rate.")
     tables["ridge"] = [peak | {"threshold": "fdr"}]
     lead, peaks = describe_peaks(results, "M1")
     assert "survive the false discovery rate" in lead and "Lasso" not in peaks and "| Ridge |" in peaks
@@ -440,6 +447,7 @@ def test_a_picture_becomes_a_figure_and_headings_are_linked():
     html = to_html("## A & B\n\n" + picture("models", said), lambda name: f"data:{name}")
     assert '<h2 id="a--b">A &amp; B</h2>' in html
     assert '<figure><img src="data:models.png" alt="a &quot;b&quot; [c]" /><figcaption><strong>R2.</strong>' in html
+    assert 'src="data:weights_Québec.png"' in to_html(picture("weights_Québec", said), lambda name: f"data:{name}")
     assert contents("## One\n\n### Two three") == "- [One](#one)\n  - [Two three](#two-three)"
 
 

@@ -1,7 +1,11 @@
 """The params file: every unknown key and bad value is named."""
 
-import pytest
+import shutil
 
+import pytest
+from repositories import edit_params
+
+import stages
 from errors import InputError
 from provenance.declare import Options
 from provenance.records.inputs import flatten
@@ -83,6 +87,12 @@ def test_without_signatures_there_is_nothing_of_them(edited):
             'classify.masks names "cortex"; expected one of extract.masks',
         ),
         ("n = 5000", "", "regress.permutation.n is missing"),
+        ("seed = 42", "seed = 202611271430", "seed = 202611271430 is not allowed; it should be less than 2147483648"),
+        (
+            'algorithms = ["lasso", "ridge", "svr"]',
+            'algorithms = ["ridge", "svr"]',
+            'relate.algorithm = "lasso" is not compared with signatures; expected one of ridge, svr',
+        ),
         ("seed = 42", "seed = ", "not valid TOML"),
         (
             '# target_grid = "inputs/masks/M1.nii.gz"',
@@ -94,6 +104,35 @@ def test_without_signatures_there_is_nothing_of_them(edited):
 def test_a_mistake_is_named(edited, old, new, message):
     with pytest.raises(InputError, match=message):
         STUDY.load_params(edited(old, new))
+
+
+@pytest.mark.parametrize("stage", ["tune", "occurrence"])
+def test_a_mask_that_is_not_extracted_is_named(tmp_path, stage):
+    shutil.copy(PARAMS, tmp_path)
+    edit_params(tmp_path / "params.toml", {stage: {"masks": ["cortex"]}})
+    with pytest.raises(InputError, match=f'{stage}.masks names "cortex"; expected one of extract.masks'):
+        STUDY.load_params(tmp_path / "params.toml")
+
+
+def test_all_files_of_a_mask_or_map_of_the_repository_are_read(edited, tmp_path, monkeypatch):
+    for name in ("masks/m1.hdr", "masks/m1.img"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.setattr(stages, "ROOT", tmp_path)
+    cells = STUDY.cells(Options(str(edited('M1 = "inputs/masks/M1.nii.gz"', 'M1 = "masks/m1.hdr"'))))
+    reads = next(cell for cell in cells if cell.name == "extract M1").reads
+    assert {"masks/m1.hdr", "masks/m1.img", "inputs/contrasts"} <= set(reads)
+    cells = STUDY.cells(Options(str(edited('signatures = "inputs/signatures/', 'signatures = "maps/'))))
+    assert "maps" in next(cell for cell in cells if cell.name == "signatures").reads
+
+
+def test_the_study_is_measured_by_images_alone(tmp_path, monkeypatch):
+    folder = tmp_path / "inputs/contrasts"
+    (folder / ".git/annex/objects/key.hdr").mkdir(parents=True)
+    (folder / "._a.nii").touch()
+    (folder / "a.nii").write_bytes(b"damaged")
+    monkeypatch.setattr(stages, "ROOT", tmp_path)
+    assert stages.measure_study()[:2] == (1, 1)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -3,6 +3,7 @@
 import re
 from html import escape
 from itertools import pairwise
+from urllib.parse import unquote
 
 from markdown_it import MarkdownIt
 from markupsafe import Markup
@@ -57,7 +58,7 @@ def to_html(markdown, source_of):
             token.attrSet("id", anchor(following.content))
         elif token.type == "inline" and token.children and token.children[0].type == "image":
             image = token.children[0]
-            image.attrSet("src", source_of(image.attrGet("src")))
+            image.attrSet("src", source_of(unquote(image.attrGet("src"))))
         elif token.type == "td_open" and len(following.content) > 60:
             token.attrSet("class", "text")
     # A number stays on the line of its sign of per cent, and of its = or its \N{LESS-THAN OR EQUAL TO}.

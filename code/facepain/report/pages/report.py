@@ -2,7 +2,6 @@
 
 import base64
 from importlib.metadata import version
-from urllib.parse import unquote
 
 import numpy as np
 
@@ -41,7 +40,7 @@ def write_report(results, cells, settings, words, pictures, sources, outputs):
     body = compose_report(results, cells, words, sources, outputs)
     outputs.write_text("report.md", f"# {plain(settings['title'])}\n\n{label}{body}\n")
     embedded = {f"{name}.png": base64.b64encode(packed).decode("ascii") for name, packed in pictures.items()}
-    html = to_html(body, lambda address: f"data:image/png;base64,{embedded[unquote(address)]}")
+    html = to_html(body, lambda address: f"data:image/png;base64,{embedded[address]}")
     outputs.write_text("report.html", render_page(settings["title"], html, results.synthetic))
 
 
