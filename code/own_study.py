@@ -22,6 +22,7 @@ from provenance.repository import (
     git_folder,
     input_datasets,
     object_ids,
+    read_state,
     require_clean_tree,
     subdataset_setting,
     write_whole,
@@ -144,8 +145,8 @@ def undo():
     note, without_hooks = git_folder() / UNDO_NOTE, ("-c", f"core.hooksPath={os.devnull}")
     if not note.exists():
         return
-    state = json.loads(note.read_text())
-    if git("rev-parse", "HEAD") == state["commit"]:
+    state = read_state(note)  # a power failure leaves it empty: datasets are found where they were put aside
+    if state and git("rev-parse", "HEAD") == state["commit"]:
         remove_stale_locks(state["started"], ROOT)
         for name, place in state["parked"].items():
             path = ROOT / "inputs" / name

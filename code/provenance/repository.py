@@ -199,10 +199,7 @@ def read_state(path):
 def write_whole(path, text, mode=None):
     """Write a file of local state so that nobody ever sees half of it, nor a program that may not be started yet."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(temporary, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())  # else a power failure leaves an empty file
+    temporary.write_text(text)
     if mode is not None:
         temporary.chmod(mode)
     try:

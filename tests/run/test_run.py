@@ -132,6 +132,14 @@ def test_code_that_was_edited_during_a_run_is_recorded_as_such(repository):
     )
 
 
+def test_notes_that_a_power_failure_emptied_stop_nothing(repository):
+    notes = [repository / ".git/facepain" / name for name in ("running.json", "own.json")]
+    for note in notes:
+        note.touch()
+    assert "prep: fresh" in run([sys.executable, "code/study.py", "run", "prep"], repository).stdout
+    assert not any(note.exists() for note in notes)
+
+
 def test_a_file_that_a_rule_hides_from_git_stops_the_run(repository):
     (repository / ".git/info").mkdir(exist_ok=True)
     (repository / ".git/info/exclude").write_text("summary.tsv\n")

@@ -1,7 +1,6 @@
 """Let one process at a time work in this repository, and put back or remove what an interrupted one left."""
 
 import fcntl
-import json
 import os
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from errors import InputError
 from provenance.annex.dataset import remove_tree
-from provenance.repository import ROOT, changed_files, git, git_folder
+from provenance.repository import ROOT, changed_files, git, git_folder, read_state
 
 MARKER = "running.json"
 DISK_LOW = 50e6  # bytes
@@ -66,7 +65,10 @@ def restore_interrupted(root=ROOT, quietly=False):
     marker = git_folder(root) / MARKER
     if not marker.exists():
         return
-    interrupted = json.loads(marker.read_text())
+    interrupted = read_state(marker)
+    if not interrupted:  # a power failure leaves it empty: what is half-changed is named as for any edit
+        marker.unlink()
+        return
     remove_stale_locks(interrupted.get("started", 0), root)
     folder = interrupted["folder"]
     make_plain(interrupted["cell"], root)
