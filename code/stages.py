@@ -216,7 +216,7 @@ def measure_study():
 
     folder = ROOT / "inputs/contrasts"
     # Of DataLad's and git's own files, some are called as the images that they hold.
-    paths = [path for path in folder.rglob("[!.]*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
+    paths = [path for path in folder.rglob("*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
     paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
     here = next((path for path in paths if path.exists()), None)
     shape = (91, 109, 91)
