@@ -28,11 +28,16 @@ ROW_MM, LABEL_MM = 5, 38
 LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
 
 
+def name_removed(results):
+    """List the confounds that were removed, such as "age and run"; empty where none were."""
+    return next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
+
+
 def draw_models(results):
     """Draw every model's scores, cross-validated and on the other dataset, with intervals, null and baseline."""
     others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
     kinds = [("published", "r2"), ("lopo", "pearson_r"), *product(others, ("r2", "pearson_r"))]
-    confounds = next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
+    confounds = name_removed(results)
     handles = _legend(results, confounds)
     n_columns, above = (3, 16) if len(handles) > 5 else (5, 12)
     figure, places, columns = forest(results, len(kinds), above, 10)
@@ -197,7 +202,7 @@ def draw_calibration(results, kind):
         "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
         "perfect and 0 no association. Offset: mean predicted minus mean observed score."
     )
-    if confounds := next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), ""):
+    if confounds := name_removed(results):
         caption += f" Scores are what {confounds} leave of them."
     alt = (
         f"Observed against predicted scores in bins, a panel for each of {len(panels)} masks. Slopes: "
