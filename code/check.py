@@ -14,7 +14,7 @@ from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_loss
 from facepain.data.signatures import load_networks, load_signatures
 from facepain.data.summary import summarize
 from facepain.data.trials import find_confounds, is_usable, usable_trials
-from facepain.models.folds import make_folds
+from facepain.models.folds import make_folds, require_participants
 from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people
 from provenance.annex.fetching import fetch_content
@@ -98,7 +98,7 @@ def split(usable, params):
     if len(set(labels)) > 1:
         for train_idx, _ in make_folds(groups, **params["classify"]["cross_validation"], seed=seed):
             missing = sorted(set(labels) - set(labels[train_idx]))
-            if len(missing) == len(set(labels)) - 1:
+            if missing:
                 raise InputError(
                     f"classify: a training fold holds no participant of {', '.join(missing)}, so that there is nothing "
                     "to tell apart; lower classify.cross_validation.test_size, or add participants"
@@ -112,6 +112,7 @@ def split(usable, params):
                 f"tune.grid.n_folds = {n_inner} needs as many participants in every training fold, one holds {n_left}; "
                 "lower it, or add participants"
             )
+    require_participants(trained, params["min_participants"])
     return folds
 
 

@@ -8,6 +8,7 @@ from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.permutation import TEST_COLUMNS, tests_table
 from facepain.models import classification
 from facepain.models.folds import make_folds
+from facepain.models.scores import withhold_folds
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
 from files.tables import read_table
@@ -24,15 +25,24 @@ def main(cell, outputs):
     if len(np.unique(labels)) < 2:
         print(f"{cell.name}: one dataset only, nothing to distinguish: no classifier")
         return
+    n_participants = trials.groupby("dataset")["participant_id"].nunique()
+    if (fewest := n_participants.min()) < settings["min_participants"]:
+        print(
+            f"{cell.name}: {n_participants.idxmin()} has {fewest} participants, min_participants is "
+            f"{settings['min_participants']}: no classifier"
+        )
+        return
 
     images = StandardizedImages(np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r"))
     gram = images.gram(n_jobs=n_workers())
     folds = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
     cuts = classification.cut_gram(gram, folds)
     predictions = classification.classify_folds(cuts, labels, settings["C"])
-    metrics = classification.fold_metrics(predictions, labels)
+    # A fold has to test enough participants of every dataset.
+    tested = [groups[test][labels[test] == name] for _, test in folds for name in n_participants.index]
+    metrics = withhold_folds(classification.fold_metrics(predictions, labels), tested, settings["min_participants"])
     outputs.write_table("metrics.tsv", metrics, classification.METRIC_COLUMNS)
-    confusion = classification.confusion_table(predictions, labels)
+    confusion = classification.confusion_table(predictions, labels, by_fold=metrics["n_test"].notna().all())
     outputs.write_table("confusion.tsv", confusion, classification.CONFUSION_COLUMNS)
     listed = classification.predictions_table(predictions, labels, groups)
     outputs.write_table("predictions.tsv", listed, classification.PREDICTION_COLUMNS)

@@ -7,6 +7,7 @@ import pandas as pd
 
 from facepain.inference.comparison import CELL_COLUMNS, PAIR_COLUMNS, familywise_table, pairs_table
 from facepain.inference.detectable import DETECTABLE_COLUMNS, critical_score, detectable_table
+from facepain.inference.permutation import scheme_of_people
 from facepain.models.confounds import remove_from_gram
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
@@ -36,11 +37,11 @@ def main(cell, outputs):
     outputs.write_table("cells.tsv", familywise_table(tests), CELL_COLUMNS)
     outputs.write_table("pairs.tsv", pairs, PAIR_COLUMNS)
 
-    # The correlation above which the published p under ``block`` is at most 0.05.
+    # The correlation above which the published p is at most 0.05.
     limits = {
-        (test["mask"], test["algorithm"]): critical_score(test["null_scores"])
+        (test["mask"], test["algorithm"], test["scheme"]): critical_score(test["null_scores"])
         for test in tests
-        if (test["estimate_of"], test["scheme"], test["metric"]) == ("published", "block", "pearson_r")
+        if (test["estimate_of"], test["metric"]) == ("published", "pearson_r")
     }
     planted, detectable = settings["detectable"], []
     for mask in settings["masks"]:
@@ -51,7 +52,8 @@ def main(cell, outputs):
         if images.confounds is not None:
             # Patterns are drawn and planted without confounds, as they will be tested.
             gram, _ = remove_from_gram(gram, gram[:0], images.confounds, images.confounds[:0])
-        tested = {name: (models[name], limits[mask, name]) for name in planted["algorithms"] if (mask, name) in limits}
+        of_mask = {name: limits.get((mask, name, scheme_of_people(groups))) for name in planted["algorithms"]}
+        tested = {name: (models[name], limit) for name, limit in of_mask.items() if limit is not None}
         if tested and settings["standardize"] == "image":
             effects = planted["effects"]
             with Progress(len(effects), f"{cell.name}: effects, {mask}") as progress:

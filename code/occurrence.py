@@ -7,6 +7,7 @@ from facepain.inference.permutation import tests_table
 from facepain.models import occurrence
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.pca_regression import PCARegression
+from facepain.models.scores import withhold_folds
 from facepain.parallel import Resampling
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -33,7 +34,9 @@ def main(cell, outputs):
             tests += parts.part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
 
     metrics = occurrence.parts_table(found["published"], found["lopo"], y)
-    outputs.write_table("metrics.tsv", metrics, occurrence.PART_COLUMNS)
+    expressing = [groups[test][y[test] > 0] for _, test in splits["published"]]  # whom intensity is scored on
+    of_folds = withhold_folds(metrics, expressing, settings["min_participants"])
+    outputs.write_table("metrics.tsv", of_folds, occurrence.PART_COLUMNS)
     outputs.write_table("intervals.tsv", parts.part_intervals_table(found, y, groups), parts.PART_INTERVAL_COLUMNS)
     listed = occurrence.part_predictions_table(found, rows, y, groups)
     outputs.write_table("predictions.tsv", listed, occurrence.PART_PREDICTION_COLUMNS)

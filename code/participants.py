@@ -25,7 +25,7 @@ from stages import STUDY
 def main(cell, outputs):
     settings = cell.settings
     masks, synthetic = settings["masks"], is_synthetic("outputs")
-    score = score_name(settings["score"], settings["transform"])
+    score = score_name(settings["score"], settings["transform"], settings["confounds"])
     trials = read_table(Path("outputs/prep/trials.tsv"))
     shown = (trials, settings["target"], settings["score"], synthetic)
     figures = {"scores": partial(draw_scores_by_participant, *shown), "trials": partial(draw_trajectories, *shown)}

@@ -24,14 +24,16 @@ def main(cell, outputs):
     confound_coef = cross_validation.confound_coefficients(images, final)
     tested = study.predict_others(final, weights[:, -1:], intercepts[-1:], confound_coef)
 
-    held_out, intervals = regress_outputs.write_scores(outputs, study, fits, final, tested)
+    held_out, intervals = regress_outputs.write_scores(
+        outputs, study, fits, final, tested, settings["min_participants"]
+    )
     regress_outputs.write_folds(outputs, study, fits["published"], weights)
     regress_outputs.write_model(cell, outputs, study, final, weights[:, -1], intercepts[-1], confound_coef)
     outputs.write_map("pattern_final.nii.gz", cross_validation.haufe_pattern(images, final), study.mask_img)
-    regress_outputs.write_generalisation(cell, outputs, held_out, tested, strata)
+    regress_outputs.write_generalisation(cell, outputs, study, held_out, strata)
     regress_outputs.write_splits(cell, outputs, study, model, fits["published"])
     if study.confounds is not None:
-        regress_outputs.write_confounds_alone(cell, outputs, study, splits, strata[study.rows])
+        regress_outputs.write_confounds_alone(cell, outputs, study, splits, held_out, strata[study.rows])
     regress_outputs.write_permutation_tests(cell, outputs, study, folds, model, strata[study.rows])
     regress_outputs.write_bootstrap(cell, outputs, study, model)
     outputs.write_fingerprints()

@@ -14,6 +14,7 @@ from facepain.inference.transfer import TRANSFER_COLUMNS, transfer_table
 from facepain.models import score_tables
 from facepain.models.confounds import fit_confounds
 from facepain.models.repeats import LEARNING_COLUMNS, REPEAT_COLUMNS, learning_curve, score_repeats
+from facepain.models.scores import withhold_folds
 from facepain.parallel import Resampling
 from files.outputs import unmask
 from files.rounding import round_map
@@ -21,20 +22,23 @@ from provenance.run.progress import Progress
 from provenance.run.stage import n_workers
 
 
-def write_scores(outputs, study, fits, final, tested):
+def write_scores(outputs, study, fits, final, tested, min_participants):
     """Write scores and predictions of the folds and, on other datasets, of the final model, with their intervals.
 
-    Returns the predictions of held-out participants and datasets by what they are of, and the table of intervals.
+    Of folds and datasets with fewer than ``min_participants`` only predictions are written. Returns the predictions of
+    held-out participants and of the other datasets by what they are of, and the table of intervals.
     """
     groups = study.train[1]
     metrics = score_tables.fold_metrics(fits["published"], groups)
+    of_folds = withhold_folds(metrics, [groups[fit.test_idx] for fit in fits["published"]], min_participants)
     listed = {name: score_tables.list_predictions(each, study.rows, study.groups) for name, each in fits.items()}
     lopo = listed["lopo"].sort_values("row", ignore_index=True)
     predictions = pd.concat([listed["published"], *tested.values()])[list(score_tables.PREDICTION_COLUMNS)]
-    held_out = {name: score_tables.as_predictions(table) for name, table in ({"lopo": lopo} | tested).items()}
+    scored = {name: each for name, each in tested.items() if each["participant_id"].nunique() >= min_participants}
+    held_out = {name: score_tables.as_predictions(table) for name, table in ({"lopo": lopo} | scored).items()}
     intervals = intervals_table(held_out, metrics, fits["published"], groups)
-    outputs.write_table("metrics.tsv", metrics, score_tables.METRIC_COLUMNS)
-    on_others = score_tables.metrics_on_other_datasets(tested, final)
+    outputs.write_table("metrics.tsv", of_folds, score_tables.METRIC_COLUMNS)
+    on_others = score_tables.metrics_on_other_datasets(scored, final)
     outputs.write_table("test_metrics.tsv", on_others, score_tables.METRIC_COLUMNS)
     outputs.write_table("predictions.tsv", predictions, score_tables.PREDICTION_COLUMNS)
     columns = score_tables.OUT_OF_FOLD_COLUMNS
@@ -71,12 +75,12 @@ def write_model(cell, outputs, study, final, weights, intercept, confound_coef):
     outputs.write_json("model.json", about | used)
 
 
-def write_generalisation(cell, outputs, held_out, tested, strata):
+def write_generalisation(cell, outputs, study, held_out, strata):
     """Write what holds for participants whom no model has seen and for other datasets."""
     permutations = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
     calibration = score_tables.calibration_table(held_out, cell.settings["min_participants"])
-    others = {name: held_out[name] for name in tested}
-    strata = {name: strata[table["row"]] for name, table in tested.items()}
+    others = {name: predictions for name, predictions in held_out.items() if name != "lopo"}
+    strata = {name: strata[study.others[name]] for name in others}
     outputs.write_table("influence.tsv", influence_table(held_out["lopo"]), INFLUENCE_COLUMNS)
     outputs.write_table("calibration.tsv", calibration, score_tables.CALIBRATION_COLUMNS)
     outputs.write_table("transfer.tsv", transfer_table(others, permutations, strata), TRANSFER_COLUMNS)
@@ -90,7 +94,7 @@ def write_splits(cell, outputs, study, model, fits):
         table = score_repeats(study.images, *study.train, model, fits, repeated, repeats["n_folds"])
         outputs.write_table("repeats.tsv", table, REPEAT_COLUMNS)
         chosen = Resampling(learning["n"], seed, n_workers(), progress)
-        curve = learning_curve(study.images, *study.train, model, chosen)
+        curve = learning_curve(study.images, *study.train, model, chosen, cell.settings["min_participants"])
         outputs.write_table("learning.tsv", curve, LEARNING_COLUMNS)
 
 
@@ -112,10 +116,11 @@ def write_permutation_tests(cell, outputs, study, folds, model, strata):
     outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
 
 
-def write_confounds_alone(cell, outputs, study, splits, strata):
-    """Write what the confounds predict without any image."""
+def write_confounds_alone(cell, outputs, study, splits, held_out, strata):
+    """Write what the confounds predict without any image, of what the model's own scores are written of."""
     y, groups, Z = study.y_with_confounds, study.groups, study.confounds
-    own, others = study.rows, {name: (y[rows], groups[rows], Z[rows]) for name, rows in study.others.items()}
+    own, others = study.rows, {name: rows for name, rows in study.others.items() if name in held_out}
+    others = {name: (y[rows], groups[rows], Z[rows]) for name, rows in others.items()}
     resampling = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
     table = confounds_alone_table(splits, y[own], groups[own], Z[own], resampling, strata, others)
     outputs.write_table("confounds.tsv", table, CONFOUND_COLUMNS)

@@ -124,7 +124,7 @@ def see_regress(params, _mask, algorithm):
 def see_fits(params):
     """Return what every stage that fits the score of the training dataset shares with ``regress``."""
     own = pick(params["regress"], "train_dataset", "transform", "standardize", "cross_validation", "confounds")
-    return own | {"seed": params["seed"], "target": params["prep"]["target"]}
+    return own | pick(params, "seed", "min_participants") | {"target": params["prep"]["target"]}
 
 
 def see_tune(params, _mask, algorithm):
@@ -207,7 +207,7 @@ def see_plot(params):
 def see_participants(params):
     seen = pick(see_plot(params), "masks", "algorithms", "target", "score")
     related = {"related": [params["relate"][key] for key in ("mask", "algorithm", "measure")]}
-    return seen | {"transform": params["regress"]["transform"]} | (related if has_signatures(params) else {})
+    return seen | pick(params["regress"], "transform", "confounds") | (related if has_signatures(params) else {})
 
 
 def measure_study():
@@ -288,6 +288,7 @@ STAGES = (
             omit(params["extract"], "masks") | {"mask_files": definitions_used(mask, params["extract"]["mask_files"])}
         ),
         private=("*",),
+        public=("mask.json",),
         sources=("mask.json",),
         cost=cost_of_images,
     ),
@@ -316,7 +317,7 @@ STAGES = (
         names=lambda params: [(mask,) for mask in params["classify"]["masks"]],
         table=tables.Classify,
         reads=read_signals,
-        settings=lambda params, mask: omit(params["classify"], "masks") | {"seed": params["seed"]},
+        settings=lambda params, mask: omit(params["classify"], "masks") | pick(params, "seed", "min_participants"),
         options=PERMUTATIONS,
         private=("predictions.*",),
         sources=("metrics.tsv", "confusion.tsv", "permutation.tsv"),

@@ -9,7 +9,7 @@ import pandas as pd
 from facepain.data.trials import rows_of_training
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.confounds import confound_matrix, remove_from_scores
-from facepain.models.folds import make_folds
+from facepain.models.folds import make_folds, require_participants
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import list_predictions
 from facepain.models.scores import transform_target
@@ -45,6 +45,7 @@ class Training:
     def make_splits(self, settings):
         """Return the folds of both estimates: of the published scheme, and leaving one participant out."""
         _, groups = self.train
+        require_participants(groups, settings["min_participants"])
         published = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
         return {"published": published, "lopo": make_folds(groups, "lopo")}
 

@@ -41,7 +41,7 @@ def main(cell, outputs):
     (final,) = tune_folds(images, everything, y[:, None], groups, tuning, Resampling(1, seed))
     weights, intercepts = voxel_weights(images, [final.fit])
     tested = study.predict_others(final.fit, weights, intercepts, confound_coefficients(images, final.fit))
-    _, intervals = write_scores(outputs, study, fits, final.fit, tested)
+    _, intervals = write_scores(outputs, study, fits, final.fit, tested, settings["min_participants"])
     chosen = pd.DataFrame([fold.chosen for fold in (*folds["published"], final)])
     chosen["fold"] = [*map(str, range(1, len(chosen))), "final"]
     outputs.write_table("tuning.tsv", chosen[list(TUNING_COLUMNS)], TUNING_COLUMNS)

@@ -139,7 +139,7 @@ class RegressBase(Table):
     transform: Literal["raw", "log1p", "sqrt"]
     standardize: Steps
     variance: Share
-    min_participants: Count = 5
+    min_participants: Count | None = None  # of older params files; that of all stages counts
     confounds: Annotated[list[Text], AfterValidator(_different)] = []
     cross_validation: CrossValidation
     permutation: RegressPermutation

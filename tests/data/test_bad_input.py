@@ -259,6 +259,10 @@ MISTAKES = {
         ),
         "3 participants",
     ),
+    "fewer participants than may be shown": (
+        params("min_participants", value=9),
+        "the training dataset has 8 usable participants, fewer than min_participants = 9",
+    ),
     "fewer participants than inner folds": (
         leave_in_dataset_1(3),
         "tune.grid.n_folds = 3 needs as many participants in every training fold, one holds 2; lower it",

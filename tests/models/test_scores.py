@@ -3,7 +3,15 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 
-from facepain.models.scores import pearson_r, r2, score_predictions, skill, spearman_r
+from facepain.models.scores import (
+    pearson_r,
+    r2,
+    score_predictions,
+    skill,
+    spearman_r,
+    summarize_folds,
+    withhold_folds,
+)
 
 
 def test_columns_equal_sklearn_and_scipy(rng):
@@ -74,3 +82,12 @@ def test_undefined_scores_are_nan():
     row = score_predictions([0.0, 0, 0], [1.0, 2, 3], ["a", "a", "a"], 0.0)
     assert np.isnan(row["r2_within"])
     assert np.isnan(row["r2_between"])
+
+
+def test_folds_that_test_few_participants_say_nothing_of_them():
+    metrics = summarize_folds([{"r2": 0.1, "n_train": 6}, {"r2": 0.3, "n_train": 8}], {"r2": 0.2, "n_train": np.nan})
+    tested = [["a", "a", "b"], ["c", "c", "c"]]
+    assert withhold_folds(metrics, tested, 1) is metrics
+    withheld = withhold_folds(metrics, tested, 2).set_index("fold")
+    np.testing.assert_allclose(withheld["r2"], [np.nan, np.nan, 0.2, 0.1, 0.2])
+    np.testing.assert_array_equal(withheld["n_train"], metrics["n_train"])

@@ -182,7 +182,7 @@ def test_confounds_alone_are_the_baseline_of_figure_table_and_sentences(tmp_path
     [claim] = claims_of(beside, "unseen")
     assert claim.text.startswith("Lasso in the whole brain (motion and run removed) predicts")
     assert "better than a model of motion and run alone does: skill 0.25" in claim.text
-    drawing = draw_models(moved)
+    drawing = draw_models(moved, ["dataset-2"])
     crosses = [line.get_xdata()[0] for line in drawing.figure.axes[1].lines if line.get_marker() == "x"]
     assert crosses == pytest.approx([alone["lopo", "pearson_r"]] * len(moved.regressions))
     assert "what motion and run leave; crosses" in drawing.caption and len(drawing.caption.split()) <= 60
@@ -314,8 +314,9 @@ def test_tuned_and_parts_rest_on_their_own_tests(bare):
     ):
         given = tables | {f"{folder}intervals": of_scores, f"{folder}permutation": test}
         assert shown in claims_of(planted(bare, **given), "tuned")[0].text
-    assert "block p = 0.001" in claim.text and "2 of 3 choices keep all components" in claim.text
-    assert "predictions by 2.0 %" in claim.text and "1 of 3 choices have the strongest penalty" in claim.text
+    assert "block p = 0.001" in claim.text and "Of the 3 choices, of the published folds and the final" in claim.text
+    assert "predictions by 2.0 %" in claim.text and "1 of them have the strongest penalty" in claim.text
+    assert "2 of them take as many components as the smallest inner training set has" in claim.text
     elsewhere = {"estimate_of": "dataset-2", "metric": ["r2", "pearson_r"], "estimate": -1.0, "low": -2.0, "high": 0.0}
     tables[f"{folder}intervals"] = pd.concat([intervals, pd.DataFrame(elsewhere)])
     [claim] = claims_of(planted(bare, **tables), "tuned")

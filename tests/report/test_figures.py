@@ -27,6 +27,7 @@ from facepain.report.figures.page import (
     NULL_GREY,
     SYNTHETIC_LABEL,
     NothingToDraw,
+    dataset_colours,
     draw_figure,
     new_page,
     page_style,
@@ -214,6 +215,28 @@ STUDIES = {
     "constant target": {"constant": 4.0},
     "nothing but zeros": {"constant": 0.0},
 }
+
+
+@pytest.mark.parametrize("n_datasets", (3, 6))
+def test_several_datasets_fit_their_figures(n_datasets, tmp_path, rng):
+    results = write_results(tmp_path, draw_trials(rng, (12, *[6] * (n_datasets - 1))), rng)
+    drawings, _ = draw(results)
+    for name, drawing in drawings.items():
+        check_readable(name, drawing.figure)
+    pages = [drawing.title for name, drawing in drawings.items() if name.startswith("models")]
+    assert all(sum(f"dataset-{number}" in title for title in pages) == 1 for number in range(2, n_datasets + 1))
+    assert len(set(dataset_colours(results.datasets).values())) == n_datasets
+
+
+def test_scores_of_too_few_participants_are_missed_by_no_figure(tmp_path, rng):
+    results = write_results(tmp_path, draw_trials(rng), rng, min_participants=6)
+    assert all(cell.folds["r2"].isna().all() and cell.test_metrics.empty for cell in results.regressions.values())
+    drawings, _ = draw(results)
+    for name, drawing in drawings.items():
+        check_readable(name, drawing.figure)
+        assert "nan" not in drawing.alt, name
+        assert not [text for text in texts(drawing.figure) if "nan" in text.get_text()], name
+    assert {"models", "scores", "datasets_whole-brain"} <= set(drawings)
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -407,7 +430,7 @@ def test_the_provenance_shows_every_stage_and_what_it_read(grid, results, tmp_pa
     assert {"commit " + digit * 10 for digit in "abc"} <= set(written)
     assert "python code/plot.py --params code/other.toml" in written
     n_models = len(masks) * len(algorithms)
-    assert f"{n_models} result{'s' * (n_models > 1)}, {n_models} files" in written
+    assert f"{n_models} result{'s' * (n_models > 1)}" in written
 
 
 def test_the_provenance_follows_any_number_of_stages(results, tmp_path):

@@ -27,7 +27,7 @@ EFFECTS = pd.DataFrame(
     columns=["model", "term", "estimate", "se", "low", "high", "p", "p_permutation", "n_trials", "n_participants"],
 )
 
-CELL = SimpleNamespace(mask="M1", algorithm="lasso", confounds=())
+CELL = SimpleNamespace(mask="M1", algorithm="lasso", confounds=(), scheme_of_people="block")
 
 
 @pytest.fixture

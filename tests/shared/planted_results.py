@@ -25,7 +25,7 @@ from facepain.models.score_tables import (
     list_predictions,
     metrics_on_other_datasets,
 )
-from facepain.models.scores import Predictions
+from facepain.models.scores import Predictions, withhold_folds
 from facepain.parallel import Resampling
 from facepain.results.load import ShownCell, load_results
 from files.outputs import OutputFolder, unmask
@@ -57,14 +57,15 @@ def write_results(root, trials, rng, **choices):
     rng : Generator
     choices : dict
         ``synthetic`` (default True), ``skill`` (0 makes predictions constant), ``weights`` and ``z`` (0 makes maps
-        empty), ``confounds`` (names; the first predicts the scores by itself).
+        empty), ``confounds`` (names; the first predicts the scores by itself), ``min_participants`` (default 1;
+        folds and datasets of fewer have no scores).
     """
     outputs = root / "outputs"
     prep = OutputFolder(root / "partial")
     prep.write_table("trials.tsv", trials, dict.fromkeys(trials, ""))
     people = trials.groupby("participant_id").first().reset_index()
     people = people.assign(age=rng.integers(18, 54, len(people)), sex="F")
-    summary = summarize(trials.assign(excluded=""), people, "facs")
+    summary = summarize(trials.assign(excluded=""), people, "facs", choices.get("min_participants", 1))
     prep.write_table("summary.tsv", summary, dict.fromkeys(summary, ""))
     prep.write_table("scores.tsv", bin_scores(trials, "facs", MIN_PARTICIPANTS), SCORE_COLUMNS)
     prep.write_json("study.json", {"synthetic": choices.get("synthetic", True), "target": "facs"})
@@ -73,7 +74,7 @@ def write_results(root, trials, rng, **choices):
         for algorithm in ALGORITHMS:
             write_regression(outputs / "regress" / mask / algorithm, trials, rng, choices)
     if trials["dataset"].nunique() > 1:
-        write_classifier(outputs / "classify" / MASKS[0], trials, rng)
+        write_classifier(outputs / "classify" / MASKS[0], trials, rng, choices)
     write_records(outputs)
     return load_results(outputs, MASKS, ALGORITHMS, "facs")
 
@@ -143,14 +144,17 @@ def write_regression(folder, trials, rng, choices):
     ]
 
     out = OutputFolder(folder.parent / "partial")
-    out.write_table("metrics.tsv", metrics, METRIC_COLUMNS)
-    out.write_table("test_metrics.tsv", metrics_on_other_datasets(tested, final), METRIC_COLUMNS)
+    fewest = choices.get("min_participants", 1)
+    shown = withhold_folds(metrics, [groups[train_rows][fit.test_idx] for fit in fits], fewest)
+    out.write_table("metrics.tsv", shown, METRIC_COLUMNS)
+    scored = {name: table for name, table in tested.items() if table["participant_id"].nunique() >= fewest}
+    out.write_table("test_metrics.tsv", metrics_on_other_datasets(scored, final), METRIC_COLUMNS)
     predictions = pd.concat([list_predictions(fits, train_rows, groups), *tested.values()])[list(PREDICTION_COLUMNS)]
     out.write_table("predictions.tsv", predictions, dict.fromkeys(predictions, ""))
     table = tests_table([asdict(test) for test in tests])
     out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
     out.write_json("permutation.json", {"entries": [asdict(test) for test in tests]})
-    told = {"lopo": train_rows, **others}
+    told = {"lopo": train_rows, **{name: others[name] for name in scored}}
     told = {
         name: Predictions(y[rows], guess[rows], groups[rows], np.full(len(rows), 4.0)) for name, rows in told.items()
     }
@@ -177,18 +181,22 @@ def write_regression(folder, trials, rng, choices):
     out.publish(folder)
 
 
-def write_classifier(folder, trials, rng):
+def write_classifier(folder, trials, rng, choices):
     """Write a classifier that is right four times in five."""
     labels, groups = trials["dataset"].to_numpy(), trials["participant_id"].to_numpy()
     predictions = []
     for train, test in make_folds(groups, n_folds=3):
-        decision = np.where(labels[test] == "dataset-2", 1.0, -1.0) * np.where(rng.random(len(test)) < 0.8, 1, -1)
-        told = np.where(decision > 0, "dataset-2", "dataset-1")
+        names = np.unique(labels)
+        told = np.where(rng.random(len(test)) < 0.8, labels[test], rng.choice(names, len(test)))
+        decision = (told[:, None] == names).astype(float)
+        decision = decision[:, 1] - decision[:, 0] if len(names) == 2 else decision
         predictions.append(FoldPrediction(train, test, told, decision))
     test = summarize_null("participant", "balanced_accuracy", 0.8, rng.uniform(0.3, 0.7, 50))
     out = OutputFolder(folder.parent / "partial")
-    out.write_table("metrics.tsv", classifier_metrics(predictions, labels), CLASSIFIER_COLUMNS)
-    confusion = confusion_table(predictions, labels)
+    tested = [groups[fold.test_idx] for fold in predictions]
+    metrics = withhold_folds(classifier_metrics(predictions, labels), tested, choices.get("min_participants", 1))
+    out.write_table("metrics.tsv", metrics, CLASSIFIER_COLUMNS)
+    confusion = confusion_table(predictions, labels, by_fold=metrics["n_test"].notna().all())
     out.write_table("confusion.tsv", confusion, dict.fromkeys(confusion, ""))
     table = tests_table([asdict(test)])
     out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))

@@ -50,6 +50,7 @@ IDENTITY = {"GIT_CONFIG_COUNT": str(len(TESTER))} | {
 SMALL = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 # What the small study does once and not for every mask and algorithm: each result costs its start-up.
 FEWER = {
+    "": {"min_participants": 1},  # there are few
     "extract": {"masks": ["whole-brain", "M1"]},
     "regress.repeats": {"n": 3},
     "regress.learning": {"n": 2},
@@ -63,11 +64,11 @@ FEWER = {
 
 
 def edit_params(path, changes):
-    """Set keys of a params file, by table, where they stand or else at the top of the table."""
+    """Set keys of a params file, by table, where they stand or else at the top of the table; "" are keys of none."""
     text = path.read_text()
     for table, values in changes.items():
-        head, opening, rest = text.partition(f"\n[{table}]")
-        assert opening, table
+        head, opening, rest = text.partition(f"\n[{table}]") if table else ("", "", text)
+        assert opening or not table, table
         body, _, after = rest.partition("\n[")
         for key, value in values.items():
             line = f"{key} = {json.dumps(value)}"

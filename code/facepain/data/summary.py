@@ -28,7 +28,7 @@ def summarize(trials, participants, target, min_participants=1):
     """Describe each dataset: participants, trials, exclusions by reason, facts of the scores.
 
     ``trials`` include excluded ones; ``participants`` may be None, or lack columns. Reasons of exclusions that fewer
-    than ``min_participants`` have are counted together as ``other``; sexes and ages of fewer are left out.
+    than ``min_participants`` have are counted together as ``other``; sexes, ages and scores of fewer are left out.
     """
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
@@ -49,8 +49,11 @@ def summarize(trials, participants, target, min_participants=1):
         of_scores = {"mean": scores.mean(), "sd": scores.std(ddof=0), "min": scores.min()}
         of_scores |= {"quartile_1": scores.quantile(0.25), "median": scores.median()}
         of_scores |= {"quartile_3": scores.quantile(0.75), "max": scores.max()}
-        of_scores |= {"share_zero": (scores == 0).mean(), "share_not_whole": (scores % 1 != 0).mean()}
-        facts |= {f"{target}_{name}": value for name, value in of_scores.items()}
+        for name, found in (("share_zero", scores == 0), ("share_not_whole", scores % 1 != 0)):
+            if usable["participant_id"][found].nunique() >= min_participants or not found.any():
+                of_scores[name] = found.mean()
+        if facts["participants_usable"] >= min_participants:
+            facts |= {f"{target}_{name}": value for name, value in of_scores.items()}
         rows += [{"dataset": dataset, "fact": fact, "value": value} for fact, value in facts.items()]
     return pd.DataFrame(rows)
 
@@ -117,8 +120,9 @@ def score_bins(scores):
 def _facts_of_people(people, min_participants):
     facts = {}
     if "sex" in people:
-        counts = people["sex"].value_counts().sort_index()
-        facts |= {f"sex_{sex}": count for sex, count in counts.items() if sex and count >= min_participants}
+        counts = people.loc[people["sex"] != "", "sex"].value_counts().sort_index()
+        if counts.min() >= min_participants:  # one left out would follow from the others
+            facts |= {f"sex_{sex}": count for sex, count in counts.items()}
     if "age" in people:
         ages = pd.to_numeric(people["age"], errors="coerce").dropna()
         if len(ages) >= min_participants:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
-from facepain.inference.permutation import METRICS, applicable_schemes, permutation_test
+from facepain.inference.permutation import METRICS, applicable_schemes, permutation_test, scheme_of_people
 from facepain.inference.transfer import SCHEMES
 from facepain.models.confounds import fit_confounds
 from facepain.models.cross_validation import Fit
@@ -16,9 +16,9 @@ CONFOUND_COLUMNS = {
     **{name: text for name, text in INTERVAL_COLUMNS.items() if name != "level"},
     "metric": "score of predicting the scores, confounds not removed, by least squares on the confounds alone",
     **{
-        f"p_{scheme}": f"(1 + permutations, scheme {scheme}, that score at least as high) / (1 + permutations); n/a on "
+        f"p_{scheme}": f"(1 + permutations, scheme {named}, that score at least as high) / (1 + permutations); n/a on "
         "other datasets, and where the scheme does not apply"
-        for scheme in SCHEMES
+        for scheme, named in SCHEMES.items()
     },
     "n_permutations": "permutations of each scheme",
 }
@@ -56,10 +56,11 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
     table = intervals_table(predicted, fold_metrics(fits["published"], groups), fits["published"], groups)
     table = table[table["metric"].isin(METRICS)].drop(columns="level")
     p = {}
-    for scheme in set(SCHEMES) & set(applicable_schemes(groups, y)):
-        for name, each in folds.items():
+    for column in SCHEMES:
+        scheme = scheme_of_people(groups) if column == "block" else column
+        for name, each in folds.items() if scheme in applicable_schemes(groups, y) else ():
             tests = permutation_test(each, y, groups, None, scheme, resampling, name, strata)
-            p |= {(scheme, name, test.metric): test.p for test in tests}
+            p |= {(column, name, test.metric): test.p for test in tests}
     for scheme in SCHEMES:
         keys = zip(table["estimate_of"], table["metric"], strict=True)
         table[f"p_{scheme}"] = [p.get((scheme, *key), np.nan) for key in keys]

@@ -12,6 +12,7 @@ def label_permutation_test(cuts, labels, groups, C, resampling):
 
     Permutations that leave some training fold without a label are drawn again from the same generator.
     """
+    n_labels = len(np.unique(labels))
 
     def score(permuted):
         predictions = classify_folds(cuts, permuted, C)
@@ -21,7 +22,7 @@ def label_permutation_test(cuts, labels, groups, C, resampling):
         rng = resample_rng(resampling.seed, index)
         while True:
             permuted = permute_participant_labels(labels, groups, rng)
-            if all(len(np.unique(permuted[train_idx])) > 1 for train_idx, *_ in cuts):
+            if all(len(np.unique(permuted[train_idx])) == n_labels for train_idx, *_ in cuts):
                 return permuted
 
     null = [value for batch in resampling.run(lambda indices: [score(draw(i)) for i in indices], 1) for value in batch]

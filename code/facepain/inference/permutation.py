@@ -75,6 +75,11 @@ def applicable_schemes(groups, y=None):
     return [*schemes, "free"]
 
 
+def scheme_of_people(groups):
+    """Return the scheme that exchanges whole participants: ``free`` where each has one trial."""
+    return "free" if len(np.unique(groups)) == len(groups) else "block"
+
+
 def choose_schemes(asked, groups, y):
     """Return those of the schemes asked for that apply; the default one if none does."""
     applicable = applicable_schemes(groups, y)

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 
 from facepain.inference.intervals import participant_intervals
-from facepain.inference.permutation import TrialPermuter, applicable_schemes
+from facepain.inference.permutation import TrialPermuter, applicable_schemes, scheme_of_people
 from facepain.models.scores import pearson_r
 
-SCHEMES = ("within", "block")
+SCHEMES = {"within": "within", "block": "block (free where each participant has one trial)"}  # as columns name them
 TRANSFER_METRICS = {
     "pearson_r": "Pearson correlation of scores and predictions",
     "spearman_r": "Spearman rank correlation of scores and predictions",
@@ -33,9 +33,9 @@ TRANSFER_COLUMNS = {
         )
     },
     **{
-        f"p_{scheme}": f"p of pearson_r: the model is fixed and this dataset's scores are permuted, scheme {scheme}; "
+        f"p_{scheme}": f"p of pearson_r: the model is fixed and this dataset's scores are permuted, scheme {named}; "
         "n/a where that changes nothing"
-        for scheme in SCHEMES
+        for scheme, named in SCHEMES.items()
     },
     "n_permutations": "permutations behind each p",
 }
@@ -58,8 +58,7 @@ def transfer_table(predicted, permutations, strata):
 def association_p(predictions, scheme, permutations, strata=None):
     """Return the p of Pearson's r of fixed predictions by permuting the scores; NaN where the scheme does not apply."""
     y, groups = predictions.y_true, predictions.groups
-    if scheme == "block" and len(predictions.participants) == len(y):
-        scheme = "free"  # which exchanges whole participants where each has one trial
+    scheme = scheme_of_people(groups) if scheme == "block" else scheme
     if scheme not in applicable_schemes(groups, y):
         return np.nan
     permuter = TrialPermuter(groups, scheme, strata)

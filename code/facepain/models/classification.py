@@ -12,7 +12,8 @@ from facepain.models.scores import summarize_folds
 
 METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
-    "predictions of all folds together, a trial once for every fold that tests it",
+    "predictions of all folds together, a trial once for every fold that tests it; what folds test is n/a where one "
+    "tests fewer than min_participants participants of a dataset",
     "accuracy": "share of trials classified correctly",
     "majority_share": "share of trials in the largest dataset: the accuracy of always naming it",
     "balanced_accuracy": "mean over datasets of the share classified correctly; 0.5 is chance for two",
@@ -21,7 +22,7 @@ METRIC_COLUMNS = {
     "n_test": "trials tested; pooled: predictions",
 }
 CONFUSION_COLUMNS = {
-    "fold": "fold of the cross-validation from 1, or pooled",
+    "fold": "fold of the cross-validation from 1, or pooled; only pooled where what folds test is withheld",
     "observed": "dataset of the trials",
     "predicted": "dataset named by the classifier",
     "n_trials": "number of such trials",
@@ -54,10 +55,10 @@ def classify_folds(cuts, labels, C):
     """Fit and test a linear SVM, scikit-learn's ``SVC`` with ``C``, in every fold of `cut_gram`."""
     predictions = []
     for number, (train_idx, test_idx, K_train, K_test) in enumerate(cuts, 1):
-        if len(np.unique(labels[train_idx])) < 2:
+        if missing := sorted(set(labels) - set(labels[train_idx])):
             raise InputError(
-                f"fold {number} of the classifier trains on one dataset only; expected participants of both: lower "
-                "classify.cross_validation.test_size or choose another scheme"
+                f"fold {number} of the classifier trains on no participant of {', '.join(missing)}; expected some of "
+                "every dataset: lower classify.cross_validation.test_size or choose another scheme"
             )
         svm = SVC(C=C, kernel="precomputed", decision_function_shape="ovr").fit(K_train, labels[train_idx])
         decision = svm.decision_function(K_test)
@@ -101,13 +102,14 @@ def balanced_accuracy(observed, predicted):
     return float(np.mean([np.mean(predicted[observed == name] == name) for name in np.unique(observed)]))
 
 
-def confusion_table(predictions, labels):
-    """Count trials by observed and predicted label, for every fold and all together."""
+def confusion_table(predictions, labels, by_fold=True):
+    """Count trials by observed and predicted label, for every fold (or not) and all together."""
     names = np.unique(labels)
     counts = [confusion_matrix(labels[fold.test_idx], fold.predicted, labels=names) for fold in predictions]
     levels = [*map(str, range(1, len(counts) + 1)), "pooled"], names, names
     index = pd.MultiIndex.from_product(levels, names=["fold", "observed", "predicted"])
-    return pd.DataFrame({"n_trials": np.ravel([*counts, sum(counts)])}, index).reset_index()
+    table = pd.DataFrame({"n_trials": np.ravel([*counts, sum(counts)])}, index).reset_index()
+    return table if by_fold else table[table["fold"] == "pooled"]
 
 
 def predictions_table(predictions, labels, groups):

@@ -42,6 +42,15 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     return [(np.flatnonzero(~mask), np.flatnonzero(mask)) for mask in is_tested]
 
 
+def require_participants(groups, fewest):
+    """Stop if the training dataset has fewer participants than what is published has to describe."""
+    if (n_participants := len(np.unique(groups))) < fewest:
+        raise InputError(
+            f"the training dataset has {n_participants} usable participants, fewer than min_participants = {fewest}, "
+            "which all tables and figures have to describe; add participants, or lower it"
+        )
+
+
 def deal_participants(n_trials, n_folds, seed=None):
     """Deal participants into folds, as ``GroupKFold`` does: at random, or so that folds have about as many trials.
 

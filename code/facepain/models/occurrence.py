@@ -26,7 +26,8 @@ PART_COLUMNS = {
     "part": "occurrence: is the score above 0; intensity: the score of the trials above 0; product: probability of an "
     "expression times its intensity; plain: one ridge regression of all scores, for comparison",
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over the folds that have a "
-    "score; lopo: all predictions of leave-one-participant-out together",
+    "score; lopo: all predictions of leave-one-participant-out together; what folds test is n/a where one tests fewer "
+    "than min_participants participants",
     "auc": "area under the ROC curve; 0.5 is chance",
     "balanced_accuracy": "mean of the shares of trials above 0 and at 0 that are classified correctly; 0.5 is chance",
     "r2": "coefficient of determination on the trials scored",

@@ -52,13 +52,13 @@ def score_repeat(number, fits, groups):
     return row | {"n_tested": len(np.unique(groups[np.concatenate([fit.test_idx for fit in fits])]))}
 
 
-def learning_curve(images, y, groups, model, resampling):
-    """Score the model by the number of participants that it is trained on; fewer than four give no row.
+def learning_curve(images, y, groups, model, resampling, fewest_tested=1):
+    """Score the model by the number of participants that it is trained on; too few to leave two give no row.
 
-    Participants are chosen at random ``resampling.n`` times, 30 % of them tested.
+    Participants are chosen at random ``resampling.n`` times, 30 % of them tested, or ``fewest_tested``.
     """
     names, index = np.unique(groups, return_inverse=True)
-    n_tested = max(1, round(SHARE_TESTED * len(names)))
+    n_tested = max(fewest_tested, round(SHARE_TESTED * len(names)))
     sizes = np.unique(np.linspace(2, len(names) - n_tested, N_SIZES).round().astype(int))
 
     def score_choice(indices):
@@ -73,7 +73,7 @@ def learning_curve(images, y, groups, model, resampling):
                 rows.append((int(size), repeat + 1, skill(*given, fit.y_train_mean), pearson_r(*given)))
         return rows
 
-    if len(names) < 4:
+    if len(names) < max(4, n_tested + 2):
         return pd.DataFrame(columns=list(LEARNING_COLUMNS))
     rows = [row for batch in resampling.run(score_choice, 1) for row in batch]
     return pd.DataFrame(rows, columns=list(LEARNING_COLUMNS))

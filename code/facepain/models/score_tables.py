@@ -7,7 +7,8 @@ from facepain.models.scores import Predictions, score_predictions, summarize_fol
 
 METRIC_COLUMNS = {
     "fold": "fold of the cross-validation from 1; then mean and sd (of the population) over folds; pooled: all "
-    "predictions of all folds together, a trial once for every fold that tests it",
+    "predictions of all folds together, a trial once for every fold that tests it; what folds test is n/a where one "
+    "tests fewer than min_participants participants",
     "dataset": "dataset that the final model was tested on",
     "r2": "coefficient of determination (scikit-learn's r2_score): 1 is perfect, 0 is predicting the mean of the "
     "trials scored",
@@ -48,7 +49,7 @@ CALIBRATION_COLUMNS = {
     "n_participants": "participants in the bin",
     "y_pred": "mean prediction",
     "y_true": "mean observed score",
-    "y_true_se": "its standard error over participants' means in the bin",
+    "y_true_se": "its standard error over participants, trials of one of whom go together",
 }
 
 
@@ -105,9 +106,10 @@ def calibration_table(predicted, min_participants):
         ordered = pd.DataFrame(columns).sort_values(["y_pred", "participant"], kind="stable")
         for number, positions in enumerate(np.array_split(np.arange(len(ordered)), N_BINS), 1):
             in_bin = ordered.iloc[positions]
-            means = in_bin.groupby("participant")["y_true"].mean()
-            if len(means) >= max(min_participants, 2):
-                error = means.std(ddof=1) / np.sqrt(len(means))
-                mean = in_bin["y_pred"].mean(), in_bin["y_true"].mean()
-                rows.append((name, number, len(in_bin), len(means), *mean, error))
+            means = in_bin["y_pred"].mean(), in_bin["y_true"].mean()
+            left = (in_bin["y_true"] - means[1]).groupby(in_bin["participant"]).sum()
+            if (n := len(left)) >= max(min_participants, 2):
+                # Participants, who differ in their numbers of trials, are what was drawn.
+                error = np.sqrt(n / (n - 1) * np.sum(left**2)) / len(in_bin)
+                rows.append((name, number, len(in_bin), n, *means, error))
     return pd.DataFrame(rows, columns=list(CALIBRATION_COLUMNS))

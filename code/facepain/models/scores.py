@@ -125,6 +125,17 @@ def summarize_folds(scores, pooled, name="pooled"):
     return pd.concat([folds, summary]).rename_axis("fold").reset_index()
 
 
+def withhold_folds(metrics, tested, fewest):
+    """Empty what `summarize_folds` lists of single folds if one of them tests fewer than so many participants.
+
+    ``tested`` has the participants of the test trials of every fold. What a fold trains on is kept.
+    """
+    if min(len(np.unique(of_fold)) for of_fold in tested) >= fewest:
+        return metrics
+    said = [name for name in metrics if name not in ("fold", "part", "n_components", "n_train", "shrinkage")]
+    return metrics.assign(**metrics[said].mask(metrics["fold"].str.isdigit()))
+
+
 def _unit_columns(values):
     """Return the columns centred and scaled to length 1, or 0 where they are constant."""
     means = values.mean(axis=0)

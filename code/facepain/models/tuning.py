@@ -27,9 +27,9 @@ TUNING_COLUMNS = {
     "fold": "fold of the cross-validation from 1, or final: all training participants",
     "n_components": "number of components chosen inside the training fold",
     "penalty": "penalty chosen (alpha, or C of the SVR)",
-    "at_edge": "ends of the grid that the choice lies at. Beyond `most components` there are no more, and beyond "
-    "`weakest penalty` lies least squares, which the choice differs from by its shrinkage; beyond the other ends a "
-    "better setting may lie",
+    "at_edge": "ends of the grid that the choice lies at. `most components` are as many as the smallest inner training "
+    "set has: the training fold has more, which might be better. Beyond `weakest penalty` lies least squares, from "
+    "which the choice differs by its shrinkage; beyond the other ends a better setting may lie",
     "inner_score": "skill of the chosen setting on the participants held out inside the training fold; optimistic, as "
     "the best of many",
     "shrinkage": METRIC_COLUMNS["shrinkage"],

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from facepain.report.figures.page import ALGORITHM_NAMES, signed
+from facepain.report.figures.page import ALGORITHM_NAMES, list_names, signed
 from files.rounding import round_significant
 
 ALPHA = 0.05
@@ -63,9 +63,8 @@ def model_name(cell):
 
 
 def name_confounds(cell):
-    """List the confounds that were removed, such as "age, run and motion"."""
-    *names, last = cell.confounds
-    return f"{', '.join(names)} and {last}" if names else last
+    """List the confounds that were removed."""
+    return list_names(cell.confounds)
 
 
 def rows_of(table, **values):

@@ -5,19 +5,18 @@ import numpy as np
 from facepain.report.claims import ALPHA, find_row, make_claim, model_name, numbers_of, p_is, rows_of, span
 from facepain.report.figures.page import OWN_MODEL, score_name
 
-SHOWN = {"network": "all", "scheme": "block"}  # of the similarities: over the whole mask
-
 
 def similarity_claims(results, cell):
     """Say of every signature, over the whole mask, how similar a model is to it, where that is more than chance."""
     name = f"similarity/{cell.mask}/{cell.algorithm}"
     table, n = results.table(f"{name}/similarity"), results.settings(name).get("permutation", {}).get("n", 0)
-    for row in rows_of(table, metric="cosine", **SHOWN):
+    shown = {"network": "all", "scheme": cell.scheme_of_people}  # over the whole mask
+    for row in rows_of(table, metric="cosine", **shown):
         # The test is two-sided, and of refits to permuted scores; the interval is of participants drawn.
         if not row["p_familywise"] <= ALPHA or row["low"] <= 0 <= row["high"]:
             continue
         how = "resembles" if row["low"] > 0 else "resembles, with opposite sign,"
-        correlated = find_row(table, metric="pearson_r", signature=row["signature"], **SHOWN)
+        correlated = find_row(table, metric="pearson_r", signature=row["signature"], **shown)
         text = (
             f'The weight map of {model_name(cell)} {how} the signature "{row["signature"]}": cosine '
             f"{span(row, 'score')}, family-wise {p_is(row['p_familywise'], n)} over signatures "

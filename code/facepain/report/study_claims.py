@@ -1,9 +1,10 @@
 """What the results may be said to show: each rule takes results, of a model or of the study, and yields claims.
 
 Where a number, its interval or its test is missing a rule yields none. Sentences about participants that a model has
-not seen rest on whole participants exchanged (``block``) and on intervals over participants, sentences about single
-trials on scores exchanged within participants (``within``). A score that differs little from that of chance is never
-evidence of absence by itself: the smallest effect that would have been found is quoted, or nothing is said about it.
+not seen rest on whole participants exchanged (``block``, or ``free`` where each has one trial) and on intervals over
+participants, sentences about single trials on scores exchanged within participants (``within``). A score that differs
+little from that of chance is never evidence of absence by itself: the smallest effect that would have been found is
+quoted, or nothing is said about it.
 """
 
 from dataclasses import replace
@@ -66,7 +67,7 @@ def make_claims(results, recovered=None):
 
 def transfer_claims(results, cell):
     """Say for each other dataset whether the association carries over, and what is wrong with level and gain."""
-    known, in_training = find_test(cell.tests), is_shown(results, cell)
+    known, in_training = find_test(cell, cell.tests), is_shown(results, cell)
     for row in rows_of(cell.table("transfer")):
         # With the model fixed nothing pulls the correlation below 0 where there is nothing to find.
         people = row["p_block"] <= ALPHA and row["pearson_r_low"] > 0
@@ -83,14 +84,18 @@ def transfer_claims(results, cell):
             shown = "the association found in the training data was not found there"
         else:
             shown = "no association was shown" + ("" if known is None else ", as in the training data")
-        tested = ", ".join(f"{scheme} {p_is(row[f'p_{scheme}'], row['n_permutations'])}" for scheme in SCHEMES)
+        # With one trial a participant, permuting freely exchanges whole participants.
+        names = {"block": "free" if row["n_participants"] == row["n_trials"] else "block", "within": "within"}
+        tested = ", ".join(
+            f"{name} {p_is(row[f'p_{scheme}'], row['n_permutations'])}" for scheme, name in names.items()
+        )
         text = (
             f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants): {shown} (r = "
             f"{span(row, 'pearson_r')}, within participants {span(row, 'within_r')}; {tested}). {rest}"
         )
         scheme = "within" if trials and not people else "block"
         about, numbers = f"transfer/{row['dataset']}", numbers_of(row, "pearson_r")
-        yield of_model(cell, about, text, numbers, ["transfer.tsv"], row[f"p_{scheme}"], scheme)
+        yield of_model(cell, about, text, numbers, ["transfer.tsv"], row[f"p_{scheme}"], names[scheme])
 
 
 def level_claims(_results, cell):
@@ -125,7 +130,7 @@ def _level_and_gain(row, score, transform):
     return " ".join(texts) or f"Neither a constant error nor a wrong gain was shown: {as_it_is}."
 
 
-def split_claims(_results, cell):
+def split_claims(results, cell):
     """Say where the published division of participants lies among others."""
     table = cell.table("repeats")
     if table is None or len(table) < 2:
@@ -135,11 +140,13 @@ def split_claims(_results, cell):
     if not len(r2) or not len(skill):
         return
     (low, high), (skill_low, skill_high) = (np.quantile(scores, [0.025, 0.975]) for scores in (r2, skill))
+    n_folds = results.settings(f"regress/{cell.mask}/{cell.algorithm}").get("repeats", {}).get("n_folds", 5)
     steady = " depends less on the division" * bool(skill_high - skill_low < high - low)
     text = (
-        f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. In "
-        f"{len(r2)} other divisions of the same participants the mean {R2} is {signed(r2.mean())} on average (middle "
-        f"95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); "
+        f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. "
+        f"In {len(r2)} random divisions of the same participants into {n_folds} folds ({cell.n_trials / n_folds:.0f} "
+        f"trials in each on average, {cell.summary('mean', 'n_test'):.0f} in the published ones) the mean {R2} is "
+        f"{signed(r2.mean())} on average (middle 95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below 0); "
         f"{percent((r2 < published['r2']).mean())} of them lie below the published one. Skill against "
         f"{baseline_name(cell) if cell.confounds else 'the training mean'}{steady}: {signed(skill.mean())} on average "
         f"(middle 95 %: {signed(skill_low)} to {signed(skill_high)})."
@@ -154,16 +161,16 @@ def confounds_claims(_results, cell):
     scheme = next((scheme for scheme in SCHEMES if r and r[f"p_{scheme}"] == r[f"p_{scheme}"]), None)
     if scheme is None:
         return
-    p = r[f"p_{scheme}"]
-    shown = "predict" if p <= ALPHA else "were not shown to predict"
+    p, scheme = r[f"p_{scheme}"], cell.scheme_of_people if scheme == "block" else scheme
+    shown = "predict" if p <= ALPHA and r["low"] > 0 else "were not shown to predict"
     text = (
         f"Without images, {name_confounds(cell)} {shown} the scores of unseen participants (r = {span(r)}, {scheme} "
         f"{p_is(p, r['n_permutations'])}; skill {span(skill)})"
     )
     own, beside = (interval(cell.table("intervals"), "lopo", metric) for metric in ("pearson_r", "skill"))
     if own and beside:
-        test = find_test(cell.tests)
-        tested = f", block {p_is(test['p'], test['n'])}" if test else ""
+        test = find_test(cell, cell.tests)
+        tested = f", {test['scheme']} {p_is(test['p'], test['n'])}" if test else ""
         text += (
             f". For what they leave of the scores, {name_model(cell.mask, cell.algorithm)} reaches r = {span(own)}"
             f"{tested}; skill, the share of their squared error that it saves, {span(beside)}"
@@ -173,7 +180,7 @@ def confounds_claims(_results, cell):
 
 def unseen_claims(results, cell):
     """Say whether scores of participants that the model has not seen are predicted."""
-    test = find_test(cell.tests)
+    test = find_test(cell, cell.tests)
     r, skill = (interval(cell.table("intervals"), "lopo", metric) for metric in ("pearson_r", "skill"))
     if not (test and r and skill):
         return
@@ -182,7 +189,7 @@ def unseen_claims(results, cell):
         family = f"; corrected for all models, {p_is(corrected['p_familywise'], corrected['n_familywise'])}"
     numbers = (
         f"r = {span(r)}; exchanging whole participants' scores gives {signed(test['null_mean'])} on average; "
-        f"block {p_is(test['p'], test['n'])}{family}"
+        f"{test['scheme']} {p_is(test['p'], test['n'])}{family}"
     )
     if not is_shown(results, cell):
         text = (
@@ -199,19 +206,19 @@ def unseen_claims(results, cell):
             f"{model_name(cell)}: predicted and observed scores of unseen participants are associated ({numbers}); "
             f"that predictions are better than {baseline_name(cell)} is not certain (skill {span(skill)})."
         )
-    yield of_model(cell, "unseen", text, numbers_of(r), ["intervals.tsv", "permutation.tsv"], test["p"], "block")
+    yield of_model(cell, "unseen", text, numbers_of(r), ["intervals.tsv", "permutation.tsv"], test["p"], test["scheme"])
 
 
 def is_shown(results, cell):
     """Return whether participants whom the model has not seen are predicted, also corrected for all models."""
-    test = find_test(cell.tests)
+    test = find_test(cell, cell.tests)
     return test is not None and test["p"] <= ALPHA and not find_corrected(results, cell)["p_familywise"] > ALPHA
 
 
 def find_corrected(results, cell):
     """Return the row of a model's test among those corrected for all models; its p is NaN where there is none."""
     about = {"mask": cell.mask, "algorithm": cell.algorithm}
-    return find_test(results.table("compare/cells"), **about) or {"p_familywise": np.nan}
+    return find_test(cell, results.table("compare/cells"), **about) or {"p_familywise": np.nan}
 
 
 def baseline_name(cell):
@@ -223,7 +230,7 @@ def trials_claims(_results, cell):
     """Say whether predictions follow single trials, given the participant."""
     table = cell.table("intervals")
     for estimate in ("lopo", "published"):
-        test, r = find_test(cell.tests, "within", estimate), interval(table, estimate, "pearson_r")
+        test, r = find_test(cell, cell.tests, "within", estimate), interval(table, estimate, "pearson_r")
         if test and r:
             break
     else:
@@ -245,7 +252,8 @@ def detectable_claims(results, cell):
     effects, power, first = planted_effects(results, cell)
     if not len(effects):
         return
-    test = f"of the studies (mean r over the published folds, block, p {AT_MOST} {ALPHA:g} without correction)"
+    scheme = cell.scheme_of_people
+    test = f"of the studies (mean r over the published folds, {scheme}, p {AT_MOST} {ALPHA:g} without correction)"
     if first is None:
         numbers = power[-1], power.min(), power.max()
         text = (
@@ -373,7 +381,7 @@ def tuned_claims(results, cell):
         return
     estimate = "lopo" if "lopo" in set(intervals["estimate_of"]) else "published"
     r, skill = (interval(intervals, estimate, metric) for metric in ("pearson_r", "skill"))
-    test = find_test(tests, "block", estimate) or find_test(tests, "within", estimate)
+    test = find_test(cell, tests, estimate=estimate) or find_test(cell, tests, "within", estimate)
     if not (r and skill and test):
         return
     found, follows = test["p"] <= ALPHA, test["scheme"] == "within"
@@ -413,12 +421,17 @@ def _choices_sentence(choices):
     ends = choices["at_edge"].str.split(", ").explode().value_counts()
     shrunk = choices["shrinkage"].median()
     text = (
-        f"{ends.get('most components', 0)} of {n} choices keep all components; the median penalty shrinks the spread "
-        f"of the predictions by {'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)}."
+        f"Of the {n} choices, of the published folds and the final model, the median penalty shrinks the spread of "
+        f"the predictions by {'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)}."
     )
+    if "most components" in ends:
+        text += (
+            f" {ends['most components']} of them take as many components as the smallest inner training set has, the "
+            "end of the grid: more might be better."
+        )
     for end in ("fewest components", "strongest penalty"):
         if end in ends:
-            text += f" {ends[end]} of {n} choices have the {end} of the grid: a better one may lie beyond it."
+            text += f" {ends[end]} of them have the {end} of the grid: a better one may lie beyond it."
     return text
 
 
@@ -431,10 +444,12 @@ def occurrence_claims(results):
             about = {"part": part, "metric": metric, "estimate_of": "lopo"}
             about |= {} if find_row(tests, **about) else {"estimate_of": "published"}
             row = find_row(intervals, **about)
-            test = find_row(tests, **about, scheme="block") or find_row(tests, **about, scheme="within")
+            schemes = *(cell.scheme_of_people for cell in results.models(mask)[:1]), "block", "within"
+            test = next(filter(None, (find_row(tests, **about, scheme=scheme) for scheme in schemes)), None)
             if not (row and test):
                 continue
-            shown = "predicts" if test["p"] <= ALPHA else "was not shown to predict"
+            found = test["p"] <= ALPHA and row["low"] > (0.5 if metric == "auc" else 0)
+            shown = "predicts" if found else "was not shown to predict"
             plain = find_row(intervals, **about | {"part": "plain"}) if part == "product" else None
             beside = f"; by one regression of all scores, {name} = {span(plain)}" if plain else ""
             text = (
@@ -466,9 +481,9 @@ def recovered_claims(recovered, cell):
 def classifier_claims(classifier):
     """Say whether the images distinguish the datasets."""
     mean, test = find_row(classifier.metrics, fold="mean"), find_row(classifier.tests, metric="balanced_accuracy")
-    if not test:
-        return
     folds = classifier.folds
+    if not test or folds["balanced_accuracy"].isna().any():  # folds of few participants are withheld: no interval
+        return
     ends = fold_mean_interval(folds["balanced_accuracy"], folds["n_train"].mean(), folds["n_test"].mean())
     numbers = mean["balanced_accuracy"], *np.clip(ends, 0, 1)
     shown = "distinguish" if test["p"] <= ALPHA else "were not shown to distinguish"
@@ -501,9 +516,10 @@ def of_model(cell, kind, text, numbers, files, p=None, scheme=DESCRIPTION):
     return make_claim(f"{kind}/{model}", text, numbers, files, p, scheme)
 
 
-def find_test(tests, scheme="block", estimate="lopo", **about):
+def find_test(cell, tests, scheme=None, estimate="lopo", **about):
     """Return the test of Pearson's r of an estimate, by default in unseen participants, as a dict, or None."""
-    return find_row(tests, scheme=scheme, estimate_of=estimate, metric="pearson_r", **about)
+    about |= {"scheme": scheme or cell.scheme_of_people, "estimate_of": estimate, "metric": "pearson_r"}
+    return find_row(tests, **about)
 
 
 def interval(table, estimate, metric):

@@ -62,6 +62,17 @@ class RegressionResults:
         """The rows of `metrics` that are folds, indexed by number."""
         return fold_rows(self.metrics)
 
+    @property
+    def n_trials(self):
+        """Number of trials of the training dataset, which every fold tests or trains on."""
+        return round(self.summary("mean", "n_train") + self.summary("mean", "n_test"))
+
+    @cached_property
+    def scheme_of_people(self):
+        """The scheme that exchanges whole participants: ``free`` where each has one trial."""
+        n_people = () if (found := self.table("intervals")) is None else found.query("estimate_of == 'lopo'")
+        return "free" if len(n_people) and n_people["n_participants"].iloc[0] == self.n_trials else "block"
+
     def summary(self, row, metric):
         """Return a score of the row ``mean``, ``sd`` or ``pooled``."""
         return float(self.metrics.set_index("fold").at[row, metric])

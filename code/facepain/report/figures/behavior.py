@@ -21,19 +21,20 @@ def draw_scores(results):
         first = first or pair
         n_trials = results.fact(name, "trials_usable")
         bins = results.scores[results.scores["dataset"] == name]
-        has_zeros = results.fact(name, f"{results.target}_share_zero") > 0
-        is_known = plot_scores(zeros, axes, bins, n_trials, colours[name]) or not has_zeros
+        mean, sd, median, share_zero = (
+            results.fact(name, f"{results.target}_{fact}") for fact in ("mean", "sd", "median", "share_zero")
+        )
+        is_known = plot_scores(zeros, axes, bins, n_trials, colours[name]) or share_zero == 0
         if not is_known:
             zeros.text(0, 50, "of too few\nparticipants", ha="center", va="center", fontsize=7)
         zeros.set(ylabel="trials (%)", ylim=(0, 115), yticks=(0, 50, 100))
         zeros.set_title(name, loc="left", fontweight="bold", color=colours[name], pad=2)
         axes.set(xlabel=f"{results.score}, all but the exact zeros", ylabel="trials (%)\nper unit of the score")
-        mean, sd, median, share_zero = (
-            results.fact(name, f"{results.target}_{fact}") for fact in ("mean", "sd", "median", "share_zero")
-        )
-        text = f"{n_trials:.0f} trials; mean {mean:.1f}, SD {sd:.1f}, median {median:.3g}"
+        facts = f"; mean {mean:.1f}, SD {sd:.1f}, median {median:.3g}" if mean == mean else " of too few participants"
+        text = f"{n_trials:.0f} trials{facts}"
         axes.set_title(text, loc="right", fontsize=7, pad=2)
-        shares.append(f"{name} {percent(share_zero) if is_known else 'too few participants with'} zeros")
+        is_told = is_known and share_zero == share_zero
+        shares.append(f"{name} {percent(share_zero) if is_told else 'too few participants with'} zeros")
     axes.set_ylim(bottom=0)
     caption = (
         "Left: share of trials with a score of exactly 0. Right: all other scores; the area of a bar is its share of "

@@ -12,6 +12,7 @@ from facepain.report.figures.page import (
     ALGORITHM_NAMES,
     Drawing,
     NothingToDraw,
+    list_names,
     new_page,
     page_axes,
     place,
@@ -23,7 +24,9 @@ from facepain.results.load import correlate_maps
 COLOURS = "RdBu_r"  # diverging, white at zero, safe for the colour-blind
 SHOWN = 1e-12  # views of nilearn hide what is below: maps come with their hidden voxels set to 0
 ALIKE = 0.95  # correlation from which two algorithms' maps are drawn as one
-N_CUTS, CROP_CUTS, CROP_COLUMNS = 7, 8, 4
+N_CUTS = 7
+# Of a crop: all slices with voxels up to so many, else so few; and the columns that they are laid out in.
+MOST_CUTS, CROP_CUTS, CROP_COLUMNS = 20, 10, 5
 SMALL = 0.3  # of the brain's width: a mask that spans less in one direction is drawn as a crop
 AROUND_MM = 6  # of a crop
 LEFT, WIDTH, TITLE_MM, GLASS_MM = 3, 145, 6, 25
@@ -87,6 +90,7 @@ def draw_weights(cells, settings, synthetic):
         f"Weights averaged over the folds of the cross-validation; drawn: {drawn}. Red: a "
         f"stronger contrast predicts a higher score, blue a lower one. Maps of algorithms that correlate at {ALIKE:g} "
         f"or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
+        + (f" Scores are what {list_names(cells[0].confounds)} leave of them." if cells[0].confounds else "")
     )
     alt = f"Weight maps on slices of the brain, {cells[0].mask} mask. {'; '.join(map(describe_peak, maps))}."
     return Drawing(figure, f"Weight maps, {cells[0].mask}", caption, alt)
@@ -178,13 +182,14 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
     """
     if not any(each.n_shown() for each in maps):
         raise NothingToDraw(empty)
-    ends = bounding_box([each.img for each in maps])
+    places = places_shown(maps)
+    ends = {axis: (places[:, k].min(), places[:, k].max()) for k, axis in enumerate("xyz")}
     crop = crop and any(high - low < SMALL * np.ptp(SPACE[axis]) for axis, (low, high) in ends.items())
     space = {axis: (low - AROUND_MM, high + AROUND_MM) for axis, (low, high) in ends.items()} if crop else SPACE
     maps = [replace(each, threshold=0) for each in maps] if crop else maps
     step = settings["brain_mm"] / 2 if crop else settings["brain_mm"]
     columns = CROP_COLUMNS if crop else N_CUTS
-    cuts = np.linspace(*ends["z"], CROP_CUTS + 2)[1:-1] if crop else axial_cuts(ends["z"])
+    cuts, drawn = crop_cuts(places[:, 2]) if crop else (axial_cuts(ends["z"]), "")
     n_rows = -(-len(cuts) // columns)
     tile = WIDTH / columns, WIDTH / columns * np.ptp(space["y"]) / np.ptp(space["x"])
     height = TITLE_MM + n_rows * (tile[1] + 4) + (0 if crop else GLASS_MM + 3)
@@ -192,7 +197,7 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
     page = page_axes(figure)
     for number, each in enumerate(maps):
         top = number * height
-        note = f"{each.n_shown()} voxels of at least {each.threshold:.2g} (absolute)" if not crop else "every voxel"
+        note = f"{each.n_shown()} voxels of at least {each.threshold:.2g} (absolute)" if not crop else drawn
         page.text(LEFT, top + 0.55 * TITLE_MM, each.title, va="center", fontweight="bold")
         page.text(LEFT + WIDTH, top + 0.55 * TITLE_MM, note, va="center", ha="right", fontsize=7)
         for k, cut in enumerate(cuts):
@@ -203,7 +208,7 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
             show(page, each.colour(values, behind), extent)
             if crop and (values != 0).any():
                 page.contour(values != 0, [0.5], extent=extent, colors="black", linewidths=0.5)
-            place_text = f"z = {signed(cut, '.0f')} mm"
+            place_text = f"z = {signed(cut, '.3g')} mm"
             page.text(left + width / 2, upper + 1.02 * tile[1], place_text, ha="center", va="top", fontsize=7)
             if not k:
                 for side, x in (("L", 0.04), ("R", 0.96)):
@@ -211,15 +216,21 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
         if not crop:
             show_glass(page, each, max(step, 2.0), top + TITLE_MM + tile[1] + 5)
         draw_colour_bar(figure, top + TITLE_MM + 2, height - TITLE_MM - 12, each)
-    drawn = "every voxel of the mask" if crop else f"the voxels above the {settings['percentile']:g}th percentile"
-    return figure, drawn
+    return figure, drawn or f"the voxels above the {settings['percentile']:g}th percentile"
 
 
-def bounding_box(imgs):
-    """Return the least and greatest place, in mm along each axis, where the maps are not 0."""
-    places = [nibabel.affines.apply_affine(img.affine, np.argwhere(np.asarray(img.dataobj) != 0)) for img in imgs]
-    places = np.concatenate([place for place in places if len(place)])
-    return {axis: (places[:, k].min(), places[:, k].max()) for k, axis in enumerate("xyz")}
+def places_shown(maps):
+    """Return the places (n_voxels, 3), in mm, where any of the maps is not 0."""
+    return np.concatenate([nibabel.affines.apply_affine(each.img.affine, np.argwhere(each.values)) for each in maps])
+
+
+def crop_cuts(heights):
+    """Return heights of slices, from those of the voxels, and in words what of these they show."""
+    planes = np.unique(np.round(heights, 2))
+    if len(planes) <= MOST_CUTS:
+        return planes, "every voxel"
+    cuts = np.linspace(planes[0], planes[-1], CROP_CUTS + 2)[1:-1]
+    return cuts, f"every voxel in {len(cuts)} slices between z = {planes[0]:.0f} and {planes[-1]:.0f} mm"
 
 
 def axial_cuts(ends):

@@ -25,9 +25,11 @@ def list_figures(results, cells, settings):
     and ``command``. Each callable returns a `Drawing`, or raises `NothingToDraw`.
     """
     synthetic = results.synthetic
-    others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
+    tested = (name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
+    others = list(dict.fromkeys(tested))
     figures = {
-        "models": partial(draw_models, results),
+        "models": partial(draw_models, results, others[:2]),
+        **{f"models_{name}": partial(draw_models, results, [name]) for name in others[2:]},
         "paradigm": partial(draw_paradigm, results),
         "scores": partial(draw_scores, results),
         "calibration": partial(draw_calibration, results, "lopo"),

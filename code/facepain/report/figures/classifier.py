@@ -13,7 +13,8 @@ def draw_datasets(results, mask):
     figure = new_page(70, results.synthetic, layout=None)
     pooled = classifier.confusion[classifier.confusion["fold"] == "pooled"]
     plot_classifier(place(figure, 14, 8, 56, 46), classifier)
-    plot_confusion(place(figure, 84, 8, 34, 34), pooled)
+    # More than two names are written beside the matrix, where they need room.
+    plot_confusion(place(figure, *((84, 8, 34, 34) if len(results.datasets) < 3 else (97, 8, 27, 27))), pooled)
     plot_ages(place(figure, 138, 8, 38, 34), results)
     for axes, title in zip(figure.axes, ("Classifier", "All folds pooled", "Ages"), strict=True):
         axes.set_title(title, loc="left", fontweight="bold", pad=2)
@@ -36,9 +37,10 @@ def plot_confusion(axes, rows):
     for (row, column), count in np.ndenumerate(counts.to_numpy()):
         share = shares[row, column]
         text = f"{count}\n(no trial)" if np.isnan(share) else f"{count}\n({share:.0f} %)"
-        axes.text(column, row, text, ha="center", va="center", color="white" if share > 60 else "black")
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names, rotation=90, va="center")
+        text, size = (text, 8) if len(names) < 3 else (str(count), 7)
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if share > 60 else "black")
+    axes.set_xticks(range(len(names)), names, rotation=0 if len(names) < 3 else 90)
+    axes.set_yticks(range(len(names)), names, rotation=90 if len(names) < 3 else 0, va="center")
     axes.set(xlabel="predicted", ylabel="observed")
     axes.tick_params(length=0)
     return image
@@ -64,16 +66,16 @@ def plot_ages(axes, results):
 
 def plot_classifier(axes, classifier):
     """Draw the classifier's scores by fold with what guessing reaches."""
-    folds, labels = classifier.folds, []
+    mean, labels = 100 * classifier.metrics.set_index("fold").loc["mean"], []
     n_datasets = classifier.confusion["observed"].nunique()
-    guesses = (100 * folds["majority_share"].mean(), 100 / n_datasets, 50.0)
+    guesses = (mean["majority_share"], 100 / n_datasets, 50.0)
     for x, ((column, label), guess) in enumerate(zip(SCORES.items(), guesses, strict=True)):
-        values = 100 * folds[column].dropna().to_numpy()
+        values = 100 * classifier.folds[column].dropna().to_numpy()
         spread = np.linspace(-0.15, 0.15, len(values)) if len(values) > 1 else np.zeros(len(values))
         axes.plot(x + spread, values, "o", color=GREY, markersize=4, alpha=0.8, markeredgewidth=0)
-        if values.size:
-            axes.plot([x - 0.3, x + 0.3], [values.mean()] * 2, color=BLACK, linewidth=1.6)
-            label += f"\nmean {values.mean():.1f}\nguess {guess:.1f}"
+        if mean[column] == mean[column]:
+            axes.plot([x - 0.3, x + 0.3], [mean[column]] * 2, color=BLACK, linewidth=1.6)
+            label += f"\nmean {mean[column]:.1f}\nguess {guess:.1f}"
         axes.plot([x - 0.4, x + 0.4], [guess, guess], color=GREY, linestyle="--", linewidth=1.2)
         labels.append(label)
     axes.set_xticks(range(len(SCORES)), labels)

@@ -28,7 +28,7 @@ PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
 NULL_GREY = "#D2D2D2"  # of null distributions; no algorithm is grey
 ALGORITHM_COLOURS = {name: algorithm.colour for name, algorithm in ALGORITHMS.items()}
 ALGORITHM_NAMES = {name: algorithm.label for name, algorithm in ALGORITHMS.items()}
-DATASET_COLOURS = (SKY, VERMILION, PURPLE, BLACK)  # none of them an algorithm's
+DATASET_COLOURS = (SKY, VERMILION, PURPLE, BLACK, "#BBCC33", "#332288")  # none of them an algorithm's
 
 OWN_MODEL = "own-model"  # what stands for the study's own weight map among the signatures
 SYNTHETIC_LABEL = "Synthetic data: a simulation, not a measurement"
@@ -162,10 +162,17 @@ def dataset_colours(datasets):
     return dict(zip(sorted(datasets), cycle(DATASET_COLOURS), strict=False))
 
 
-def score_name(score, transform="raw"):
+def score_name(score, transform="raw", confounds=()):
     """Name a score for an axis, with its unit in brackets if it has one and was not transformed."""
     bare = score.split(" (")[0]
-    return {"raw": score, "log1p": f"log(1 + {bare})", "sqrt": f"square root of {bare}"}[transform]
+    name = {"raw": score, "log1p": f"log(1 + {bare})", "sqrt": f"square root of {bare}"}[transform]
+    return f"{name} without {list_names(confounds)}" if confounds else name
+
+
+def list_names(names):
+    """List names in a sentence, such as "age, run and motion"."""
+    *names, last = names
+    return f"{', '.join(names)} and {last}" if names else last
 
 
 def percent(share, digits=0):

@@ -122,9 +122,9 @@ def draw_predictions(predictions, score, synthetic, mask):
     ]
     panels.figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
     caption = (
-        f"Each participant has a panel, each trial a dot for each algorithm ({mask} mask). On the dashed line "
-        "prediction and score are equal. In the cross-validation a trial is drawn at its mean prediction over the "
-        "folds that tested it; (test): a dataset that no model was trained on."
+        f"Each participant whom a fold or another dataset tests has a panel, each trial a dot for each algorithm "
+        f"({mask} mask). On the dashed line prediction and score are equal. In the cross-validation a trial is drawn "
+        "at its mean prediction over the folds that tested it; (test): a dataset that no model was trained on."
     )
     alt = f"Small scatter plots of observed against predicted scores for {len(people)} participants."
     return Drawing(panels.figure, f"Observed and predicted scores, {mask}", caption, alt)

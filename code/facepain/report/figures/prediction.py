@@ -16,6 +16,7 @@ from facepain.report.figures.page import (
     NULL_GREY,
     Drawing,
     NothingToDraw,
+    list_names,
     new_page,
     place,
     score_name,
@@ -33,9 +34,17 @@ def name_removed(results):
     return next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
 
 
-def draw_models(results):
-    """Draw every model's scores, cross-validated and on the other dataset, with intervals, null and baseline."""
-    others = dict.fromkeys(name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
+def say_removed(results):
+    """Say in a caption that scores are without confounds, where these were removed."""
+    confounds = name_removed(results)
+    return f" Scores are what {confounds} leave of them." if confounds else ""
+
+
+def draw_models(results, others):
+    """Draw every model's scores, cross-validated and on other datasets, with intervals, null and baseline.
+
+    There is room for two others.
+    """
     kinds = [("published", "r2"), ("lopo", "pearson_r"), *product(others, ("r2", "pearson_r"))]
     confounds = name_removed(results)
     handles = _legend(results, confounds)
@@ -71,7 +80,8 @@ def draw_models(results):
         f"Forest plot of R² and Pearson r of {len(places) - missing} models. Mean R² over folds: "
         f"{list_values(results, lambda cell: estimate(cell, 'published', 'r2')[0])}."
     )
-    return Drawing(figure, "Scores of every model", caption, alt + (f" {missing} have no result." if missing else ""))
+    title = f"Scores of every model, tested on {list_names(others)}" if others else "Scores of every model"
+    return Drawing(figure, title, caption, alt + (f" {missing} have no result." if missing else ""))
 
 
 def forest(results, n_columns, above_mm, below_mm):
@@ -140,7 +150,8 @@ def plot_model(axes, y, cell, kind, metric):
 
 def estimate(cell, kind, metric):
     """Return a model's score and the ends of its interval, from intervals.tsv or, without one, from the scores."""
-    if row := find_row(cell.table("intervals"), estimate_of=kind, metric=metric):
+    row = find_row(cell.table("intervals"), estimate_of=kind, metric=metric)
+    if row and row["estimate"] == row["estimate"]:
         return numbers_of(row)
     if kind == "published":
         mean = cell.summary("mean", metric)
@@ -194,16 +205,14 @@ def draw_calibration(results, kind):
                 )  # fmt: skip
         axes.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
-        axes.set_xlabel(f"predicted {score_name(results.score, cell.transform)}")
-    next(iter(panels.values())).set_ylabel(f"observed {score_name(results.score, cell.transform)}")
+        axes.set_xlabel(f"predicted {score_name(results.score, cell.transform, cell.confounds)}")
+    next(iter(panels.values())).set_ylabel(f"observed {score_name(results.score, cell.transform, cell.confounds)}")
     where = "of unseen participants" if kind == "lopo" else f"on {kind}, which no model was trained on"
     caption = (
         f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: standard "
         "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
-        "perfect and 0 no association. Offset: mean predicted minus mean observed score."
+        f"perfect and 0 no association. Offset: mean predicted minus mean observed score.{say_removed(results)}"
     )
-    if confounds := name_removed(results):
-        caption += f" Scores are what {confounds} leave of them."
     alt = (
         f"Observed against predicted scores in bins, a panel for each of {len(panels)} masks. Slopes: "
         f"{list_values(results, lambda cell: estimate(cell, kind, 'slope')[0])}."
@@ -237,8 +246,9 @@ def draw_repeats(results):
         axes.tick_params(axis="y", length=0)
     caption = (
         "Participants were divided into folds many times. A violin shows the mean scores over the folds of each "
-        "division, its bar their median; the diamond is the division that is reported. Where a violin is wide, one "
-        "division alone says little. Values below the axis are drawn at its edge."
+        "division, its bar their median; the diamond is the published scheme, whose folds test other numbers of "
+        "participants. Where a violin is wide, one division alone says little. Values below the axis are drawn at its "
+        f"edge.{say_removed(results)}"
     )
     medians = {key: table.set_index("repeat")["pearson_r"].drop(index=0).median() for key, table in tables.items()}
     alt = (
@@ -280,7 +290,7 @@ def draw_learning(results):
     caption = (
         "Pearson r in participants held out, by the number of participants trained on. Lines: medians over random "
         "choices of participants; bands: their middle half. Where a line still rises at its end, more participants "
-        "would help."
+        f"might help.{say_removed(results)}"
     )
     alt = (
         f"Learning curves of {len(tables)} models. Change of the median over the last step: "

@@ -1,6 +1,5 @@
 """How the results came to be: which datasets went in, and which stage read what of which."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from matplotlib.patches import Rectangle
@@ -38,8 +37,8 @@ def build_graph(cells, command):
     for stage, its_cells in stages.items():
         paths = [path for cell in its_cells for path in records[cell.name]["data"]]
         reads = {path if path in commits else path.split("/")[1]: True for path in paths}
-        n, n_files = len(its_cells), sum(len(list(Path(cell.folder).iterdir())) for cell in its_cells)
-        nodes[stage] = Node(its_cells[0].form, f"{n} result{'s' * (n > 1)}, {n_files} files", reads)
+        n = len(its_cells)
+        nodes[stage] = Node(its_cells[0].form, f"{n} result{'s' * (n > 1)}", reads)
     shown = {stage: bool(its_cells[0].sources) for stage, its_cells in stages.items()}
     return nodes | {"plot": Node(command, "figures, tables and pages", shown)} if nodes else {}
 

@@ -67,7 +67,7 @@ def describe_limits(claims, results):
             "and finds what was planted."
         )
     if cells:
-        n_trials = cells[0].folds.iloc[0][["n_train", "n_test"]].sum()
+        n_trials = cells[0].n_trials
         never = n_trials - cells[0].summary("pooled", "n_distinct")
         start = f"{never:.0f} of {n_trials:.0f} trials are in no" if never else "Every trial is in a"
         found = [claim for claim in claims.values() if kind_of(claim) == "detectable"]

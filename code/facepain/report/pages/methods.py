@@ -106,8 +106,8 @@ THRESHOLDS = (
 PERMUTATIONS = (
     "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
     "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
-    "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on block, "
-    "sentences about single trials on within."
+    "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on block "
+    "(on free where each has one trial), sentences about single trials on within."
 )
 
 

@@ -142,15 +142,18 @@ def describe_peaks(results, mask):
     survivors = [cell.bootstrap["thresholds"].get("fdr", {}).get("n_voxels", 0) for cell in cells]
     header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
     for threshold, lead in PEAKS.items():
-        rows = []
+        rows, left_out = [], 0
         for name, peaks in tables.items():
-            for peak in rows_of(peaks, threshold=threshold)[:MOST_ROWS]:
+            found = sorted(rows_of(peaks, threshold=threshold), key=lambda peak: -abs(peak["peak_z"]))
+            left_out += len(found[MOST_ROWS:])
+            for peak in found[:MOST_ROWS]:
                 size = "" if peak["size_mm3"] != peak["size_mm3"] else f"{peak['size_mm3']:.0f}"
                 place = (signed(peak[axis], ".0f") for axis in "xyz")
                 rows.append((name, *place, signed(peak["peak_z"]), size))
         if rows:
             nothing = f"No cluster of {MIN_VOXELS} voxels" if any(survivors) else "No voxel"
-            return [lead.format(nothing), table(header, rows)]
+            more = f" The {MOST_ROWS} highest of each algorithm are shown; {left_out} are not." if left_out else ""
+            return [f"{lead.format(nothing)} Clusters have {MIN_VOXELS} voxels or more.{more}", table(header, rows)]
     return []
 
 
