@@ -50,6 +50,14 @@ for object in $(printf '%s\\n' "$refs" | awk '{{ print $2 }}'); do
         exit 1
     fi
 done
+if printf '%s\\n' "$refs" | grep -q '^refs/heads/\\(git-annex\\|synced/.*\\) '; then
+    for branch in $(git for-each-ref --format='%(refname)' refs/heads); do
+        if git cat-file -e "$branch:{NOTICE}" 2>/dev/null; then
+            echo "not pushed: the branch git-annex lists the private files of $branch; push others by name" >&2
+            exit 1
+        fi
+    done
+fi
 next="$(dirname "$0")/pre-push.next"
 if [ -x "$next" ]; then printf '%s\\n' "$refs" | "$next" "$@"; fi
 """
@@ -115,6 +123,7 @@ def switch(found, building):
     state = {"from": came_from, "commit": commit, "started": time.time(), "parked": {}, "hooks": hooks}
     write_whole(note, json.dumps(state))
     install_hook()
+    guard_remotes(True)
     git("switch", "--quiet", "--create", BRANCH)
     git("config", f"branch.{BRANCH}.facepain-from", came_from)
     results = [folder for folder in ("outputs", "figures") if object_ids(folder)]
@@ -209,6 +218,28 @@ def install_hook():
     path.chmod(0o755)
 
 
+def guard_remotes(is_private):
+    """Let git-annex send nothing to any remote from a private branch: DataLad copies content before git asks the hook.
+
+    From another branch what is guarded is free again.
+    """
+    listed = git(
+        "config",
+        "--local",
+        "--get-regexp",
+        r"^remote\..*\.(url|annex-uuid|annex-readonly|facepain-guarded)$",
+        check=False,
+    )
+    settings = [line.split(" ")[0] for line in listed.splitlines()]
+    for remote in {setting.rpartition(".")[0] for setting in settings}:
+        if is_private and f"{remote}.annex-readonly" not in settings:
+            git("config", f"{remote}.annex-readonly", "true")
+            git("config", f"{remote}.facepain-guarded", "true")
+        elif not is_private and f"{remote}.facepain-guarded" in settings:
+            git("config", "--unset", f"{remote}.annex-readonly", check=False)
+            git("config", "--unset", f"{remote}.facepain-guarded")
+
+
 def refresh():
     """Record what changed in the folders that the datasets here were made from."""
     undo()
@@ -241,6 +272,7 @@ def put_in_place():
     undo()
     if (ROOT / NOTICE).exists():
         install_hook()
+    guard_remotes((ROOT / NOTICE).exists())
     for name, path in ((path.split("/")[1], ROOT / path) for path in input_datasets()):
         if is_installed(path) and not belongs(path, name):
             os.replace(path, parking_place(path))

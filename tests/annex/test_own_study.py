@@ -129,10 +129,21 @@ def test_a_branch_with_private_data_is_neither_pushed_by_accident_nor_made_again
     run(["git", "remote", "add", "public", str(tmp_path / "public")], repository)
     done = run(["git", "push", "public", "own-study"], repository, check=False)
     assert done.returncode != 0 and "not pushed: this commit records private data" in done.stdout
-    done = run(["datalad", "push", "--to", "public"], repository, check=False)
-    assert done.returncode != 0
-    assert "own-study" not in run(["git", "branch", "--list"], tmp_path / "public").stdout
+    run(["git", "annex", "init", "--quiet"], tmp_path / "public", **IDENTITY)
+    set_table(repository, "scores.csv")
+    run(["make", "prep"], repository)  # after which the remote is known, and an annex
+    for branch in ("own-study", "main"):
+        run(["git", "switch", "--quiet", branch], repository)
+        done = run(["datalad", "push", "--to", "public"], repository, check=False)
+        assert done.returncode != 0, done.stdout
+    assert not list((tmp_path / "public/annex").rglob("*.tsv"))
+    assert run(["git", "for-each-ref", "--format=%(refname)", "refs/heads"], tmp_path / "public").stdout.split() in (
+        ["refs/heads/git-annex"],
+        ["refs/heads/git-annex", "refs/heads/main"],
+    )
+    assert "SHA256E" not in run(["git", "ls-tree", "-r", "--name-only", "git-annex"], tmp_path / "public").stdout
     run(["git", "push", "public", "main"], repository)
+    run(["git", "switch", "--quiet", "own-study"], repository)
     hook = repository / ".git/hooks/pre-push"
     hook.write_text(hook.read_text() + "# a line of the user's\n")
     others = hook.with_name("pre-push.next").read_text()

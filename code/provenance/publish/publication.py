@@ -169,6 +169,8 @@ def send_everything(store):
         known = ["--existing", "reconfigure"] if store.dataset.exists() else ["--new-store-ok"]
         _require_done("create-sibling-ria", "-s", name, "--storage-name", f"{name}-storage", *known, store.address)
     stores.set_audience(store, stores.PRIVATE)
+    # Nor is anything sent by git-annex from such a branch.
+    set_for_children({f"remote.{each}.annex-readonly": "false" for each in (name, f"{name}-storage")})
     _require_done("push", "--to", name, "--data", "anything")
     print(f"private: sibling {name}, {store.clone_command}")
 
