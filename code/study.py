@@ -114,7 +114,7 @@ def requested_options():
     names = dict.fromkeys(option for stage in load_study().stages for option in stage.options)
     given = {name: text for name in names if (text := os.environ.get(name.upper()))}
     for name, text in given.items():
-        if not text.isdigit() or int(text) < 2:
+        if not text.isdecimal() or int(text) < 2:
             raise InputError(f"{name.upper()}={text} is not allowed; expected a whole number, 2 or more")
     options = Options(os.environ.get("PARAMS") or PARAMS, {name: int(text) for name, text in given.items()})
     path = Path(options.params)

@@ -143,6 +143,11 @@ def test_a_branch_with_private_data_is_neither_pushed_by_accident_nor_made_again
     )
     assert "SHA256E" not in run(["git", "ls-tree", "-r", "--name-only", "git-annex"], tmp_path / "public").stdout
     run(["git", "push", "public", "main"], repository)
+    run(["git", "worktree", "add", "--quiet", str(tmp_path / "tree"), "own-study"], repository)
+    done = run(["git", "push", "public", "own-study"], tmp_path / "tree", check=False)
+    assert done.returncode != 0 and "not pushed" in done.stdout
+    shutil.rmtree(tmp_path / "tree")
+    run(["git", "worktree", "prune"], repository)
     run(["git", "switch", "--quiet", "own-study"], repository)
     hook = repository / ".git/hooks/pre-push"
     hook.write_text(hook.read_text() + "# a line of the user's\n")

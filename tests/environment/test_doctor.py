@@ -52,7 +52,7 @@ def another_commit_of_inputs(study):
 
 def lost_input(study):
     writable(next((study / "inputs/contrasts").rglob("*_con.img"))).unlink()
-    return "inputs/contrasts: the content of 1 file(s) is missing, such as sub-"
+    return "inputs/contrasts: the content of 1 file(s) is not here, such as sub-"
 
 
 def broken_input(study):

@@ -7,6 +7,7 @@ from sklearn.metrics import mean_absolute_error, r2_score
 
 from facepain.inference.intervals import (
     COVERAGE,
+    covered,
     fold_mean_interval,
     influence_table,
     participant_intervals,
@@ -96,6 +97,14 @@ def test_the_coverage_that_is_printed_is_that_of_the_validity_page():
         for metric, ends in metrics.items():
             shares = tables.get((kinds[kind], metric)) or tables[kinds[kind], ""]
             assert ends == (min(shares), max(shares)), (kind, metric)
+
+
+def test_readers_of_the_readme_learn_the_coverage():
+    text = " ".join((ROOT / "README.md").read_text().split())
+    unseen, tuned = (covered(kind, "skill", "pearson_r") for kind in ("lopo", "tuned"))
+    other = covered("other dataset", "r2", "skill", "pearson_r", "within_r", "offset", "slope", "r2_offset_removed")
+    assert f"covered {unseen} of the time for participants whom the model has not seen" in text
+    assert f"{other} on another dataset, and {tuned} with tuned models" in text
 
 
 def test_scores_of_draws_equal_plain_scores_of_repeated_rows(predictions, rng):

@@ -1,9 +1,17 @@
+from types import SimpleNamespace
+
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+from statsmodels.regression.linear_model import OLS
 
+from facepain.inference.intervals import intervals_table
+from facepain.models.folds import make_folds
+from facepain.models.score_tables import calibration_table, fold_metrics
 from facepain.models.scores import (
+    Predictions,
     pearson_r,
     r2,
     score_predictions,
@@ -91,3 +99,30 @@ def test_folds_that_test_few_participants_say_nothing_of_them():
     withheld = withhold_folds(metrics, tested, 2).set_index("fold")
     np.testing.assert_allclose(withheld["r2"], [np.nan, np.nan, 0.2, 0.1, 0.2])
     np.testing.assert_array_equal(withheld["n_train"], metrics["n_train"])
+
+
+def test_bars_of_calibration_are_the_error_of_the_mean_that_is_drawn(rng):
+    y_pred, groups = np.arange(160.0), np.tile(np.arange(10), 16)
+    y_true = rng.normal(size=160)
+    given = Predictions(y_true, y_pred, groups, np.zeros(160))
+    table = calibration_table({"lopo": given}, 5)
+    first = pd.DataFrame({"y": y_true[:20], "person": groups[:20]}).groupby("person")["y"].mean()
+    assert table.at[0, "y_true_se"] == pytest.approx(first.std() / np.sqrt(10))  # two trials of each
+    # Where one participant has most trials: errors that are robust to clusters.
+    groups = np.where(np.arange(160) % 20 < 14, 0, groups + 1)
+    table = calibration_table({"lopo": Predictions(y_true, y_pred, groups, np.zeros(160))}, 5)
+    fit = OLS(y_true[:20], np.ones(20)).fit(cov_type="cluster", cov_kwds={"groups": groups[:20]})
+    assert table.at[0, "y_true_se"] == pytest.approx(fit.bse[0]) and table.at[0, "n_participants"] == 7
+
+
+def test_a_fold_of_one_trial_leaves_the_mean_of_the_others(rng):
+    groups = np.array([*"aaaabbbbcccc", "d"])
+    fits = [
+        SimpleNamespace(train_idx=train, test_idx=test, y_test=rng.normal(size=len(test)), n_components=1,
+                        y_pred=rng.normal(size=len(test)), y_train_mean=0.0, shrinkage=0.0)
+        for train, test in make_folds(groups, "lopo")
+    ]  # fmt: skip
+    metrics = fold_metrics(fits, groups)
+    table = intervals_table({}, metrics, fits, groups).set_index("metric")
+    assert table.at["r2", "estimate"] == pytest.approx(metrics.set_index("fold").at["mean", "r2"])
+    assert np.isfinite(table.loc[["r2", "pearson_r"], ["estimate", "low", "high"]]).all(axis=None)

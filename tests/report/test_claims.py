@@ -213,6 +213,15 @@ def test_a_model_among_many_is_held_to_the_corrected_p(bare):
     assert "no association was shown, as in the training data" in claim.text
 
 
+def test_one_trial_a_participant_is_exchanged_freely(bare):
+    n_trials = bare.regressions["whole-brain", "lasso"].n_trials
+    tables, tests = {"intervals": interval_rows().assign(n_participants=n_trials)}, [test_row("free", 0.001)]
+    [claim] = claims_of(planted(bare, tables, tests), "unseen")
+    assert claim.scheme == "free" and "better than the mean training score" in claim.text and "free p = " in claim.text
+    # With several trials each, they are no more alike than those of two: nothing is said of unseen participants.
+    assert claims_of(planted(bare, {"intervals": interval_rows()}, tests), "unseen") == []
+
+
 def test_absence_is_said_with_what_would_have_been_found_or_not_at_all(bare):
     tables, tests = {"intervals": interval_rows((0.0, -0.2, 0.2), (-0.1, -0.3, 0.1))}, [test_row("block", 0.5)]
     [claim] = claims_of(planted(bare, tables, tests), "unseen")

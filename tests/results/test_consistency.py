@@ -46,3 +46,10 @@ def test_a_forged_number_is_named(result, name, old, new, detail):
 def test_null_scores_that_are_not_here_are_passed_over(result):
     (result / "permutation.json").unlink()
     assert find_contradictions(result) == []
+
+
+@pytest.mark.parametrize("mean", (np.nan, 0.2))
+def test_folds_without_a_score_or_withheld_contradict_no_mean(result, mean):
+    scores = pd.DataFrame({"fold": ["1", "2", "mean"], "r2": [np.nan, np.nan, mean]})
+    scores.to_csv(result / "metrics.tsv", sep="\t", index=False, na_rep="n/a")
+    assert find_contradictions(result) == []

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -138,6 +139,20 @@ def test_notes_that_a_power_failure_emptied_stop_nothing(repository):
         note.touch()
     assert "prep: fresh" in run([sys.executable, "code/study.py", "run", "prep"], repository).stdout
     assert not any(note.exists() for note in notes)
+
+
+def test_a_folder_that_was_removed_or_holds_the_marks_of_a_merge_is_named(repository):
+    status = [sys.executable, "code/study.py", "status"]
+    record = repository / "outputs/prep/inputs.json"
+    record.write_text("<<<<<<< HEAD\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "Merge without a look")
+    assert re.search(r"prep +stale", run(status, repository).stdout)
+    git(repository, "reset", "--quiet", "--hard", "HEAD~1")
+    shutil.rmtree(record.parent)
+    said = run(status, repository).stdout
+    assert re.search(r"prep +absent\n +the content of \d+ file\(s\) is not in this clone", said), said
+    done = run([sys.executable, "code/study.py", "run", "prep"], repository, check=False)
+    assert done.returncode == 1 and "git checkout -- FILE" in done.stdout
 
 
 def test_a_file_that_a_rule_hides_from_git_stops_the_run(repository):

@@ -146,8 +146,8 @@ def split_claims(results, cell):
         f"{model_name(cell)}: {R2} = {signed(published['r2'])} is the mean over the folds of the published scheme. "
         f"In {len(r2)} random divisions of the same participants into {n_folds} folds ({cell.n_trials / n_folds:.0f} "
         f"trials in each on average, {cell.summary('mean', 'n_test'):.0f} in the published ones) the mean {R2} is "
-        f"{signed(r2.mean())} on average (middle 95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} below "
-        f"0); {percent((r2 < published['r2']).mean())} of them lie below the published one. Skill against "
+        f"{signed(r2.mean())} on average (middle 95 %: {signed(low)} to {signed(high)}; {percent((r2 < 0).mean())} "
+        f"below 0); {percent((r2 < published['r2']).mean())} of them lie below the published one. Skill against "
         f"{baseline_name(cell) if cell.confounds else 'the training mean'}{steady}: {signed(skill.mean())} on average "
         f"(middle 95 %: {signed(skill_low)} to {signed(skill_high)})."
     )

@@ -91,13 +91,17 @@ def ensure_annex(root=ROOT):
     if ensure_identity(root):
         print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
     if not is_initialised(root):
-        configure(root, NEUTRAL)  # before git-annex writes its hooks, which would go to a folder of the user's
+        configure(
+            root, neutral_settings(root)
+        )  # before git-annex writes hooks, which would go to a folder of the user's
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone", flush=True)
     path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
     if not path.exists() or path.read_text() != text:
         write_whole(path, text)
-    configure(root, NEUTRAL | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
+    configure(
+        root, neutral_settings(root) | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"')
+    )
     configure_inputs(root)
 
 
@@ -110,22 +114,33 @@ def configure_inputs(root=ROOT):
 
 @cache  # once for each dataset that was found at a place
 def _configure_input(folder, _inode):
-    configure(folder, NEUTRAL | launch("../../.git/facepain/git-annex"))
+    configure(folder, neutral_settings(folder) | launch("../../.git/facepain/git-annex"))
 
 
 def is_initialised(root=ROOT):
     return bool(git("config", "annex.uuid", check=False, root=root))
 
 
+def neutral_settings(root):
+    """Return what a repository holds of `NEUTRAL`: its folder of hooks only where the user shares another.
+
+    By itself git finds that folder in a linked working tree and after a move, too.
+    """
+    scopes = git("config", "--show-scope", "--get-all", "core.hooksPath", check=False, root=root)
+    is_shared = re.search(r"^(global|system)\t", scopes, re.MULTILINE)
+    folder = git("rev-parse", "--path-format=absolute", "--git-common-dir", root=root) if is_shared else ""
+    return NEUTRAL | {"core.hooksPath": f"{folder}/hooks" if is_shared else None}
+
+
 def configure(root, settings):
-    """Write settings to a repository's own configuration, where they differ."""
+    """Write settings to a repository's own configuration, where they differ; those that are None are unset there."""
     listed = git("config", "--local", "--list", "-z", root=root, check=False)
     if not listed:
         find_root(root)  # stops at one of another user
     present = {key.lower(): value for key, _, value in (entry.partition("\n") for entry in listed.split("\0"))}
     for key, value in settings.items():
         if present.get(key.lower()) != value:
-            git("config", "--local", key, value, root=root)
+            git("config", "--local", *((key, value) if value is not None else ("--unset-all", key)), root=root)
 
 
 def launch(launcher):

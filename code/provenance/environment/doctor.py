@@ -1,7 +1,6 @@
 """Check what the study needs on a machine; name each problem and how to fix it, in one line."""
 
 import fcntl
-import json
 import os
 import shutil
 import subprocess
@@ -21,6 +20,7 @@ from provenance.repository import (
     input_datasets,
     is_shallow,
     object_ids,
+    read_state,
     require_plain_branch,
     require_writable,
 )
@@ -115,9 +115,9 @@ def check_inputs():
             raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
         lost = [file for file in require_whole(path) if not file.exists()]
         if lost:
-            raise InputError(
-                f"{path}: the content of {len(lost)} file(s) is missing, such as {lost[0].relative_to(ROOT / path)}; "
-                f"`make inputs` builds synthetic ones again, `datalad get {path}` fetches others"
+            raise NotSetUpError(
+                f"{path}: the content of {len(lost)} file(s) is not here, such as {lost[0].relative_to(ROOT / path)}; "
+                f"a stage that reads them fetches them, or `datalad get {path}`; `make inputs` builds synthetic ones"
             )
     return "inputs: installed at the recorded commits, with all content"
 
@@ -166,7 +166,7 @@ def check_interrupted():
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return "runs: one is at work"
-        folder = json.loads(marker.read_text())["folder"]
+        folder = read_state(marker).get("folder", "a result")  # a power failure leaves it empty
         raise InputError(f"{folder}: a run of it was interrupted; `make all` puts it back and goes on")
     return "runs: none was interrupted"
 

@@ -16,10 +16,11 @@ from provenance.publish import store as stores
 from provenance.publish.contents import normalise
 from provenance.publish.declared import find_declared, read_items
 from provenance.publish.secrets import WORD, gather_secrets
-from provenance.repository import ROOT, datalad, git_folder, read_blobs, require_clean_tree
+from provenance.repository import ROOT, datalad, git_folder, read_blobs, require_clean_tree, write_whole
 
 SHOWN = 12  # reasons to stay; all are in the table
-TEXTS = 60
+TEXTS, LONGEST = 60, 100  # shown of them, and characters of each
+TEXTS_FILE = "publication-texts.txt"  # in .git/facepain
 NUMBER = re.compile(r"[-+.\d\s%e]*")
 OBJECT_ID = re.compile(r"`?[0-9a-f]{12,64}`?")
 
@@ -84,8 +85,12 @@ def describe(declared, commits, published):
             lines += [f"  {path}, which code/publish.toml names:", *(f"    | {line}" for line in text.splitlines())]
     texts = foreign_texts(declared, new)
     if texts:
-        more = f", and {len(texts) - TEXTS} more" if texts[TEXTS:] else ""
-        lines.append(f"  texts in these results that are not in the code: {', '.join(texts[:TEXTS])}{more}")
+        place = git_folder() / TEXTS_FILE
+        write_whole(place, "".join(f"{text}\n" for text in texts))
+        shown = [text if len(text) <= LONGEST else f"{text[:LONGEST]}\N{HORIZONTAL ELLIPSIS}" for text in texts[:TEXTS]]
+        lines.append(f"  texts in these results that are not in the code: {', '.join(shown)}")
+        if shown != texts:
+            lines.append(f"  read all {len(texts)}, and whole, in {os.path.relpath(place, ROOT)}")
     if not news:
         lines.append("  nothing new")
     lines.append("stays:")
@@ -107,7 +112,7 @@ def foreign_texts(declared, results):
             for text in read_strings(path, read_content(path, item, contents)):
                 is_number = NUMBER.fullmatch(text) or OBJECT_ID.fullmatch(text)
                 if not is_number and set(WORD.findall(normalise(text))) - known:
-                    found[" ".join(text.split())[:100]] = None
+                    found[" ".join(text.split())] = None
     return list(found)
 
 

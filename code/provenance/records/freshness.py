@@ -7,7 +7,7 @@ from provenance.annex.integrity import broken_files
 from provenance.declare import RECORD
 from provenance.records.inputs import describe_inputs, differences
 from provenance.records.runs import parse_record
-from provenance.repository import ROOT, git, is_shallow, object_ids
+from provenance.repository import ROOT, git, is_shallow, object_ids, read_blobs
 
 FRESH, STALE, ABSENT = "fresh", "stale", "absent"
 NEVER_MADE = "never made"
@@ -36,8 +36,7 @@ def assess(cells, root=ROOT):
     or if content is missing or broken in this clone; else it is stale.
     """
     ids = object_ids(root=root)
-    hidden = find_hidden(cells, ids, root)
-    recorded = assess_records(cells, ids, root)
+    recorded, hidden = assess_records(cells, ids, root), find_hidden(cells, ids, root)
     return {cell.name: _assess_content(cell, recorded[cell.name], ids, hidden, root) for cell in cells}
 
 
@@ -48,12 +47,23 @@ def assess_records(cells, ids, root=ROOT):
     """
     hidden = find_hidden(cells, ids, root)
     shallow = bool(cells) and is_shallow(root)
-    states = {}
-    for cell in cells:
-        for each in (*cell.shown, cell):
-            if each.name not in states:
-                states[each.name] = _assess_record(each, ids, shallow, root, hidden, states)
+    every = {each.name: each for cell in cells for each in (*cell.shown, cell)}
+    records, states = read_records(every.values(), ids, root), {}
+    for name, cell in every.items():
+        states[name] = _assess_record(cell, records.get(name), ids, shallow, root, hidden, states)
     return states
+
+
+def read_records(cells, ids, root=ROOT):
+    """Return the records of cells by name, as git holds them, whatever became of the files; a damaged one is empty."""
+    paths = {cell.name: f"{cell.folder}/{RECORD}" for cell in cells if f"{cell.folder}/{RECORD}" in ids}
+    blobs, records = read_blobs({ids[path] for path in paths.values()}, root), {}
+    for name, path in paths.items():
+        try:
+            records[name] = json.loads(blobs[ids[path]])
+        except ValueError:  # such as the marks of a merge
+            records[name] = {"data": {}}
+    return records
 
 
 def find_unpublished(cells, ids):
@@ -65,8 +75,8 @@ def find_unpublished(cells, ids):
 def find_hidden(cells, ids, root=ROOT):
     """Return the participant-level files that cells read and that this history, of a public store, does not hold."""
     unpublished = find_unpublished(cells, ids)
-    records = [root / cell.folder / RECORD for cell in cells if f"{cell.folder}/{RECORD}" in ids] if unpublished else []
-    read = {path for record in records for path in json.loads(record.read_text(encoding="utf-8"))["data"]} - ids.keys()
+    records = read_records(cells, ids, root) if unpublished else {}
+    read = {path for record in records.values() for path in record["data"]} - ids.keys()
     return {path for path in read if any(cell.owns(path) and cell.is_private(path) for cell in unpublished)}
 
 
@@ -86,13 +96,11 @@ def _assess_content(cell, by_record, ids, hidden, root):
     return Freshness(FRESH)
 
 
-def _assess_record(cell, ids, shallow, root, hidden, states):
-    """Assess a cell by what git holds of it; ``states`` holds those of the cells that it shows."""
-    record_path = f"{cell.folder}/{RECORD}"
-    if record_path not in ids:
+def _assess_record(cell, recorded, ids, shallow, root, hidden, states):
+    """Assess a cell by what git holds of it, its record first; ``states`` holds those of the cells that it shows."""
+    if recorded is None:
         return Freshness(ABSENT, (NEVER_MADE,))
-    recorded = json.loads((root / record_path).read_text(encoding="utf-8"))
-    recorded["data"] = {path: id_ for path, id_ in recorded["data"].items() if path not in hidden}
+    recorded = recorded | {"data": {path: id_ for path, id_ in recorded["data"].items() if path not in hidden}}
     description = describe(cell, ids, root, states)
     reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
     reasons += differences(recorded, description)

@@ -127,6 +127,6 @@ def require_disk(n_bytes, what, folder=ROOT):
 def n_workers():
     """Return how many workers may share a stage's work: ``N_JOBS``, or the cores. It changes no byte."""
     text = os.environ.get("N_JOBS") or str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2)
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise InputError(f"N_JOBS={text} is not allowed; expected a whole number, 1 or more")
     return int(text)

@@ -82,7 +82,7 @@ class Scratch:
                 grades[path] = grade
         grades |= self._false_claims(cell)
         # Where a file is named already, that says it.
-        last = git("log", "-1", "--format=%H", "--", cell.folder)
+        last = git("log", "-1", "--format=%H", self.recorded, "--", cell.folder)
         if last != run.commit and all(grade != DIFFERENT for grade, _ in grades.values()):
             grades[cell.folder] = (DIFFERENT, f"commit {last[:10]} changed it last, which is no run of it")
         self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
