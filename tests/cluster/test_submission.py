@@ -61,6 +61,7 @@ def test_results_by_jobs_have_the_bytes_of_make_all_and_jobs_that_end_otherwise_
     repository = copy_repository(local.parent / "source", tmp_path / "hub")
     # Jobs go on from what is there. Each job costs seconds; those left out do what others of their stage do.
     there = ["prep", "extract whole-brain", *(f"regress whole-brain {name}" for name in ("lasso", "ridge", "svr"))]
+    there += ["extract M1", "regress M1 ridge", "regress M1 svr"]
     take_over(repository, local, there)
     scratch, faults = tmp_path / "scratch", tmp_path / "faults"
     scratch.mkdir()
@@ -89,7 +90,7 @@ def test_results_by_jobs_have_the_bytes_of_make_all_and_jobs_that_end_otherwise_
         (faults / name).write_text(fault)
     said = make("submit")
     assert f"{len(cells) - len(there)} job(s) submitted, 0 were there" in said
-    assert re.search(r"regress M1 lasso: job \d+, \d+ min, \d+ MB, 1 core\(s\), after \d+\n", said)
+    assert re.search(r"similarity M1 lasso: job \d+, \d+ min, \d+ MB, 1 core\(s\), after \d+\n", said)
     jobs = dict(re.findall(r"^(\w+).*: job (\d+), .* min", said, re.MULTILINE))
     wait_for(lambda: computing("signatures"))
     slurm.ask("scancel", "--batch", "--signal=USR1", jobs["signatures"])
@@ -156,5 +157,5 @@ def test_results_by_jobs_have_the_bytes_of_make_all_and_jobs_that_end_otherwise_
     assert git(repository, "rev-list", "--count", f"{before}..HEAD") == str(len(cells) - len(there) + 2)
     # No clone that is gone is known, and the content is known to be here.
     assert len(git(repository, "cat-file", "blob", "git-annex:uuid.log").splitlines()) == 1
-    assert "1 copy" in git(repository, "annex", "whereis", "outputs/extract/M1/signals.npy")
+    assert "1 copy" in git(repository, "annex", "whereis", "outputs/regress/M1/lasso/weights_final.nii.gz")
     assert "0 job(s) submitted" in make("submit")
