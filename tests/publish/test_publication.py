@@ -486,6 +486,13 @@ def test_after_interruptions_the_same_command_goes_on(results, tmp_path):
     }
     for name, reached in moments.items():
         assert kill_when(results, store, reached), name
+    # What an interrupted publication copied, and a later run of its result made otherwise, stops nothing.
+    key = f"SHA256E-s3--{'a' * 64}.tsv"
+    (dataset(store) / "annex/objects/aaa/bbb" / key).mkdir(parents=True)
+    (dataset(store) / "annex/objects/aaa/bbb" / key / key).write_text("old")
+    assert f"{key}; remove it" in refuse(results, store)
+    with open(dataset(store) / "annex/facepain-sent", "a") as note:
+        note.write(f"{key}\n")
     publish(results, store)
     assert list((results / ".git/facepain").glob("publish-*")) == []
     assert len(subjects(store)) == 1 + len(list_records(results))

@@ -18,7 +18,7 @@ from pathlib import Path
 from errors import InputError
 from provenance.annex.dataset import annex_folders, building_folder, run_neutral
 from provenance.annex.integrity import KEY_CHECKSUM, file_checksum
-from provenance.repository import ROOT, git
+from provenance.repository import ROOT, git, write_whole
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 PUBLIC, PRIVATE = "public", "private"
@@ -32,7 +32,7 @@ OWN = {
     "info", "hooks", "branches", "logs", "gc.pid",
 }  # fmt: skip
 BRANCHES = {"refs/heads/main", "refs/heads/git-annex"}
-TRANSFER = "annex/facepain-transfer"
+TRANSFER, SENT = "annex/facepain-transfer", "annex/facepain-sent"
 
 
 @cache
@@ -91,6 +91,12 @@ class Store:
         return {path.name for path in self.dataset.glob("annex/objects/*/*/*/*")}
 
     @property
+    def sent(self):
+        """The keys that publications began to copy, also those that were interrupted and whose results changed since."""
+        note = self.dataset / SENT
+        return set(note.read_text().split()) if note.exists() else set()
+
+    @property
     def clone_command(self):
         return f"datalad clone '{self.address}#{dataset_id()}'"
 
@@ -120,6 +126,7 @@ def place_content(store, sources):
     transfer = store.dataset / TRANSFER
     with one_sender(store):
         shutil.rmtree(transfer, ignore_errors=True)
+        write_whole(store.dataset / SENT, "".join(f"{key}\n" for key in sorted(store.sent | sources.keys())))
         for key, folder in annex_folders(ROOT, sorted(sources.keys() - store.keys), "hashdirmixed"):
             transfer.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(sources[key], transfer / key)
@@ -150,11 +157,12 @@ def require_nothing_else(store, keys):
     """Stop if the store holds what no publication put there, but for content of some keys."""
     if not store.dataset.exists():
         return
+    keys = keys | store.sent
     refs = git(f"--git-dir={store.dataset}", "for-each-ref", "--format=%(refname)").split()
     found = [f"{ref}, a branch or tag; remove it there" for ref in refs if ref not in BRANCHES]
     for path in sorted(store.dataset.rglob("*")):
         parts = path.relative_to(store.dataset).parts
-        if path.is_dir() or parts[0] in OWN or "/".join(parts).startswith(TRANSFER):
+        if path.is_dir() or parts[0] in OWN or "/".join(parts).startswith((TRANSFER, SENT)):
             continue
         if not (parts[:2] == ("annex", "objects") and parts[-1] in keys):
             found.append(f"{path}; remove it")
