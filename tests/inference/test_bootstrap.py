@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import norm
 
 from facepain.inference.bootstrap import (
-    Moments,
     bootstrap_weights,
     draw_counts,
     fit_draw,
@@ -49,16 +48,6 @@ def test_trials_are_drawn_alone(rng):
 def test_every_participant_is_drawn_once_on_average(rng):
     counts = np.mean([draw_counts(GROUPS, "participant", rng) for _ in range(2000)], axis=0)
     np.testing.assert_allclose(counts, 1, atol=0.1)
-
-
-@pytest.mark.parametrize("crossed", [True, False])
-def test_merged_moments_equal_those_of_all(crossed, rng):
-    columns = rng.normal(100, 1, size=(4, 23))
-    merged = Moments.of(columns[:, :5], crossed).merge(Moments.of(columns[:, 5:], crossed))
-    covariance = np.cov(columns, ddof=0)
-    expected = covariance if crossed else np.diag(covariance)
-    np.testing.assert_allclose(merged.scatter / merged.n, expected, rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(merged.mean, columns.mean(axis=1))
 
 
 @pytest.mark.parametrize("standardize", ["image", "voxel"])

@@ -11,7 +11,7 @@ from facepain.inference.intervals import (
     fold_mean_interval,
     influence_table,
     participant_intervals,
-    score_draws,
+    score_all,
 )
 from facepain.models.scores import Predictions
 
@@ -27,27 +27,16 @@ def predictions(rng):
     return Predictions(y, np.round(y / 2 + rng.normal(1, 2, len(y)), 1), GROUPS, rng.normal(3, 0.2, 7)[person])
 
 
-def repeat(predictions, counts):
-    """Return the rows of a draw, each repetition of a participant with a name of its own."""
-    rows, names = [], []
-    for name, count in zip(predictions.participants, counts, strict=True):
-        for copy in range(count):
-            of_person = np.flatnonzero(predictions.groups == name)
-            rows.append(of_person)
-            names += [f"{name}{copy}"] * len(of_person)
-    rows = np.concatenate(rows)
-    return predictions.y_true[rows], predictions.y_pred[rows], predictions.baseline[rows], np.array(names)
-
-
-def plain_scores(y, p, baseline, names):
-    """Score one draw with scikit-learn and SciPy."""
+def plain_scores(predictions):
+    """Score predictions with scikit-learn and SciPy."""
+    y, p, baseline, names = (getattr(predictions, name) for name in ("y_true", "y_pred", "baseline", "groups"))
     means = np.array([(y[names == name].mean(), p[names == name].mean()) for name in np.unique(names)])
     place = np.unique(names, return_inverse=True)[1]
     varies = np.array([np.ptp(y[names == name]) > 0 for name in np.unique(names)])[place]
     line = LinearRegression().fit(p[:, None], y)
     recalibrated = np.empty(len(y))
-    for name in np.unique([name[0] for name in names]):
-        scored = np.array([each[0] == name for each in names])
+    for name in np.unique(names):
+        scored = names == name
         other = LinearRegression().fit(p[~scored, None], y[~scored])
         recalibrated[scored] = other.predict(p[scored, None])
     return {
@@ -107,12 +96,11 @@ def test_readers_of_the_readme_learn_the_coverage():
     assert f"{other} on another dataset, and {tuned} with tuned models" in text
 
 
-def test_scores_of_draws_equal_plain_scores_of_repeated_rows(predictions, rng):
-    counts = np.vstack([np.ones(7), 1 - np.eye(7), rng.multinomial(7, np.full(7, 1 / 7), 5)]).astype(int)
-    scores = score_draws(predictions, counts)
-    for row, drawn in enumerate(counts):
-        for name, value in plain_scores(*repeat(predictions, drawn)).items():
-            assert scores[name][row] == pytest.approx(value, abs=1e-9), (name, drawn)
+def test_scores_with_everybody_and_without_each_equal_those_of_scikit_learn_and_scipy(predictions):
+    left = predictions.without_each()
+    assert [set(GROUPS) - set(each.groups) for each in left] == [{name} for name in "abcdefg"]
+    for each in (predictions, *left):
+        assert score_all(each) == pytest.approx(plain_scores(each), abs=1e-9)
 
 
 def test_interval_of_the_offset_is_the_t_interval_of_participant_means(rng):

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "code"))
 from facepain.data.summary import reliability_table
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
 from facepain.inference.comparison import familywise_table
-from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals
+from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals, score_all
 from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.mixed_models import fit_mixed_model
 from facepain.inference.parts import part_intervals_table
@@ -235,9 +235,9 @@ def coverage(index, study, algorithm, n_other=18):
     table = intervals_table(given, fold_metrics(published, own[1]), published, own[1])
     found = {key: (row.low, row.high) for key, row in table.set_index(["estimate_of", "metric"]).iterrows()}
     found |= {("other", name): ends[1:] for name, ends in participant_intervals(tested).items()}
-    reached = participant_intervals(target)
+    reached = score_all(target)
     return np.array([
-        [hits(found.get((kind, name)), reached[name][0]) for name in COVERED_ELSEWHERE]
+        [hits(found.get((kind, name)), reached[name]) for name in COVERED_ELSEWHERE]
         for kind in ("lopo", "published", "other")
     ])  # fmt: skip
 
@@ -269,8 +269,8 @@ def tuned_coverage(index, study, algorithm):
         )
     )
     found = participant_intervals(as_predictions(list_predictions(lopo, everything[0], own[1])))
-    reached = participant_intervals(predict_further(images, final, signals, y, groups, ~inside))
-    return np.array([hits(found[name][1:], reached[name][0]) for name in COVERED])
+    reached = score_all(predict_further(images, final, signals, y, groups, ~inside))
+    return np.array([hits(found[name][1:], reached[name]) for name in COVERED])
 
 
 def part_coverage(index, study):

@@ -7,8 +7,7 @@ their mean is X'mean(a) and their variances are the row sums of (X'L)^2 with LL'
 ever has a voxel map, and the number of draws does not change the memory. Where voxels are z-scored
 in the training set X itself changes with the draw, and voxel-wise moments are kept instead.
 
-z = mean / SD of the weights over draws (Wager et al. 2013, doi 10.1056/NEJMoa1204471); moments of
-batches are merged as by Chan, Golub & LeVeque 1983, doi 10.1080/00031305.1983.10483115.
+z = mean / SD of the weights over draws (Wager et al. 2013, doi 10.1056/NEJMoa1204471).
 """
 
 from dataclasses import dataclass
@@ -45,34 +44,6 @@ class WeightBootstrap:
     duals: np.ndarray  # (n_trials, n_kept) of the first `KEPT_DRAWS`; none where voxels are standardised
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Hold the count, mean and sum of squared (or crossed) deviations of a set of vectors."""
-
-    n: int
-    mean: np.ndarray
-    scatter: np.ndarray  # (n_values, n_values) crossed deviations, or (n_values,) squared ones
-
-    @classmethod
-    def of(cls, columns, crossed):
-        """Return the moments of the columns of a (n_values, n) matrix."""
-        mean = columns.mean(axis=1)
-        deviations = columns - mean[:, None]
-        scatter = deviations @ deviations.T if crossed else np.sum(deviations**2, axis=1)
-        return cls(columns.shape[1], mean, scatter)
-
-    def merge(self, other):
-        """Return the moments of both sets together."""
-        n, difference = self.n + other.n, other.mean - self.mean
-        crossed = self.scatter.ndim == 2
-        squares = np.outer(difference, difference) if crossed else difference**2
-        return Moments(
-            n,
-            self.mean + difference * (other.n / n),
-            self.scatter + other.scatter + squares * (self.n * other.n / n),
-        )
-
-
 def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
     """Bootstrap the voxel weights of a model fitted to all trials.
 
@@ -80,21 +51,31 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
     stable the weights are. Raises InputError if there are fewer than two units to draw from.
     """
     images.prepare(resampling.n_jobs)
+    # Squares are summed about the weights of all trials, where they lose few digits.
+    centre = fit_draw(images, y, model, np.ones(len(y), dtype=int))[0][:, None]
 
     def draw_batch(indices):
         counts = (draw_counts(groups, unit, resample_rng(resampling.seed, index)) for index in indices)
         weights, outcomes = zip(*(fit_draw(images, y, model, each) for each in counts), strict=True)
         columns = np.column_stack(weights)
         kept = columns[:, : 0 if images.by_voxel else max(0, KEPT_DRAWS - indices[0])].copy()
-        return Moments.of(columns, crossed=not images.by_voxel), outcomes, kept
+        columns -= centre
+        return (
+            columns.sum(axis=1),
+            np.sum(columns**2, axis=1) if images.by_voxel else columns @ columns.T,
+            outcomes,
+            kept,
+        )
 
-    moments, outcomes, duals = None, [], []
-    for batch, batch_outcomes, kept in resampling.run(draw_batch, BATCH_SIZE["voxel" if images.by_voxel else "image"]):
-        moments = batch if moments is None else moments.merge(batch)
+    mean, variance, outcomes, duals = 0.0, 0.0, [], []
+    batches = resampling.run(draw_batch, BATCH_SIZE["voxel" if images.by_voxel else "image"])
+    for sums, squares, batch_outcomes, kept in batches:
+        mean, variance = mean + sums / resampling.n, variance + squares / resampling.n
         outcomes += batch_outcomes
         duals.append(kept)
+    variance = variance - (mean**2 if images.by_voxel else np.outer(mean, mean))
     return WeightBootstrap(
-        z=_z_map(images, moments, resampling.n_jobs),
+        z=_z_map(images, mean + centre[:, 0], variance, resampling.n_jobs),
         n=resampling.n,
         n_constant_target=outcomes.count("constant target"),
         n_constant_images=outcomes.count("constant images"),
@@ -184,11 +165,10 @@ def z_thresholds(z, q=0.05):
     }
 
 
-def _z_map(images, moments, n_jobs):
-    """Return mean over SD of the voxel weights from the moments of what the draws gave."""
+def _z_map(images, mean, covariance, n_jobs):
+    """Return mean over SD of the voxel weights; where voxels are standardised the variances of these are given."""
     if images.by_voxel:
-        return _divide_by_sd(moments.mean, np.sqrt(moments.scatter / moments.n), 0.0)
-    covariance = moments.scatter / moments.n
+        return _divide_by_sd(mean, np.sqrt(np.maximum(covariance, 0.0)), 0.0)
     # The covariance is singular, since every draw's weights sum to 0: no Cholesky factor exists.
     values, vectors = np.linalg.eigh(covariance)
     # What is left along the ones is rounding, whose root would no longer be small.
@@ -199,7 +179,7 @@ def _z_map(images, moments, n_jobs):
         block = images.block(columns)
         sd = np.sqrt(np.sum((block.T @ root) ** 2, axis=1))
         largest_sd = np.sqrt(np.sum(block**2, axis=0) * np.trace(covariance))
-        return _divide_by_sd(moments.mean @ block, sd, largest_sd)
+        return _divide_by_sd(mean @ block, sd, largest_sd)
 
     return np.concatenate(list(map_in_order(z_of_block, images.columns, n_jobs)))
 

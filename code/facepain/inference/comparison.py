@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from facepain.inference.intervals import jackknife_interval, score_draws
-from facepain.models.scores import Predictions
+from facepain.inference.intervals import jackknife_interval, score_all
+from facepain.models.scores import METRICS
 from files.rounding import round_significant
 
 PAIR_METRICS = ("skill", "pearson_r")
@@ -63,13 +63,12 @@ def pairs_table(predicted, resampling):
         return pd.DataFrame(columns=list(PAIR_COLUMNS))
     n = len(next(iter(predicted.values())).participants)
     exchanged = np.random.default_rng(resampling.seed).integers(2, size=(resampling.n, n))
-    left_out = np.vstack([np.ones(n), 1 - np.eye(n)])
-    scored = {name: score_draws(of_model, left_out, PAIR_METRICS) for name, of_model in predicted.items()}
+    scored = {name: [score_all(each) for each in (own, *own.without_each())] for name, own in predicted.items()}
     rows = []
     for a, b in pairs:
         null = _exchange(predicted[a], predicted[b], exchanged)
         for metric in PAIR_METRICS:
-            difference, *without = scored[a][metric] - scored[b][metric]
+            difference, *without = (x[metric] - y[metric] for x, y in zip(scored[a], scored[b], strict=True))
             low, high = jackknife_interval(difference, np.array(without))
             # Exchanging everybody gives the observed difference again, but for rounding.
             p = (1 + np.sum(np.abs(null[metric]) >= abs(difference) * (1 - 1e-9))) / (1 + resampling.n)
@@ -83,12 +82,7 @@ def pairs_table(predicted, resampling):
 
 def _exchange(a, b, exchanged):
     """Return the differences in score after exchanging predictions, where (n_draws, n_participants) has a 1."""
-    # Every participant twice, once with each model's predictions: a draw takes one of the two.
-    both = Predictions(
-        *(np.concatenate(pair) for pair in ((a.y_true, b.y_true), (a.y_pred, b.y_pred))),
-        np.concatenate([np.unique(a.groups, return_inverse=True)[1] + part * len(a.participants) for part in (0, 1)]),
-        np.concatenate([a.baseline, b.baseline]),
-    )
-    first = score_draws(both, np.hstack([1 - exchanged, exchanged]), PAIR_METRICS)
-    second = score_draws(both, np.hstack([exchanged, 1 - exchanged]), PAIR_METRICS)
-    return {metric: first[metric] - second[metric] for metric in PAIR_METRICS}
+    taken = exchanged.astype(bool)[:, np.unique(a.groups, return_inverse=True)[1]].T
+    y, baseline = np.broadcast_to(a.y_true[:, None], taken.shape), a.baseline[:, None]
+    first, second = (np.where(taken, two.y_pred[:, None], one.y_pred[:, None]) for one, two in ((a, b), (b, a)))
+    return {name: METRICS[name](y, first, baseline) - METRICS[name](y, second, baseline) for name in PAIR_METRICS}

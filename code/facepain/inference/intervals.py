@@ -1,14 +1,21 @@
 """Intervals over participants for scores of predictions, and for means over dependent folds.
 
-Whole participants are left out of the scoring one by one (the jackknife); no model is fitted again. Scores without a
-participant follow from sums over each participant, so that all of them cost a few matrix products.
+Whole participants are left out of the scoring one by one (the jackknife); no model is fitted again.
 """
 
 import numpy as np
 import pandas as pd
 from scipy.special import stdtrit
 
-from facepain.models.scores import CONSTANT_SPREAD, constant_within, spearman_r
+from facepain.models.scores import (
+    CONSTANT_SPREAD,
+    METRICS,
+    participant_means,
+    pearson_r,
+    r2,
+    spearman_r,
+    within_participants,
+)
 
 LEVEL = 0.95
 INTERVAL_METRICS = (
@@ -59,99 +66,54 @@ INTERVAL_COLUMNS = {
 }
 
 
-def score_draws(predictions, counts, metrics=None):
-    """Score predictions with each participant repeated as often as ``counts`` (n_draws, n_participants) says.
+def score_all(predictions):
+    """Return the scores of predictions by name: `INTERVAL_METRICS`, ``r2_offset_removed`` and ``r2_recalibrated``.
 
-    Returns scores (n_draws,) by name: the ``metrics`` wanted (ranks take most of the time), or `INTERVAL_METRICS`,
-    ``r2_offset_removed`` and ``r2_recalibrated`` (the line of scores on predictions is fitted without the participant
-    who is scored). A repeated participant is a further participant, but is left out of the line as one. Correlations
-    are 0 where one side is constant; other scores are NaN where undefined.
+    For the last the line of scores on predictions is fitted without the participant who is scored. Correlations are 0
+    where one side is constant; the slope of constant predictions is NaN.
     """
-    counts = np.asarray(counts, float)
-    _, index = np.unique(predictions.groups, return_inverse=True)
-    # Sums of squares lose fewer digits about a centre.
-    centre = predictions.y_true.mean()
-    y, p, b = (each - centre for each in (predictions.y_true, predictions.y_pred, predictions.baseline))
-    columns = (np.ones_like(y), y, p, y * y, p * p, y * p, (y - p) ** 2, (y - b) ** 2, np.abs(y - p))
-    sums = np.zeros((index.max() + 1, len(columns)))
-    np.add.at(sums, index, np.column_stack(columns))
-    n = sums[:, 0]
-    mean_y, mean_p = (sums[:, 1:3] / n[:, None]).T
-    between = np.column_stack([np.ones(len(n)), mean_y, mean_p, mean_y**2, mean_p**2, mean_y * mean_p])
-    within = np.column_stack([n, 0 * n, 0 * n, sums[:, 3:6] - n[:, None] * between[:, 3:6]])
-    within *= ~constant_within(index, y)[:, None]
-
-    n, sum_y, sum_p, yy, pp, yp, error, of_baseline, absolute = (counts @ sums).T
-    spread, offset = _spread(yy, sum_y, n), (sum_p - sum_y) / n
-    slope = _ratio(yp - sum_y * sum_p / n, _spread(pp, sum_p, n))
-    scores = {
-        "r2": lambda: 1 - _ratio(error, spread),
-        "skill": lambda: 1 - _ratio(error, of_baseline),
-        "pearson_r": lambda: _correlation(counts @ sums[:, :6]),
-        "spearman_r": lambda: _rank_correlation(y, p, counts[:, index]),
-        "within_r": lambda: np.where(counts @ within[:, 0] > 0, _correlation(counts @ within), np.nan),
-        "between_r": lambda: _correlation(counts @ between),
-        "mae": lambda: absolute / n,
-        "offset": lambda: offset,
-        "slope": lambda: slope,
-        "intercept": lambda: centre + (sum_y - slope * sum_p) / n - slope * centre,
-        "r2_offset_removed": lambda: 1 - _ratio(error - n * offset**2, spread),
-        "r2_recalibrated": lambda: 1 - _ratio(_recalibrated_error(sums[:, :6], counts), spread),
+    y, y_pred, groups = predictions.y_true, predictions.y_pred, predictions.groups
+    means, recalibrated = participant_means([y, y_pred], groups)[0], np.full(len(y), np.nan)
+    for own in (groups == name for name in predictions.participants):
+        if not own.all():
+            slope, intercept = fit_line(y_pred[~own], y[~own])
+            # Equal predictions have no line: their mean score is predicted.
+            recalibrated[own] = y[~own].mean() if np.isnan(slope) else intercept + slope * y_pred[own]
+    offset, (slope, intercept) = y_pred.mean() - y.mean(), fit_line(y_pred, y)
+    return {name: metric(y, y_pred, predictions.baseline) for name, metric in METRICS.items()} | {
+        "spearman_r": spearman_r(y, y_pred),
+        "within_r": pearson_r(*within_participants(y, y_pred, groups)),
+        "between_r": pearson_r(*means),
+        "mae": np.mean(np.abs(y - y_pred)),
+        "offset": offset,
+        "slope": slope,
+        "intercept": intercept,
+        "r2_offset_removed": r2(y, y_pred - offset),
+        "r2_recalibrated": r2(y, recalibrated),
     }
-    return {name: scores[name]() for name in metrics or scores}
 
 
-def _recalibrated_error(sums, counts):
-    """Return the squared error (n_draws,) of lines fitted without the participant who is scored."""
-    others = (counts @ sums)[:, None] - counts[:, :, None] * sums
-    n, y, p, yy, pp, yp = np.moveaxis(others, 2, 0)
-    n = np.where(n > 0, n, np.nan)
-    spread = pp - p * p / n
-    # Equal predictions have no line: their mean score is predicted.
-    slope = np.where(spread > CONSTANT_SPREAD * pp, (yp - y * p / n) / np.where(spread > 0, spread, 1), 0)
-    level = (y - slope * p) / n
-    n, y, p, yy, pp, yp = sums.T
-    error = yy - 2 * level * y - 2 * slope * yp + n * level**2 + 2 * level * slope * p + slope**2 * pp
-    return np.sum(np.where(counts > 0, counts * error, 0), axis=1)
-
-
-def _rank_correlation(y, p, weights):
-    """Return Spearman's correlation of every draw, whose trials are ranked anew; weights are (n_draws, n_trials)."""
-    rows = (np.repeat(np.arange(len(y)), of_draw.astype(int)) for of_draw in weights)
-    return np.nan_to_num([spearman_r(y[drawn], p[drawn]) for drawn in rows])
-
-
-def _spread(squares, total, n):
-    """Return sums of squared deviations, NaN where they are rounding."""
-    spread = squares - total * total / n
-    return np.where(spread > CONSTANT_SPREAD * squares, spread, np.nan)
-
-
-def _ratio(a, b):
-    return a / np.where(b > 0, b, np.nan)
-
-
-def _correlation(sums):
-    """Return correlations from rows of count, sums and sums of products; 0 where a side is constant."""
-    n, y, p, yy, pp, yp = sums.T
-    n = np.where(n > 0, n, np.nan)
-    covariance = (yp - y * p / n) / np.sqrt(_spread(yy, y, n)) / np.sqrt(_spread(pp, p, n))
-    return np.clip(np.nan_to_num(covariance), -1, 1)
+def fit_line(x, y):
+    """Return slope and intercept of the least-squares line of y on x, NaN where x is constant."""
+    centred = x - x.mean()
+    spread = centred @ centred
+    slope = centred @ (y - y.mean()) / spread if spread > CONSTANT_SPREAD * (x @ x) else np.nan
+    return slope, y.mean() - slope * x.mean()
 
 
 def participant_intervals(predictions):
-    """Return (estimate, low, high) of every metric of `score_draws`, with intervals over participants.
+    """Return (estimate, low, high) of every metric of `score_all`, with intervals over participants.
 
     Ends are NaN where the score is undefined without some participant, and for fewer than three. Student's t interval
     with the jackknife's standard error (Efron & Tibshirani 1993, chapter 11, ISBN 0412042312). On planted studies it
     covered better than percentile, BCa and bootstrap-t intervals of 20 or 34 participants. It leaves out the variance
     of the fit and the dependence between predictions whose models share participants.
     """
-    n = len(predictions.participants)
-    every, without = score_draws(predictions, np.ones((1, n))), score_draws(predictions, 1 - np.eye(n))
+    every, without = score_all(predictions), [score_all(left) for left in predictions.without_each()]
     intervals = {}
-    for name, (estimate,) in every.items():
-        intervals[name] = float(estimate), *_possible(name, *jackknife_interval(estimate, without[name]))
+    for name, estimate in every.items():
+        ends = jackknife_interval(estimate, np.array([scores[name] for scores in without]))
+        intervals[name] = float(estimate), *_possible(name, *ends)
     return intervals
 
 
@@ -193,9 +155,8 @@ INFLUENCE_COLUMNS = {
 
 def influence_table(predictions):
     """List the scores of predictions without each participant, with the columns of `INFLUENCE_COLUMNS`."""
-    names = predictions.participants
-    scores = score_draws(predictions, 1 - np.eye(len(names)), INFLUENCE_METRICS)
-    table = pd.DataFrame(scores, pd.Index(names, name="participant_id"))
+    scores = [score_all(left) for left in predictions.without_each()]
+    table = pd.DataFrame(scores, pd.Index(predictions.participants, name="participant_id"))[list(INFLUENCE_METRICS)]
     return table.melt(var_name="metric", value_name="score_without", ignore_index=False).reset_index()
 
 

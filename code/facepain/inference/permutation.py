@@ -12,16 +12,10 @@ import numpy as np
 import pandas as pd
 
 from errors import InputError
-from facepain.models.scores import constant_within, pearson_r, r2, skill
+from facepain.models.scores import METRICS, constant_within
 from facepain.parallel import resample_rng
 from files.rounding import round_significant
 
-# Of scores, predictions and the training means behind these.
-METRICS = {
-    "r2": lambda y, y_pred, _baseline: r2(y, y_pred),
-    "pearson_r": lambda y, y_pred, _baseline: pearson_r(y, y_pred),
-    "skill": skill,
-}
 QUANTILES = (0.025, 0.05, 0.5, 0.95, 0.975)
 BATCH_SIZE = 256  # a multiple of the SVR solver's blocks
 

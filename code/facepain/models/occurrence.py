@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from facepain.models.pca_regression import PCARegression
-from facepain.models.scores import CONSTANT_SPREAD, rank, summarize_folds
+from facepain.models.scores import METRICS, rank, summarize_folds
 
 # What each part is scored by: occurrence on all trials, intensity on those above 0.
 PART_METRICS = {
@@ -21,7 +21,7 @@ PART_METRICS = {
     "product": ("r2", "skill", "pearson_r"),
     "plain": ("r2", "skill", "pearson_r"),
 }
-PREDICTED = ("decision", "intensity", "product", "plain")
+PREDICTED, BASELINES = ("decision", "intensity", "product", "plain"), ("mean", "mean_positive")
 PART_COLUMNS = {
     "part": "occurrence: is the score above 0; intensity: the score of the trials above 0; product: probability of an "
     "expression times its intensity; plain: one ridge regression of all scores, for comparison",
@@ -94,53 +94,27 @@ def _predict_positives(scores, y, test_scores, alpha):
 
 def score_parts(parts, Y):
     """Score the predictions of one or more folds together: (n_targets,) by (part, metric), NaN where undefined."""
-    names = ("test_idx", *PREDICTED, "mean", "mean_positive")
-    joined = {name: np.concatenate([getattr(each, name) for each in parts]) for name in names}
-    y = Y[joined["test_idx"]]
-    positive, everything = y > 0, np.ones(y.shape, bool)
-    scores = {("occurrence", name): score for name, score in _classify(positive, joined["decision"]).items()}
-    for part, scored, baseline in (
-        ("intensity", positive, "mean_positive"),
-        ("product", everything, "mean"),
-        ("plain", everything, "mean"),
-    ):
-        scores |= {(part, name): score for name, score in _regress(y, joined[part], joined[baseline], scored).items()}
+    joined = {name: np.concatenate([getattr(each, name) for each in parts]) for name in (*PREDICTED, *BASELINES)}
+    y = Y[np.concatenate([each.test_idx for each in parts])]
+    scores = [_score_target(y[:, t], {name: each[:, t] for name, each in joined.items()}) for t in range(y.shape[1])]
+    return {key: np.array([of_target[key] for of_target in scores]) for key in scores[0]}
+
+
+def _score_target(y, predicted):
+    """Score the predictions of one target; both labels and two trials of each part are needed."""
+    scores = {(part, metric): np.nan for part, metrics in PART_METRICS.items() for metric in metrics}
+    positive, n = y > 0, np.array([np.sum(y > 0), np.sum(y <= 0)])
+    if n.all():
+        ranks, named = rank(predicted["decision"])[positive].sum(), predicted["decision"] > 0
+        scores["occurrence", "auc"] = (ranks - n[0] * (n[0] + 1) / 2) / n.prod()  # the rank sum of Mann & Whitney
+        scores["occurrence", "balanced_accuracy"] = (named[positive].mean() + (~named[~positive]).mean()) / 2
+    for part in ("intensity", "product", "plain"):
+        scored = positive if part == "intensity" else np.ones(len(y), dtype=bool)
+        baseline = predicted["mean_positive" if part == "intensity" else "mean"]
+        if scored.sum() > 1:
+            given = y[scored], predicted[part][scored], baseline[scored]
+            scores |= {(part, name): metric(*given) for name, metric in METRICS.items()}
     return scores
-
-
-def _classify(positive, decision):
-    """Return AUC (the rank sum of Mann & Whitney) and balanced accuracy of every column, NaN without both labels."""
-    n_positive, n = positive.sum(axis=0), len(positive)
-    n_zero = n - n_positive
-    both = (n_positive > 0) & (n_zero > 0)
-    above, below = np.where(both, n_positive, np.nan), np.where(both, n_zero, np.nan)
-    ranks = np.sum(rank(decision) * positive, axis=0)
-    right = (decision > 0) == positive
-    return {
-        "auc": (ranks - above * (above + 1) / 2) / (above * below),
-        "balanced_accuracy": (np.sum(right & positive, axis=0) / above + np.sum(right & ~positive, axis=0) / below) / 2,
-    }
-
-
-def _regress(y, y_pred, baseline, scored):
-    """Return r2, skill and correlation of every column over the trials scored, NaN for fewer than two."""
-    n = np.sum(scored, axis=0)
-    n = np.where(n > 1, n, np.nan)
-
-    def centre(values):
-        centred = np.where(scored, values - np.sum(values * scored, axis=0) / n, 0.0)
-        spread = np.sum(centred**2, axis=0)
-        constant = spread <= CONSTANT_SPREAD * np.sum(values**2 * scored, axis=0)
-        return np.where(constant, 0.0, centred), np.where(constant, np.nan, spread)
-
-    (a, spread), (b, spread_pred) = centre(y), centre(y_pred)
-    error, of_baseline = (np.sum((y - other) ** 2 * scored, axis=0) for other in (y_pred, baseline))
-    correlation = np.nan_to_num(np.sum(a * b, axis=0) / np.sqrt(spread * spread_pred))
-    return {
-        "r2": 1 - error / spread,
-        "skill": 1 - error / np.where((of_baseline > 0) & (n > 1), of_baseline, np.nan),
-        "pearson_r": np.where(n > 1, correlation, np.nan),
-    }
 
 
 def parts_table(folds, lopo, y):

@@ -24,6 +24,11 @@ class Predictions:
     def participants(self):
         return np.unique(self.groups)
 
+    def without_each(self):
+        """Return the predictions without each participant, in the order of their names."""
+        columns = self.y_true, self.y_pred, self.groups, self.baseline
+        return [Predictions(*(each[self.groups != name] for each in columns)) for name in self.participants]
+
 
 def transform_target(scores, transform):
     """Transform scores as the params say; negative ones stop: of them we take neither root nor log(1 + score)."""
@@ -85,6 +90,14 @@ def skill(y_true, y_pred, baseline):
     return np.where(exact, error <= rounding, 1 - error / np.where(exact, 1, of_baseline))[()]
 
 
+# Of scores, predictions and the training means behind these.
+METRICS = {
+    "r2": lambda y, y_pred, _baseline: r2(y, y_pred),
+    "pearson_r": lambda y, y_pred, _baseline: pearson_r(y, y_pred),
+    "skill": skill,
+}
+
+
 def score_predictions(y_true, y_pred, groups, baseline):
     """Return the scores of one row of metrics.tsv, NaN where undefined; arguments are (n_trials,).
 
@@ -101,8 +114,8 @@ def score_predictions(y_true, y_pred, groups, baseline):
         "mae": float(np.mean(np.abs(y_true - y_pred))),
         "mse": mse,
         "rmse": np.sqrt(mse),
-        "r2_within": r2(*_within_participants(y_true, y_pred, groups)),
-        "r2_between": r2(*_participant_means([y_true, y_pred], groups)[0]),
+        "r2_within": r2(*within_participants(y_true, y_pred, groups)),
+        "r2_between": r2(*participant_means([y_true, y_pred], groups)[0]),
         "r2_baseline": r2(y_true, baseline),
         "skill": float(skill(y_true, y_pred, baseline)),
         "spearman_r": float(spearman_r(y_true, y_pred)),
@@ -145,15 +158,15 @@ def _unit_columns(values):
     return np.where(constant, 0.0, centred) / np.where(constant, 1.0, lengths)
 
 
-def _participant_means(columns, groups):
+def participant_means(columns, groups):
     """Return the participant means of each column, and the participant's index of every trial."""
     _, index = np.unique(groups, return_inverse=True)
     n_trials = np.bincount(index)
     return [np.bincount(index, weights=column) / n_trials for column in columns], index
 
 
-def _within_participants(y_true, y_pred, groups):
+def within_participants(y_true, y_pred, groups):
     """Return both columns minus their participant's mean, without constant participants."""
-    (mean_true, mean_pred), index = _participant_means([y_true, y_pred], groups)
+    (mean_true, mean_pred), index = participant_means([y_true, y_pred], groups)
     kept = ~constant_within(groups, y_true)[index]
     return (y_true - mean_true[index])[kept], (y_pred - mean_pred[index])[kept]

@@ -92,7 +92,7 @@ class Store:
 
     @property
     def sent(self):
-        """The keys that publications began to copy, also those that were interrupted and whose results changed since."""
+        """The keys that publications began to copy, interrupted ones too, whose results may have changed since."""
         note = self.dataset / SENT
         return set(note.read_text().split()) if note.exists() else set()
 
