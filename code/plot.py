@@ -19,7 +19,7 @@ from facepain.report.tables import (
     other_datasets_markdown,
     other_datasets_table,
 )
-from facepain.results.load import ShownCell, load_results
+from facepain.results.load import load_results
 from provenance.repository import object_ids
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
@@ -27,10 +27,9 @@ from stages import STUDY
 
 
 def main(cell, outputs):
-    cells = describe_cells(cell)
     shown = (cell.settings[name] for name in ("masks", "algorithms", "target", "score"))
-    results = load_results("outputs", *shown, folders=[other.folder for other in cells])
-    figures = list_figures(results, cells, cell.settings | {"command": cell.command})
+    results = load_results("outputs", *shown, folders=[other.folder for other in cell.shown])
+    figures = list_figures(results, cell.shown, cell.settings | {"command": cell.command})
     # What takes longest comes first, so that no process waits for another at the end. Pages and notebook are one piece
     # of work: both need nilearn's views, which take seconds to import.
     work = {
@@ -48,25 +47,10 @@ def main(cell, outputs):
     words, pictures = collect({name: done[name] for name in figures})
     outputs.write_json("captions.json", words)
     write_notebook(walk, words["figures"], pictures, outputs)
-    write_report(results, cells, cell.settings, words, pictures, object_ids("outputs"), outputs)
+    write_report(results, cell.shown, cell.settings, words, pictures, object_ids("outputs"), outputs)
     for name, reason in words["skipped"].items():
         print(f"plot: {name} is not drawn: {reason}")
     print(f"plot: {len(pictures)} figures" + (", labelled as synthetic" if results.synthetic else ""))
-
-
-def describe_cells(cell):
-    """Describe every other cell for the report."""
-    return [
-        ShownCell(
-            name=other.name,
-            folder=other.folder,
-            form=" ".join(("python", other.script, *(name.upper() for name in other.declared.arguments))),
-            about=other.declared.about,
-            sources=other.declared.sources,
-            state=cell.outdated.get(other.name, "fresh"),
-        )
-        for other in cell.shown
-    ]
 
 
 def write_tables(results, outputs):

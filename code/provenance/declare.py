@@ -67,6 +67,11 @@ class Stage:
         return f"code/{self.name}.py"
 
     @property
+    def form(self):
+        """The form of its commands, such as ``python code/regress.py MASK ALGORITHM``."""
+        return " ".join(("python", self.script, *map(str.upper, self.arguments)))
+
+    @property
     def place(self):
         return self.folder or f"outputs/{self.name}"
 
@@ -91,7 +96,7 @@ class Cell:
     options: Options = Options()
     machinery: tuple = ()  # as of `Study`
     shown: tuple = ()  # of one that shows results: the cells that compute what it reads
-    outdated: dict = field(default_factory=dict)  # of these the state, by name, where not fresh; known when it runs
+    state: str = "fresh"  # of one that is shown, or ``stale`` or ``absent``; known when what shows it runs
 
     @property
     def stage(self):

@@ -14,7 +14,7 @@ import pytest
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 from PIL import Image
-from planted_results import ALGORITHMS, MASKS, draw_trials, list_shown, write_records, write_results
+from planted_results import ALGORITHMS, MASKS, ShownCell, draw_trials, list_shown, write_records, write_results
 from repositories import ROOT
 
 from errors import InputError
@@ -41,8 +41,9 @@ from facepain.report.figures.participants import (
     spread_equal,
 )
 from facepain.report.figures.signatures import draw_fixed_effects
-from facepain.results.load import ShownCell, load_results
+from facepain.results.load import load_results
 from files.tables import read_table
+from provenance.declare import Stage
 
 SETTINGS = {
     "mask": "whole-brain",
@@ -440,7 +441,8 @@ def test_the_provenance_follows_any_number_of_stages(results, tmp_path):
         folder.mkdir(parents=True)
         read = {f"outputs/stage{k}/x.tsv": "1" for k in range(number)} or {"inputs/behavior": "b" * 40}
         (folder / "inputs.json").write_text(json.dumps({"data": read, "packages": {}, "settings": {}, "command": ""}))
-        cells.append(ShownCell(f"stage{number}", str(folder), f"python code/stage{number}.py", "", ("x.tsv",)))
+        stage = Stage(f"stage{number}", "", None, None, sources=("x.tsv",))
+        cells.append(ShownCell(stage.name, stage.name, str(folder), stage))
     check_readable("14 stages", provenance.draw_provenance(results, cells, "python code/plot.py").figure)
 
 

@@ -1,7 +1,7 @@
 """Results of a small made-up study, written as the stages write them, for the tests of what shows them."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,8 +27,9 @@ from facepain.models.score_tables import (
 )
 from facepain.models.scores import Predictions, withhold_folds
 from facepain.parallel import Resampling
-from facepain.results.load import ShownCell, load_results
+from facepain.results.load import load_results
 from files.outputs import OutputFolder, unmask
+from provenance.declare import Stage
 from stages import STAGES
 
 MASKS, ALGORITHMS = ["whole-brain", "M1"], ["lasso", "ridge", "svr"]
@@ -97,6 +98,17 @@ def write_records(outputs, algorithms=ALGORITHMS, masks=MASKS):
         (folder / "inputs.json").write_text(json.dumps(record))
 
 
+@dataclass(frozen=True)
+class ShownCell:
+    """What the report looks at of a cell (`provenance.declare.Cell`), wherever its folder lies."""
+
+    name: str
+    stage: str
+    folder: str
+    declared: Stage
+    state: str = "fresh"
+
+
 def list_shown(outputs, state="fresh"):
     """List the cells of which there are records, as the stage ``plot`` is told of them."""
     cells = []
@@ -104,16 +116,8 @@ def list_shown(outputs, state="fresh"):
         if not stage.shows:
             for record in sorted(Path(outputs, stage.name).rglob("inputs.json")):
                 name = " ".join(record.parent.relative_to(outputs).parts)
-                cells.append(
-                    ShownCell(
-                        name=name,
-                        folder=str(record.parent),
-                        form=" ".join(("python", stage.script, *(each.upper() for each in stage.arguments))),
-                        about=stage.about,
-                        sources=stage.sources,
-                        state=state,
-                    )
-                )
+                folder = str(record.parent)
+                cells.append(ShownCell(name, stage.name, folder, stage, state))
     return cells
 
 

@@ -21,25 +21,6 @@ CLASSIFIER_TABLES = ("metrics", "confusion", "permutation")
 
 
 @dataclass(frozen=True)
-class ShownCell:
-    """What the report shows of one cell of the study, whether or not its results are here."""
-
-    name: str  # such as ``regress M1 lasso``
-    folder: str
-    form: str  # of the commands of its stage, such as ``python code/regress.py MASK ALGORITHM``
-    about: str  # what its stage does
-    sources: tuple  # files that numbers come from, below the folder
-    state: str = "fresh"  # or ``stale`` or ``absent``, when the report was drawn
-
-    @property
-    def stage(self):
-        return self.name.split()[0]
-
-    def path(self, file):
-        return Path(self.folder, file)
-
-
-@dataclass(frozen=True)
 class RegressionResults:
     """One ``regress`` cell: its tables as written, where the column ``fold`` is text, and how it was made."""
 
@@ -184,7 +165,7 @@ def load_results(outputs, masks, algorithms, target, score="", folders=None):
 
 def read_records(cells):
     """Read ``command``, ``settings``, ``data`` and ``packages`` of every result with a record, by cell."""
-    paths = {cell.name: cell.path("inputs.json") for cell in cells}
+    paths = {cell.name: Path(cell.folder, "inputs.json") for cell in cells}
     return {name: _read_json(path) for name, path in paths.items() if path.exists()}
 
 

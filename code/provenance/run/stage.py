@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from errors import InputError
 from provenance.declare import PARAMS, RECORD, Options
-from provenance.records.freshness import describe
+from provenance.records.freshness import FRESH, describe
 from provenance.repository import ROOT, git, git_folder, object_ids
 from provenance.run.supervision import stop_with_supervisor
 
@@ -42,7 +42,8 @@ def run_stage(study, stage, compute):
         outputs = OutputFolder(git_folder() / "partial" / "-".join((cell.stage, *cell.names)))
         # One BLAS thread, so that results do not depend on the number of cores; workers share them instead.
         with threadpool_limits(1):
-            compute(replace(cell, outdated=outdated), outputs)
+            shown = tuple(replace(other, state=outdated.get(other.name, FRESH)) for other in cell.shown)
+            compute(replace(cell, shown=shown), outputs)
         for other, state in outdated.items():
             print(f"{name}: {other} is {state}; `make all` makes it")
         now = code_ids()  # modules may be imported late

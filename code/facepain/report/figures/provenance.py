@@ -38,8 +38,8 @@ def build_graph(cells, command):
         paths = [path for cell in its_cells for path in records[cell.name]["data"]]
         reads = {path if path in commits else path.split("/")[1]: True for path in paths}
         n = len(its_cells)
-        nodes[stage] = Node(its_cells[0].form, f"{n} result{'s' * (n > 1)}", reads)
-    shown = {stage: bool(its_cells[0].sources) for stage, its_cells in stages.items()}
+        nodes[stage] = Node(its_cells[0].declared.form, f"{n} result{'s' * (n > 1)}", reads)
+    shown = {stage: bool(its_cells[0].declared.sources) for stage, its_cells in stages.items()}
     return nodes | {"plot": Node(command, "figures, tables and pages", shown)} if nodes else {}
 
 

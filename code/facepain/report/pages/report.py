@@ -2,6 +2,7 @@
 
 import base64
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
@@ -32,7 +33,7 @@ FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no w
 def write_report(results, cells, settings, words, pictures, sources, outputs):
     """Write ``report.md`` and ``report.html``.
 
-    ``cells`` are `ShownCell` of every result of the study but this page, ``settings`` holds its ``title``, ``words``
+    ``cells`` are those of every result of the study but this page, ``settings`` holds its ``title``, ``words``
     and ``pictures`` are of the figures, as `collect` in ``plot.py`` returns them. ``sources`` gives the git object id
     of every file below ``outputs`` by its path; ``outputs``, an `OutputFolder`, holds the figures and tables.
     """
@@ -159,15 +160,16 @@ def describe_peaks(results, mask):
 
 def show_stages(cells, records):
     """Return the tables of every other stage whose numbers are shown, so that no declared stage is left out."""
-    shown = [cell for cell in cells if cell.stage not in KNOWN and cell.sources]
+    shown = [cell for cell in cells if cell.stage not in KNOWN and cell.declared.sources]
     parts = []
     for stage in dict.fromkeys(cell.stage for cell in shown):
         its_cells = [cell for cell in shown if cell.stage == stage]
-        parts += [f"### {stage.capitalize()}", outdated(cells, stage), f"This stage serves to {its_cells[0].about}."]
-        first = next((cell for cell in its_cells if any(cell.path(file).exists() for file in cell.sources)), None)
+        about, sources = its_cells[0].declared.about, its_cells[0].declared.sources
+        parts += [f"### {stage.capitalize()}", outdated(cells, stage), f"This stage serves to {about}."]
+        first = next((cell for cell in its_cells if any(Path(cell.folder, file).exists() for file in sources)), None)
         if first is None:
             continue
-        for path in map(first.path, first.sources):
+        for path in (Path(first.folder, file) for file in sources):
             if path.suffix == ".tsv" and path.exists():
                 parts += show_table(path, f"{first.folder}/{path.name}", counts_in(records.get(first.name)))
         others = ", ".join(f"`{cell.folder}`" for cell in its_cells if cell is not first)
@@ -223,7 +225,7 @@ def describe_sources(cells, records, sources):
     Object ids and not commits are written: a commit's id holds the time of day, and the same analysis run twice would
     make two different reports. Git finds the commit from the object.
     """
-    paths = [f"{cell.folder}/{file}" for cell in cells for file in cell.sources]
+    paths = [f"{cell.folder}/{file}" for cell in cells for file in cell.declared.sources]
     rows = [(f"`{path}`", f"`{sources[path][:12]}`") for path in paths if path in sources]
     read = dict(item for record in records.values() for item in record["data"].items())
     inputs = [(f"`{path}`", f"`{commit[:12]}`") for path, commit in sorted(read.items()) if path.startswith("inputs/")]
