@@ -27,7 +27,7 @@ def main(cell, outputs):
     held_out, intervals = regress_outputs.write_scores(
         outputs, study, fits, final, tested, settings["min_participants"]
     )
-    regress_outputs.write_folds(outputs, study, fits["published"], weights)
+    regress_outputs.write_folds(outputs, study, fits["published"], weights, settings["min_participants"])
     regress_outputs.write_model(cell, outputs, study, final, weights[:, -1], intercepts[-1], confound_coef)
     outputs.write_map("pattern_final.nii.gz", cross_validation.haufe_pattern(images, final), study.mask_img)
     regress_outputs.write_generalisation(cell, outputs, study, held_out, strata)

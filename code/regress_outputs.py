@@ -47,13 +47,18 @@ def write_scores(outputs, study, fits, final, tested, min_participants):
     return held_out, intervals
 
 
-def write_folds(outputs, study, fits, weights):
-    """Write the split and the weight map of every fold, and the maps of their average and of the final model."""
+def write_folds(outputs, study, fits, weights, min_participants):
+    """Write the split and the weight map of every fold, and the maps of their average and of the final model.
+
+    Where folds test fewer than ``min_participants``, how their maps differ tells of these: they go by the splits' name.
+    """
+    n_tested = min(len(np.unique(study.train[1][fit.test_idx])) for fit in fits)
+    name = "weights_fold-{}.nii.gz" if n_tested >= min_participants else "split_fold-{}_weights.nii.gz"
     for number, fit in enumerate(fits, 1):
         train_idx, test_idx = study.rows[fit.train_idx], study.rows[fit.test_idx]
         scores = {"y_train": fit.y_train, "y_test": fit.y_test, "y_pred": fit.y_pred}
         outputs.write_arrays(f"split_fold-{number}.npz", train_idx=train_idx, test_idx=test_idx, **scores)
-        outputs.write_map(f"weights_fold-{number}.nii.gz", weights[:, number - 1], study.mask_img)
+        outputs.write_map(name.format(number), weights[:, number - 1], study.mask_img)
     outputs.write_map("weights_average.nii.gz", weights[:, :-1].mean(axis=1), study.mask_img)
     outputs.write_map("weights_final.nii.gz", weights[:, -1], study.mask_img)
 

@@ -32,7 +32,7 @@ def recovered_table(results):
     rows, planted = [], {}
     for (mask, algorithm), cell in results.regressions.items():
         maps = {"average": "weights_average", "final": "weights_final"}
-        maps |= {f"fold-{number}": f"weights_fold-{number}" for number in cell.folds.index}
+        maps |= {f"fold-{number}": file for number, file in cell.fold_maps.items()}
         maps |= {"haufe": "pattern_final"} if (cell.folder / "pattern_final.nii.gz").exists() else {}
         for name, file in maps.items():
             img = cell.map_img(file)

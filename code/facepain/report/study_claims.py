@@ -312,11 +312,11 @@ def same_claims(results):
         if len(cells) < 2:
             continue
         # Predictions are participant level; models with nearly equal weights predict nearly the same.
-        of_folds = [correlate_maps(cells, f"weights_fold-{number}") for number in cells[0].folds.index]
+        of_folds = [correlate_maps(cells, name) for name in cells[0].fold_maps.values()]
         of_final = correlate_maps(cells, "weights_final")
         for (k, one), (m, other) in combinations(enumerate(cells), 2):
             r, folds = of_final[k, m], [r[k, m] for r in of_folds]
-            if not min(folds) >= NEARLY_SAME:
+            if not min(folds, default=0) >= NEARLY_SAME:
                 continue
             text = (
                 f"{ALGORITHM_NAMES[one.algorithm]} and {ALGORITHM_NAMES[other.algorithm]} are nearly the same model in "
@@ -464,9 +464,9 @@ def recovered_claims(recovered, cell):
     """Say how much of the largest weights lies where a pattern was planted."""
     rows = {row["map"]: row for row in rows_of(recovered, mask=cell.mask, algorithm=cell.algorithm)}
     average = rows.get("average", {"chance_share": 0})
-    if not average["chance_share"] > 0:
-        return
     folds = [row["share_planted"] for name, row in rows.items() if name.startswith("fold-")]
+    if not (average["chance_share"] > 0 and folds):
+        return
     share, low, high = numbers = average["share_planted"], np.nanmin(folds), np.nanmax(folds)
     sign = average["share_right_sign"]
     text = (

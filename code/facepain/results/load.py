@@ -43,6 +43,12 @@ class RegressionResults:
         """The rows of `metrics` that are folds, indexed by number."""
         return fold_rows(self.metrics)
 
+    @cached_property
+    def fold_maps(self):
+        """Names of the weight maps of single folds by number; none where folds test few participants."""
+        names = {number: f"weights_fold-{number}" for number in self.folds.index}
+        return {number: name for number, name in names.items() if (self.folder / f"{name}.nii.gz").exists()}
+
     @property
     def n_trials(self):
         """Number of trials of the training dataset, which every fold tests or trains on."""
