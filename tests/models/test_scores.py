@@ -93,12 +93,12 @@ def test_undefined_scores_are_nan():
 
 
 def test_folds_that_test_few_participants_say_nothing_of_them():
-    metrics = summarize_folds([{"r2": 0.1, "n_train": 6}, {"r2": 0.3, "n_train": 8}], {"r2": 0.2, "n_train": np.nan})
+    metrics = summarize_folds([{"r2": 0.1, "shrinkage": 0.6}, {"r2": 0.3, "shrinkage": 0.8}], {"r2": 0.2, "shrinkage": np.nan})
     tested = [["a", "a", "b"], ["c", "c", "c"]]
     assert withhold_folds(metrics, tested, 1) is metrics
     withheld = withhold_folds(metrics, tested, 2).set_index("fold")
     np.testing.assert_allclose(withheld["r2"], [np.nan, np.nan, 0.2, 0.1, 0.2])
-    np.testing.assert_array_equal(withheld["n_train"], metrics["n_train"])
+    np.testing.assert_array_equal(withheld["shrinkage"], metrics["shrinkage"])
 
 
 def test_bars_of_calibration_are_the_error_of_the_mean_that_is_drawn(rng):
