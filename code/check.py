@@ -95,7 +95,8 @@ def report_trials(trials, usable, params):
 def split(usable, params):
     """Return the folds of `regress`, after a look at those of other stages: too few participants stop."""
     seed, labels, groups = params["seed"], usable["dataset"].to_numpy(), usable["participant_id"].to_numpy()
-    if len(set(labels)) > 1:
+    fewest = usable.groupby("dataset")["participant_id"].nunique().min()
+    if len(set(labels)) > 1 and fewest >= params["min_participants"]:  # else there is no classifier
         for train_idx, _ in make_folds(groups, **params["classify"]["cross_validation"], seed=seed):
             missing = sorted(set(labels) - set(labels[train_idx]))
             if missing:
@@ -112,7 +113,7 @@ def split(usable, params):
                 f"tune.grid.n_folds = {n_inner} needs as many participants in every training fold, one holds {n_left}; "
                 "lower it, or add participants"
             )
-    require_participants(trained, params["min_participants"])
+    require_participants(trained, folds, params["min_participants"])
     return folds
 
 

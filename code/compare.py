@@ -61,7 +61,9 @@ def main(cell, outputs):
                 table = detectable_table(gram, y, groups, splits, tested, effects, resampling, images.confounds)
             detectable.append(table.assign(mask=mask))
     if not detectable:
-        print(f"{cell.name}: smallest effects are known only for images standardised one by one and tested by block")
+        print(
+            f"{cell.name}: smallest effects are known only for images standardised one by one, and by exchanged people"
+        )
     table = pd.concat(detectable or [pd.DataFrame(columns=list(DETECTABLE_COLUMNS))])
     outputs.write_table("detectable.tsv", table[list(DETECTABLE_COLUMNS)], DETECTABLE_COLUMNS)
     significant = int(np.sum(pairs["p_corrected"] <= 0.05))

@@ -22,6 +22,9 @@ def main(cell, outputs):
     if y.min() < 0 or not (0 < np.mean(y > 0) < 1):
         print(f"{cell.name}: the scores are not 0 in some trials and above 0 in others: no occurrence to predict")
         return
+    if (n_expressing := len(np.unique(groups[y > 0]))) < (fewest := settings["min_participants"]):
+        print(f"{cell.name}: {n_expressing} participants score above 0, min_participants is {fewest}: no result")
+        return
 
     splits = study.make_splits(settings)
     model, alpha = PCARegression("ridge", settings["variance"]), settings["alpha"]
@@ -35,7 +38,7 @@ def main(cell, outputs):
 
     metrics = occurrence.parts_table(found["published"], found["lopo"], y)
     expressing = [groups[test][y[test] > 0] for _, test in splits["published"]]  # whom intensity is scored on
-    of_folds = withhold_folds(metrics, expressing, settings["min_participants"])
+    of_folds = withhold_folds(metrics, expressing, fewest)
     outputs.write_table("metrics.tsv", of_folds, occurrence.PART_COLUMNS)
     outputs.write_table("intervals.tsv", parts.part_intervals_table(found, y, groups), parts.PART_INTERVAL_COLUMNS)
     listed = occurrence.part_predictions_table(found, rows, y, groups)

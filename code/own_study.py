@@ -50,7 +50,7 @@ for object in $(printf '%s\\n' "$refs" | awk '{{ print $2 }}'); do
         exit 1
     fi
 done
-if printf '%s\\n' "$refs" | grep -q '^refs/heads/\\(git-annex\\|synced/.*\\) '; then
+if printf '%s\\n' "$refs" | grep -qE '^refs/heads/(git-annex|synced/.*) '; then
     for branch in $(git for-each-ref --format='%(refname)' refs/heads); do
         if git cat-file -e "$branch:{NOTICE}" 2>/dev/null; then
             echo "not pushed: the branch git-annex lists the private files of $branch; push others by name" >&2
@@ -169,6 +169,7 @@ def undo():
         for path, content in state["hooks"].items():
             path = Path(path)
             path.unlink(missing_ok=True) if content is None else path.write_bytes(content.encode("latin-1"))
+        guard_remotes()
     note.unlink()
 
 
@@ -218,26 +219,23 @@ def install_hook():
     path.chmod(0o755)
 
 
-def guard_remotes(is_private):
-    """Let git-annex send nothing to any remote from a private branch: DataLad copies content before git asks the hook.
+def guard_remotes(is_private=False):
+    """Let git-annex send nothing to any remote while a branch is private: DataLad copies before it asks the hook.
 
-    From another branch what is guarded is free again.
+    Without a private branch what is guarded is free again.
     """
-    listed = git(
-        "config",
-        "--local",
-        "--get-regexp",
-        r"^remote\..*\.(url|annex-uuid|annex-readonly|facepain-guarded)$",
-        check=False,
-    )
-    settings = [line.split(" ")[0] for line in listed.splitlines()]
-    for remote in {setting.rpartition(".")[0] for setting in settings}:
-        if is_private and f"{remote}.annex-readonly" not in settings:
+    branches = git("for-each-ref", "--format=%(refname)", "refs/heads").splitlines()
+    found = git("cat-file", "--batch-check", lines=[f"{branch}:{NOTICE}" for branch in branches])
+    is_private = is_private or " blob " in found
+    listed = git("config", "--local", "--get-regexp", r"^remote\.", check=False).splitlines()
+    settings = dict(line.partition(" ")[::2] for line in listed)
+    for remote in {key.rpartition(".")[0] for key in settings}:
+        if is_private and settings.get(f"{remote}.annex-readonly") != "true":
             git("config", f"{remote}.annex-readonly", "true")
             git("config", f"{remote}.facepain-guarded", "true")
         elif not is_private and f"{remote}.facepain-guarded" in settings:
-            git("config", "--unset", f"{remote}.annex-readonly", check=False)
-            git("config", "--unset", f"{remote}.facepain-guarded")
+            git("config", "--unset-all", f"{remote}.annex-readonly", check=False)
+            git("config", "--unset-all", f"{remote}.facepain-guarded")
 
 
 def refresh():
@@ -272,7 +270,7 @@ def put_in_place():
     undo()
     if (ROOT / NOTICE).exists():
         install_hook()
-    guard_remotes((ROOT / NOTICE).exists())
+    guard_remotes()
     for name, path in ((path.split("/")[1], ROOT / path) for path in input_datasets()):
         if is_installed(path) and not belongs(path, name):
             os.replace(path, parking_place(path))

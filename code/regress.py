@@ -24,10 +24,10 @@ def main(cell, outputs):
     confound_coef = cross_validation.confound_coefficients(images, final)
     tested = study.predict_others(final, weights[:, -1:], intercepts[-1:], confound_coef)
 
-    held_out, intervals = regress_outputs.write_scores(
+    held_out, intervals, metrics = regress_outputs.write_scores(
         outputs, study, fits, final, tested, settings["min_participants"]
     )
-    regress_outputs.write_folds(outputs, study, fits["published"], weights, settings["min_participants"])
+    regress_outputs.write_folds(outputs, study, fits["published"], weights, metrics["n_test"].isna().any())
     regress_outputs.write_model(cell, outputs, study, final, weights[:, -1], intercepts[-1], confound_coef)
     outputs.write_map("pattern_final.nii.gz", cross_validation.haufe_pattern(images, final), study.mask_img)
     regress_outputs.write_generalisation(cell, outputs, study, held_out, strata)

@@ -26,7 +26,7 @@ def write_scores(outputs, study, fits, final, tested, min_participants):
     """Write scores and predictions of the folds and, on other datasets, of the final model, with their intervals.
 
     Of folds and datasets with fewer than ``min_participants`` only predictions are written. Returns the predictions of
-    held-out participants and of the other datasets by what they are of, and the table of intervals.
+    held-out participants and of the other datasets by what they are of, and the tables of intervals and metrics.
     """
     groups = study.train[1]
     metrics = score_tables.fold_metrics(fits["published"], groups)
@@ -44,16 +44,15 @@ def write_scores(outputs, study, fits, final, tested, min_participants):
     columns = score_tables.OUT_OF_FOLD_COLUMNS
     outputs.write_table("out_of_fold.tsv", lopo[list(columns)], columns)
     outputs.write_table("intervals.tsv", intervals, INTERVAL_COLUMNS)
-    return held_out, intervals
+    return held_out, intervals, of_folds
 
 
-def write_folds(outputs, study, fits, weights, min_participants):
+def write_folds(outputs, study, fits, weights, are_withheld):
     """Write the split and the weight map of every fold, and the maps of their average and of the final model.
 
-    Where folds test fewer than ``min_participants``, how their maps differ tells of these: they go by the splits' name.
+    Where folds test few participants, how maps differ tells of these: they are withheld like the splits, by their name.
     """
-    n_tested = min(len(np.unique(study.train[1][fit.test_idx])) for fit in fits)
-    name = "weights_fold-{}.nii.gz" if n_tested >= min_participants else "split_fold-{}_weights.nii.gz"
+    name = "split_fold-{}_weights.nii.gz" if are_withheld else "weights_fold-{}.nii.gz"
     for number, fit in enumerate(fits, 1):
         train_idx, test_idx = study.rows[fit.train_idx], study.rows[fit.test_idx]
         scores = {"y_train": fit.y_train, "y_test": fit.y_test, "y_pred": fit.y_pred}

@@ -45,8 +45,8 @@ class Training:
     def make_splits(self, settings):
         """Return the folds of both estimates: of the published scheme, and leaving one participant out."""
         _, groups = self.train
-        require_participants(groups, settings["min_participants"])
         published = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
+        require_participants(groups, published, settings["min_participants"])
         return {"published": published, "lopo": make_folds(groups, "lopo")}
 
     def predict_others(self, final, weights, intercept, confound_coef):

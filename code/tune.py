@@ -41,9 +41,11 @@ def main(cell, outputs):
     (final,) = tune_folds(images, everything, y[:, None], groups, tuning, Resampling(1, seed))
     weights, intercepts = voxel_weights(images, [final.fit])
     tested = study.predict_others(final.fit, weights, intercepts, confound_coefficients(images, final.fit))
-    _, intervals = write_scores(outputs, study, fits, final.fit, tested, settings["min_participants"])
+    _, intervals, metrics = write_scores(outputs, study, fits, final.fit, tested, settings["min_participants"])
     chosen = pd.DataFrame([fold.chosen for fold in (*folds["published"], final)])
     chosen["fold"] = [*map(str, range(1, len(chosen))), "final"]
+    if metrics["n_test"].isna().any():  # what is withheld of folds
+        chosen = chosen.tail(1)
     outputs.write_table("tuning.tsv", chosen[list(TUNING_COLUMNS)], TUNING_COLUMNS)
     outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
     write_repeats(cell, outputs, fits["published"], images, y, groups, tuning)

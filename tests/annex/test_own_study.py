@@ -130,8 +130,11 @@ def test_a_branch_with_private_data_is_neither_pushed_by_accident_nor_made_again
     done = run(["git", "push", "public", "own-study"], repository, check=False)
     assert done.returncode != 0 and "not pushed: this commit records private data" in done.stdout
     run(["git", "annex", "init", "--quiet"], tmp_path / "public", **IDENTITY)
-    set_table(repository, "scores.csv")
-    run(["make", "prep"], repository)  # after which the remote is known, and an annex
+    (repository / "outputs/prep").mkdir(parents=True)
+    (repository / "outputs/prep/trials.tsv").write_text("participant_id\n")
+    run(["git", "add", "outputs"], repository)
+    run(["git", "commit", "--quiet", "--message", "A result"], repository)
+    run(["make", "inputs"], repository)  # as every command, looks at the remotes
     for branch in ("own-study", "main"):
         run(["git", "switch", "--quiet", branch], repository)
         done = run(["datalad", "push", "--to", "public"], repository, check=False)

@@ -268,7 +268,10 @@ MISTAKES = {
         "tune.grid.n_folds = 3 needs as many participants in every training fold, one holds 2; lower it",
     ),
     "a dataset of too few to be told apart": (
-        lambda study: [study.set(row, "dataset", "dataset-1") for row in (8, 9, 11)],
+        lambda study: (
+            [study.set(row, "dataset", "dataset-1") for row in (8, 9, 11)],
+            study.params.update(min_participants=1),
+        ),
         "classify: a training fold holds no participant of dataset-2, .*lower classify.cross_validation.test_size",
     ),
     "a dataset to train on that is not there": (

@@ -93,12 +93,15 @@ def test_undefined_scores_are_nan():
 
 
 def test_folds_that_test_few_participants_say_nothing_of_them():
-    metrics = summarize_folds([{"r2": 0.1, "shrinkage": 0.6}, {"r2": 0.3, "shrinkage": 0.8}], {"r2": 0.2, "shrinkage": np.nan})
+    metrics = summarize_folds([{"r2": 0.1}, {"r2": 0.3}], {"r2": 0.2})
     tested = [["a", "a", "b"], ["c", "c", "c"]]
     assert withhold_folds(metrics, tested, 1) is metrics
     withheld = withhold_folds(metrics, tested, 2).set_index("fold")
-    np.testing.assert_allclose(withheld["r2"], [np.nan, np.nan, 0.2, 0.1, 0.2])
-    np.testing.assert_array_equal(withheld["shrinkage"], metrics["shrinkage"])
+    np.testing.assert_allclose(
+        withheld["r2"], [np.nan, np.nan, 0.2, np.nan, 0.2]
+    )  # both follow from mean and sd of two
+    three = withhold_folds(summarize_folds([{"r2": 0.1}, {"r2": 0.3}, {"r2": 0.2}], {"r2": 0.2}), tested, 2)
+    assert three["r2"].isna().tolist() == [True, True, True, False, False, False]
 
 
 def test_bars_of_calibration_are_the_error_of_the_mean_that_is_drawn(rng):

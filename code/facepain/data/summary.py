@@ -50,7 +50,8 @@ def summarize(trials, participants, target, min_participants=1):
         of_scores |= {"quartile_1": scores.quantile(0.25), "median": scores.median()}
         of_scores |= {"quartile_3": scores.quantile(0.75), "max": scores.max()}
         for name, found in (("share_zero", scores == 0), ("share_not_whole", scores % 1 != 0)):
-            if usable["participant_id"][found].nunique() >= min_participants or not found.any():
+            sides = (usable["participant_id"][side] for side in (found, ~found) if side.any())
+            if all(side.nunique() >= min_participants for side in sides):
                 of_scores[name] = found.mean()
         if facts["participants_usable"] >= min_participants:
             facts |= {f"{target}_{name}": value for name, value in of_scores.items()}
@@ -83,12 +84,16 @@ def shared_reasons(trials, min_participants):
 def bin_scores(trials, target, min_participants):
     """Count each dataset's usable scores in bins, exact zeros in a bin of their own.
 
-    Neighbouring bins are joined until they hold ``min_participants``; what cannot be joined is left out.
+    Neighbouring bins are joined until they hold ``min_participants``. A dataset of which something cannot be joined is
+    left out, since its count would follow from the others.
     """
     edges = score_bins(trials[target])
     rows = []
     for dataset, of_dataset in trials.groupby("dataset"):
         scores = of_dataset[target]
+        sides = (of_dataset["participant_id"][side] for side in (scores == 0, scores != 0) if side.any())
+        if any(side.nunique() < min_participants for side in sides):
+            continue
         bins, first = [(0.0, 0.0, of_dataset[scores == 0])], 0
         for last in range(1, len(edges)):
             inside = of_dataset[(scores != 0) & (scores >= edges[first]) & (scores < edges[last])]

@@ -73,14 +73,9 @@ def score_all(predictions):
     where one side is constant; the slope of constant predictions is NaN.
     """
     y, y_pred, groups = predictions.y_true, predictions.y_pred, predictions.groups
-    means, recalibrated = participant_means([y, y_pred], groups)[0], np.full(len(y), np.nan)
-    for own in (groups == name for name in predictions.participants):
-        if not own.all():
-            slope, intercept = fit_line(y_pred[~own], y[~own])
-            # Equal predictions have no line: their mean score is predicted.
-            recalibrated[own] = y[~own].mean() if np.isnan(slope) else intercept + slope * y_pred[own]
+    means, index = participant_means([y, y_pred], groups)
     offset, (slope, intercept) = y_pred.mean() - y.mean(), fit_line(y_pred, y)
-    return {name: metric(y, y_pred, predictions.baseline) for name, metric in METRICS.items()} | {
+    scores = {name: metric(y, y_pred, predictions.baseline) for name, metric in METRICS.items()} | {
         "spearman_r": spearman_r(y, y_pred),
         "within_r": pearson_r(*within_participants(y, y_pred, groups)),
         "between_r": pearson_r(*means),
@@ -89,8 +84,23 @@ def score_all(predictions):
         "slope": slope,
         "intercept": intercept,
         "r2_offset_removed": r2(y, y_pred - offset),
-        "r2_recalibrated": r2(y, recalibrated),
+        "r2_recalibrated": r2(y, recalibrate(y, y_pred, index)),
     }
+    return scores if np.ptp(y) else scores | dict.fromkeys((name for name in scores if name.startswith("r2")), np.nan)
+
+
+def recalibrate(y, y_pred, index):
+    """Return what lines of y on y_pred predict that are fitted without the participant predicted, by their sums."""
+    y_mean, pred_mean = y.mean(), y_pred.mean()
+    a, b = y - y_mean, y_pred - pred_mean
+    columns = np.ones_like(a), a, b, b * b, a * b
+    n, sum_a, sum_b, bb, ab = ((column.sum() - np.bincount(index, column))[index] for column in columns)
+    n = np.where(n > 0, n, np.nan)
+    spread = bb - sum_b * sum_b / n
+    # Equal predictions have no line: their mean score is predicted.
+    has_line = spread > CONSTANT_SPREAD * bb
+    slope = np.where(has_line, ab - sum_a * sum_b / n, 0) / np.where(has_line, spread, 1)
+    return y_mean + sum_a / n + slope * (b - sum_b / n)
 
 
 def fit_line(x, y):

@@ -42,13 +42,15 @@ def make_folds(groups, scheme="group-shuffle", n_folds=5, test_size=0.3, seed=42
     return [(np.flatnonzero(~mask), np.flatnonzero(mask)) for mask in is_tested]
 
 
-def require_participants(groups, fewest):
-    """Stop if the training dataset has fewer participants than what is published has to describe."""
-    if (n_participants := len(np.unique(groups))) < fewest:
-        raise InputError(
-            f"the training dataset has {n_participants} usable participants, fewer than min_participants = {fewest}, "
-            "which all tables and figures have to describe; add participants, or lower it"
-        )
+def require_participants(groups, folds, fewest):
+    """Stop if training dataset or folds have fewer participants than what is published has to describe."""
+    tested = np.concatenate([test_idx for _, test_idx in folds])
+    for what, those in (("the training dataset has", groups), ("the folds test", groups[tested])):
+        if (n_participants := len(np.unique(those))) < fewest:
+            raise InputError(
+                f"{what} {n_participants} usable participants, fewer than min_participants = {fewest}, which tables "
+                "and figures have to describe; add participants, or lower it"
+            )
 
 
 def deal_participants(n_trials, n_folds, seed=None):

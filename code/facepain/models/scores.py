@@ -141,12 +141,14 @@ def summarize_folds(scores, pooled, name="pooled"):
 def withhold_folds(metrics, tested, fewest):
     """Empty what `summarize_folds` lists of single folds if one of them tests fewer than so many participants.
 
-    ``tested`` has the participants of the test trials of every fold. What its model is like is kept.
+    ``tested`` has the participants of the test trials of every fold. From mean and spread of two both would follow.
     """
     if min(len(np.unique(of_fold)) for of_fold in tested) >= fewest:
         return metrics
-    said = [name for name in metrics if name not in ("fold", "part", "n_components", "shrinkage")]
-    return metrics.assign(**metrics[said].mask(metrics["fold"].str.isdigit()))
+    is_fold = metrics["fold"].str.isdigit()
+    hidden = is_fold | ((metrics["fold"] == "sd") & (metrics["fold"][is_fold].nunique() == 2))
+    said = [name for name in metrics if name not in ("fold", "part")]
+    return metrics.assign(**metrics[said].mask(hidden))
 
 
 def _unit_columns(values):

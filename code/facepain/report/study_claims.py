@@ -312,7 +312,8 @@ def same_claims(results):
         if len(cells) < 2:
             continue
         # Predictions are participant level; models with nearly equal weights predict nearly the same.
-        of_folds = [correlate_maps(cells, name) for name in cells[0].fold_maps.values()]
+        names = set.intersection(*(set(cell.fold_maps.values()) for cell in cells))
+        of_folds = [correlate_maps(cells, name) for name in sorted(names)]
         of_final = correlate_maps(cells, "weights_final")
         for (k, one), (m, other) in combinations(enumerate(cells), 2):
             r, folds = of_final[k, m], [r[k, m] for r in of_folds]
@@ -332,7 +333,7 @@ def shrinkage_claims(_results, cell):
     """Say how much the penalty as set shrinks what is fitted, where that was computed."""
     if "shrinkage" not in cell.metrics:
         return
-    folds = cell.folds["shrinkage"]
+    folds = cell.folds["shrinkage"]  # withheld where they test few participants
     numbers = folds.mean(), folds.min(), folds.max()
     how, shown = ("less", numbers) if numbers[0] >= 0 else ("more", (-numbers[0], -numbers[2], -numbers[1]))
     mean, low, high = (signed(100 * value, ".2g") for value in shown)
@@ -418,6 +419,8 @@ def _elsewhere(cell, intervals):
 def _choices_sentence(choices):
     """Say what tuning chose: how many components, how much the penalty shrinks, and where better may lie beyond."""
     n = len(choices)
+    if n < 2:  # those of folds are withheld
+        return ""
     ends = choices["at_edge"].str.split(", ").explode().value_counts()
     shrunk = choices["shrinkage"].median()
     text = (

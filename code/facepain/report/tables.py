@@ -135,8 +135,8 @@ def other_datasets_markdown(results):
     table = other_datasets_table(results)
     title = "Table 2. Test on the other dataset"
     if table is None:
-        why = "The study has one dataset: no model could be tested on another."
-        return f"### {title}\n\n{why if len(results.datasets) < 2 else 'No model is here; `make all` makes them.'}\n"
+        why = f"No model was tested on another dataset: {results.why_not_tested()}."
+        return f"### {title}\n\n{why if results.regressions else 'No model is here; `make all` makes them.'}\n"
     header = ["dataset", "mask", "algorithm", *SCORE_NAMES.values(), "trials"]
     lines = [
         [*row[:3], *(signed(value) for value in row[3:-1]), f"{row[-1]:.0f}"]

@@ -117,6 +117,14 @@ class StudyResults:
         usable = self.summary[(self.summary["fact"] == "trials_usable") & (self.summary["value"] > 0)]
         return sorted(usable["dataset"])
 
+    @cached_property
+    def tested_datasets(self):
+        """The datasets that models were tested on, as far as they have enough participants."""
+        return list(dict.fromkeys(name for cell in self.regressions.values() for name in cell.test_metrics["dataset"]))
+
+    def why_not_tested(self):
+        return "the study has one" if len(self.datasets) < 2 else "the others have too few participants"
+
     def models(self, mask):
         """Return the models of a mask that there are."""
         return [self.regressions[mask, name] for name in self.algorithms if (mask, name) in self.regressions]

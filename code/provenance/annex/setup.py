@@ -124,7 +124,7 @@ def is_initialised(root=ROOT):
 def neutral_settings(root):
     """Return what a repository holds of `NEUTRAL`: its folder of hooks only where the user shares another.
 
-    By itself git finds that folder in a linked working tree and after a move, too.
+    By itself git finds that folder, also in a linked working tree and after a move.
     """
     scopes = git("config", "--show-scope", "--get-all", "core.hooksPath", check=False, root=root)
     is_shared = re.search(r"^(global|system)\t", scopes, re.MULTILINE)

@@ -252,4 +252,5 @@ def configure_sibling(store):
     git("config", f"remote.{name}.pushurl", NO_PUSH.format(name))
     for each in storage:
         git("config", f"remote.{each}.annex-readonly", "true")
+        git("config", "--unset-all", f"remote.{each}.facepain-guarded", check=False)  # it stays so
     return name

@@ -25,8 +25,7 @@ def list_figures(results, cells, settings):
     and ``command``. Each callable returns a `Drawing`, or raises `NothingToDraw`.
     """
     synthetic = results.synthetic
-    tested = (name for cell in results.regressions.values() for name in cell.test_metrics["dataset"])
-    others = list(dict.fromkeys(tested))
+    others = results.tested_datasets
     figures = {
         "models": partial(draw_models, results, others[:2]),
         **{f"models_{name}": partial(draw_models, results, [name]) for name in others[2:]},

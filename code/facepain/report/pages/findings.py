@@ -24,8 +24,8 @@ def describe_findings(claims, results):
     if not results.regressions:
         return texts | {"found": ["No model's results are here."]}
     algorithm = results.algorithms[0]
-    if len(results.datasets) < 2:
-        texts["found"].append("No model could be tested on another dataset: the study has one.")
+    if not results.tested_datasets:
+        texts["found"].append(f"No model was tested on another dataset: {results.why_not_tested()}.")
     for claim in sorted(claims.values(), key=lambda claim: (*KINDS, "level", "detectable").index(kind_of(claim))):
         section = section_of(claim, results.masks, algorithm)
         if section:

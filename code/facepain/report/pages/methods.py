@@ -119,9 +119,10 @@ def describe_methods(results, records):
     shared, different = shared_settings(regress)
     cells = list(results.regressions.values())
     plan = {key.removeprefix(PLAN): value for key, value in shared.items() if key.startswith(PLAN)}
-    others = [dataset for dataset in results.datasets if dataset != shared.get("train_dataset")]
+    others = results.tested_datasets
     tested = f" and tested on {', '.join(others)}, of which no model had seen a trial"
-    n_components = [int(n) for cell in cells for n in cell.folds["n_components"]]
+    numbers = (n for cell in cells for n in (*cell.folds["n_components"], cell.summary("mean", "n_components")))
+    n_components = [int(n) for n in numbers if n == n]  # those of folds may be withheld
     facts = {
         "score": plain(score_name(results.score, shared.get("transform", "raw"))),
         "standardized": " ".join(text for step, text in STANDARDIZED.items() if step in cells[0].standardize),
@@ -133,7 +134,7 @@ def describe_methods(results, records):
         "most": max(n_components),
         "trained_on": shared.get("train_dataset", "not the same dataset everywhere"),
         "scheme": _splits(plan) if "scheme" in plan else NOT_SHARED,
-        "tested": tested if others else "; there is no other dataset to test it on",
+        "tested": tested if others else f"; it was tested on no other, since {results.why_not_tested()}",
         "n_repeat_folds": shared.get("repeats.n_folds", 5),
         "n_repeats": shared.get("repeats.n", 100),
         "permutations": _permutations(cells),
@@ -209,6 +210,8 @@ def _classifier(results, records):
         )
     if not texts and len(results.datasets) < 2:
         return "The study has one dataset: no classifier of datasets was run."
+    if not texts and any(name.split()[0] == "classify" for name in records):
+        return "A dataset has too few participants: no classifier of datasets was run."
     return "\n\n".join(texts)
 
 

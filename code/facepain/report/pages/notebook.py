@@ -70,7 +70,7 @@ TABLE_2 = '''\
 tests = [read("regress", *cell, "test_metrics.tsv").assign(mask=cell[0], algorithm=cell[1]) for cell in models]
 table_2 = pd.concat(tests).set_index(["dataset", "mask", "algorithm"]).sort_values("r2")
 columns = ["r2", "r2_baseline", "pearson_r", "mae", "rmse", "n_test"]
-table_2[columns].map(write) if len(table_2) else "one dataset: no test"'''
+table_2[columns].map(write) if len(table_2) else "no other dataset, or too few participants in it: no test"'''
 
 TABLE_1 = '''\
 def summarize(cell):
