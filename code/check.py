@@ -90,6 +90,18 @@ def report_trials(trials, usable, params):
     folds = split(usable, params)
     tests = f"tested on {', '.join(others)}" if others else "one dataset only: no test set and no classifier"
     print(f"models    trained on {train} in {len(folds)} folds; {tests}")
+    report_withheld(usable, train, folds, params["min_participants"])
+
+
+def report_withheld(usable, train, folds, fewest):
+    """Say which scores will be withheld because they would describe few participants."""
+    people = usable.groupby("dataset")["participant_id"].unique()
+    trained = usable.loc[usable["dataset"] == train, "participant_id"].to_numpy()
+    n_tested = min(len(set(trained[test_idx])) for _, test_idx in folds)
+    if n_tested < fewest:
+        print(f"          single folds have no scores: one tests {n_tested} participants, min_participants is {fewest}")
+    for dataset in (name for name, ids in people.items() if len(ids) < fewest):
+        print(f"          {dataset} has {len(people[dataset])} participants: predicted, not scored, and no classifier")
 
 
 def split(usable, params):
@@ -102,7 +114,7 @@ def split(usable, params):
             if missing:
                 raise InputError(
                     f"classify: a training fold holds no participant of {', '.join(missing)}, so that there is nothing "
-                    "to tell apart; lower classify.cross_validation.test_size, or add participants"
+                    "to distinguish; lower classify.cross_validation.test_size, or add participants"
                 )
     trained = groups[labels == params["regress"]["train_dataset"]]
     folds = make_folds(trained, **params["regress"]["cross_validation"], seed=seed)

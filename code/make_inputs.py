@@ -56,7 +56,7 @@ def find_commit(path, pin):
     if not (path / ".git").exists():
         raise InputError(
             f"{path} holds something that is not a dataset; it is left alone: move it elsewhere "
-            "and try again, or see `Your own data` in README.md"
+            "and try again, or see docs/own-study.md"
         )
     require_plain_branch(path.absolute())
     head, *lines = git("status", "--porcelain=v2", "--branch", root=path).splitlines()

@@ -35,9 +35,10 @@ UNDO_NOTE = "own.json"  # in .git/facepain while datasets are moved
 NOTICE_TEXT = """\
 # Not for publishing
 
-This branch was made by `make own`: it records where data of one's own lie, and results made from them. As long as
-this file is here, `git push` and `datalad push` from the clone that made it refuse to send it (.git/hooks/pre-push).
-Remove it, in a commit, when all that this branch holds may be seen.
+This branch was made by `make own`: it records where your own data are, and results made from them. As long as this
+file is here, `git push` and `datalad push` from the clone that made it refuse to send it (.git/hooks/pre-push), and
+git-annex treats all remotes as read-only. Remove this file, in a commit, when everything on this branch may be seen;
+the next `make status` lifts the restriction.
 """
 WRITTEN = "# Written by `make own`"
 HOOK = f"""\
@@ -169,7 +170,6 @@ def undo():
         for path, content in state["hooks"].items():
             path = Path(path)
             path.unlink(missing_ok=True) if content is None else path.write_bytes(content.encode("latin-1"))
-        guard_remotes()
     note.unlink()
 
 
@@ -270,7 +270,6 @@ def put_in_place():
     undo()
     if (ROOT / NOTICE).exists():
         install_hook()
-    guard_remotes()
     for name, path in ((path.split("/")[1], ROOT / path) for path in input_datasets()):
         if is_installed(path) and not belongs(path, name):
             os.replace(path, parking_place(path))

@@ -133,11 +133,13 @@ def requested_options():
 
 
 def set_up():
+    import own_study
     from provenance.annex import setup
     from provenance.on_demand import enable
 
     with nullcontext() if setup.is_initialised() else only_one():
         setup.ensure_annex()
+    own_study.guard_remotes()
     if enable.is_enabled():
         try:
             enable.refresh(requested_cells())

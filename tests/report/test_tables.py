@@ -77,8 +77,14 @@ def test_a_scheme_that_was_not_run_is_said_to_be_so(results):
 def test_one_dataset_or_others_of_few_participants_have_no_table_2(tmp_path, rng):
     results = write_results(tmp_path, draw_trials(rng, n_participants=(6,)), rng, synthetic=False)
     assert other_datasets_table(results) is None
-    assert "another dataset: the study has one." in other_datasets_markdown(results)
+    assert "another dataset: the study has only one dataset." in other_datasets_markdown(results)
     assert "ynthetic" not in cross_validation_markdown(results)
     results = write_results(tmp_path, draw_trials(rng), rng, min_participants=6)
-    assert "another dataset: the others have too few participants." in other_datasets_markdown(results)
-    assert "the others have too few participants." in describe_findings({}, results)["found"][0]
+    assert (
+        "another dataset: every other dataset has fewer than min_participants participants."
+        in other_datasets_markdown(results)
+    )
+    assert (
+        "every other dataset has fewer than min_participants participants."
+        in describe_findings({}, results)["found"][0]
+    )

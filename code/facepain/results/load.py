@@ -123,7 +123,8 @@ class StudyResults:
         return list(dict.fromkeys(name for cell in self.regressions.values() for name in cell.test_metrics["dataset"]))
 
     def why_not_tested(self):
-        return "the study has one" if len(self.datasets) < 2 else "the others have too few participants"
+        one, few = "the study has only one dataset", "every other dataset has fewer than min_participants participants"
+        return one if len(self.datasets) < 2 else few
 
     def models(self, mask):
         """Return the models of a mask that there are."""

@@ -90,7 +90,7 @@ def describe(declared, commits, published):
         shown = [text if len(text) <= LONGEST else f"{text[:LONGEST]}\N{HORIZONTAL ELLIPSIS}" for text in texts[:TEXTS]]
         lines.append(f"  texts in these results that are not in the code: {', '.join(shown)}")
         if shown != texts:
-            lines.append(f"  read all {len(texts)}, and whole, in {os.path.relpath(place, ROOT)}")
+            lines.append(f"  all {len(texts)}, in full: {os.path.relpath(place, ROOT)}")
     if not news:
         lines.append("  nothing new")
     lines.append("stays:")

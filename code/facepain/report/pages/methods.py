@@ -106,8 +106,8 @@ THRESHOLDS = (
 PERMUTATIONS = (
     "In permutation tests p = (1 + null scores at or above the observed one) / (1 + permutations), so that the "
     "smallest p possible is 1 / (1 + permutations). The mean of the null is reported beside every p: it is what a "
-    "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on block "
-    "(on free where each has one trial), sentences about single trials on within."
+    "score is worth without the effect tested. Sentences about participants whom the model has not seen rest on the "
+    "scheme block (on free where every participant has one trial), sentences about single trials on the scheme within."
 )
 
 
@@ -211,7 +211,7 @@ def _classifier(results, records):
     if not texts and len(results.datasets) < 2:
         return "The study has one dataset: no classifier of datasets was run."
     if not texts and any(name.split()[0] == "classify" for name in records):
-        return "A dataset has too few participants: no classifier of datasets was run."
+        return "A dataset has fewer than `min_participants` participants: no classifier of datasets was run."
     return "\n\n".join(texts)
 
 
