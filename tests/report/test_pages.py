@@ -306,7 +306,7 @@ def test_the_same_bytes_in_another_folder_zone_and_locale(finished, tmp_path):
 def test_one_dataset_of_three_participants_gets_its_pages_and_a_line_why_not(tmp_path):
     write_all(tmp_path, n_participants=(3,))
     report = (tmp_path / "figures/report.md").read_text()
-    assert "No model could be tested on another dataset: the study has one." in report
+    assert "No model was tested on another dataset: the study has only one dataset." in report
     assert "The study has one dataset: no classifier of datasets was run." in report
     assert "`datasets`: one dataset only." in report
     assert '"whole-brain|lasso|test"' not in (tmp_path / "outputs/participants/predictions.html").read_text()
