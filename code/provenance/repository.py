@@ -12,6 +12,7 @@ from pathlib import Path
 from errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
+CODE_MESSAGE = "Publish code and documents"  # of the first commit of a published history, and of later ones with code
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 # What git-annex ends with does not say why.
 SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*|git-annex: unable to use external .*)$")
@@ -81,6 +82,11 @@ def find_root(folder):
 @cache
 def is_shallow(root=ROOT):
     return git("rev-parse", "--is-shallow-repository", root=root) == "true"
+
+
+def is_published(root=ROOT):
+    """Return whether this history is one that `make publish` made for others."""
+    return CODE_MESSAGE in git("log", "--max-parents=0", "--format=%s", root=root).splitlines()
 
 
 def require_plain_branch(root=ROOT):

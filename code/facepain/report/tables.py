@@ -6,7 +6,7 @@ import pandas as pd
 
 from facepain.models.score_tables import METRIC_COLUMNS
 from facepain.report.claims import AT_MOST, find_row, is_floor
-from facepain.report.figures.page import SYNTHETIC_LABEL, list_names, signed
+from facepain.report.figures.page import SYNTHETIC_LABEL, say_removed, signed
 from facepain.report.pages.markdown import table as markdown_table
 
 TESTED = ("r2", "pearson_r")  # scores that permutation tests are run for
@@ -144,11 +144,9 @@ def other_datasets_markdown(results):
     ]
     note = (
         "The final model of each mask and algorithm, the least favourable R² first. The association (r) is tested by "
-        "permutation: see `transfer.tsv` of each model."
+        f"permutation: see `transfer.tsv` of each model.{say_removed(results.regressions.values())}\n"
     )
-    if confounds := next((cell.confounds for cell in results.regressions.values()), ()):
-        note += f" Scores are what {list_names(confounds)} leave of them."
-    return _markdown(title, header, lines, f"{note}\n", results.synthetic)
+    return _markdown(title, header, lines, note, results.synthetic)
 
 
 def _markdown(title, header, lines, note, synthetic):

@@ -90,18 +90,15 @@ def ensure_annex(root=ROOT):
     require_annexable(root)
     if ensure_identity(root):
         print(f'git has no identity configured: commits are made as "{NEUTRAL_IDENTITY["user.name"]}"')
+    neutral = neutral_settings(root)
     if not is_initialised(root):
-        configure(
-            root, neutral_settings(root)
-        )  # before git-annex writes hooks, which would go to a folder of the user's
+        configure(root, neutral)  # before git-annex writes its hooks, which would go to a folder of the user's
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone", flush=True)
     path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
     if not path.exists() or path.read_text() != text:
         write_whole(path, text)
-    configure(
-        root, neutral_settings(root) | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"')
-    )
+    configure(root, neutral | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
     configure_inputs(root)
 
 

@@ -24,12 +24,11 @@ from provenance.publish.declared import (
 )
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
-from provenance.repository import ROOT, git, read_blobs, subdataset_setting
+from provenance.repository import CODE_MESSAGE, ROOT, git, read_blobs, subdataset_setting
 from provenance.run.recovery import scratch_folder
 
 AUTHOR = f"{NEUTRAL_IDENTITY['user.name']} <{NEUTRAL_IDENTITY['user.email']}>"
 STORAGE = "public-storage"
-CODE_MESSAGE = "Publish code and documents"
 DESIGNS = ("full", "small")  # of inputs that are built here
 
 

@@ -7,7 +7,7 @@ from provenance.annex.integrity import broken_files
 from provenance.declare import RECORD
 from provenance.records.inputs import describe_inputs, differences
 from provenance.records.runs import parse_record
-from provenance.repository import ROOT, git, is_shallow, object_ids, read_blobs
+from provenance.repository import ROOT, git, is_published, is_shallow, object_ids, read_blobs
 
 FRESH, STALE, ABSENT = "fresh", "stale", "absent"
 NEVER_MADE = "never made"
@@ -37,10 +37,7 @@ def assess(cells, root=ROOT):
     """
     ids = object_ids(root=root)
     recorded, hidden = assess_records(cells, ids, root), find_hidden(cells, ids, root)
-    # Of a result that has no participant-level file by itself, such as a classifier that was left out, all others have.
-    made = [cell for cell in cells if cell.declared.private and f"{cell.folder}/{RECORD}" in ids]
-    is_public = len(find_unpublished(cells, ids)) == len(made)
-    return {cell.name: _assess_content(cell, recorded[cell.name], ids, hidden, is_public, root) for cell in cells}
+    return {cell.name: _assess_content(cell, recorded[cell.name], ids, hidden, root) for cell in cells}
 
 
 def assess_records(cells, ids, root=ROOT):
@@ -83,13 +80,13 @@ def find_hidden(cells, ids, root=ROOT):
     return {path for path in read if any(cell.owns(path) and cell.is_private(path) for cell in unpublished)}
 
 
-def _assess_content(cell, by_record, ids, hidden, is_public, root):
+def _assess_content(cell, by_record, ids, hidden, root):
     """Assess a cell whose record is known to be fresh or not by the content of its files, too."""
     if by_record.state != FRESH:
         return by_record
     outputs = [path for path in ids if cell.owns(path)]
-    is_empty = cell.declared.private and outputs == [f"{cell.folder}/{RECORD}"]
-    if any(cell.owns(path) for path in hidden) or (is_public and is_empty):
+    is_empty = cell.declared.private and outputs == [f"{cell.folder}/{RECORD}"]  # as a classifier that was left out is
+    if any(cell.owns(path) for path in hidden) or (is_empty and is_published(root)):
         return Freshness(ABSENT, ("its participant-level files were not published",))
     missing = [path for path in outputs if not (root / path).exists()]
     if missing:

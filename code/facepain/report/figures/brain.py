@@ -12,10 +12,10 @@ from facepain.report.figures.page import (
     ALGORITHM_NAMES,
     Drawing,
     NothingToDraw,
-    list_names,
     new_page,
     page_axes,
     place,
+    say_removed,
     score_name,
     signed,
 )
@@ -89,8 +89,8 @@ def draw_weights(cells, settings, synthetic):
     caption = (
         f"Weights averaged over the folds of the cross-validation; drawn: {drawn}. Red: a "
         f"stronger contrast predicts a higher score, blue a lower one. Maps of algorithms that correlate at {ALIKE:g} "
-        f"or above are drawn once. A weight is not an effect: it depends on all other voxels. {TEMPLATE}"
-        + (f" Scores are what {list_names(cells[0].confounds)} leave of them." if cells[0].confounds else "")
+        "or above are drawn once. A weight is not an effect: it depends on all other voxels. "
+        f"{TEMPLATE}{say_removed(cells)}"
     )
     alt = f"Weight maps on slices of the brain, {cells[0].mask} mask. {'; '.join(map(describe_peak, maps))}."
     return Drawing(figure, f"Weight maps, {cells[0].mask}", caption, alt)

@@ -4,8 +4,15 @@ import numpy as np
 from matplotlib.lines import Line2D
 
 from facepain.report.claims import p_is
-from facepain.report.figures.page import ALGORITHM_COLOURS, ALGORITHM_NAMES, GREY, Drawing, NothingToDraw, new_page
-from facepain.report.figures.prediction import say_removed
+from facepain.report.figures.page import (
+    ALGORITHM_COLOURS,
+    ALGORITHM_NAMES,
+    GREY,
+    Drawing,
+    NothingToDraw,
+    new_page,
+    say_removed,
+)
 
 METRIC_NAMES = {"r2": "R²", "pearson_r": "Pearson's r"}
 N_BINS = 60
@@ -37,7 +44,7 @@ def draw_nulls(results, metric):
     caption = (
         f"Each histogram shows the mean {name} over folds when scores are permuted by one scheme; the vertical line is "
         "the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). An arrow gives the "
-        f"share of null scores beyond the left edge.{say_removed(results)}"
+        f"share of null scores beyond the left edge.{say_removed(cells)}"
     )
     low = {scheme: sum(cell.tests_of(metric)["p"].get(scheme, 1) <= 0.05 for cell in cells) for scheme in schemes}
     counts = ", ".join(f"{n} ({scheme})" for scheme, n in low.items())

@@ -175,6 +175,12 @@ def list_names(names):
     return f"{', '.join(names)} and {last}" if names else last
 
 
+def say_removed(cells):
+    """Say that scores are without confounds, where a model had these removed; empty where none had."""
+    confounds = next((cell.confounds for cell in cells if cell.confounds), ())
+    return f" Scores are what {list_names(confounds)} leave of them." if confounds else ""
+
+
 def percent(share, digits=0):
     """Write a share as a percentage."""
     return f"{100 * share:.{digits}f} %"

@@ -19,6 +19,7 @@ from facepain.report.figures.page import (
     list_names,
     new_page,
     place,
+    say_removed,
     score_name,
     signed,
 )
@@ -29,24 +30,13 @@ ROW_MM, LABEL_MM = 5, 38
 LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
 
 
-def name_removed(results):
-    """List the confounds that were removed, such as "age and run"; empty where none were."""
-    return next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
-
-
-def say_removed(results):
-    """Say in a caption that scores are without confounds, where these were removed."""
-    confounds = name_removed(results)
-    return f" Scores are what {confounds} leave of them." if confounds else ""
-
-
 def draw_models(results, others):
     """Draw every model's scores, cross-validated and on other datasets, with intervals, null and baseline.
 
     There is room for two others.
     """
     kinds = [("published", "r2"), ("lopo", "pearson_r"), *product(others, ("r2", "pearson_r"))]
-    confounds = name_removed(results)
+    confounds = next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
     handles = _legend(results, confounds)
     n_columns, above = (3, 16) if len(handles) > 5 else (5, 12)
     figure, places, columns = forest(results, len(kinds), above, 10)
@@ -211,7 +201,8 @@ def draw_calibration(results, kind):
     caption = (
         f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: standard "
         "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
-        f"perfect and 0 no association. Offset: mean predicted minus mean observed score.{say_removed(results)}"
+        "perfect and 0 no association. Offset: mean predicted minus mean observed score."
+        f"{say_removed(results.regressions.values())}"
     )
     alt = (
         f"Observed against predicted scores in bins, a panel for each of {len(panels)} masks. Slopes: "
@@ -248,7 +239,7 @@ def draw_repeats(results):
         "Participants were divided into folds many times. A violin shows the mean scores over the folds of each "
         "division, its bar their median; the diamond is the published scheme, whose folds test other numbers of "
         "participants. Where a violin is wide, one division alone says little. Values below the axis are drawn at its "
-        f"edge.{say_removed(results)}"
+        f"edge.{say_removed(results.regressions.values())}"
     )
     medians = {key: table.set_index("repeat")["pearson_r"].drop(index=0).median() for key, table in tables.items()}
     alt = (
@@ -290,7 +281,7 @@ def draw_learning(results):
     caption = (
         "Pearson r in participants held out, by the number of participants trained on. Lines: medians over random "
         "choices of participants; bands: their middle half. Where a line still rises at its end, more participants "
-        f"might help.{say_removed(results)}"
+        f"might help.{say_removed(results.regressions.values())}"
     )
     alt = (
         f"Learning curves of {len(tables)} models. Change of the median over the last step: "

@@ -65,12 +65,8 @@ def _score_chart(results, score, scheme):
         dotted = {"color": BLACK, "width": 2, "dash": "dot"}
         traces.append(_means(cells, "r2_baseline", "baseline: training mean", 0.42, dotted))
     traces += _tests(cells, score)
-    unit = (
-        ""
-        if score in ("r2", "pearson_r")
-        else f" ({score_name(results.score, cells[0].transform, cells[0].confounds)})"
-    )
-    layout = _layout("", f"{SCORES[score]}{unit}")
+    unit = f" ({score_name(results.score, cells[0].transform, cells[0].confounds)})"
+    layout = _layout("", f"{SCORES[score]}{'' if score in ('r2', 'pearson_r') else unit}")
     labels = [f"{ALGORITHM_NAMES[cell.algorithm]}<br>{cell.mask}" for cell in cells]
     layout["xaxis"] |= {"tickvals": list(range(len(cells))), "ticktext": labels, "range": [-0.6, len(cells) - 0.4]}
     layout["xaxis"] |= {"showgrid": False, "zeroline": False}
