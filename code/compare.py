@@ -7,7 +7,7 @@ import pandas as pd
 
 from facepain.inference.comparison import CELL_COLUMNS, PAIR_COLUMNS, familywise_table, pairs_table
 from facepain.inference.detectable import DETECTABLE_COLUMNS, critical_score, detectable_table
-from facepain.inference.permutation import scheme_of_people
+from facepain.inference.permutation import TrialPermuter, scheme_of_people
 from facepain.models.confounds import remove_from_gram
 from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
@@ -47,6 +47,7 @@ def main(cell, outputs):
     for mask in settings["masks"]:
         study = load_training(mask, settings)
         images, (y, groups) = study.images, study.train
+        permuter = TrialPermuter(groups, "block", study.kinds_of_trials(settings["strata"])[study.rows])
         splits = make_folds(groups, **settings["cross_validation"], seed=seed)
         gram = images.gram(np.ones(len(y)), n_jobs=n_workers())
         if images.confounds is not None:
@@ -58,7 +59,7 @@ def main(cell, outputs):
             effects = planted["effects"]
             with Progress(len(effects), f"{cell.name}: effects, {mask}") as progress:
                 resampling = Resampling(planted["n"], seed, n_workers(), progress)
-                table = detectable_table(gram, y, groups, splits, tested, effects, resampling, images.confounds)
+                table = detectable_table(gram, y, permuter, splits, tested, effects, resampling, images.confounds)
             detectable.append(table.assign(mask=mask))
     if not detectable:
         print(

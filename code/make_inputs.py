@@ -70,9 +70,9 @@ def find_commit(path, pin):
         )
     if pin not in (None, commit):
         raise InputError(
-            f"{path} is at commit {commit[:10]}, this repository records {pin[:10]}; it is left "
-            f"alone: `datalad save -d . {path}` records it, `git -C {path} checkout {pin[:10]}` "
-            "goes back if it is an older one, or move it elsewhere and try again"
+            f"{path} is at commit {commit[:10]}, this repository records {pin[:10]}; it is left alone: "
+            f"`git -C {path} checkout {pin[:10]}` goes to the recorded one if the dataset holds it, else move it "
+            f"elsewhere and try again; only if the change is meant, `datalad save -d . {path}` records it"
         )
     return commit
 

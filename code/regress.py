@@ -1,7 +1,6 @@
 """Predict the score from the brain within one mask by PCA and one regression, and test how sure that is."""
 
 import regress_outputs
-from facepain.data.trials import first_of_run
 from facepain.models import cross_validation
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
@@ -13,8 +12,7 @@ def main(cell, outputs):
     settings = cell.settings
     study, model = load_training(mask_name, settings), load_model(algorithm, settings)
     images, (y, _) = study.images, study.train
-    # All trials are of one kind unless the params distinguish the first of each run.
-    strata = first_of_run(study.trials) & (settings["permutation"]["strata"] == "first-of-run")
+    strata = study.kinds_of_trials(settings["permutation"]["strata"])
 
     splits = study.make_splits(settings)
     folds = {name: cross_validation.prepare_folds(images, each, model, n_workers()) for name, each in splits.items()}

@@ -143,8 +143,8 @@ def read_regressions(params):
 def see_compare(params):
     regress = params["regress"]
     parameters = {name: pick(regress[name], *ALGORITHMS[name].parameters) for name in regress["algorithms"]}
-    own = {"masks": params["extract"]["masks"], "algorithms": parameters, "variance": regress["variance"]}
-    return params["compare"] | own | see_fits(params)
+    own = {"masks": params["extract"]["masks"], "algorithms": parameters} | pick(regress, "variance")
+    return params["compare"] | own | pick(regress["permutation"], "strata") | see_fits(params)
 
 
 def list_expressed(params):

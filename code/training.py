@@ -6,7 +6,7 @@ import nibabel
 import numpy as np
 import pandas as pd
 
-from facepain.data.trials import rows_of_training
+from facepain.data.trials import first_of_run, rows_of_training
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.confounds import confound_matrix, remove_from_scores
 from facepain.models.folds import make_folds, require_participants
@@ -41,6 +41,10 @@ class Training:
         """Rows of every other dataset, by its name."""
         own, names = self.trials["dataset"].iloc[self.rows[0]], self.trials["dataset"]
         return {name: np.flatnonzero(names == name) for name in sorted(set(names) - {own})}
+
+    def kinds_of_trials(self, strata):
+        """Return the kind of every trial (n_trials,) that scores are permuted within: is it the first of its run?"""
+        return first_of_run(self.trials) & (strata == "first-of-run")
 
     def make_splits(self, settings):
         """Return the folds of both estimates: of the published scheme, and leaving one participant out."""

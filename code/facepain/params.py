@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from errors import InputError, suggest
 from facepain.models.algorithms import ALGORITHMS
+from files.tables import TABLE_ENDINGS
 
 
 class Table(BaseModel):
@@ -30,6 +31,13 @@ def _different(names):
     if len(set(names)) < len(names):
         raise ValueError("Input should be a list of different names")
     return names
+
+
+def _different_columns(columns):
+    named = [own for _, own in columns if own is not None]
+    if len(set(named)) < len(named):
+        raise ValueError("Input should be a different column for each")
+    return columns
 
 
 def _plain(name):
@@ -58,6 +66,12 @@ def _one_target(value):
     return value
 
 
+def _table_file(path):
+    if not path.lower().endswith(TABLE_ENDINGS):
+        raise ValueError(f"Input should end in {', '.join(TABLE_ENDINGS)}: only these are searched for names")
+    return path
+
+
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -65,6 +79,7 @@ Two = Annotated[int, Field(ge=2)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
 Text = Annotated[str, AfterValidator(_not_blank)]
 PathInside = Annotated[Text, AfterValidator(_inside)]
+TableFile = Annotated[Text, AfterValidator(_table_file)]
 Name = Annotated[str, AfterValidator(_plain)]
 Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
 AlgorithmName = Literal[*ALGORITHMS]
@@ -85,13 +100,13 @@ Columns = create_model("Columns", __base__=Table, **dict.fromkeys(OWN_COLUMNS, (
 
 
 class Prep(Table):
-    table: Text | Annotated[list[Text], Field(min_length=1)]
+    table: TableFile | Annotated[list[TableFile], Field(min_length=1)]
     target: Annotated[Text, BeforeValidator(_one_target)]
     target_min: Number | None = None
     target_max: Number | None = None
     images: Text | None = None
     images_without_trial: Literal["refuse", "ignore"]
-    columns: Columns | None = None
+    columns: Annotated[Columns, AfterValidator(_different_columns)] | None = None
 
 
 class Extract(Table):
@@ -227,8 +242,8 @@ def load_params(path, stages):
     try:
         params = model.model_validate(found).model_dump(exclude_none=True)
     except ValidationError as error:
-        # A misspelt key is also a missing one: the misspelling says more.
-        first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+        # A misspelt key is also a missing one, and a list with a mistake in it no text: the first says more of each.
+        first = min(error.errors(), key=lambda each: (each["type"] != "extra_forbidden", type(each["input"]) is list))
         raise InputError(f"{path.name}: {explain(first, model)}") from None
     check_masks(params, path.name, found)
     return params
@@ -251,8 +266,7 @@ def params_model(stages):
 def explain(error, model):
     """Turn the first error of pydantic into a line that names the key, the value and what is allowed."""
     # Of a choice between types pydantic names the type too; a reader knows keys and positions only.
-    keys = [part for part in error["loc"] if isinstance(part, int) or str(part).isidentifier() or "-" in str(part)]
-    key = ".".join(map(str, keys))
+    key = ".".join(part for part in map(str, error["loc"]) if re.fullmatch(r"[\w.-]+", part) and part != "str")
     if error["type"] == "extra_forbidden":
         known = sorted(_fields_of(model, error["loc"][:-1]))
         return f"unknown key {key}; expected one of {', '.join(known)}{suggest(str(error['loc'][-1]), known)}"
@@ -261,8 +275,7 @@ def explain(error, model):
     if error["type"] == "model_type":
         return f"{key} = {error['input']!r} must be a table of settings"
     message = error["msg"].removeprefix("Value error, ")
-    for long, short in (("Input should be a valid", "it should be a"), ("Input should be", "it should be")):
-        message = message.replace(long, short)
+    message = message.replace("should be a valid", "should be a").replace("Input should", "it should")
     return f"{key} = {error['input']!r} is not allowed; {message[0].lower()}{message[1:]}"
 
 

@@ -139,6 +139,11 @@ def name_signatures(content):
     return spoil
 
 
+def count_by_run(study):
+    study.rows = [[f"sub-{number // 2:02d}", *row[1:], str(1 + number % 2)] for number, row in enumerate(study.rows)]
+    study.write_table([*COLUMNS, "run"])
+
+
 HEADER = "\t".join(COLUMNS)
 MISTAKES = {
     "a missing .img": (
@@ -177,6 +182,10 @@ MISTAKES = {
     "a duplicate trial": (
         change("participant_id", "sub-01"),
         r"a trial is duplicated: sub-01 trial 1 \(line 3\), .*line 4",
+    ),
+    "trials counted anew in each run": (
+        count_by_run,
+        r"a trial is duplicated: sub-00 trial 1 .*; trials are counted over the runs .*: number those of later runs on",
     ),
     "a participant in two datasets": (
         lambda study: (study.set(1, "trial", "2"), study.set(1, "participant_id", "sub-09")),

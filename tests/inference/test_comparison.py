@@ -8,6 +8,7 @@ from scipy.stats import pearsonr
 from facepain.inference.comparison import familywise_table, pairs_table
 from facepain.inference.detectable import critical_score, detectable_table, draw_pattern, plant
 from facepain.inference.parts import part_intervals_table, part_permutation_test
+from facepain.inference.permutation import TrialPermuter
 from facepain.inference.tuned import tuned_permutation_test
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.folds import make_folds
@@ -103,7 +104,8 @@ def test_power_grows_with_the_effect_and_the_smallest_sufficient_one_is_found(rn
     model = PCARegression("ridge")
     splits = make_folds(groups)
     limit = 0.25
-    given = (X @ X.T, rng.gamma(1.0, size=len(X)), groups, splits, {"ridge": (model, limit)})
+    permuter = TrialPermuter(groups, "block")
+    given = (X @ X.T, rng.gamma(1.0, size=len(X)), permuter, splits, {"ridge": (model, limit)})
     table = detectable_table(*given, [0.1, 0.3, 0.5, 0.7, 0.9], Resampling(30, 1)).set_index("effect")
     assert table["power"].is_monotonic_increasing and table["power"].iloc[-1] >= 0.8
     found = table.index[table["power"] >= 0.8][0]

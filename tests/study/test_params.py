@@ -76,6 +76,16 @@ def test_without_signatures_there_is_nothing_of_them(edited):
             "prep.target = .* it should be one column: a run predicts one target",
         ),
         (
+            'table = "inputs/behavior/trials.tsv"',
+            'table = "inputs/behavior/trials.tab"',
+            "prep.table = 'inputs/behavior/trials.tab' is not allowed; it should end in .tsv, .*: only",
+        ),
+        (
+            'images_without_trial = "refuse"',
+            'images_without_trial = "refuse"\ncolumns = { run = "block", trial = "block" }',
+            "prep.columns = .*'block'.* is not allowed; it should be a different column for each",
+        ),
+        (
             '["lasso", "ridge", "svr"]',
             '["lasso", "lasso"]',
             "regress.algorithms = .* should be a list of different names",

@@ -204,7 +204,11 @@ def _check_duplicates(path, table, written):
     places = table["participant_id"] + " trial " + table["trial"].astype(str) + " (" + table.index + ")"
     twice = table.duplicated(["participant_id", "trial"], keep=False)
     if twice.any():
-        raise InputError(f"{path}: a trial is duplicated: {shorten(list(places[twice]))}; keep one line for each")
+        by_run = not table.duplicated(["participant_id", "run", "trial"]).any()
+        fix = "trials are counted over the runs of a participant: number those of later runs on" if by_run else ""
+        raise InputError(
+            f"{path}: a trial is duplicated: {shorten(list(places[twice]))}; {fix or 'keep one line for each'}"
+        )
     # Without images in the table two trials may well have the same score and nothing else.
     comparable = (table["contrast"] != "") | ("trial" not in written)
     copied = comparable & table.duplicated(table.columns.difference(["trial"]), keep=False)

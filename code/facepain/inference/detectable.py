@@ -11,7 +11,6 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from facepain.inference.permutation import TrialPermuter
 from facepain.models.cross_validation import decompose_fold
 from facepain.models.scores import pearson_r, skill
 from facepain.parallel import map_in_processes, resample_rng
@@ -48,16 +47,16 @@ def plant(gram, expression, length2, y, effect):
     return gram + cross + cross.T + strength**2 * length2 * np.outer(y, y)
 
 
-def detectable_table(gram, y, groups, splits, models, effects, resampling, confounds=None):
+def detectable_table(gram, y, permuter, splits, models, effects, resampling, confounds=None):
     """Find the smallest effect that each algorithm would have shown with 80 % power.
 
-    ``gram`` is of images standardised each by itself, ``models`` are a PCARegression and the correlation above which p
-    is at most 0.05, by algorithm; effects rise. Confounds (n_trials, n_confounds) are removed from images and scores
-    inside every fold; y is without them already. ``resampling.n`` studies are planted for each effect that the search
-    looks at, which gets a row: power grows with the effect, so that halving the list finds the smallest that reaches
-    `POWER`.
+    ``gram`` is of images standardised each by itself, ``permuter`` the `TrialPermuter` of block, ``models`` are a
+    PCARegression and the correlation above which p is at most 0.05, by algorithm; effects rise. Confounds (n_trials,
+    n_confounds) are removed from images and scores inside every fold; y is without them already. ``resampling.n``
+    studies are planted for each effect that the search looks at, which gets a row: power grows with the effect, so that
+    halving the list finds the smallest that reaches `POWER`.
     """
-    looked_at, permuter = {}, TrialPermuter(groups, "block")
+    looked_at = {}
     critical = np.array([limit for _, limit in models.values()])
 
     def study(effect, index):

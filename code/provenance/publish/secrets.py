@@ -19,6 +19,7 @@ from getpass import getuser
 from pathlib import Path
 
 from errors import InputError
+from files.tables import TABLE_ENDINGS
 from provenance.publish.contents import normalise, read_texts
 from provenance.publish.store import place_in_store
 from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids
@@ -27,7 +28,6 @@ ID = "participant_id"
 PARTICIPANTS = ("behavior", "contrasts")  # the input datasets that concern them
 # Columns of tables whose column of ids no params name.
 ID_COLUMN = re.compile(r"(participant|subject|patient|proband|name)s?(_?(id|name|code))?", re.IGNORECASE)
-TABLES = (".tsv", ".csv", ".txt", ".dat", ".json")
 IMAGES = (".hdr", ".img", ".nii", ".nii.gz", ".mat")
 EXAMPLE = re.compile(r"sub-[0-9]+")  # the form of the stand-in's ids, which documents and code show
 LIKE_AN_ID = re.compile(r"(?<![a-z0-9])sub-[a-z]*[0-9][a-z0-9]*")  # as BIDS labels participants
@@ -192,7 +192,7 @@ def input_folders():
 
 
 def is_table(path):
-    return path.lower().endswith(TABLES)
+    return path.lower().endswith(TABLE_ENDINGS)
 
 
 def _names_in_table(path, columns):

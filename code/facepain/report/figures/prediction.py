@@ -58,10 +58,12 @@ def draw_models(results, others):
         top = places[mask, results.algorithms[0]]
         axes.annotate(mask, (0, top - 0.75), (-LABEL_MM * 72 / 25.4 + 6, 0), xycoords=axes.get_yaxis_transform(),
                       textcoords="offset points", fontweight="bold", va="center", annotation_clip=False)  # fmt: skip
+    has_folds = any(cell.folds["pearson_r"].notna().any() for cell in results.regressions.values())
+    dots = ", small dots single folds" if has_folds else ""
     caption = (
-        "Large dots are the scores of each model, lines their 95 % intervals, small dots single folds; a triangle "
-        "marks an interval that goes on beyond the axis. Grey: the middle 95 % of the null, cut off there too; tick: "
-        "predicting the mean training score."
+        f"Large dots are the scores of each model, lines their 95 % intervals{dots}; a triangle marks an interval that "
+        "goes on beyond the axis. Grey: the middle 95 % of the null, cut off there too; tick: predicting the mean "
+        "training score."
     )
     if confounds:
         caption += f" Scores are of what {confounds} leave; crosses: what these predict by themselves."
