@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from errors import InputError, suggest
 from facepain.models.algorithms import ALGORITHMS
-from files.tables import TABLE_ENDINGS
+from files import TABLE_ENDINGS
 
 
 class Table(BaseModel):

@@ -15,7 +15,6 @@ COLUMN_TYPES = {
     **dict.fromkeys(("run", "trial", "volume", "row"), int),
 }
 SEPARATORS = "\t;,"
-TABLE_ENDINGS = (".tsv", ".csv", ".txt", ".dat", ".json")  # of tables, which are searched for names before publishing
 LINE_END = re.compile(r"\r\n|\n|\r")
 
 

@@ -19,7 +19,7 @@ from getpass import getuser
 from pathlib import Path
 
 from errors import InputError
-from files.tables import TABLE_ENDINGS
+from files import TABLE_ENDINGS
 from provenance.publish.contents import normalise, read_texts
 from provenance.publish.store import place_in_store
 from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids
