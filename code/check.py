@@ -13,7 +13,7 @@ from facepain.data.masks import describe_size, load_mask, mask_on_grid, require_
 from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_losses, find_warnings, screen_images
 from facepain.data.signatures import load_networks, load_signatures
 from facepain.data.summary import summarize
-from facepain.data.trials import find_confounds, is_usable, usable_trials
+from facepain.data.trials import find_confounds, is_usable, rows_of_training, usable_trials
 from facepain.models.folds import make_folds, require_participants
 from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people
@@ -79,13 +79,9 @@ def report_trials(trials, usable, params):
         for reason, left_out in of_dataset[~is_usable(of_dataset)].groupby("excluded"):
             people = left_out["participant_id"].nunique()
             print(f"          excluded: {len(left_out)} trial(s) of {people} participant(s): {reason}")
-    datasets = sorted(usable["dataset"].unique())
     train = params["regress"]["train_dataset"]
-    if train not in datasets:
-        raise InputError(
-            f'regress.train_dataset = "{train}" has no usable trial; expected one of {", ".join(datasets)}'
-        )
-    others = [dataset for dataset in datasets if dataset != train]
+    rows_of_training(usable, train)
+    others = sorted({*usable["dataset"]} - {train})
     transform_target(usable[target], params["regress"]["transform"])
     folds = split(usable, params)
     tests = f"tested on {', '.join(others)}" if others else "one dataset only: no test set and no classifier"

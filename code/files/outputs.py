@@ -94,20 +94,12 @@ class OutputFolder:
         self.write_table("fingerprints.tsv", fingerprint_files(self.partial, names), FINGERPRINT_COLUMNS, exact=True)
 
     def publish(self, target):
-        """Move the files to the cell's folder, one by one and whole, and remove what the cell no longer writes."""
+        """Put the files in the place of the cell's folder, whole: what the cell no longer writes is gone."""
         target = Path(target)
-        written = sorted(path.relative_to(self.partial) for path in self.partial.rglob("*") if path.is_file())
         if target.exists():
-            for path in sorted(target.rglob("*"), reverse=True):
-                if path.is_symlink() or path.is_file():
-                    if path.relative_to(target) not in written:
-                        path.unlink()
-                elif not any(path.iterdir()):
-                    path.rmdir()
-        for name in written:
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(self.partial / name, target / name)
-        shutil.rmtree(self.partial)
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self.partial, target)
 
 
 def describe_columns(table, columns):
