@@ -23,7 +23,7 @@ COLUMNS = {
     "signature": "map that the weight map of the final model is compared with",
     "network": "voxels compared: all of the mask, or those of one network",
     "metric": "cosine of the angle between the maps, or their Pearson correlation",
-    "score": "similarity of the map as written",
+    "score": "similarity of the map as written; n/a where a map is 0 (pearson_r: constant) in all these voxels",
     "low": "lower end of the 95 % interval (percentiles of the bootstrap over participants)",
     "high": "upper end of that interval",
     "scheme": "what is permuted: scores within participants, or whole participants too (block)",
@@ -71,9 +71,10 @@ def main(cell, outputs):
             rows = table["metric"] == metric
             p = similarity.familywise_p(observed[:, number].ravel(), np.vstack(null[:, number]))
             tested.loc[rows, ["p", "p_familywise"]] = np.column_stack(p)
+        tested.loc[tested["score"].isna(), ["p", "p_familywise"]] = np.nan
         tables.append(tested[list(COLUMNS)])
     outputs.write_table("similarity.tsv", pd.concat(tables), COLUMNS)
-    first = table.query("network == @WHOLE and metric == 'cosine'")
+    first = table.query("network == @WHOLE and metric == 'cosine'").dropna(subset="score")
     print(f"{cell.name}: " + ", ".join(f"{row.signature} {row.score:.2f}" for row in first.itertuples()))
 
 
@@ -84,13 +85,13 @@ def list_similarities(names, weights, maps, voxels, ends, inside):
         for position, (network, where) in enumerate(voxels.items()):
             values, others = weights[where], maps[:, where]
             found = {"signature": names, "network": network, "metric": metric, "n_voxels": where.sum()}
-            found["score"] = similarity.similarity_of_maps(values, others)[number]
-            found["low"], found["high"] = ends[:, position, number]
+            found["score"] = score = similarity.similarity_of_maps(values, others)[number]
+            found["low"], found["high"] = np.where(np.isnan(score), np.nan, ends[:, position, number])
             found["p_spatial"] = np.nan
             if metric == "pearson_r":
                 region = inside.copy()
                 region[inside] = where
-                found["p_spatial"] = similarity.spatial_p(values, others, region)
+                found["p_spatial"] = np.where(np.isnan(score), np.nan, similarity.spatial_p(values, others, region))
             tables.append(pd.DataFrame(found))
     return pd.concat(tables, ignore_index=True)
 
@@ -112,7 +113,7 @@ def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
         for draws in draw_participants(cell, images, y, groups, model, progress):
             if images.by_voxel:  # draws are maps
                 found = [
-                    [similarity.similarity_of_maps(draw[where], maps[:, where]) for draw in draws.T]
+                    [np.nan_to_num(similarity.similarity_of_maps(draw[where], maps[:, where])) for draw in draws.T]
                     for where in voxels.values()
                 ]
                 batches.append(np.moveaxis(found, 1, -1))

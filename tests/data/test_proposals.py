@@ -84,7 +84,8 @@ def test_columns_are_known_by_usual_names_and_scores_by_their_numbers(header, co
 def test_what_is_proposed_can_be_read_back_and_no_comment_is_lost(tmp_path_factory, columns):
     before = (ROOT / "code/params.toml").read_text(encoding="utf-8")
     text = before
-    columns = {key: value for key, value in columns if value.strip() and value.isprintable()}
+    columns = {value: key for key, value in columns if value.strip() and value.isprintable()}  # each of another
+    columns = {key: value for value, key in columns.items()}
     for key, value in columns.items():
         text = set_value(text, "prep.columns", key, value)
     text = set_value(text, "prep", "table", "inputs/behavior/ü.csv")

@@ -1,5 +1,7 @@
 """Corrections for many models, paired differences and detectable effects, against counts by hand and planted truths."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -65,13 +67,20 @@ def test_exchange_scores_mixed_predictions(rng):
     # With three participants every exchange occurs: two of eight leave the difference as large as it is, or more.
     table = pairs_table({("x", "l"): a, ("y", "l"): b}, Resampling(4000, 1))
     observed = pearsonr(y, a.y_pred)[0] - pearsonr(y, b.y_pred)[0]
+    of_a, of_b = ((each.y_pred - each.y_pred.mean()) / each.y_pred.std() for each in (a, b))
     mixed = []
     for pattern in range(8):
         swap = np.array([(pattern >> k) & 1 for k in range(3)])[groups] == 1
-        one, other = np.where(swap, b.y_pred, a.y_pred), np.where(swap, a.y_pred, b.y_pred)
+        one, other = np.where(swap, of_b, of_a), np.where(swap, of_a, of_b)
         mixed.append(pearsonr(y, one)[0] - pearsonr(y, other)[0])
     exact = np.mean(np.abs(mixed) >= abs(observed) - 1e-12)
     assert table.set_index("metric").loc["pearson_r", "p"] == pytest.approx(exact, abs=0.03)
+    # A correlation knows neither offset nor scale, and neither does its test.
+    moved = pairs_table({("x", "l"): a, ("y", "l"): replace(b, y_pred=0.3 * b.y_pred - 3)}, Resampling(4000, 1))
+    of_r, of_moved = (
+        given.query("metric == 'pearson_r'")[["difference", "low", "high", "p"]] for given in (table, moved)
+    )
+    np.testing.assert_allclose(of_r.astype(float), of_moved.astype(float))
 
 
 def draw_images(rng, n_participants=16, n_each=6, n_voxels=80):

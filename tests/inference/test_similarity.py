@@ -38,6 +38,9 @@ def test_similarities_equal_those_of_explicit_maps(rng, standardize, algorithm):
             expected = similarity_of_maps(weights[voxels, fit], maps[:, voxels])
             np.testing.assert_allclose(found[:, :, fit], expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(similarity_of_maps(maps[0], maps[:1]), 1.0)
+    # A map that is 0 here is like no other; a constant one has a cosine and no correlation.
+    undefined = np.isnan(similarity_of_maps(maps[0], [np.zeros(N_VOXELS), np.ones(N_VOXELS)]))
+    np.testing.assert_array_equal(undefined, [[True, False], [True, True]])
 
 
 @pytest.mark.slow

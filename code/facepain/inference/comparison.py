@@ -7,7 +7,7 @@ import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
 from facepain.inference.intervals import jackknife_interval, score_all
-from facepain.models.scores import METRICS
+from facepain.models.scores import METRICS, unit_columns
 from files.rounding import round_significant
 
 PAIR_METRICS = ("skill", "pearson_r")
@@ -29,7 +29,7 @@ PAIR_COLUMNS = {
     "difference": "score of a minus score of b",
     "low": "lower end of the 95 % interval over participants, who are left out of both models' scores at once",
     "high": "upper end of the interval",
-    "p": "two-sided, by exchanging the two models' predictions of whole participants",
+    "p": "two-sided, by exchanging the two models' predictions of whole participants, standardised for pearson_r",
     "p_corrected": "the same, Holm-corrected over all pairs of the metric",
     "n_participants": "participants tested",
 }
@@ -84,5 +84,10 @@ def _exchange(a, b, exchanged):
     """Return the differences in score after exchanging predictions, where (n_draws, n_participants) has a 1."""
     taken = exchanged.astype(bool)[:, np.unique(a.groups, return_inverse=True)[1]].T
     y, baseline = np.broadcast_to(a.y_true[:, None], taken.shape), a.baseline[:, None]
-    first, second = (np.where(taken, two.y_pred[:, None], one.y_pred[:, None]) for one, two in ((a, b), (b, a)))
-    return {name: METRICS[name](y, first, baseline) - METRICS[name](y, second, baseline) for name in PAIR_METRICS}
+    differences = {}
+    for name in PAIR_METRICS:
+        # A correlation knows neither offset nor scale: what differs between models in these is not to be exchanged.
+        one, two = (unit_columns(each.y_pred) if name == "pearson_r" else each.y_pred for each in (a, b))
+        first, second = (np.where(taken, x[:, None], z[:, None]) for x, z in ((two, one), (one, two)))
+        differences[name] = METRICS[name](y, first, baseline) - METRICS[name](y, second, baseline)
+    return differences

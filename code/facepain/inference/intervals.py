@@ -123,14 +123,15 @@ def participant_intervals(predictions):
     intervals = {}
     for name, estimate in every.items():
         ends = jackknife_interval(estimate, np.array([scores[name] for scores in without]))
-        intervals[name] = float(estimate), *_possible(name, *ends)
+        intervals[name] = float(estimate), *possible_interval(name, *ends)
     return intervals
 
 
-def _possible(metric, low, high):
+def possible_interval(metric, low, high):
     """Cut an interval at the limits of its score."""
-    lowest = -1.0 if metric.endswith("_r") else -np.inf
-    highest = 1.0 if metric.endswith("_r") or metric.startswith(("r2", "skill")) else np.inf
+    is_share = metric in ("auc", "balanced_accuracy")
+    lowest = -1.0 if metric.endswith("_r") else 0.0 if is_share else -np.inf
+    highest = 1.0 if metric.endswith("_r") or metric.startswith(("r2", "skill")) or is_share else np.inf
     return float(np.clip(low, lowest, highest)), float(np.clip(high, lowest, highest))
 
 
@@ -185,6 +186,6 @@ def intervals_table(predicted, metrics, fits, groups):
     n_tested = len(np.unique(groups[np.concatenate([fit.test_idx for fit in fits])]))
     for metric in ("r2", "skill", "pearson_r", "spearman_r", "mae"):
         scores = metrics[metric].head(len(fits)).dropna()  # a fold of one trial has no r2
-        interval = _possible(metric, *fold_mean_interval(scores, n_train, n_test))
+        interval = possible_interval(metric, *fold_mean_interval(scores, n_train, n_test))
         rows.append(("published", metric, scores.mean(), *interval, LEVEL, "nadeau-bengio", n_tested))
     return pd.DataFrame(rows, columns=list(INTERVAL_COLUMNS))

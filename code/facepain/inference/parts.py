@@ -5,7 +5,13 @@ from dataclasses import asdict
 import numpy as np
 import pandas as pd
 
-from facepain.inference.intervals import INTERVAL_COLUMNS, LEVEL, fold_mean_interval, jackknife_interval
+from facepain.inference.intervals import (
+    INTERVAL_COLUMNS,
+    LEVEL,
+    fold_mean_interval,
+    jackknife_interval,
+    possible_interval,
+)
 from facepain.inference.permutation import TEST_COLUMNS, TrialPermuter, choose_schemes, summarize_null
 from facepain.models.occurrence import PART_COLUMNS, PART_METRICS, predict_parts, score_parts
 
@@ -54,11 +60,12 @@ def part_intervals_table(parts, y, groups):
         for metric in metrics:
             left_out = np.array([scores[part, metric][0] for scores in without])
             estimate = every[part, metric][0]
-            interval = jackknife_interval(estimate, left_out)
+            interval = possible_interval(metric, *jackknife_interval(estimate, left_out))
             rows.append((part, "lopo", metric, estimate, *interval, LEVEL, "participant-jackknife", len(lopo)))
             scores = np.array([scores[part, metric][0] for scores in by_fold])
             scores = scores[np.isfinite(scores)]
-            interval = fold_mean_interval(scores, len(lopo) - np.mean(tested), np.mean(tested))
+            ends = fold_mean_interval(scores, len(lopo) - np.mean(tested), np.mean(tested))
+            interval = possible_interval(metric, *ends)
             estimate = scores.mean() if len(scores) else np.nan
             rows.append((part, "published", metric, estimate, *interval, LEVEL, "nadeau-bengio", n_tested))
     return pd.DataFrame(rows, columns=list(PART_INTERVAL_COLUMNS))

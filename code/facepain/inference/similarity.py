@@ -57,11 +57,11 @@ class MapProducts:
         return np.stack([cosine, r])
 
 
-def _ratio(inner, squares, map_squares):
+def _ratio(inner, squares, map_squares, undefined=0.0):
     lengths = np.sqrt(np.maximum(np.outer(map_squares, squares), 0.0))
     # What rounding leaves of a constant map's length is nothing.
     vanishes = lengths <= 1e-12 * max(lengths.max(initial=0.0), np.finfo(float).tiny)
-    return np.where(vanishes, 0.0, inner) / np.where(vanishes, 1.0, lengths)
+    return np.where(vanishes, undefined, inner) / np.where(vanishes, 1.0, lengths)
 
 
 def map_products(images, maps, voxels):
@@ -87,13 +87,16 @@ def map_products(images, maps, voxels):
 
 
 def similarity_of_maps(weights, maps):
-    """Return cosine and Pearson's r of one map with others, over all their voxels (n_metrics, n_maps)."""
+    """Return cosine and Pearson's r of one map with others, over all their voxels (n_metrics, n_maps).
+
+    NaN where a map is 0 everywhere or, for Pearson's r, constant: it is like no other, and unlike none.
+    """
     weights, maps = np.asarray(weights, float), np.asarray(maps, float)
     found = []
     for centre in (False, True):
         a = weights - weights.mean() if centre else weights
         b = maps - maps.mean(axis=1, keepdims=True) if centre else maps
-        found.append(_ratio((b @ a)[:, None], np.array([a @ a]), np.sum(b**2, axis=1))[:, 0])
+        found.append(_ratio((b @ a)[:, None], np.array([a @ a]), np.sum(b**2, axis=1), np.nan)[:, 0])
     return np.stack(found)
 
 

@@ -62,7 +62,7 @@ def pearson_r(y_true, y_pred):
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
     if len(y_true) < 2:
         return np.full(y_true.shape[1:], np.nan)[()]
-    a, b = _unit_columns(y_true), _unit_columns(y_pred)
+    a, b = unit_columns(y_true), unit_columns(y_pred)
     return np.clip(np.sum(a * b, axis=0), -1.0, 1.0)[()]
 
 
@@ -151,7 +151,7 @@ def withhold_folds(metrics, tested, fewest):
     return metrics.assign(**metrics[said].mask(hidden))
 
 
-def _unit_columns(values):
+def unit_columns(values):
     """Return the columns centred and scaled to length 1, or 0 where they are constant."""
     means = values.mean(axis=0)
     centred = values - means
