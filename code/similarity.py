@@ -9,7 +9,7 @@ import pandas as pd
 from errors import InputError
 from facepain.data.signatures import WHOLE, load_networks, load_signatures
 from facepain.inference import similarity
-from facepain.inference.permutation import choose_schemes
+from facepain.inference.permutation import choose_schemes, scheme_of_people
 from facepain.models.cross_validation import fit_final, voxel_weights
 from facepain.models.scores import pearson_r
 from facepain.parallel import Resampling
@@ -62,6 +62,7 @@ def main(cell, outputs):
     observed = np.array([each.similarity(final.dual[:, None]) for each in products.values()])
     asked = settings["permutation"]["schemes"]
     schemes = choose_schemes(asked, groups, y)
+    schemes.sort(key=lambda scheme: scheme != scheme_of_people(groups))  # first what sentences rest on
     for scheme in sorted(set(asked) - set(schemes)):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
     for scheme in schemes:

@@ -227,16 +227,17 @@ def test_absence_is_said_with_what_would_have_been_found_or_not_at_all(bare):
     [claim] = claims_of(planted(bare, tables, tests), "unseen")
     assert "is not known, so that this is no evidence of absence" in claim.text
     about = {"mask": "whole-brain", "algorithm": "lasso", "skill": 0.0}
+    about |= {"n": 200}
     powers = [about | {"effect": effect, "power": power} for effect, power in ((0.2, 0.1), (0.4, 0.7), (0.6, 0.9))]
     results = planted(bare, tables, tests, compare__detectable=powers)
     said = claims_of(results, "unseen")[0].text
-    assert "reaches r = 0.60 would have been found with a power of 80 %" in said
+    assert "reaches r = 0.60 was found in 90 % of 200 planted studies; a weaker one may be there." in said
     assert "By the mean r over the published folds, without correction for all models" in said
     [claim] = claims_of(results, "detectable")
     assert (claim.number, claim.low, claim.high, claim.p) == (0.6, 0.4, 0.6, None)
     weak = planted(bare, tables, tests, compare__detectable=powers[:2])
     assert "No planted effect was found often enough either" in claims_of(weak, "unseen")[0].text
-    assert "found in only 70 %" in claims_of(weak, "detectable")[0].text
+    assert "was found in only 70 % of 200 planted studies" in claims_of(weak, "detectable")[0].text
 
 
 def test_the_published_split_is_placed_among_others(bare):
@@ -277,13 +278,15 @@ def test_differences_carry_their_corrected_p(bare):
     pairs = [about | {"difference": -0.3, "low": -0.4, "high": -0.1, "p": 0.0002, "p_corrected": 0.004}]
     [claim] = claims_of(planted(bare, compare__pairs=pairs), "difference")
     assert claim.text.startswith(
-        "With the penalties as set, Lasso in the whole brain predicts unseen participants better than Lasso in M1"
+        "With penalties and numbers of components as set, "
+        "Lasso in the whole brain predicts unseen participants better than Lasso in M1"
     )
     assert "(difference in skill 0.30 (95 % interval 0.10 to 0.40); paired" in claim.text
     [claim] = claims_of(planted(bare, compare__pairs=[pairs[0] | {"p_corrected": 0.2}]), "difference")
-    assert "; the interval is of this pair alone, not corrected)" in claim.text
+    assert "; paired exchange, of this pair alone p = 0.0002, Holm-corrected p = 0.2)" in claim.text
     assert claim.text.startswith(
-        "With the penalties as set, no difference between Lasso in the whole brain and Lasso in M1 was shown"
+        "With penalties and numbers of components as set, "
+        "no difference between Lasso in the whole brain and Lasso in M1 was shown"
     )
 
 
@@ -298,10 +301,7 @@ def test_no_sign_is_reported_where_no_large_weight_lies_in_the_planted_pattern(b
     about = {"mask": "whole-brain", "algorithm": "lasso", "n_top": 3, "share_planted": 0.0, "chance_share": 0.1}
     rows = pd.DataFrame([about | {"map": name, "share_right_sign": np.nan} for name in ("average", "fold-1")])
     text = next(claim.text for claim in make_claims(planted(bare), rows) if claim.id.startswith("recovered/"))
-    assert (
-        "largest weights (3 voxels, average over folds) 0 % lie where a pattern was planted" in text
-        and "sign" not in text
-    )
+    assert "largest weights of a fold (3 voxels) 0 % lie where a pattern was planted" in text and "sign" not in text
 
 
 def test_tuned_and_parts_rest_on_their_own_tests(bare):
@@ -324,8 +324,11 @@ def test_tuned_and_parts_rest_on_their_own_tests(bare):
         given = tables | {f"{folder}intervals": of_scores, f"{folder}permutation": test}
         assert shown in claims_of(planted(bare, **given), "tuned")[0].text
     assert "block p = 0.001" in claim.text and "Of the 3 choices, of the published folds and the final" in claim.text
-    assert "predictions by 2.0 %" in claim.text and "1 of them have the strongest penalty" in claim.text
-    assert "2 of them take as many components as the smallest inner training set has" in claim.text
+    assert (
+        "fitted training scores by 2.0 %" in claim.text
+        and "The strongest penalty of the grid is taken in 1 of them" in claim.text
+    )
+    assert "In 2 of them as many components are taken as the smallest inner training set has" in claim.text
     elsewhere = {"estimate_of": "dataset-2", "metric": ["r2", "pearson_r"], "estimate": -1.0, "low": -2.0, "high": 0.0}
     tables[f"{folder}intervals"] = pd.concat([intervals, pd.DataFrame(elsewhere)])
     [claim] = claims_of(planted(bare, **tables), "tuned")

@@ -21,7 +21,7 @@ class Claim:
 
     id: str  # kind of claim, then what it is about, such as ``unseen/M1/lasso``
     text: str  # of a synthetic study it says so
-    number: float  # what the sentence rests on, with its interval or, of a `DESCRIPTION`, its range
+    number: float  # what the sentence rests on; its interval or, of a `DESCRIPTION`, a range to compare it with:
     low: float
     high: float
     p: float | None  # None for a `DESCRIPTION`

@@ -84,14 +84,16 @@ def transfer_claims(results, cell):
             shown = "the association found in the training data was not found there"
         else:
             shown = "no association was shown" + ("" if known is None else ", as in the training data")
-        # With one trial a participant, permuting freely exchanges whole participants.
-        names = {"block": "free" if row["n_participants"] == row["n_trials"] else "block", "within": "within"}
+        # With one trial a participant, permuting freely exchanges whole participants, and nothing is within them.
+        one_each = row["n_participants"] == row["n_trials"]
+        names = {"block": "free"} if one_each else {"block": "block", "within": "within"}
+        within = "" if one_each else f", within participants {span(row, 'within_r')}"
         tested = ", ".join(
             f"{name} {p_is(row[f'p_{scheme}'], row['n_permutations'])}" for scheme, name in names.items()
         )
         text = (
             f"{model_name(cell)}, tested on {row['dataset']} ({row['n_participants']:.0f} participants): {shown} (r = "
-            f"{span(row, 'pearson_r')}, within participants {span(row, 'within_r')}; {tested}). {rest}"
+            f"{span(row, 'pearson_r')}{within}; {tested}). {rest}"
         )
         scheme = "within" if trials and not people else "block"
         about, numbers = f"transfer/{row['dataset']}", numbers_of(row, "pearson_r")
@@ -249,45 +251,47 @@ def trials_claims(_results, cell):
 
 def detectable_claims(results, cell):
     """Say how small an effect the mask would have shown."""
-    effects, power, first = planted_effects(results, cell)
+    effects, power, n, first = planted_effects(results, cell)
     if not len(effects):
         return
     scheme = cell.scheme_of_people
-    test = f"of the studies (mean r over the published folds, {scheme}, p {AT_MOST} {ALPHA:g} without correction)"
+    test = f"planted studies (mean r over the published folds, {scheme}, p {AT_MOST} {ALPHA:g} without correction)"
     if first is None:
         numbers = power[-1], power.min(), power.max()
         text = (
-            f"even a planted pattern that alone reaches r = {signed(effects[-1])} is found in only {percent(power[-1])}"
-            f" {test}."
+            f"even a planted pattern that alone reaches r = {signed(effects[-1])} was found in only "
+            f"{percent(power[-1])} of {n[-1]:.0f} {test}."
         )
     else:
         below = effects[first - 1] if first else 0.0
         numbers = effects[first], below, effects[first]
         text = (
-            f"a planted pattern that alone reaches r = {signed(effects[first])} is found in at least {percent(POWER)} "
-            f"{test}, one that reaches {signed(below)} in fewer."
+            f"a planted pattern that alone reaches r = {signed(effects[first])} was found in {percent(power[first])} "
+            f"of {n[first]:.0f} {test}, one that reaches {signed(below)} in fewer than {percent(POWER)}."
         )
     name = f"detectable/{cell.mask}/{cell.algorithm}"
     yield make_claim(name, f"{model_name(cell)}: {text}", numbers, ["outputs/compare/detectable.tsv"])
 
 
 def _no_absence(results, cell):
-    effects, _, first = planted_effects(results, cell)
+    effects, power, n, first = planted_effects(results, cell)
     if not len(effects):
         return UNKNOWN_POWER
     if first is None:
         return "No planted effect was found often enough either, so that this is no evidence of absence."
     return (
-        f"By the mean r over the published folds, without correction for all models, a pattern that alone reaches r = "
-        f"{signed(effects[first])} would have been found with a power of {percent(POWER)}; a weaker one may be there."
+        "By the mean r over the published folds, without correction for all models, a pattern that alone reaches "
+        f"r = {signed(effects[first])} was found in {percent(power[first])} of {n[first]:.0f} planted studies; a "
+        "weaker one may be there."
     )
 
 
 def planted_effects(results, cell):
-    """Return the planted effects, rising, the power of each, and the place of the first found with `POWER`, or None."""
+    """Return the planted effects, rising, share found and number of studies of each, and the first with `POWER`."""
     rows = rows_of(results.table("compare/detectable"), mask=cell.mask, algorithm=cell.algorithm)
-    effects, power = np.array(sorted((row["effect"], row["power"]) for row in rows), float).reshape(-1, 2).T
-    return effects, power, next(iter(np.flatnonzero(power >= POWER)), None)
+    columns = sorted((row["effect"], row["power"], row["n"]) for row in rows)
+    effects, power, n = np.array(columns, float).reshape(-1, 3).T
+    return effects, power, n, next(iter(np.flatnonzero(power >= POWER)), None)
 
 
 def voxels_claims(_results, cell):
@@ -321,8 +325,8 @@ def same_claims(results):
                 continue
             text = (
                 f"{ALGORITHM_NAMES[one.algorithm]} and {ALGORITHM_NAMES[other.algorithm]} are nearly the same model in "
-                f"{mask_name(one.mask)}: their weights correlate at r = {r:.4f} ({min(folds):.4f} to {max(folds):.4f} "
-                "over folds)."
+                f"{mask_name(one.mask)}: the weights of their final models correlate at r = {r:.4f}, those of single "
+                f"folds at {min(folds):.4f} to {max(folds):.4f}."
             )
             files = [f"outputs/regress/{one.mask}/{cell.algorithm}/weights_final.nii.gz" for cell in (one, other)]
             name = f"same/{one.mask}/{one.algorithm}-{other.algorithm}"
@@ -359,16 +363,15 @@ def comparison_claims(results):
             row |= {"a": row["b"], "b": row["a"], "difference": -row["difference"]}
             row |= {"low": -row["high"], "high": -row["low"]}
         a, b = (name_model(*row[side].rsplit(" ", 1)) for side in "ab")
-        uncorrected = ""
+        metric = SCORE_NAMES.get(row["metric"], row["metric"])
         if row["p_corrected"] <= ALPHA:
             shown = f"{a} predicts unseen participants better than {b}"
         else:
             shown = f"no difference between {a} and {b} was shown"
-            uncorrected = "; the interval is of this pair alone, not corrected" * bool(row["low"] > 0)
         text = (
-            f"With the penalties as set, {shown} (difference in {SCORE_NAMES.get(row['metric'], row['metric'])} "
-            f"{span(row, 'difference')}; paired exchange, Holm-corrected {p_is(row['p_corrected'], n, row['p'])}"
-            f"{uncorrected})."
+            f"With penalties and numbers of components as set, {shown} (difference in {metric} "
+            f"{span(row, 'difference')}; paired exchange, of this pair alone {p_is(row['p'], n)}, Holm-corrected "
+            f"{p_is(row['p_corrected'], n, row['p'])})."
         )
         p, numbers = row["p_corrected"], numbers_of(row, "difference")
         yield make_claim(name, text, numbers, ["outputs/compare/pairs.tsv"], p, "paired exchange")
@@ -394,7 +397,7 @@ def tuned_claims(results, cell):
     else:
         shown = f"was not shown to {'follow single trials' if follows else 'predict unseen participants'}"
     fixed = interval(cell.table("intervals"), estimate, "skill")
-    beside = f", with the penalty as set {span(fixed)}" if fixed else ""
+    beside = f", with both as set {span(fixed)}" if fixed else ""
     text = (
         f"{model_name(cell)}, with penalty and number of components chosen inside the training data, {shown}: r = "
         f"{span(r)}, {test['scheme']} {p_is(test['p'], test['n'])}; skill {span(skill)}{beside}. "
@@ -411,8 +414,8 @@ def _elsewhere(cell, intervals):
         r2, r = (interval(intervals, dataset, metric) for metric in ("r2", "pearson_r"))
         fixed = interval(cell.table("intervals"), dataset, "r2")
         if r2 and r:
-            beside = f", with the penalty as set {signed(fixed['estimate'])}" if fixed else ""
-            text += f"On {dataset} it reaches {R2} = {span(r2)}{beside}; r = {span(r)}. "
+            beside = f", with both as set {signed(fixed['estimate'])}" if fixed else ""
+            text += f"On {dataset} (no permutation test) it reaches {R2} = {span(r2)}{beside}; r = {span(r)}. "
     return text
 
 
@@ -425,16 +428,16 @@ def _choices_sentence(choices):
     shrunk = choices["shrinkage"].median()
     text = (
         f"Of the {n} choices, of the published folds and the final model, the median penalty shrinks the spread of "
-        f"the predictions by {'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)}."
+        f"the fitted training scores by {'less than 0.1 %' if shrunk < 0.001 else percent(shrunk, 1)}."
     )
     if "most components" in ends:
         text += (
-            f" {ends['most components']} of them take as many components as the smallest inner training set has, the "
-            "end of the grid: more might be better."
+            f" In {ends['most components']} of them as many components are taken as the smallest inner training set "
+            "has, the end of the grid: more might be better."
         )
     for end in ("fewest components", "strongest penalty"):
         if end in ends:
-            text += f" {ends[end]} of them have the {end} of the grid: a better one may lie beyond it."
+            text += f" The {end} of the grid is taken in {ends[end]} of them: a better choice may lie beyond it."
     return text
 
 
@@ -470,13 +473,13 @@ def recovered_claims(recovered, cell):
     folds = [row["share_planted"] for name, row in rows.items() if name.startswith("fold-")]
     if not (average["chance_share"] > 0 and folds):
         return
-    share, low, high = numbers = average["share_planted"], np.nanmin(folds), np.nanmax(folds)
-    sign = average["share_right_sign"]
+    mean, low, high = numbers = np.nanmean(folds), np.nanmin(folds), np.nanmax(folds)
+    share, sign = average["share_planted"], average["share_right_sign"]
     text = (
-        f"{model_name(cell)}: of the 1 % largest weights ({average['n_top']:,.0f} voxels, average over folds) "
-        f"{percent(share)} lie where a pattern was planted ({percent(low)} to {percent(high)} in single folds; "
-        f"{percent(average['chance_share'])} of all voxels do)"
-        + ("." if np.isnan(sign) else f", {percent(sign, 1)} of these with the planted sign.")
+        f"{model_name(cell)}: of the 1 % largest weights of a fold ({average['n_top']:,.0f} voxels) {percent(mean)} "
+        f"lie where a pattern was planted ({percent(low)} to {percent(high)} in single folds; "
+        f"{percent(average['chance_share'])} of all voxels do). The average over folds, which is less noisy, has "
+        f"{percent(share)} there" + ("." if np.isnan(sign) else f", {percent(sign, 1)} of these with the planted sign.")
     )
     yield make_claim(f"recovered/{cell.mask}/{cell.algorithm}", text, numbers, ["figures/recovered.tsv"])
 

@@ -28,7 +28,7 @@ N_CUTS = 7
 # Of a crop: all slices with voxels up to so many, else so few; and the columns that they are laid out in.
 MOST_CUTS, CROP_CUTS, CROP_COLUMNS = 20, 10, 5
 SMALL = 0.3  # of the brain's width: a mask that spans less in one direction is drawn as a crop
-AROUND_MM = 6  # of a crop
+AROUND_MM = 10  # of a crop
 LEFT, WIDTH, TITLE_MM, GLASS_MM = 3, 145, 6, 25
 # What is looked at, in mm of MNI space.
 SPACE = {"x": (-76, 76), "y": (-110, 78), "z": (-54, 82)}
@@ -190,6 +190,8 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
     step = settings["brain_mm"] / 2 if crop else settings["brain_mm"]
     columns = CROP_COLUMNS if crop else N_CUTS
     cuts, drawn = crop_cuts(places[:, 2]) if crop else (axial_cuts(ends["z"]), "")
+    found = np.any([each.values != 0 for each in maps], axis=0)  # of several maps on one mask
+    found = nibabel.Nifti1Image(found.astype(np.uint8), maps[0].img.affine)
     n_rows = -(-len(cuts) // columns)
     tile = WIDTH / columns, WIDTH / columns * np.ptp(space["y"]) / np.ptp(space["x"])
     height = TITLE_MM + n_rows * (tile[1] + 4) + (0 if crop else GLASS_MM + 3)
@@ -206,8 +208,9 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
             values, behind = slice_map(each.img, space, cut, step)
             extent = (left, left + width, upper + tile[1], upper)
             show(page, each.colour(values, behind), extent)
-            if crop and (values != 0).any():
-                page.contour(values != 0, [0.5], extent=extent, colors="black", linewidths=0.5)
+            inside, _ = slice_map(found, space, cut, step)
+            if crop and inside.any():
+                page.contour(inside, [0.5], extent=extent, colors="black", linewidths=0.5)
             place_text = f"z = {signed(cut, '.3g')} mm"
             page.text(left + width / 2, upper + 1.02 * tile[1], place_text, ha="center", va="top", fontsize=7)
             if not k:

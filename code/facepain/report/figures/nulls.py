@@ -46,12 +46,12 @@ def draw_nulls(results, metric):
         "the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). An arrow gives the "
         f"share of null scores beyond the left edge.{say_removed(cells)}"
     )
-    low = {scheme: sum(cell.tests_of(metric)["p"].get(scheme, 1) <= 0.05 for cell in cells) for scheme in schemes}
-    counts = ", ".join(f"{n} ({scheme})" for scheme, n in low.items())
-    alt = (
-        f"Histograms of permuted {name} with the observed score as a line. Of {len(cells)} models, p is at most .05 in "
-        f"{counts}."
+    p = {scheme: [cell.tests_of(metric)["p"].get(scheme, np.nan) for cell in cells] for scheme in schemes}
+    counts = ", ".join(
+        f"{np.sum(np.array(of_scheme) <= 0.05)} of {np.isfinite(of_scheme).sum()} ({scheme})"
+        for scheme, of_scheme in p.items()
     )
+    alt = f"Histograms of permuted {name} with the observed score as a line. p is at most .05 in {counts} models."
     return Drawing(figure, f"Null distributions of {name}", caption, alt)
 
 

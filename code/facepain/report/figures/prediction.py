@@ -62,8 +62,8 @@ def draw_models(results, others):
     dots = ", small dots single folds" if has_folds else ""
     caption = (
         f"Large dots are the scores of each model, lines their 95 % intervals{dots}; a triangle marks an interval that "
-        "goes on beyond the axis. Grey: the middle 95 % of the null, cut off there too; tick: predicting the mean "
-        "training score."
+        f"goes on below {signed(LOWEST, 'g')}, where all is cut off. Grey: the middle 95 % of the null; tick: "
+        "predicting the mean training score."
     )
     if confounds:
         caption += f" Scores are of what {confounds} leave; crosses: what these predict by themselves."
@@ -72,7 +72,7 @@ def draw_models(results, others):
         f"Forest plot of R² and Pearson r of {len(places) - missing} models. Mean R² over folds: "
         f"{list_values(results, lambda cell: estimate(cell, 'published', 'r2')[0])}."
     )
-    title = f"Scores of every model, tested on {list_names(others)}" if others else "Scores of every model"
+    title = f"Scores of every model, cross-validated{f' and on {list_names(others)}' if others else ''}"
     return Drawing(figure, title, caption, alt + (f" {missing} have no result." if missing else ""))
 
 
@@ -125,7 +125,8 @@ def plot_model(axes, y, cell, kind, metric):
         axes.barh(y, right - left, height=0.8, left=left, color=NULL_GREY, zorder=1)
     if kind == "published":
         folds = cell.folds[metric].dropna()
-        axes.plot(folds, np.full(len(folds), y + 0.3), "o", color=colour, markersize=2.5, markeredgewidth=0, zorder=3)
+        axes.plot(folds.clip(LOWEST), np.full(len(folds), y + 0.3), "o", color=colour, markersize=2.5,
+                  markeredgewidth=0, zorder=3)  # fmt: skip
     axes.plot([low, high], [y, y], color=colour, linewidth=1.4, zorder=4)
     axes.plot(score, y, "o", color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=5)
     if metric == "r2" and kind != "lopo":

@@ -18,6 +18,7 @@ from facepain.report.figures.page import (
 )
 
 SIGNIFICANT = 0.05
+DOT = partial(Line2D, [], [], marker="o")
 
 
 def draw_similarity(results):
@@ -26,8 +27,9 @@ def draw_similarity(results):
     tables = {key: table for key, table in tables.items() if table is not None}
     if not tables:
         raise NothingToDraw("no weight map was compared with signatures")
-    first = next(iter(tables.values()))
-    scheme, names = first["scheme"].iloc[-1], first["signature"].drop_duplicates()
+    key, first = next(iter(tables.items()))
+    people, schemes = results.regressions[key].scheme_of_people, first["scheme"].tolist()
+    scheme, names = people if people in schemes else schemes[-1], first["signature"].drop_duplicates()
     masks, algorithms = (list(dict.fromkeys(key[place] for key in tables)) for place in (0, 1))
     filled = []
     figure = new_page(18 + 7 * len(names), results.synthetic)
@@ -43,9 +45,8 @@ def draw_similarity(results):
             alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
             filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
         finish_panel(axes, mask, "cosine", names)
-    dot = partial(Line2D, [], [], marker="o")
-    handles = [dot(color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms]
-    handles.append(dot(color=GREY, markerfacecolor="white", label="family-wise p > .05"))
+    handles = [DOT(color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms]
+    handles.append(DOT(color=GREY, markerfacecolor="white", label="family-wise p > .05"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     caption = (
         "Similarity of the final weight maps with each signature. Lines are 95 % intervals over participants. Dots are "
@@ -81,19 +82,20 @@ def draw_fixed_effects(results):
     if table is None or table.empty:
         raise NothingToDraw("no mixed model was fitted")
     terms, models = (table.loc[table["term"] != "intercept", column].drop_duplicates() for column in ("term", "model"))
-    figure = new_page(16 + 7 * len(models), results.synthetic)
-    panels = figure.subplots(1, len(terms), sharey=True, squeeze=False)[0]
+    figure = new_page(20 + 7 * len(models), results.synthetic)
+    panels = figure.subplots(1, len(terms), sharex=True, sharey=True, squeeze=False)[0]
     for axes, term in zip(panels, terms, strict=True):
         rows = table[table["term"] == term].set_index("model").loc[models]
         tests = rows["p_permutation"].fillna(rows["p"])
         plot_dots(axes, rows, "estimate", tests, range(len(models)), "black")
         finish_panel(axes, term, "standardised effect", models.replace(OWN_MODEL, "own model"))
+    figure.legend(handles=[DOT(color="black", markerfacecolor="white", label="p > .05")], loc="outside upper right")
     name = score_name(results.score.split(" (")[0], results.settings("relate").get("transform", "raw"))
     caption = (
         f"Fixed effects on the {name}, in standard deviations of both, of mixed models with participants' own "
         "intercepts and slopes: one model for each signature and one for the study's own weight map. Lines are 95 % "
         "intervals; dots are filled where p is at most .05, for expression by permutation within participants, else by "
-        "the normal approximation."
+        "the normal approximation. Terms that vary together, such as run and trial, share their effect."
     )
     first = terms.iloc[0]
     effects = (f"{row.model} {signed(row.estimate)}" for row in table[table["term"] == first].itertuples())

@@ -48,9 +48,11 @@ def score_charts(results):
 
     Return a dict of (score, scheme) to dict with ``data`` and ``layout``.
     """
-    charts = {}
+    charts, cells = {}, list(results.regressions.values())
     for score in SCORES:
-        schemes = [scheme for cell in results.regressions.values() for scheme in cell.tests_of(score).index]
+        schemes = dict.fromkeys(scheme for cell in cells for scheme in cell.tests_of(score).index)
+        # First what the sentences on unseen participants rest on.
+        schemes = sorted(schemes, key=lambda scheme: scheme != cells[0].scheme_of_people)
         charts |= {(score, scheme): _score_chart(results, score, scheme) for scheme in schemes or ["none"]}
     return charts
 

@@ -11,6 +11,7 @@ UNKNOWN_POWER = "how small an effect would have been found is not known here."
 # Of the first mask; those of every mask say whether the scores of unseen participants are predicted.
 FOUND = ("transfer", "split", "confounds", "unseen", "tuned", "voxels", "recovered", "datasets")
 FOUND_OF_EVERY_MASK = ("unseen", "tuned", "datasets")
+QUOTED = ("r2", "skill", "pearson_r", "within_r", "offset", "slope", "r2_offset_removed")  # of another dataset
 KINDS = (*OF_A_MODEL[:5], "difference", *OF_A_MASK, *OF_A_MODEL[5:], "expression", "datasets", "reliability")
 
 
@@ -81,7 +82,7 @@ def describe_limits(claims, results):
         ]
     texts += [
         "Intervals over participants take the models as fitted, so that they are too narrow. In simulated studies 95 % "
-        f"intervals covered {covered('other dataset', 'r2', 'skill', 'pearson_r')} of the time on another dataset, "
+        f"intervals covered {covered('other dataset', *QUOTED)} of the time on another dataset, "
         f"{covered('lopo', 'skill')} for the skill and {covered('lopo', 'pearson_r')} for the correlation of "
         f"leave-one-participant-out predictions, and with tuned models {covered('tuned', 'skill')} and "
         f"{covered('tuned', 'pearson_r')} (`docs/validity.md`).",

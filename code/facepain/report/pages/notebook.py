@@ -145,6 +145,12 @@ counts = confusion.pivot(index="observed", columns="predicted", values="n_trials
 shares = counts.div(counts.sum(axis=1), axis=0).round(3)
 print(counts, shares, sep="\\n\\n")"""
 
+FURTHER = """\
+pd.concat({" ".join(cell): read(*cell, "intervals.tsv") for cell in FURTHER_CELLS}, names=["result"]).query(
+    "estimate_of == 'lopo' and metric in ('skill', 'pearson_r', 'auc')"
+).droplevel(1)[COLUMNS].map(write)"""
+PAIRS = 'read("compare", "pairs.tsv").set_index(["a", "b", "metric"]).map(write)'
+
 CLOSING = """\
 ## Single trials
 
@@ -203,6 +209,15 @@ CHANCE = (
     "## Is it more than chance?\n\nA permutation test counts the null scores that reach the observed one, of the mean "
     "over the published folds and of leaving one participant out (`lopo`)."
 )
+CHOSEN_INSIDE = (
+    "## Tuned models, occurrence and intensity\n\nPenalty and number of components are chosen inside the training data "
+    "(`tune`); whether a score is above 0, and how high it is then, are predicted apart (`occurrence`). Each number is "
+    "of participants whom the model has not seen."
+)
+DIFFERENCES = (
+    "## Do models differ?\n\nThis table compares masks and algorithms in pairs; `p_corrected` is Holm's, over the "
+    "pairs of a metric."
+)
 PARTS = (
     "## Which parts of the brain?\n\nThis map is the average of the weights over folds. A weight depends on all other "
     "voxels: it is no measure of how a place responds."
@@ -237,6 +252,7 @@ def list_cells(results, settings):
             ("code", TABLE_2),
             ("text", CHANCE),
             ("code", NULL.replace("CHOSEN", repr(chosen)), "permutation"),
+            *list_further(results),
             ("text", PARTS),
             ("code", weights, "weights", "pattern", "planted"),
             ("text", SURE),
@@ -248,6 +264,20 @@ def list_cells(results, settings):
     for mask in results.classifiers:
         walk.append(("code", CLASSIFIER.replace("CLASSIFIED", repr(mask))))
         walk.append(("code", CONFUSION.replace("CLASSIFIED", repr(mask)), f"datasets_{mask}"))
+    return walk
+
+
+def list_further(results):
+    """List cells on tuned models, occurrence and differences between models, as far as there are results of them."""
+    models = [("tune", *key) for key in results.regressions] + [("occurrence", mask) for mask in results.masks]
+    found = [cell for cell in models if results.table("/".join((*cell, "intervals"))) is not None]
+    walk = []
+    if found:
+        columns = ["part"] * any(cell[0] == "occurrence" for cell in found) + ["metric", "estimate", "low", "high"]
+        code = FURTHER.replace("FURTHER_CELLS", repr(found)).replace("COLUMNS", repr(columns))
+        walk += [("text", CHOSEN_INSIDE), ("code", code)]
+    if results.table("compare/pairs") is not None:
+        walk += [("text", DIFFERENCES), ("code", PAIRS)]
     return walk
 
 

@@ -15,7 +15,7 @@ def overview_page(words, synthetic):
     parts = [
         "These figures name participants, by the repository's own ids, and show single trials: share them only as the "
         "participants' consent allows.",
-        "[Predicted against observed, trial by trial](predictions.html)",
+        "[Observed against predicted, trial by trial](predictions.html)",
         *(picture(name, said) for name, said in words.items() if "skipped" not in said),
         bullets(skipped),
     ]
@@ -30,7 +30,8 @@ def predictions_page(trials, predictions, score, synthetic):
     body = fill(
         CHART,
         lead="This chart shows every prediction beside the score that was observed. Point at a mark for its "
-        "participant and trial; click a participant in the legend to hide them, twice to see them alone.",
+        "participant and trial. On a wide screen, click a participant in the legend to hide them, twice to see them "
+        "alone.",
         choices={
             "Mask": {mask: mask for mask in masks},
             "Algorithm": {name: ALGORITHM_NAMES[name] for name in algorithms},
@@ -39,9 +40,9 @@ def predictions_page(trials, predictions, score, synthetic):
         alt="Scatter plot of observed against predicted scores of single trials with the calibration line.",
         charts=embed_json({"|".join(key): chart for key, chart in charts.items()}),
         note="Dashed: prediction and score are equal. Solid: least-squares line of observed on predicted scores; a "
-        "slope below 1 means that predictions vary too much. In the cross-validation a trial is shown once for every "
-        "fold that tested it. The names are the repository's own.",
+        "slope below 1 means that predictions vary too much, one above 1 too little. In the cross-validation a trial "
+        "is shown once for every fold that tested it. The names are the repository's own.",
         back="index.html",
         back_name="All figures of participants",
     )
-    return render_page("Predicted against observed, trial by trial", body, synthetic, (PLOTLY,))
+    return render_page("Observed against predicted, trial by trial", body, synthetic, (PLOTLY,))

@@ -20,12 +20,21 @@ from files.tables import read_table
 DRAWN_WITH = ("jinja2", "markdown-it-py", "matplotlib", "nilearn", "plotly")
 TABLES = ("table-1.md", "table-2.md")
 KNOWN = ("prep", "extract", "regress", "classify")  # stages whose tables have a place of their own
-MOST_ROWS, MOST_COLUMNS = 12, 9  # of a table that is shown as it is
+MOST_ROWS, MOST_COLUMNS = 24, 9  # of a table that is shown as it is
+MOST_PEAKS = 12  # of an algorithm
+MOST_PEAKS = 12  # of an algorithm
 PEAKS = {
     "fdr": "These peaks of the bootstrap z survive the false discovery rate (MNI space).",
     "uncorrected_0.001": "{} survives the false discovery rate. These are the peaks of the bootstrap z at p < .001 "
     "without correction (MNI space); such peaks also occur where there is nothing to find.",
 }
+TERMS = (
+    "Sentences on unseen participants are of predictions by a model that was fitted without them (leave one "
+    "participant out); the published scheme is the division into folds that the settings name. Skill is the share of "
+    "the squared error of predicting the mean training score that a model saves: 0 is no better than that mean. The "
+    "permutation test *block* exchanges whole participants, *within* the trials of each (*free* takes the place of "
+    "both where every participant has one trial)."
+)
 FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
 FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
 
@@ -52,6 +61,7 @@ def compose_report(results, cells, words, sources, outputs):
     parts = [
         "## What was found",
         outdated(cells),
+        TERMS,
         *show(figures, "found"),
         bullets(findings["found"]),
         "Interactive pages show the [scores](scores.html) and the weight map [on slices](weights-slices.html) and [on "
@@ -74,8 +84,8 @@ def compose_report(results, cells, words, sources, outputs):
     for mask in results.masks:
         parts += [f"### {plain(mask)}", outdated(cells, "regress", mask), bullets(findings[f"mask {mask}"])]
         parts += [*show(figures, f"mask {mask}"), *describe_peaks(results, mask)]
-    parts += ["### Datasets", outdated(cells, "classify"), bullets(findings["datasets"])]
-    parts += show(figures, "datasets")
+    datasets = [outdated(cells, "classify"), bullets(findings["datasets"]), *show(figures, "datasets")]
+    parts += ["### Datasets", *(datasets if any(datasets) else ["There is nothing on differences between datasets."])]
     if words["skipped"]:
         lines = (f"`{name}`: {plain(reason)}." for name, reason in words["skipped"].items())
         parts += ["### Figures that are not drawn", bullets(lines)]
@@ -146,14 +156,14 @@ def describe_peaks(results, mask):
         rows, left_out = [], 0
         for name, peaks in tables.items():
             found = sorted(rows_of(peaks, threshold=threshold), key=lambda peak: -abs(peak["peak_z"]))
-            left_out += len(found[MOST_ROWS:])
-            for peak in found[:MOST_ROWS]:
+            left_out += len(found[MOST_PEAKS:])
+            for peak in found[:MOST_PEAKS]:
                 size = "" if peak["size_mm3"] != peak["size_mm3"] else f"{peak['size_mm3']:.0f}"
                 place = (signed(peak[axis], ".0f") for axis in "xyz")
                 rows.append((name, *place, signed(peak["peak_z"]), size))
         if rows:
             nothing = f"No cluster of {MIN_VOXELS} voxels" if any(survivors) else "No voxel"
-            more = f" The {MOST_ROWS} highest of each algorithm are shown; {left_out} are not." if left_out else ""
+            more = f" The {MOST_PEAKS} highest of each algorithm are shown; {left_out} are not." if left_out else ""
             return [f"{lead.format(nothing)} Clusters have {MIN_VOXELS} voxels or more.{more}", table(header, rows)]
     return []
 
@@ -168,6 +178,7 @@ def show_stages(cells, records):
         parts += [f"### {stage.capitalize()}", outdated(cells, stage), f"This stage serves to {about}."]
         first = next((cell for cell in its_cells if any(Path(cell.folder, file).exists() for file in sources)), None)
         if first is None:
+            parts.append("It has no result here.")
             continue
         for path in (Path(first.folder, file) for file in sources):
             if path.suffix == ".tsv" and path.exists():
@@ -189,8 +200,9 @@ def show_table(path, name, counts):
         [write_value(value, floors if column.split("_")[0] == "p" else ()) for column, value in row.items()]
         for row in shown.to_dict("records")
     ]
-    more = "" if shown.shape == found.shape else f" (the first of {len(found)} rows and {found.shape[1]} columns)"
-    return [f"`{name}`{more}:", table(shown.columns, rows)]
+    sizes = zip(shown.shape, found.shape, ("rows", "columns"), strict=True)
+    cut = ", ".join(f"the first {here} of {there} {what}" for here, there, what in sizes if here < there)
+    return [f"`{name}`{f' ({cut})' if cut else ''}:", table(shown.columns, rows)]
 
 
 def counts_in(record):
@@ -205,7 +217,7 @@ def write_value(value, floors):
     if not isinstance(value, float):
         return plain(value)
     bound = f"{AT_MOST} " if np.isclose(value, floors, rtol=1e-4, atol=0).any() else ""
-    return "n/a" if value != value else f"{bound}{value:.3g}"
+    return "n/a" if value != value else f"{bound}{signed(value, '.3g')}"
 
 
 def describe_software(records):
