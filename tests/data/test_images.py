@@ -1,5 +1,7 @@
 """Contrast images: raw numbers and scale factors, grids, and files that are not what they claim."""
 
+import gzip
+
 import nibabel
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from nilearn.masking import apply_mask
 
 from errors import InputError
 from facepain.data.extraction import SignalsWriter, extract_signals, flag_outliers, inspect_images
-from facepain.data.images import open_image, read_scaled
+from facepain.data.images import MOST_PADDING, check_packed, open_image, read_scaled
 from facepain.data.masks import Mask, mask_on_grid
 from training import take_rows
 
@@ -242,11 +244,31 @@ def test_a_header_without_a_place_stops(write):
     path = write("flat.nii", nibabel.Nifti1Image)
     img = nibabel.load(path)
     img.header["sform_code"], img.header["srow_x"] = 1, [0, 0, 0, 0]
+    img.header["vox_offset"] = 352  # which nibabel resets when it loads
     raw = bytearray(path.read_bytes())
     raw[:348] = img.header.binaryblock
     path.write_bytes(raw)
     with pytest.raises(InputError, match="says not where its voxels lie"):
         open_image(path)
+    raw[108:112] = bytes(4)
+    path.write_bytes(raw)
+    with pytest.raises(InputError, match=r"flat.nii: its header says that voxels begin at byte 0, within the header"):
+        open_image(path)
+
+
+@pytest.mark.parametrize("name", ["con.img", "con.nii.gz"])
+def test_a_file_much_larger_than_its_header_promises_stops(write, name):
+    path = write("con.hdr") if name == "con.img" else write(name, nibabel.Nifti1Image)
+    image, opener = path.with_name(name), gzip.open if name.endswith(".gz") else open
+    with opener(image, "ab") as file:
+        file.write(bytes(MOST_PADDING))
+    check_packed(path, open_image(path)[0])
+    with opener(image, "ab") as file:
+        file.write(b"more")
+    with pytest.raises(
+        InputError, match=rf"{name}: \d+ bytes where its header promises \d+; type or shape .* may be wrong"
+    ):
+        check_packed(path, open_image(path)[0])
 
 
 def test_signals_are_written_and_read_row_by_row(tmp_path, rng):

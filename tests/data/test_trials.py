@@ -67,7 +67,8 @@ def test_byte_order_mark_and_windows_line_ends_change_nothing(write, encoding):
         (["NA\td1\t1\t1\t1\ta\t"], HEADER, 'line 2 has participant_id "NA", which means missing; write another name'),
         (["p\tnan\t1\t1\t1\ta\t"], HEADER, 'line 2 has dataset "nan", which means missing'),
         (["p\ta/b\t1\t1\t1\ta\t"], HEADER, 'dataset "a/b" names files'),
-        ([f"p\t{'d' * 61}\t1\t1\t1\ta\t"], HEADER, 'd" names files; use up to 60 letters'),
+        ([f"p\t{'d' * 61}\t1\t1\t1\ta\t"], HEADER, 'd" names files and results; use up to 60 letters'),
+        (["p\tPublished\t1\t1\t1\ta\t"], HEADER, 'dataset "Published" names files and results'),
         (["p\td1\t1\t1\t1\ta\t", "p\td2\t1\t2\t1\tb\t"], HEADER, "p is in more than one dataset"),
         ([], HEADER, "has no rows"),
         ([], "", "not a table, its first line is"),
@@ -269,3 +270,12 @@ def test_a_reason_of_few_participants_is_counted_as_other(write):
     table = summarize(read_trials(write("a\td\t1\t1\t1\ta\t", *rows), "facs"), None, "facs", min_participants=5)
     excluded = {fact: value for fact, value in zip(table["fact"], table["value"], strict=True) if "excluded" in fact}
     assert excluded == {"excluded: motion": 5, "excluded: other": 2}
+
+
+def test_a_pattern_by_trials_needs_their_numbers_in_the_table(write):
+    path = write("sub-01\t3", "sub-01\t4", header="participant_id\tfacs")
+    with pytest.raises(
+        InputError, match=r'no column "trial", which prep.images = \{participant_id\}_\{trial:02d\} uses'
+    ):
+        read_trials(path, "facs", image_pattern="{participant_id}_{trial:02d}")
+    assert read_trials(path, "facs", image_pattern="{participant_id}.nii")["trial"].tolist() == [1, 2]

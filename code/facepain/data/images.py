@@ -4,6 +4,7 @@ import gzip
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 
 import nibabel
 import numpy as np
@@ -17,6 +18,7 @@ AFFINE_TOLERANCE = 1e-3  # mm: headers hold float32
 SMALLEST_VOXEL = 1e-6  # cubic mm
 PACKED = (".gz", ".bz2", ".zst")
 MOST_PACKED = 1100  # times smaller than its content: gzip reaches 1032
+MOST_PADDING = 1024  # bytes that some programs leave behind the voxels
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 AXES = (("x", "left", "right"), ("y", "back", "front"), ("z", "bottom", "top"))
 
@@ -103,7 +105,7 @@ def _missing(path):
     partner = path.removesuffix(".hdr") + ".img"
     if path.endswith(".hdr") and os.path.exists(path) and not os.path.exists(partner):
         return f"{partner}: missing beside its .hdr; fetch it (`datalad get`) or restore it"
-    return f"{path}: no such image; fetch it (`datalad get`) or correct the table's path"
+    return f"{path}: no such image; fetch it (`datalad get`) or correct its path"
 
 
 def _check_size(path, img):
@@ -115,7 +117,7 @@ def _check_size(path, img):
     proxy = img.dataobj
     if not isinstance(proxy, nibabel.arrayproxy.ArrayProxy):
         return  # such as MINC, which nibabel reads by other means
-    expected = proxy.offset + proxy.dtype.itemsize * math.prod(map(int, img.shape))
+    expected = promised_bytes(img)
     found = os.path.getsize(name)
     if name.endswith(PACKED):
         if name.endswith(".gz") and found * MOST_PACKED + proxy.offset < expected:
@@ -126,6 +128,28 @@ def _check_size(path, img):
             )
     elif found < expected:
         raise InputError(f"{name}: truncated, {found} bytes where its header promises {expected}; restore the file")
+    else:
+        _check_excess(name, found, expected)
+
+
+def _check_excess(name, found, expected):
+    """Stop at a file that holds much more than its header promises: of another type or shape than it says."""
+    if found > expected + MOST_PADDING:
+        raise InputError(
+            f"{name}: {found} bytes where its header promises {expected}; type or shape in the header may be wrong; "
+            "restore the file"
+        )
+
+
+def promised_bytes(img):
+    """Return how many bytes a header promises up to the end of the voxels; stop if they begin within the header."""
+    proxy = img.dataobj
+    if isinstance(img, nibabel.Nifti1Image) and proxy.offset < img.header.single_vox_offset:
+        raise InputError(
+            f"{img.get_filename()}: its header says that voxels begin at byte {proxy.offset}, within the header; "
+            f"expected {img.header.single_vox_offset} or more (vox_offset); restore the file"
+        )
+    return proxy.offset + proxy.dtype.itemsize * math.prod(map(int, img.shape))
 
 
 def _affine(path, img, orientation):
@@ -176,10 +200,11 @@ def check_packed(path, img):
     opener = gzip.open if name.endswith(".gz") else nibabel.openers.Opener
     try:
         with opener(name, "rb") as file:
-            while file.read(1 << 20):
-                pass
+            found = sum(map(len, iter(partial(file.read, 1 << 20), b"")))
     except Exception as error:  # zlib, gzip, bz2 and zstd have errors of their own
         raise InputError(f"{name}: damaged ({_first_line(error)}); restore the file") from None
+    if isinstance(img.dataobj, nibabel.arrayproxy.ArrayProxy):
+        _check_excess(name, found, promised_bytes(img))
 
 
 def read_image(path, orientation, what, named_in):

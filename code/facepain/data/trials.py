@@ -21,7 +21,10 @@ LOGICAL = re.compile(
     r"[\W\d_]*[a-z]?[\W\d_]*|false|true|no(ne|t)?|yes|ok|keep|kept|included?|(not[ _-]?)?excluded?|us(ed|able)"
     r"|(in)?valid|good|bad|pass(ed)?|fail(ed)?|in|out|oui|non|vrai|faux|ja|nein|wahr|falsch|s[ií]|verdadero|falso"
 )
-FILES_OF_PREP = ("trials", "summary", "scores", "reliability", "study", "inputs")
+# Names of files of `prep`, and of the estimates that stand beside datasets.
+TAKEN = ("trials", "summary", "scores", "reliability", "study", "inputs", "published", "lopo")
+# Without such a column trials are counted by their lines: no way to know whose image is whose.
+ORDERED = re.compile(r"\{(trial|run)\b")
 
 
 def read_trials(paths, target, columns=None, image_pattern=None):
@@ -61,11 +64,13 @@ def read_trials(paths, target, columns=None, image_pattern=None):
     path = paths[0]
     if target in {*COLUMN_TYPES, "excluded"}:
         raise InputError(f'prep.target = "{target}" is a column of the design, no score; name the score\'s own')
-    for column in ("participant_id", target) if image_pattern else ("participant_id", target, "contrast"):
+    used = ORDERED.findall(image_pattern) if image_pattern else ["contrast"]
+    for column in ("participant_id", target, *used):
         if column not in table:
+            why = f", which prep.images = {image_pattern} uses" if image_pattern and column in used else ""
             raise InputError(
-                f'{path}: has no column "{column}"; found {", ".join(table.columns)}; '
-                "name the table's own under [prep.columns] in the params (the score: prep.target)"
+                f'{path}: has no column "{column}"{why}; found {", ".join(table.columns)}; name the table\'s own under '
+                "[prep.columns] in the params (the score: prep.target; images without a column: prep.images)"
             )
     written, table = table, blank_missing(table)
     for column in (name for name in ("participant_id", "dataset") if name in written):
@@ -79,7 +84,7 @@ def read_trials(paths, target, columns=None, image_pattern=None):
 
 
 def read_participants(path, trials):
-    """Read the table of participants as text, "" for what is missing; duplicated ones and other spellings stop."""
+    """Read the table of participants as text, "" for what is missing; absent and duplicated ones stop."""
     table = read_text_table(path)
     for column in {"participant_id", "dataset"} & set(table):
         check_spellings(path, pd.concat([table[column], trials[column]]), column)
@@ -90,6 +95,12 @@ def read_participants(path, trials):
         if len(repeated):
             raise InputError(
                 f'{path}: participant "{repeated.iloc[0]}" is duplicated; expected one line for each; remove one'
+            )
+        unknown = sorted(set(trials["participant_id"]) - set(people["participant_id"]))
+        if unknown:
+            raise InputError(
+                f"{path}: lacks {len(unknown)} participant(s) who have trials: {shorten(unknown)}; expected a line for "
+                "each, under the same id; add them, or correct the ids"
             )
     return people
 
@@ -170,11 +181,11 @@ def _fill(path, table, written):
         odd = table.index[table[column].str.contains(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")]
         if len(odd):
             raise InputError(f"{path}: {odd[0]} has a control character in its {column}; expected letters and digits")
-    named = table["dataset"].str.fullmatch(r"\w[\w.-]{0,59}") & ~table["dataset"].str.lower().isin(FILES_OF_PREP)
+    named = table["dataset"].str.fullmatch(r"\w[\w.-]{0,59}") & ~table["dataset"].str.lower().isin(TAKEN)
     if not named.all():
         raise InputError(
-            f'{path}: dataset "{table.loc[~named, "dataset"].iloc[0]}" names files; use up to 60 letters, digits, '
-            f"dots and dashes, and none of {', '.join(FILES_OF_PREP)}"
+            f'{path}: dataset "{table.loc[~named, "dataset"].iloc[0]}" names files and results; use up to 60 letters, '
+            f"digits, dots and dashes, and none of {', '.join(TAKEN)}"
         )
     for column in ("run", "trial", *({"volume"} & set(table))):
         table[column] = _whole_numbers(path, table, column, written)
