@@ -93,7 +93,7 @@ def test_readers_of_the_readme_learn_the_coverage():
     unseen, tuned = (covered(kind, "skill", "pearson_r") for kind in ("lopo", "tuned"))
     other = covered("other dataset", "r2", "skill", "pearson_r", "within_r", "offset", "slope", "r2_offset_removed")
     assert f"covered {unseen} of the time for participants whom the model has not seen" in text
-    assert f"{other} on another dataset, and {tuned} with tuned models" in text
+    assert f"({tuned} with tuned models) and {other} on another dataset" in text
 
 
 def test_scores_with_everybody_and_without_each_equal_those_of_scikit_learn_and_scipy(predictions):

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "code"))
 
 from facepain.data.summary import reliability_table
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
-from facepain.inference.comparison import familywise_table
+from facepain.inference.comparison import familywise_table, pairs_table
 from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals, score_all
 from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.mixed_models import fit_mixed_model
@@ -411,6 +411,25 @@ def similarity_p(index, study, n, algorithm="ridge"):
     return np.array([*p, spatial_p(weights, other, np.ones((study.side, study.side), bool))[0]])
 
 
+def pair_of_models(index, study):
+    """Return the p of the difference in Pearson's r of two equally good models, and whether its interval covers 0.
+
+    The second model has another offset and scale, which make no difference.
+    """
+    rng = np.random.default_rng([SEED, index])
+    groups = np.repeat(np.arange(study.n_participants), study.n_trials)
+
+    def draw():
+        participants = rng.normal(size=study.n_participants)[groups]
+        return np.sqrt(study.score_share) * participants + np.sqrt(1 - study.score_share) * rng.normal(size=len(groups))
+
+    y, baseline = draw(), np.zeros(len(groups))
+    one = Predictions(y, 0.5 * y + draw(), groups, baseline)
+    other = Predictions(y, 0.1 * y + 0.2 * draw() - 3, groups, baseline)
+    row = pairs_table({("mask", "one"): one, ("mask", "other"): other}, Resampling(199, index)).iloc[1]
+    return np.array([row["p"], hits((row["low"], row["high"]), 0.0)])
+
+
 @cache
 def processes():
     """Return a pool of one process for each core, with one BLAS thread each."""
@@ -573,6 +592,13 @@ def tabulate_similarity(n_studies):
         print_row(name, n_studies, *shares, f"{distance:.3f}", f"{pvalue:.2g}")
 
 
+def tabulate_pairs(n_studies):
+    print_row("participants x trials", "studies", "p <= .05", "interval covers", head=True)
+    for study in (Study(), STUDY_SIZE):
+        p, hit = simulate_many(partial(pair_of_models, study=study), n_studies).T
+        print_row(size_of(study), n_studies, f"{np.mean(p <= 0.05):.3f}", share_of(hit))
+
+
 def tabulate_classifier(n_studies):
     n_studies //= 3
     p = simulate_many(partial(classifier_p, study=Study(), n=19), n_studies)
@@ -633,6 +659,7 @@ TABLES = {
     "order": tabulate_order,
     "tuned": tabulate_tuned,
     "family": tabulate_family,
+    "pairs": tabulate_pairs,
     "coverage": tabulate_coverage,
     "parts": tabulate_parts,
     "intervals": tabulate_intervals,
