@@ -1,6 +1,8 @@
 """Proposals for the params of one's own study: columns, score, pattern of the images' names, where they are written."""
 
+import json
 import tomllib
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -11,7 +13,7 @@ from errors import InputError
 from facepain.data.image_names import name_images
 from facepain.data.proposals import propose_columns, propose_pattern, propose_targets
 from facepain.params import load_params
-from propose import set_value
+from propose import fill_in_columns, find_table, remark_absent_masks, set_value
 from provenance.repository import ROOT
 from stages import STUDY
 
@@ -45,7 +47,7 @@ def test_the_pattern_that_named_the_images_is_found(pattern, start, width, n_tri
     images = [f"{pattern.format_map(row)}" for row in rows]
     if dated and "/" in pattern:  # a folder of the day the scan was made
         images = [f"{20200101 + int(row['participant_id'])}x/{name}" for name, row in zip(images, rows, strict=True)]
-    found = propose_pattern(trials, [*sorted(images), "mask.nii"])
+    found = propose_pattern(trials, [*sorted(images), "mask.nii"], trials)
     assert found is not None
     named, _ = name_images(trials, images, found)
     assert named["contrast"].tolist() == images
@@ -53,8 +55,26 @@ def test_the_pattern_that_named_the_images_is_found(pattern, start, width, n_tri
 
 def test_images_that_follow_no_pattern_get_none():
     trials = pd.DataFrame({"participant_id": ["a", "b"], "run": 1, "trial": 1, "excluded": ""})
-    assert propose_pattern(trials, ["x.nii", "y.nii"]) is None
-    assert propose_pattern(trials.assign(excluded="motion"), ["a.nii", "b.nii"]) is None
+    assert propose_pattern(trials, ["x.nii", "y.nii"], trials) is None
+    assert propose_pattern(trials.assign(excluded="motion"), ["a.nii", "b.nii"], trials) is None
+
+
+def test_numbers_that_the_table_does_not_give_name_no_image():
+    rows = [
+        {"participant_id": name, "run": 1, "trial": trial, "excluded": ""} for name in ("ab", "cd") for trial in (1, 2)
+    ]
+    images = [f"{row['participant_id']}/con_{row['trial']:04d}.nii" for row in rows]
+    trials = pd.DataFrame(rows)
+    assert propose_pattern(trials, images, ["participant_id"]) is None
+    assert propose_pattern(trials, images, ["participant_id", "trial"]) == "{participant_id}/con_{trial:04d}.nii"
+
+
+def test_trials_that_are_volumes_of_one_image_are_told_apart_by_them():
+    rows = [(name, 1, trial, trial + 1, "") for name in ("ab", "cd") for trial in (1, 2)]
+    trials = pd.DataFrame(rows, columns=["participant_id", "run", "trial", "volume", "excluded"])
+    images = ["ab_betas.nii.gz", "cd_betas.nii.gz"]
+    assert propose_pattern(trials, images, ["participant_id", "volume"]) == "{participant_id}_betas.nii.gz"
+    assert propose_pattern(trials.assign(volume=2), images, ["participant_id", "volume"]) is None
 
 
 @pytest.mark.parametrize(
@@ -77,6 +97,81 @@ def test_columns_are_known_by_usual_names_and_scores_by_their_numbers(header, co
     found = propose_columns(table)
     assert {name: own for name, own in found.items() if name != own} == columns
     assert len(propose_targets(table, found)) == targets
+
+
+def text_table(*lines):
+    header, *rows = [line.split(";") for line in lines]
+    return pd.DataFrame(
+        rows, columns=header, dtype=str, index=[f"line {number}" for number in range(2, len(lines) + 1)]
+    )
+
+
+def test_columns_that_hold_something_else_are_not_taken_for_those_of_a_study():
+    table = text_table("id;block;image;contrast;Durchgang", "s1;A;sad.jpg;pain;1", "s2;B;sad.jpg;pain;2")
+    assert propose_columns(table) == {"participant_id": "id", "trial": "Durchgang"}
+    table = text_table("id;contrast;file;Lauf", "s1;pain;C:\\x\\a.nii,3;1", "s2;pain;b.hdr;2", "s3;pain;n/a;")
+    assert propose_columns(table) == {"participant_id": "id", "contrast": "file", "run": "Lauf"}
+
+
+def test_a_score_that_cannot_be_used_as_it_is_goes_before_columns_that_are_none_and_the_reason_is_said():
+    table = text_table("id;no;age;rating", "a;1;30;1.5", "a;2;30;n/a", "b;1;40;2", "b;2;40;7")
+    found = propose_targets(table, {"participant_id": "id"})
+    assert list(found.items()) == [("rating", "has no number in line 3"), ("age", ""), ("no", "")]
+    table = text_table("ID;Schmerz;x", "a;10,5;ok", "b;12;ok")
+    found = propose_targets(table, {"participant_id": "ID"})
+    assert found == {"Schmerz": "has decimals with a comma, where a point is expected"}
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"participants.tsv": "", "README.txt": "", "participants.json": "{}"}, "inputs/behavior/participants.tsv"),
+        ({"scores.csv": "", "readme_first.txt": "", "participants.tsv": ""}, "inputs/behavior/scores.csv"),
+        ({"b.json": "study", "a.json": "study", "participants.tsv": ""}, ["a.json", "b.json"]),
+        ({"a.csv": "", "b.tsv": ""}, "found inputs/behavior/a.csv, inputs/behavior/b.tsv; name yours in prep.table"),
+        ({"README.txt": "", "c.json": "[]"}, "found none; name yours in prep.table"),
+    ],
+)
+def test_the_table_of_trials_is_found_or_those_that_may_be_it_are_named(tmp_path, monkeypatch, files, expected):
+    monkeypatch.chdir(tmp_path)
+    folder = Path("inputs/behavior")
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        study = json.dumps({"target": [1], "group": ["a"], "data": ["a.nii"]})
+        (folder / name).write_text(study if content == "study" else content)
+    if "name yours" in expected:
+        with pytest.raises(InputError, match=expected):
+            find_table("inputs/behavior/trials.tsv")
+    elif isinstance(expected, list):
+        found = find_table("inputs/behavior/trials.tsv")
+        assert found == [f"inputs/behavior/{name}" for name in expected]
+        written = set_value((ROOT / "code/params.toml").read_text(encoding="utf-8"), "prep", "table", found)
+        assert tomllib.loads(written)["prep"]["table"] == found
+    else:
+        assert find_table("inputs/behavior/trials.tsv") == expected
+
+
+def test_another_score_takes_the_place_of_the_stand_ins_in_titles_and_axes(tmp_path):
+    path, proposed, remarks = tmp_path / "t.csv", {}, []
+    path.write_text("participant_id,age,valence rating\na,30,1.5\nb,40,\nc,50,2\n")
+    assert fill_in_columns(path, {"target": "age"}, proposed, remarks)[1] == "age" and not proposed
+    columns, readable = fill_in_columns(path, {"target": "facs"}, proposed, remarks)
+    assert columns == {"participant_id": "participant_id"} and readable == "age"
+    score = {("prep", "target"): "valence rating", ("plot", "score"): "valence rating", ("plot", "title"): None}
+    assert proposed == score
+    assert "valence rating, probably the score, has no number in line 3; correct it" in remarks[0]
+    assert remarks[1].endswith("one of which may be the score: age")
+
+
+def test_masks_of_ones_own_are_listed_where_the_params_name_others(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("inputs/masks").mkdir(parents=True)
+    Path("inputs/masks/brain.nii").touch()
+    remarks = []
+    remark_absent_masks({"a": "inputs/masks/brain.nii", "b": "harvard-oxford: x", "c": "a and not b"}, remarks)
+    assert not remarks
+    remark_absent_masks({"M1": "inputs/masks/M1.nii.gz"}, remarks)
+    assert "there is no inputs/masks/M1.nii.gz; inputs/masks holds brain.nii: write yours under" in remarks[0]
 
 
 @given(st.lists(st.tuples(st.sampled_from(["participant_id", "trial", "run"]), st.text(max_size=8)), max_size=4))

@@ -7,7 +7,7 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.image_names import match_images, name_images
-from facepain.data.trials import LOGICAL, blank_missing
+from facepain.data.trials import LOGICAL, blank_missing, shorten
 
 # How tables of other studies call the columns, without case and signs.
 KNOWN_AS = {
@@ -15,13 +15,18 @@ KNOWN_AS = {
         *("participantid", "participant", "subject", "subjectid", "subj", "sub", "id", "subid", "ppt", "pid"),
     ),
     "dataset": ("dataset", "study", "site", "cohort", "sample"),
-    "run": ("run", "runid", "runnumber", "block"),
-    "trial": ("trial", "trialid", "trialnumber", "trialno", "trialnr"),
+    "run": ("run", "runid", "runnumber", "block", "lauf"),
+    "trial": (
+        *("trial", "trialid", "trialnumber", "trialno", "trialnr", "trialnum", "trialindex", "durchgang", "essai"),
+    ),
     "contrast": ("contrast", "image", "imagefile", "file", "filename", "path", "nifti", "conimage"),
     "volume": ("volume", "vol"),
     "excluded": ("excluded", "exclude", "exclusion", "exclusionreason", "reason"),
 }
-SCORE = re.compile(r"facs|score|rating|pain|target", re.IGNORECASE)
+# Others may be called so too: a contrast "pain", a block "A", an image of a face.
+WHOLE = r"[0-9]+(\.0+)?"
+HELD = {"run": WHOLE, "trial": WHOLE, "volume": WHOLE, "contrast": r".*\.(nii|nii\.gz|hdr|img)(,[0-9]+)?"}
+SCORE = re.compile(r"facs|score|rating|pain|schmerz|douleur|unpleasant|intensity|target", re.IGNORECASE)
 MOST_PATTERNS = 20_000
 MOST_WILDCARDS = 1000
 N_TRIED = 3  # trials by which patterns are tried before all are
@@ -29,40 +34,68 @@ N_TRIED = 3  # trials by which patterns are tried before all are
 
 def propose_columns(table):
     """Say which of a table's columns are those of a study: the table's own name by the name used here."""
+    table = blank_missing(table)
     plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
     columns = {}
     for name, known in KNOWN_AS.items():
-        own = name if name in table else next((plain[key] for key in known if key in plain), None)
-        if own is not None and own not in columns.values():
-            columns[name] = own
+        candidates = [own for own in (name, *(plain.get(key) for key in known)) if own in table]
+        fitting = [own for own in candidates if name not in HELD or _holds(table[own], HELD[name])]
+        if fitting and fitting[0] not in columns.values():
+            columns[name] = fitting[0]
     return columns
 
 
+def _holds(text, values):
+    """Return whether most fields are such values: a mistake in a few is for `read_trials` to name."""
+    return text[text != ""].str.fullmatch(values).mean() > 0.5
+
+
 def propose_targets(table, columns):
-    """List the columns that hold a score of every usable trial, the likeliest first."""
+    """List the columns that may be the score, the likeliest first, each with what is wrong with it, "" if nothing is.
+
+    Columns that only count lines, of each participant or of the table, come last.
+    """
     table = blank_missing(table)
     if "excluded" in columns and not table[columns["excluded"]].str.lower().str.fullmatch(LOGICAL).all():
         table = table[table[columns["excluded"]] == ""]
-    left = [name for name in table.columns if name and name not in columns.values()]
-    scores = [name for name in left if pd.to_numeric(table[name], errors="coerce").nunique() > 1]
-    whole = [name for name in scores if pd.to_numeric(table[name], errors="coerce").notna().all()]
-    return sorted(whole, key=lambda name: not SCORE.search(name))
+    people = table[columns.get("participant_id", table.columns[0])]
+    problems, ranks = {}, {}
+    for name in (name for name in table.columns if name and name not in columns.values()):
+        numbers = pd.to_numeric(table[name].str.replace(",", "."), errors="coerce")
+        if numbers.nunique() < 2 or numbers.isna().mean() > 0.5:
+            continue
+        counts = any((numbers - each.rank()).nunique() == 1 for each in (numbers, numbers.groupby(people)))
+        problems[name] = _find_problem(table[name], numbers)
+        ranks[name] = counts, not SCORE.search(name), problems[name] != ""
+    return {name: problems[name] for name in sorted(ranks, key=ranks.get)}
 
 
-def propose_pattern(trials, image_paths):
-    """Find the pattern, as of `name_images`, by which images are called after their trials; None if there is none."""
+def _find_problem(text, numbers):
+    if text.str.contains(",").any():
+        return "has decimals with a comma, where a point is expected"
+    lines = text.index[numbers.isna()]
+    return f"has no number in {shorten(list(lines))}" if len(lines) else ""
+
+
+def propose_pattern(trials, image_paths, columns):
+    """Find the pattern, as of `name_images`, by which images are called after their trials; None if there is none.
+
+    Numbers of trials and runs are only looked for where the table has such ``columns``, as of `propose_columns`: those
+    that `read_trials` fills in follow the order of lines.
+    """
     usable = trials[trials["excluded"] == ""]
     rows, there = usable.to_dict("records"), set(image_paths)
     if not rows:
         return None
     # The longest id and the last trial are least likely to be in a name by chance.
     example = max(rows, key=lambda row: (len(row["participant_id"]), row["participant_id"], row["trial"]))
+    example = {name: value for name, value in example.items() if name in columns}
     some = itertools.chain.from_iterable(_patterns(path, example) for path in sorted(image_paths))
     candidates = set(itertools.islice(some, MOST_PATTERNS))
     plain = [each for each in candidates if "*" not in each]
     for pattern in sorted(plain, key=lambda each: (each.count("{"), len(each), each)):
-        named = {pattern.format_map(row) for row in rows}
-        if len(named) == len(rows) and named <= there:
+        named = {(pattern.format_map(row), row.get("volume")) for row in rows}
+        if len(named) == len(rows) and {path for path, _ in named} <= there:
             return pattern
     wild = [each for each in candidates if "*" in each]
     for pattern in sorted(wild, key=lambda each: (each.count("*"), each.count("{"), each))[:MOST_WILDCARDS]:
@@ -87,7 +120,7 @@ def _patterns(path, trial):
             if id_.isdigit() and int(id_) == int(piece) and len(piece) >= len(id_):
                 options.append(f"{{participant_id:0>{len(piece)}}}")
             width = f":0{len(piece)}d" if piece.startswith("0") and len(piece) > 1 else ""
-            options += [f"{{{name}{width}}}" for name in ("trial", "run") if int(piece) == trial[name]]
+            options += [f"{{{name}{width}}}" for name in ("trial", "run") if int(piece) == trial.get(name)]
             options.append("*")
         choices.append([*options, literal] if len(options) != 1 or piece.isdigit() else options)
     for pattern in itertools.product(*choices):
