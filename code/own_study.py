@@ -14,7 +14,7 @@ from pathlib import Path
 from errors import InputError
 from make_inputs import DATASET_IDS
 from provenance.annex.dataset import remove_tree
-from provenance.annex.own_dataset import clone_dataset, dataset_id, import_files, take_up_changes
+from provenance.annex.own_dataset import clone_dataset, dataset_id, import_files, require_source, take_up_changes
 from provenance.repository import (
     ROOT,
     datalad,
@@ -87,7 +87,7 @@ def start(sources, only=None):
         for name, (kind, source) in found.items():
             remove_if_there(building[name])
             if kind == "dataset":
-                clone_dataset(source, building[name])
+                clone_dataset(source, building[name], name)
             else:
                 import_files(source, building[name], name, only)
         switch(found, building)
@@ -107,7 +107,7 @@ def find_source(name, source):
         raise InputError(f"{name.upper()}={source}: may not be read by you; `chmod u+rX` it, or ask its owner")
     if path.is_relative_to(ROOT):
         raise InputError(f"{name.upper()}={source}: lies in this repository; move it beside, where it stays yours")
-    if path.is_file() and name == "contrasts":
+    if path.is_file() and name in ("contrasts", "signatures"):
         path = path.parent
     is_repository = (path / ".git").exists() or ((path / "HEAD").is_file() and (path / "objects").is_dir())
     return ("dataset" if is_repository else "files"), str(path)
@@ -239,17 +239,24 @@ def guard_remotes(is_private=False):
 
 
 def refresh():
-    """Record what changed in the folders that the datasets here were made from."""
+    """Record what changed in the folders that the datasets here were made from; all or nothing."""
     undo()
     require_clean_tree()
     if not (ROOT / NOTICE).exists():
         raise InputError(
             "CONTRASTS= and BEHAVIOR= are missing; expected a folder, a dataset's path or its URL for each"
         )
-    changed = [path for path in input_datasets() if take_up_changes(ROOT / path)]
-    if changed:
-        git("add", *changed)
-        git("commit", "--quiet", "--message", "Take up changes of one's own files")
+    commits = {path: commit for path, commit in input_datasets().items() if require_source(ROOT / path)}
+    try:
+        changed = [path for path in commits if take_up_changes(ROOT / path)]
+        if changed:
+            git("add", *changed)
+            git("commit", "--quiet", "--message", "Take up changes of one's own files")
+    except BaseException:
+        for path, commit in commits.items():
+            git("reset", "--quiet", "--hard", commit, root=ROOT / path)
+        git("reset", "--quiet")
+        raise
     print(f"own: {', '.join(changed) or 'nothing'} changed")
 
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from repositories import copy_repository, make_repository, run
 
+from errors import InputError
 from files.tables import read_table
+from provenance.annex.own_dataset import import_files, list_parts
 
 pytestmark = pytest.mark.slow
 AFFINE = np.diag([-18.0, 18, 18, 1]) + np.array([[0, 0, 0, 90], [0, 0, 0, -126], [0, 0, 0, -72], [0, 0, 0, 0]])
@@ -94,6 +96,7 @@ def test_a_plain_folder_is_used_where_it_lies_and_going_back_restores_the_rest(r
     files = {path: (path.stat().st_mtime_ns, path.stat().st_mode) for path in images.iterdir()}
     said = own(repository, CONTRASTS=images, BEHAVIOR=table, ONLY="con*", confirm=False).stdout
     assert 'prep.table = "inputs/behavior/scores.csv"' in said and "confirm by `git commit" in said
+    assert "plot" not in said  # the score is called as the stand-in's
     assert "similarity.signatures is left out" in said and "no SIGNATURES= was given" in said
     assert run(["git", "status", "--porcelain"], repository).stdout == " M code/params.toml\n"
     assert run(["git", "branch", "--show-current"], repository).stdout.strip() == "own-study"
@@ -249,12 +252,13 @@ def make_writable(folder):
     ("variables", "message"),
     [
         ({"CONTRASTS": "/no/such/folder"}, r"CONTRASTS=/no/such/folder: no such folder or file"),
-        ({"CONTRASTS": "{empty}"}, "holds no *.{hdr,img,nii,nii.gz,mat}; expected the contrasts"),
+        ({"CONTRASTS": "{empty}"}, "holds no file called *.hdr, *.img, *.nii, *.nii.gz, *.mat; correct the path"),
         ({"CONTRASTS": "{images}", "BEHAVIOR": ""}, "BEHAVIOR= is missing"),
-        ({"CONTRASTS": "{images}", "ONLY": "beta*"}, "holds no beta*."),
+        ({"CONTRASTS": "{images}", "ONLY": "beta*"}, "holds no file called beta*.hdr, beta*.img"),
         ({"CONTRASTS": "{linked}"}, "is a link, one of 1 below"),
         ({"CONTRASTS": "{here}/code"}, "lies in this repository; move it beside"),
         ({"CONTRASTS": "{bare}"}, "has no commit; expected a dataset with files"),
+        ({"CONTRASTS": "{nested}"}, "it has 1 subdatasets, such as sub-01, which are not looked into"),
         ({"CONTRASTS": "ria+file:///no/store#~x"}, "ria+file:///no/store#~x cannot be cloned"),
         ({"CONTRASTS": "file:///no/such/dataset"}, "cannot be cloned"),
         ({"CONTRASTS": "{images}", "MASKS": "file:///no/such/dataset"}, "cannot be cloned"),
@@ -265,14 +269,50 @@ def test_a_source_that_cannot_be_used_leaves_everything_as_it_was(made, tmp_path
     (tmp_path / "empty").mkdir()
     (tmp_path / "linked").mkdir()
     (tmp_path / "linked/con.nii.gz").symlink_to(next(images.glob("con*")))
-    subprocess.run(["git", "init", "--quiet", str(tmp_path / "bare")], check=True)
-    places = {name: tmp_path / name for name in ("empty", "linked", "bare")} | {"images": images, "here": folder}
+    for name in ("bare", "nested"):
+        subprocess.run(["git", "init", "--quiet", str(tmp_path / name)], check=True)
+    subdataset = ["--add", "--cacheinfo", f"160000,{'1' * 40},sub-01"]
+    run(["git", "update-index", *subdataset], tmp_path / "nested")
+    run(["git", "commit", "--quiet", "--message", "A subdataset"], tmp_path / "nested", **IDENTITY)
+    places = {name: tmp_path / name for name in ("empty", "linked", "bare", "nested")}
+    places |= {"images": images, "here": folder}
     chosen = {"BEHAVIOR": str(table)} | {key: value.format(**places) for key, value in variables.items()}
     before = describe(folder)
     done = run([sys.executable, "code/study.py", "own"], folder, False, **chosen)
     assert done.returncode != 0 and "Traceback" not in done.stdout
     assert message in done.stdout
     assert describe(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("files", "source", "name", "only", "message"),
+    [
+        (["t.csv", "link.csv -> t.csv"], "link.csv", "behavior", None, "is a link; expected the file itself: "),
+        (["s.xlsx"], "s.xlsx", "behavior", None, r"expected \.tsv, .*; convert it \(a spreadsheet: save it as CSV"),
+        (["my t.csv", "my_t.csv"], "my t.csv", "behavior", None, "my_t.csv: git-annex cannot tell its name from my t"),
+        (
+            ["sub-1/sub-1.nii", "sub-1/mask.nii"],
+            "",
+            "contrasts",
+            "sub-*",
+            "fits the folder of sub-1/mask.nii, one of 1",
+        ),
+    ],
+)
+def test_a_file_that_would_be_left_out_or_taken_along_stops(tmp_path, files, source, name, only, message):
+    for file, _, target in (file.partition(" -> ") for file in files):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).symlink_to(target) if target else (tmp_path / file).touch()
+    with pytest.raises(InputError, match=message):
+        import_files(tmp_path / source, tmp_path / "made", name, only)
+    assert not (tmp_path / "made").exists()
+
+
+def test_an_image_in_two_files_is_taken_whole(tmp_path):
+    for name in ("brain.hdr", "brain.img", "brain.nii", "other.img"):
+        (tmp_path / name).touch()
+    assert list_parts(tmp_path / "brain.hdr", "masks") == ["brain.hdr", "brain.img"]
+    assert list_parts(tmp_path / "brain.nii", "masks") == ["brain.nii"]
 
 
 def test_what_a_killed_call_left_is_undone_by_the_next(repository, made):
@@ -342,6 +382,27 @@ def test_changed_files_of_ones_own_are_noticed_and_taken_up(repository, made, tm
     assert "inputs/contrasts changed" in run(["make", "own"], repository).stdout
     said = run(["make", "check"], repository).stdout
     assert f"WARNING   inputs/contrasts/{changed.name}" in said and "constant inside the masks" in said
+
+    # All or nothing: the table has changed, and the images cannot be found, or nothing can be committed.
+    table.write_text(table.read_text() + "\n")
+    before = describe(repository)
+    moved = images.rename(tmp_path / "moved")
+    images.mkdir()
+    for said in ("holds no file called con*.hdr", "no such folder"):
+        done = run(["make", "own"], repository, check=False)
+        assert done.returncode != 0 and f"{images}: {said}" in done.stdout, done.stdout
+        assert "`git -C inputs/contrasts annex enableremote owner directory=NEW`" in done.stdout
+        assert describe(repository) == before
+        shutil.rmtree(images, ignore_errors=True)
+    run(["git", "annex", "enableremote", "owner", f"directory={moved}"], repository / "inputs/contrasts")
+    hook = repository / ".git/hooks/pre-commit"
+    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+    hook.chmod(0o755)
+    done = run(["make", "own"], repository, check=False)
+    assert done.returncode != 0 and "not today" in done.stdout and describe(repository) == before
+    hook.unlink()
+    assert "own: inputs/behavior changed" in run(["make", "own"], repository).stdout
+    assert run(["git", "status", "--porcelain"], repository).stdout == ""
 
 
 def test_three_datasets_train_on_one_test_on_each_other_and_classify_among_all(repository, tmp_path):
