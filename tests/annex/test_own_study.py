@@ -13,6 +13,7 @@ from repositories import copy_repository, make_repository, run
 
 from errors import InputError
 from files.tables import read_table
+from own_study import find_source
 from provenance.annex.own_dataset import import_files, list_parts
 
 pytestmark = pytest.mark.slow
@@ -258,7 +259,7 @@ def make_writable(folder):
         ({"CONTRASTS": "{linked}"}, "is a link, one of 1 below"),
         ({"CONTRASTS": "{here}/code"}, "lies in this repository; move it beside"),
         ({"CONTRASTS": "{bare}"}, "has no commit; expected a dataset with files"),
-        ({"CONTRASTS": "{nested}"}, "it has 1 subdatasets, such as sub-01, which are not looked into"),
+        ({"CONTRASTS": "{nested}"}, "its subdatasets, such as sub-01, are not looked into; expected the contrasts"),
         ({"CONTRASTS": "ria+file:///no/store#~x"}, "ria+file:///no/store#~x cannot be cloned"),
         ({"CONTRASTS": "file:///no/such/dataset"}, "cannot be cloned"),
         ({"CONTRASTS": "{images}", "MASKS": "file:///no/such/dataset"}, "cannot be cloned"),
@@ -313,6 +314,11 @@ def test_an_image_in_two_files_is_taken_whole(tmp_path):
         (tmp_path / name).touch()
     assert list_parts(tmp_path / "brain.hdr", "masks") == ["brain.hdr", "brain.img"]
     assert list_parts(tmp_path / "brain.nii", "masks") == ["brain.nii"]
+
+
+def test_the_table_of_signatures_stands_for_its_folder(tmp_path):
+    (tmp_path / "signatures.tsv").touch()
+    assert find_source("signatures", str(tmp_path / "signatures.tsv")) == ("files", str(tmp_path))
 
 
 def test_what_a_killed_call_left_is_undone_by_the_next(repository, made):

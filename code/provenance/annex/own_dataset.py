@@ -34,7 +34,7 @@ def clone_dataset(source, folder, name):
     tree = read_tree(root=folder)
     if not any(path.endswith(WANTED[name]) for path in tree):
         inside = [path for path, (mode, _) in tree.items() if mode == "160000"]
-        within = f"; it has {len(inside)} subdatasets, such as {inside[0]}, which are not looked into" if inside else ""
+        within = f"; its subdatasets, such as {inside[0]}, are not looked into" if inside else ""
         raise InputError(
             f"{source}: holds no {', '.join(WANTED[name])}{within}; expected the {name} in the dataset itself; "
             "copy them from where they are to a plain folder (`datalad get -r .`, `cp -rL`), and name that"
