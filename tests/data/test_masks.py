@@ -118,6 +118,9 @@ def test_the_precentral_gyrus_of_harvard_oxford_lies_where_the_hand_is():
     assert 50_000 < mask.inside.sum() < 90_000
     assert left.inside.sum() == pytest.approx(mask.inside.sum() / 2, rel=0.1)
     assert ((np.argwhere(left.inside) @ left.affine[:3, :3].T + left.affine[:3, 3])[:, 0] < 2).all()
+    both = load_mask("V", {"V": "harvard-oxford: Lateral Ventricle"}).inside.sum()
+    sides = (load_mask("V", {"V": f"harvard-oxford: {side} Lateral Ventricle"}) for side in ("Left", "Right"))
+    assert both == sum(side.inside.sum() for side in sides)
     numbers = load_mask("M1", {"M1": "harvard-oxford: 12, 13"})
     np.testing.assert_array_equal(numbers.inside, mask.inside)
 

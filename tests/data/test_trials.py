@@ -279,3 +279,7 @@ def test_a_pattern_by_trials_needs_their_numbers_in_the_table(write):
     ):
         read_trials(path, "facs", image_pattern="{participant_id}_{trial:02d}")
     assert read_trials(path, "facs", image_pattern="{participant_id}.nii")["trial"].tolist() == [1, 2]
+    # Equal scores in one condition are two trials; images are not looked for in a column of conditions.
+    path = write("s\t1\t3\tpain", "s\t2\t3\tpain", header="participant_id\ttrial\tfacs\tcontrast")
+    trials = read_trials(path, "facs", image_pattern="{participant_id}_{trial}.nii")
+    assert name_images(trials, ["s_1.nii", "s_2.nii"], "{participant_id}_{trial}.nii")[0]["contrast"].is_unique

@@ -145,7 +145,8 @@ def _find_labels(labels):
 
 
 def _plain(name):
-    return "".join(filter(str.isalnum, name.lower()))
+    # The atlas has "Left Lateral Ventrical".
+    return "".join(filter(str.isalnum, name.lower())).replace("ventrical", "ventricle")
 
 
 def mask_on_grid(mask, grid, what):

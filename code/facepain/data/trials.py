@@ -72,6 +72,8 @@ def read_trials(paths, target, columns=None, image_pattern=None):
                 f'{path}: has no column "{column}"{why}; found {", ".join(table.columns)}; name the table\'s own under '
                 "[prep.columns] in the params (the score: prep.target; images without a column: prep.images)"
             )
+    if image_pattern:  # a column of that name is another thing, such as a condition
+        table = table.drop(columns="contrast", errors="ignore")
     written, table = table, blank_missing(table)
     for column in (name for name in ("participant_id", "dataset") if name in written):
         require_filled(path, table, written, column)
