@@ -92,7 +92,9 @@ def fill_in_columns(path, prep, proposed, remarks):
     proposed.update({("prep", "target"): target, ("plot", "score"): target, ("plot", "title"): None})
     readable = next((name for name in targets if not targets[name]), target)
     if readable != target:
-        remarks.append(f"{path}: {target}, probably the score, {targets[target]}; correct it, which `make own` records")
+        remarks.append(
+            f"{path}: {target}, probably the score, {targets[target]}; correct it and begin again (docs/own-study.md)"
+        )
     if others:
         said = ", ".join(f"{name} ({targets[name]})" if targets[name] else name for name in others)
         remarks.append(f"{path} has other columns of numbers, one of which may be the score: {said}")
@@ -130,7 +132,7 @@ def find_table(named):
     if isinstance(named, str) and os.path.lexists(named):
         return named
     files = [path for path in sorted(BEHAVIOR.rglob("*.*")) if not any(part.startswith(".") for part in path.parts)]
-    tables = [path for path in files if path.suffix in (".tsv", ".csv", ".txt")]
+    tables = [path for path in files if path.suffix.lower() in (".tsv", ".csv", ".txt", ".dat")]
     tables = [str(path) for path in tables if not path.name.lower().startswith("readme")]
     people = [path for path in tables if Path(path).stem == "participants"]
     found = [path for path in tables if path not in people]
@@ -145,7 +147,10 @@ def find_table(named):
 
 def is_dictionary(path):
     """Return whether a JSON file is of the study's own format, not one that describes columns or a dataset."""
-    content = read_json(path)
+    try:
+        content = read_json(path)
+    except InputError:
+        return False
     return isinstance(content, dict) and {"target", *DICTIONARY_COLUMNS} <= set(content)
 
 

@@ -12,8 +12,8 @@ COLUMNS = {
     "mask": "voxels compared",
     "a": "signature",
     "b": "signature",
-    "cosine": "cosine of the angle between the two maps",
-    "pearson_r": "their Pearson correlation",
+    "cosine": "cosine of the angle between the two maps; n/a where one is 0 in all these voxels",
+    "pearson_r": "their Pearson correlation; n/a where one is constant there",
 }
 
 

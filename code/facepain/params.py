@@ -275,7 +275,8 @@ def explain(error, model):
     if error["type"] == "model_type":
         return f"{key} = {error['input']!r} must be a table of settings"
     message = error["msg"].removeprefix("Value error, ")
-    message = message.replace("should be a valid", "should be a").replace("Input should", "it should")
+    message = message.replace("should be a valid", "should be a").replace("a integer", "an integer")
+    message = message.replace("Input should", "it should")
     return f"{key} = {error['input']!r} is not allowed; {message[0].lower()}{message[1:]}"
 
 

@@ -96,10 +96,14 @@ class OutputFolder:
     def publish(self, target):
         """Put the files in the place of the cell's folder, whole: what the cell no longer writes is gone."""
         target = Path(target)
-        if target.exists():
-            shutil.rmtree(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        earlier = self.partial.with_name(
+            f"{self.partial.name}.earlier"
+        )  # removed with `partial` if this is interrupted
+        if target.exists():
+            os.replace(target, earlier)
         os.replace(self.partial, target)
+        shutil.rmtree(earlier, ignore_errors=True)
 
 
 def describe_columns(table, columns):

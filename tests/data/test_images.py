@@ -271,6 +271,17 @@ def test_a_file_much_larger_than_its_header_promises_stops(write, name):
         check_packed(path, open_image(path)[0])
 
 
+def test_what_freesurfer_adds_behind_the_voxels_is_no_fault(tmp_path):
+    for name in ("con.mgh", "con.mgz"):
+        path, opener = tmp_path / name, gzip.open if name.endswith("z") else open
+        nibabel.save(nibabel.MGHImage(np.ones(SHAPE, np.float32), np.eye(4)), path)
+        with opener(path, "ab") as file:
+            file.write(bytes(2 * MOST_PADDING))
+        img, _ = open_image(path)
+        check_packed(path, img)
+        assert read_scaled(img).shape == SHAPE
+
+
 def test_signals_are_written_and_read_row_by_row(tmp_path, rng):
     values = rng.normal(size=(3, 5)).astype(np.float32)
     with open(tmp_path / "s.npy", "wb") as file:

@@ -209,7 +209,10 @@ def test_copies_zeros_and_resampled_images_are_named(study, capsys):
         (b"", "not a table"),
         (b"participant_id\tage\n", "has no rows"),
         (b"participant_id\tage\nsub-00\t3\nsub-00\t4\n", 'participant "sub-00" is duplicated'),
-        (b"participant_id\tage\n0\t3\n", r"lacks 12 participant\(s\) who have trials: sub-00, .*, or correct the ids"),
+        (
+            b"participant_id\tage\n0\t3\n",
+            r"lacks 12 participant\(s\) with usable trials: sub-00, .*, or correct the ids",
+        ),
         (b"participant_id\tage\nNA\t3\n", 'line 2 has participant_id "NA", which means missing'),
         (b"participant_id\tage\nSUB-00\t3\n", '"SUB-00" and "sub-00" differ only in case'),
     ],

@@ -117,9 +117,13 @@ def test_a_score_that_cannot_be_used_as_it_is_goes_before_columns_that_are_none_
     table = text_table("id;no;age;rating", "a;1;30;1.5", "a;2;30;n/a", "b;1;40;2", "b;2;40;7")
     found = propose_targets(table, {"participant_id": "id"})
     assert list(found.items()) == [("rating", "has no number in line 3"), ("age", ""), ("no", "")]
+    # A score may be a number for each line, and what counts the lines goes on over those that are excluded.
+    table = text_table("id;age;pain_vas;order;why", "a;30;3;1;", "b;31;1;2;moved", "c;30;2;3;", "d;28;4;4;")
+    found = propose_targets(table, {"participant_id": "id", "excluded": "why"})
+    assert list(found) == ["pain_vas", "age", "order"]
     table = text_table("ID;Schmerz;x", "a;10,5;ok", "b;12;ok")
     found = propose_targets(table, {"participant_id": "ID"})
-    assert found == {"Schmerz": "has decimals with a comma, where a point is expected"}
+    assert found == {"Schmerz": "has numbers with a comma, where a decimal point is expected"}
 
 
 @pytest.mark.parametrize(

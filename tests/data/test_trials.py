@@ -10,6 +10,7 @@ from errors import InputError
 from facepain.data.image_names import match_images, name_images
 from facepain.data.summary import summarize
 from facepain.data.trials import check_scores, read_trials, usable_trials
+from training import Training
 
 HEADER = "participant_id\tdataset\trun\ttrial\tfacs\tcontrast\texcluded"
 ROWS = [
@@ -283,3 +284,13 @@ def test_a_pattern_by_trials_needs_their_numbers_in_the_table(write):
     path = write("s\t1\t3\tpain", "s\t2\t3\tpain", header="participant_id\ttrial\tfacs\tcontrast")
     trials = read_trials(path, "facs", image_pattern="{participant_id}_{trial}.nii")
     assert name_images(trials, ["s_1.nii", "s_2.nii"], "{participant_id}_{trial}.nii")[0]["contrast"].is_unique
+    pattern = "{participant_id}_{trial}_{contrast}.nii"
+    trials = read_trials(path, "facs", image_pattern=pattern)
+    assert "s_1_pain.nii" in set(name_images(trials, ["s_1_pain.nii", "s_2_pain.nii"], pattern)[0]["contrast"])
+
+
+def test_trials_are_of_one_kind_unless_the_first_of_each_run_are_another():
+    trials = pd.DataFrame({"dataset": "d", "run": [1, 1, 2, 2], "trial": [1, 2, 3, 4]})
+    study = Training(trials, *[None] * 8)
+    assert not study.kinds_of_trials("none").any()
+    assert study.kinds_of_trials("first-of-run").tolist() == [True, False, True, False]

@@ -11,6 +11,7 @@ from facepain.inference.intervals import (
     fold_mean_interval,
     influence_table,
     participant_intervals,
+    possible_interval,
     score_all,
 )
 from facepain.models.scores import Predictions
@@ -138,3 +139,14 @@ def test_scores_without_variance_within_participants_have_no_correlation_within(
     ages = np.repeat(rng.normal(size=5), 3)
     predictions = Predictions(ages, ages + rng.normal(size=15), np.repeat(np.arange(5), 3), np.zeros(15))
     assert np.isnan(participant_intervals(predictions)["within_r"]).all()
+
+
+CUT = ("auc", "balanced_accuracy", "within_r", "skill")
+
+
+def test_no_interval_goes_beyond_what_is_possible():
+    ends = {
+        name: possible_interval(name, -1.2, 1.2) for name in ("auc", "balanced_accuracy", "within_r", "skill", "mae")
+    }
+    assert ends["auc"] == ends["balanced_accuracy"] == (0, 1) and ends["within_r"] == (-1, 1)
+    assert ends["skill"] == (-1.2, 1) and ends["mae"] == (-1.2, 1.2)

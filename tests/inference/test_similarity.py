@@ -39,8 +39,12 @@ def test_similarities_equal_those_of_explicit_maps(rng, standardize, algorithm):
             np.testing.assert_allclose(found[:, :, fit], expected, rtol=0, atol=1e-12)
     np.testing.assert_allclose(similarity_of_maps(maps[0], maps[:1]), 1.0)
     # A map that is 0 here is like no other; a constant one has a cosine and no correlation.
-    undefined = np.isnan(similarity_of_maps(maps[0], [np.zeros(N_VOXELS), np.ones(N_VOXELS)]))
-    np.testing.assert_array_equal(undefined, [[True, False], [True, True]])
+    for others in ([np.zeros(N_VOXELS), np.full(N_VOXELS, 0.1)], [np.full(N_VOXELS, 0.1)]):
+        undefined = np.isnan(similarity_of_maps(maps[0], others))
+        np.testing.assert_array_equal(undefined, [[True, False], [True, True]] if others[1:] else [[False], [True]])
+    undefined = np.isnan(similarity_of_maps(np.full(N_VOXELS, 0.1), maps[:1]))
+    np.testing.assert_array_equal(undefined, [[False], [True]])
+    np.testing.assert_allclose(similarity_of_maps(maps[0], [maps[1], 1e-13 * maps[1]]).std(axis=1), 0, atol=1e-12)
 
 
 @pytest.mark.slow

@@ -345,7 +345,7 @@ def test_scores_of_too_few_participants_are_withheld(rng):
 def test_zeros_of_too_few_participants_are_no_share(results):
     scores = results.scores[results.scores["high"] > 0]
     drawing = behavior.draw_scores(replace(results, scores=scores))
-    assert "withheld, of too few participants" in drawing.alt and "%" not in drawing.alt
+    assert "(zeros of too few participants)" in drawing.alt and "%" not in drawing.alt
     assert any("too few" in text.get_text() for axes in drawing.figure.axes for text in axes.texts)
 
 

@@ -16,7 +16,8 @@ from errors import InputError
 ORIENTATIONS = ("radiological", "neurological")
 AFFINE_TOLERANCE = 1e-3  # mm: headers hold float32
 SMALLEST_VOXEL = 1e-6  # cubic mm
-PACKED = (".gz", ".bz2", ".zst")
+PACKED = (".gz", ".bz2", ".zst", ".mgz")
+GZIPPED = (".gz", ".mgz")
 MOST_PACKED = 1100  # times smaller than its content: gzip reaches 1032
 MOST_PADDING = 1024  # bytes that some programs leave behind the voxels
 LARGEST_FLOAT32 = np.finfo(np.float32).max
@@ -120,7 +121,7 @@ def _check_size(path, img):
     expected = promised_bytes(img)
     found = os.path.getsize(name)
     if name.endswith(PACKED):
-        if name.endswith(".gz") and found * MOST_PACKED + proxy.offset < expected:
+        if name.endswith(GZIPPED) and found * MOST_PACKED + proxy.offset < expected:
             size = " x ".join(map(str, img.shape))
             raise InputError(
                 f"{name}: its header promises {size} voxels, {expected} bytes, more than its {found} bytes can hold; "
@@ -129,11 +130,14 @@ def _check_size(path, img):
     elif found < expected:
         raise InputError(f"{name}: truncated, {found} bytes where its header promises {expected}; restore the file")
     else:
-        _check_excess(name, found, expected)
+        _check_excess(name, img, found)
 
 
-def _check_excess(name, found, expected):
+def _check_excess(name, img, found):
     """Stop at a file that holds much more than its header promises: of another type or shape than it says."""
+    if not isinstance(img, nibabel.AnalyzeImage):  # NIfTI is one; FreeSurfer's files have a footer
+        return
+    expected = promised_bytes(img)
     if found > expected + MOST_PADDING:
         raise InputError(
             f"{name}: {found} bytes where its header promises {expected}; type or shape in the header may be wrong; "
@@ -197,14 +201,13 @@ def check_packed(path, img):
     name = os.fspath(img.file_map["image"].filename) if "image" in img.file_map else os.fspath(path)
     if not name.endswith(PACKED):
         return
-    opener = gzip.open if name.endswith(".gz") else nibabel.openers.Opener
+    opener = gzip.open if name.endswith(GZIPPED) else nibabel.openers.Opener
     try:
         with opener(name, "rb") as file:
             found = sum(map(len, iter(partial(file.read, 1 << 20), b"")))
     except Exception as error:  # zlib, gzip, bz2 and zstd have errors of their own
         raise InputError(f"{name}: damaged ({_first_line(error)}); restore the file") from None
-    if isinstance(img.dataobj, nibabel.arrayproxy.ArrayProxy):
-        _check_excess(name, found, promised_bytes(img))
+    _check_excess(name, img, found)
 
 
 def read_image(path, orientation, what, named_in):

@@ -26,7 +26,9 @@ KNOWN_AS = {
 # Others may be called so too: a contrast "pain", a block "A", an image of a face.
 WHOLE = r"[0-9]+(\.0+)?"
 HELD = {"run": WHOLE, "trial": WHOLE, "volume": WHOLE, "contrast": r".*\.(nii|nii\.gz|hdr|img)(,[0-9]+)?"}
-SCORE = re.compile(r"facs|score|rating|pain|schmerz|douleur|unpleasant|intensity|target", re.IGNORECASE)
+SCORE = re.compile(
+    r"facs|score|rating|pain|schmerz|douleur|unpleasant|target|(?<![a-z])(vas|nrs|vrs)(?![a-z])", re.IGNORECASE
+)
 MOST_PATTERNS = 20_000
 MOST_WILDCARDS = 1000
 N_TRIED = 3  # trials by which patterns are tried before all are
@@ -56,23 +58,26 @@ def propose_targets(table, columns):
     Columns that only count lines, of each participant or of the table, come last.
     """
     table = blank_missing(table)
+    lines = pd.Series(range(len(table)), table.index)
+    of_person = table.groupby(columns.get("participant_id", table.columns[0])).cumcount()
+    usable = pd.Series(True, table.index)
     if "excluded" in columns and not table[columns["excluded"]].str.lower().str.fullmatch(LOGICAL).all():
-        table = table[table[columns["excluded"]] == ""]
-    people = table[columns.get("participant_id", table.columns[0])]
+        usable = table[columns["excluded"]] == ""
     problems, ranks = {}, {}
     for name in (name for name in table.columns if name and name not in columns.values()):
-        numbers = pd.to_numeric(table[name].str.replace(",", "."), errors="coerce")
+        every = pd.to_numeric(table[name].str.replace(",", "."), errors="coerce")
+        numbers = every[usable]
         if numbers.nunique() < 2 or numbers.isna().mean() > 0.5:
             continue
-        counts = any((numbers - each.rank()).nunique() == 1 for each in (numbers, numbers.groupby(people)))
-        problems[name] = _find_problem(table[name], numbers)
+        counts = any((every - order).nunique() == 1 for order in (lines, of_person))
+        problems[name] = _find_problem(table.loc[usable, name], numbers)
         ranks[name] = counts, not SCORE.search(name), problems[name] != ""
     return {name: problems[name] for name in sorted(ranks, key=ranks.get)}
 
 
 def _find_problem(text, numbers):
     if text.str.contains(",").any():
-        return "has decimals with a comma, where a point is expected"
+        return "has numbers with a comma, where a decimal point is expected"
     lines = text.index[numbers.isna()]
     return f"has no number in {shorten(list(lines))}" if len(lines) else ""
 

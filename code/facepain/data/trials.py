@@ -72,7 +72,8 @@ def read_trials(paths, target, columns=None, image_pattern=None):
                 f'{path}: has no column "{column}"{why}; found {", ".join(table.columns)}; name the table\'s own under '
                 "[prep.columns] in the params (the score: prep.target; images without a column: prep.images)"
             )
-    if image_pattern:  # a column of that name is another thing, such as a condition
+    if image_pattern and "{contrast" not in image_pattern:
+        # A column of that name is another thing, such as a condition.
         table = table.drop(columns="contrast", errors="ignore")
     written, table = table, blank_missing(table)
     for column in (name for name in ("participant_id", "dataset") if name in written):
@@ -80,7 +81,7 @@ def read_trials(paths, target, columns=None, image_pattern=None):
         check_spellings(path, written[column], column)
     _fill(path, table, written)
     _check_reasons(path, table)
-    _check_duplicates(path, table, written)
+    _check_duplicates(path, table, written, image_pattern)
     table[target] = _scores(path, table, target, written[target])
     return table.reset_index(drop=True)
 
@@ -98,11 +99,11 @@ def read_participants(path, trials):
             raise InputError(
                 f'{path}: participant "{repeated.iloc[0]}" is duplicated; expected one line for each; remove one'
             )
-        unknown = sorted(set(trials["participant_id"]) - set(people["participant_id"]))
+        unknown = sorted(set(trials.loc[is_usable(trials), "participant_id"]) - set(people["participant_id"]))
         if unknown:
             raise InputError(
-                f"{path}: lacks {len(unknown)} participant(s) who have trials: {shorten(unknown)}; expected a line for "
-                "each, under the same id; add them, or correct the ids"
+                f"{path}: lacks {len(unknown)} participant(s) with usable trials: {shorten(unknown)}; expected a line "
+                "for each, under the same id; add them, or correct the ids"
             )
     return people
 
@@ -213,7 +214,7 @@ def _check_reasons(path, table):
         )
 
 
-def _check_duplicates(path, table, written):
+def _check_duplicates(path, table, written, image_pattern):
     places = table["participant_id"] + " trial " + table["trial"].astype(str) + " (" + table.index + ")"
     twice = table.duplicated(["participant_id", "trial"], keep=False)
     if twice.any():
@@ -223,7 +224,7 @@ def _check_duplicates(path, table, written):
             f"{path}: a trial is duplicated: {shorten(list(places[twice]))}; {fix or 'keep one line for each'}"
         )
     # Without images in the table two trials may well have the same score and nothing else.
-    comparable = (table["contrast"] != "") | ("trial" not in written)
+    comparable = ((table["contrast"] != "") & (not image_pattern)) | ("trial" not in written)
     copied = comparable & table.duplicated(table.columns.difference(["trial"]), keep=False)
     if copied.any():
         rows = shorten(list(places[copied]))

@@ -24,6 +24,7 @@ from scipy.special import stdtr
 from facepain.inference.bootstrap import draw_counts, fit_draw
 from facepain.inference.permutation import BATCH_SIZE, TrialPermuter
 from facepain.models.cross_validation import prepare_folds
+from facepain.models.scores import unit_columns
 from facepain.parallel import resample_rng
 
 DRAWS_AT_ONCE = 20
@@ -57,11 +58,11 @@ class MapProducts:
         return np.stack([cosine, r])
 
 
-def _ratio(inner, squares, map_squares, undefined=0.0):
+def _ratio(inner, squares, map_squares):
     lengths = np.sqrt(np.maximum(np.outer(map_squares, squares), 0.0))
     # What rounding leaves of a constant map's length is nothing.
     vanishes = lengths <= 1e-12 * max(lengths.max(initial=0.0), np.finfo(float).tiny)
-    return np.where(vanishes, undefined, inner) / np.where(vanishes, 1.0, lengths)
+    return np.where(vanishes, 0.0, inner) / np.where(vanishes, 1.0, lengths)
 
 
 def map_products(images, maps, voxels):
@@ -92,11 +93,12 @@ def similarity_of_maps(weights, maps):
     NaN where a map is 0 everywhere or, for Pearson's r, constant: it is like no other, and unlike none.
     """
     weights, maps = np.asarray(weights, float), np.asarray(maps, float)
+    # Columns of length 1 or, where that is rounding, of 0.
+    a, b = weights / (np.linalg.norm(weights) or 1.0), maps.T / (np.linalg.norm(maps, axis=1) + (maps == 0).all(axis=1))
     found = []
-    for centre in (False, True):
-        a = weights - weights.mean() if centre else weights
-        b = maps - maps.mean(axis=1, keepdims=True) if centre else maps
-        found.append(_ratio((b @ a)[:, None], np.array([a @ a]), np.sum(b**2, axis=1), np.nan)[:, 0])
+    for one, others in ((a, b), (unit_columns(weights), unit_columns(maps.T))):
+        undefined = ~others.any(axis=0) | ~one.any()
+        found.append(np.where(undefined, np.nan, one @ others))
     return np.stack(found)
 
 

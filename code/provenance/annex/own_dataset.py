@@ -11,6 +11,7 @@ import uuid
 from pathlib import Path
 
 from errors import InputError
+from files import TABLE_ENDINGS
 from provenance.repository import ROOT, datalad, git, read_tree
 
 IMAGES = (".hdr", ".img", ".nii", ".nii.gz", ".mat")
@@ -18,7 +19,7 @@ WANTED = {
     "contrasts": IMAGES,
     "masks": (*IMAGES, ".json", ".md"),
     "signatures": (*IMAGES, ".tsv", ".json", ".md"),
-    "behavior": (".tsv", ".csv", ".json", ".txt", ".md"),
+    "behavior": (*TABLE_ENDINGS, ".md"),
 }
 OWNER = "owner"  # git-annex's name for the folder
 ANNEX_NAME = "a dataset of one's own files"
@@ -82,8 +83,10 @@ def import_files(source, folder, name, only=None):
 def list_parts(path, name):
     """List the names of the files that one file stands for: an image may consist of several; stop at any other."""
     if path.is_symlink():
-        raise InputError(f"{path}: is a link; expected the file itself: {path.resolve()}, or a copy (`cp -L`)")
-    if not path.name.endswith(WANTED[name]):
+        annexed = "/.git/annex/" in str(path.resolve())
+        expected = "its dataset (the folder)" if annexed else f"the file itself: {path.resolve()}, or a copy (`cp -L`)"
+        raise InputError(f"{path}: is a link; expected {expected}")
+    if not path.name.lower().endswith(WANTED[name]):
         raise InputError(f"{path}: expected {', '.join(WANTED[name])}; convert it (a spreadsheet: save it as CSV)")
     parts = [path.with_suffix(ending) for ending in (".hdr", ".img", ".mat")]
     return [each.name for each in parts if each.exists()] if path in parts else [path.name]

@@ -34,7 +34,7 @@ def draw_scores(results):
         text = f"{n_trials:.0f} trials{facts}"
         axes.set_title(text, loc="right", fontsize=7, pad=2)
         is_told = is_known and share_zero == share_zero
-        shares.append(f"{name} {f'{percent(share_zero)} zeros' if is_told else 'withheld, of too few participants'}")
+        shares.append(f"{name} {f'{percent(share_zero)} zeros' if is_told else '(zeros of too few participants)'}")
     axes.set_ylim(bottom=0)
     caption = (
         "Left: share of trials with a score of exactly 0. Right: all other scores; the area of a bar is its share of "

@@ -22,18 +22,17 @@ TABLES = ("table-1.md", "table-2.md")
 KNOWN = ("prep", "extract", "regress", "classify")  # stages whose tables have a place of their own
 MOST_ROWS, MOST_COLUMNS = 24, 9  # of a table that is shown as it is
 MOST_PEAKS = 12  # of an algorithm
-MOST_PEAKS = 12  # of an algorithm
 PEAKS = {
     "fdr": "These peaks of the bootstrap z survive the false discovery rate (MNI space).",
     "uncorrected_0.001": "{} survives the false discovery rate. These are the peaks of the bootstrap z at p < .001 "
     "without correction (MNI space); such peaks also occur where there is nothing to find.",
 }
 TERMS = (
-    "Sentences on unseen participants are of predictions by a model that was fitted without them (leave one "
-    "participant out); the published scheme is the division into folds that the settings name. Skill is the share of "
-    "the squared error of predicting the mean training score that a model saves: 0 is no better than that mean. The "
-    "permutation test *block* exchanges whole participants, *within* the trials of each (*free* takes the place of "
-    "both where every participant has one trial)."
+    "Sentences on unseen participants describe predictions of a model that was fitted without them (leave one "
+    "participant out); the published scheme is the division into folds that the settings name. Skill compares the "
+    "squared error of a model with that of always predicting the mean training score: 1 is perfect, 0 is no better. "
+    "The permutation test *block* exchanges whole participants, *within* the trials of each; where every participant has "
+    "one trial, *free* takes the place of *block*."
 )
 FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
 FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
