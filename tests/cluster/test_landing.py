@@ -35,14 +35,14 @@ def commit(repository, name, text, message):
     git("commit", "-q", "-m", message, root=repository)
 
 
-def hand_over(hub, tmp_path, cell, text="made"):
+def hand_over(hub, tmp_path, cell, text="made", branch="main"):
     """Do as a job: clone, commit a cell's folder, push it under its ref; return the commit."""
     clone = tmp_path / f"job-{cell}-{text}"
     subprocess.run(["git", "clone", "-q", hub, clone], check=True)
     git("config", "user.name", "Another", root=clone)
     git("config", "user.email", "another@example.invalid", root=clone)
     commit(clone, f"{CELLS[cell]}/metrics.tsv", text, f"[DATALAD RUNCMD] {cell}\n\n=== Do not change: é ===\n{{}}")
-    git("push", "-q", "-f", "origin", f"HEAD:{landing.cell_ref(CELLS[cell])}", root=clone)
+    git("push", "-q", "-f", "origin", f"HEAD:{landing.cell_ref(branch, CELLS[cell])}", root=clone)
     return git("rev-parse", "HEAD", root=clone)
 
 
@@ -58,7 +58,7 @@ def test_cells_land_as_one_commit_each_with_message_author_and_date_as_their_job
     jobs = [hand_over(hub, tmp_path, cell) for cell in CELLS]
     commit(hub, "code/a.py", "2", "The hub moved on")
     assert sorted(landing.land("main", hub)) == sorted(CELLS.values())
-    assert made(hub) == set(CELLS) and not git("status", "--porcelain", root=hub) and not landing.waiting(hub)
+    assert made(hub) == set(CELLS) and not git("status", "--porcelain", root=hub) and not landing.waiting("main", hub)
     assert not git("log", "--merges", root=hub)
     for folder, job in zip(CELLS.values(), jobs, strict=True):
         by_job, landed = (
@@ -92,7 +92,9 @@ def test_a_landing_that_was_killed_is_ended_by_the_next(hub, tmp_path, killed):
         git("merge", "-q", "--ff-only", job, root=hub)
     hand_over(hub, tmp_path, "prep")
     landing.land("main", hub)
-    assert made(hub) == {"M1", "prep"} and not git("status", "--porcelain", root=hub) and not landing.waiting(hub)
+    assert (
+        made(hub) == {"M1", "prep"} and not git("status", "--porcelain", root=hub) and not landing.waiting("main", hub)
+    )
     assert git("rev-list", "--count", "HEAD", root=hub) == "3"
 
 
@@ -110,7 +112,7 @@ def test_work_of_the_user_stays_and_what_cannot_land_waits(hub, tmp_path, monkey
     (hub / CELLS["M1"] / "metrics.tsv").write_text("of the user")
     with pytest.raises(InputError, match="not yet on main: files in these folders are not as committed"):
         landing.land("main", hub)
-    assert (hub / CELLS["M1"] / "metrics.tsv").read_text() == "of the user" and landing.waiting(hub)
+    assert (hub / CELLS["M1"] / "metrics.tsv").read_text() == "of the user" and landing.waiting("main", hub)
     (hub / CELLS["M1"] / "metrics.tsv").unlink()
     landing.land("main", hub)
     assert made(hub) == {"M1"} and git("status", "--porcelain", root=hub) == " M code/a.py"
@@ -128,7 +130,7 @@ def test_a_branch_that_is_not_checked_out_moves_without_its_files(hub, tmp_path)
 def test_a_result_that_was_committed_meanwhile_stays(hub, tmp_path, capsys):
     hand_over(hub, tmp_path, "M1", "late")
     commit(hub, f"{CELLS['M1']}/metrics.tsv", "newer", "Make it here")
-    assert landing.land("main", hub) == [] and not landing.waiting(hub)
+    assert landing.land("main", hub) == [] and not landing.waiting("main", hub)
     assert (hub / CELLS["M1"] / "metrics.tsv").read_text() == "newer"
     assert "another result was committed since the job began; that one stays" in capsys.readouterr().out
 
@@ -152,7 +154,7 @@ def test_a_full_disk_keeps_what_was_there_and_what_was_handed_over(hub, tmp_path
             hand_over(hub, tmp_path, "prep")
         with pytest.raises(InputError, match="hub takes no more files: No space left on device; make room"):
             jobs.require_room(hub)
-        assert git("rev-parse", "HEAD", root=hub) == before and landing.waiting(hub) == {CELLS["M1"]: job}
+        assert git("rev-parse", "HEAD", root=hub) == before and landing.waiting("main", hub) == {CELLS["M1"]: job}
         (small / "filler").unlink()
         jobs.require_room(hub)
         assert landing.land("main", hub) == [CELLS["M1"]] and made(hub) == {"M1"}
@@ -171,5 +173,14 @@ def test_what_cannot_be_handed_over_says_why(hub, tmp_path, monkeypatch):
     (clone / "signals.npy").write_bytes(bytes(1000))
     git("annex", "add", "--quiet", "signals.npy", root=clone)
     with pytest.raises(InputError, match=r"prep was made but could not be handed over: .* not enough free space, need"):
-        jobs._hand_over("prep", "signals.npy", clone)
-    assert not landing.waiting(hub)
+        jobs._hand_over("prep", landing.cell_ref("main", "outputs/prep"), "signals.npy", clone)
+    assert not landing.waiting("main", hub)
+
+
+def test_what_was_handed_over_for_another_branch_waits_for_it(hub, tmp_path):
+    hand_over(hub, tmp_path, "M1")
+    git("switch", "-q", "-c", "feature/a", root=hub)
+    hand_over(hub, tmp_path, "prep", branch="feature/a")
+    assert landing.land("feature/a", hub) == [CELLS["prep"]] and made(hub) == {"prep"}
+    git("switch", "-q", "main", root=hub)
+    assert landing.land("main", hub) == [CELLS["M1"]] and made(hub) == {"M1"}

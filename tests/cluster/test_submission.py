@@ -72,8 +72,9 @@ def test_results_by_jobs_have_the_bytes_of_make_all_and_jobs_that_end_otherwise_
     before = git(repository, "rev-parse", "HEAD")
     cells = git(local, "log", "--format=%s", "--grep", "DATALAD RUNCMD").splitlines()
 
-    def make(target):
-        return run(["make", target], repository, **SMALL, N_JOBS="2", **slurm.environment).stdout
+    def make(target, check=True, **options):
+        options = SMALL | {"N_JOBS": "2"} | slurm.environment | options
+        return run(["make", target], repository, check, **options).stdout
 
     def wait_for(condition):
         slurm.wait_for(condition, 60 * MINUTES)
@@ -93,6 +94,11 @@ def test_results_by_jobs_have_the_bytes_of_make_all_and_jobs_that_end_otherwise_
     assert re.search(r"similarity M1 lasso: job \d+, \d+ min, \d+ MB, 1 core\(s\), after \d+\n", said)
     jobs = dict(re.findall(r"^(\w+).*: job (\d+), .* min", said, re.MULTILINE))
     wait_for(lambda: computing("signatures"))
+    assert re.search(
+        r"submit: job \d+ makes .* on branch main by `.* --n-permutations 20.*`; this would be on branch main by "
+        r"`.* --n-permutations 30.*`: wait until it ends, or `make cancel`, then `make submit`\n",
+        make("submit", check=False, N_PERMUTATIONS="30"),
+    )
     slurm.ask("scancel", "--batch", "--signal=USR1", jobs["signatures"])
     wait_for(lambda: computing("tune"))
     left = {path.parents[3] for path in computing("tune")}
@@ -114,8 +120,8 @@ def test_results_by_jobs_have_the_bytes_of_make_all_and_jobs_that_end_otherwise_
     for words in (
         r"classify .* +absent +job \d+ FAILED on n[12], .*\n.*\n +classify: a planted failure\n",
         r"signatures +absent +job \d+ FAILED on n[12], .*\n.*\n +job: signatures was stopped after \d+ of \d+ min; "
-        r"nothing of it was kept. If the time was too short, ask for more in code/cluster.toml: "
-        r'\[cells."signatures"\] minutes = \d+; then `make submit`\n',
+        r"nothing of it was kept. If the time was too short, write the line `minutes = \d+` below the line "
+        r'`\[cells."signatures"\]` in code/cluster.toml, commit it, then `make submit`\n',
         r"tune .* +absent +job \d+ (FAILED|CANCELLED)",
         r"occurrence .* +fresh +job \d+ COMPLETED on n[12]",
         r"plot +absent +job \d+ CANCELLED",

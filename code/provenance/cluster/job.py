@@ -1,6 +1,7 @@
 """What one job does: clone, make its cell there by the code of the clone, hand it over, leave nothing behind."""
 
 import os
+import platform
 import signal
 import tempfile
 import time
@@ -44,13 +45,14 @@ def run_job(name, folder, branch):
             if status:
                 return status
             _ignore_orders()
-            _hand_over(name, folder, clone)
+            _hand_over(name, cell_ref(branch, folder), folder, clone)
             land(branch)
     except KeyboardInterrupt:
         minutes, limit = (time.monotonic() - started) / 60, int(os.environ["FACEPAIN_MINUTES"])
         raise InputError(
             f"{name} was stopped after {minutes:.0f} of {limit} min; nothing of it was kept. If the time was too "
-            f'short, ask for more in {SETTINGS}: [cells."{name}"] minutes = {2 * limit}; then `make submit`'
+            f'short, write the line `minutes = {2 * limit}` below the line `[cells."{name}"]` in {SETTINGS}, commit '
+            "it, then `make submit`"
         ) from None
     print(f"{name}: landed on {branch}")
     return 0
@@ -109,7 +111,13 @@ def require_room(root):
 def _scratch():
     """Give a folder on the node's disk and remove it whatever happens."""
     place = os.environ.get("FACEPAIN_SCRATCH") or os.environ.get("SLURM_TMPDIR")
-    folder = Path(tempfile.mkdtemp(prefix="facepain-", dir=place))
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="facepain-", dir=place))
+    except OSError as error:
+        raise InputError(
+            f"{place}: {error.strerror}, on {platform.node()}; name a folder of the node's own disk as `scratch` in "
+            f"{SETTINGS}, which goes before $SLURM_TMPDIR"
+        ) from None
     try:
         yield folder
     finally:
@@ -123,13 +131,13 @@ def _ignore_orders():
         signal.signal(number, signal.SIG_IGN)
 
 
-def _hand_over(name, folder, clone):
+def _hand_over(name, ref, folder, clone):
     """Copy the cell's content to the repository, then its commit under a ref of its own."""
     for attempt in range(HAND_OVER_ATTEMPTS):
         try:
             git("annex", "copy", "--quiet", "--to", "origin", "--", folder, root=clone)
             # git-annex's hook would look for remotes to export to.
-            git("push", "--quiet", "--force", "--no-verify", "origin", f"HEAD:{cell_ref(folder)}", root=clone)
+            git("push", "--quiet", "--force", "--no-verify", "origin", f"HEAD:{ref}", root=clone)
             return
         except InputError as error:
             reason = error

@@ -1,9 +1,10 @@
 """Land what jobs handed over: move the branch on by one commit a cell, whole or not at all, without a lock of our own.
 
-A job hands its cell over as a commit under ``refs/facepain/cells``. Landing takes of it the cell's folder and the very
-message, author and dates, as a new commit on top of the branch, so that history is linear and each run record is the
-same to the byte. Git moves the branch only from the commit that was seen (compare-and-swap); who comes second begins
-again. Whoever lands, lands all that waits: what a killed job left is landed by the next.
+A job hands its cell over as a commit under ``refs/facepain/cells`` and its branch. Landing takes of it the cell's
+folder and the very message, author and dates, as a new commit on top of the branch, so that history is linear and each
+run record is the same to the byte. Git moves the branch only from the commit that was seen (compare-and-swap); who
+comes second begins again. Whoever lands on a branch, lands all that waits for it: what a killed job left is landed by
+the next.
 """
 
 import random
@@ -21,16 +22,17 @@ ATTEMPTS = 20
 PAUSE = 2.0  # seconds between two attempts, at most
 
 
-def cell_ref(folder):
-    """Return the ref under which a job hands over the folder of its cell."""
-    return REFS + quote(folder)
+def cell_ref(branch, folder):
+    """Return the ref under which a job hands over the folder of its cell for a branch; of all for the folder ""."""
+    return f"{REFS}{quote(branch, safe='')}/{quote(folder)}"
 
 
-def waiting(root=ROOT):
-    """Return what was handed over and is not landed: commits by the folder of their cell."""
-    listing = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", REFS, root=root)
+def waiting(branch, root=ROOT):
+    """Return what was handed over for a branch and is not landed: commits by the folder of their cell."""
+    refs = cell_ref(branch, "")
+    listing = git("for-each-ref", "--sort=committerdate", "--format=%(refname) %(objectname)", refs, root=root)
     entries = (line.split() for line in listing.splitlines())
-    return {unquote(ref.removeprefix(REFS)): commit for ref, commit in entries}
+    return {unquote(ref.removeprefix(refs)): commit for ref, commit in entries}
 
 
 def land(branch, root=ROOT):
@@ -41,7 +43,7 @@ def land(branch, root=ROOT):
     reason = ""
     for attempt in range(ATTEMPTS):
         time.sleep(random.uniform(0, PAUSE) if attempt else 0)
-        handed_over = waiting(root)
+        handed_over = waiting(branch, root)
         old = new = git("rev-parse", f"refs/heads/{branch}", root=root)
         landed = []
         for folder, commit in handed_over.items():
@@ -51,7 +53,7 @@ def land(branch, root=ROOT):
         if not reason:
             for folder, commit in handed_over.items():
                 # Only what was landed: another job may have handed over again.
-                git("update-ref", "-d", cell_ref(folder), commit, check=False, root=root)
+                git("update-ref", "-d", cell_ref(branch, folder), commit, check=False, root=root)
             return landed
     raise InputError(f"{', '.join(landed)}: handed over, but not yet on {branch}: {reason}; `make submit` tries again")
 

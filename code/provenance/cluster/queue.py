@@ -2,13 +2,18 @@
 
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from errors import InputError
+from provenance.cluster import SETTINGS
 from provenance.repository import ROOT, git, git_folder, read_state
 
+SUBMITTED = "submitted.json"
+UNREACHABLE = re.compile("contact|connect|timed out")  # as Slurm says of its controller
 LIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STOPPED")
 
 
@@ -29,6 +34,14 @@ class Job:
         return f"job {self.id} {self.state}{reason}{where}{elapsed}"
 
 
+class Submission(NamedTuple):
+    """What a job was submitted for: the branch on which its result lands, and the command that makes it."""
+
+    id: str
+    branch: str
+    command: str
+
+
 def slurm(program, *arguments, check=True, text=None):
     """Run a program of Slurm and return what it prints; stop with what it said, if it fails and `check` is true."""
     if shutil.which(program) is None:
@@ -40,10 +53,12 @@ def slurm(program, *arguments, check=True, text=None):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(own)}
     done = subprocess.run([program, *arguments], input=text, env=environment, capture_output=True, text=True)
     if done.returncode and check:
-        said = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        raise InputError(
-            f"{program}: {said[-1]}; see whether Slurm runs (`sinfo`), or compute without it by `make all`"
-        )
+        lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
+        said = " ".join(line.removeprefix(f"{program}: ").removeprefix("error: ").strip() for line in lines)
+        fix = "see whether Slurm runs (`sinfo`), or compute without it by `make all`"
+        if program == "sbatch" and not UNREACHABLE.search(said):
+            fix = f"see account, options, memory and minutes in {SETTINGS}"
+        raise InputError(f"{program}: {said}; {fix}")
     return done.stdout.strip()
 
 
@@ -61,8 +76,8 @@ def queued(root=ROOT):
 
 
 def submitted(root=ROOT):
-    """Return the last job of each cell that this repository submitted: its id by the cell's name."""
-    return read_state(jobs_folder(root) / "jobs.json")
+    """Return the last job of each cell that this repository submitted, as a `Submission` by the cell's name."""
+    return {name: Submission(*entry) for name, entry in read_state(jobs_folder(root) / SUBMITTED).items()}
 
 
 def jobs_folder(root=ROOT):
@@ -73,7 +88,7 @@ def jobs_folder(root=ROOT):
 
 
 def last_jobs(ids, root):
-    """Return the last job of each cell as far as Slurm knows, by the cell's name, as `submitted` gives their ids."""
+    """Return jobs as far as Slurm knows them, by name as their ids are given."""
     known = queued(root)
     forgotten = [id_ for id_ in ids.values() if id_ not in known]
     if forgotten and shutil.which("sacct"):
@@ -90,10 +105,10 @@ def describe_jobs(root=ROOT):
 
     Of one that failed also the last line of its log that says something.
     """
-    if shutil.which("sbatch") is None or not (ids := submitted(root)):
+    if shutil.which("sbatch") is None or not (last := submitted(root)):
         return {}
     try:
-        jobs = last_jobs(ids, root)
+        jobs = last_jobs({name: job.id for name, job in last.items()}, root)
     except InputError as error:
         print(f"jobs are not shown: {error}")
         return {}

@@ -16,7 +16,7 @@ from errors import InputError
 from provenance.annex.fetching import fetch_content
 from provenance.cluster import SETTINGS
 from provenance.cluster.landing import land
-from provenance.cluster.queue import LIVE, jobs_folder, queued, slurm, submitted, tag
+from provenance.cluster.queue import LIVE, SUBMITTED, Submission, jobs_folder, queued, slurm, submitted, tag
 from provenance.declare import upstream
 from provenance.records.freshness import assess
 from provenance.repository import ROOT, git, require_clean_tree, write_whole
@@ -25,6 +25,9 @@ from provenance.run.recovery import only_one, restore_interrupted
 
 WARNING_SECONDS = 90  # between USR1 and the end: Slurm may be a minute late
 EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "DASK")
+# Options of sbatch that say which jobs are this repository's, where they run and what they wait for.
+OWN = ("--array", "--chdir", "--comment", "--dependency", "--job-name", "--output", "--signal")
+OWN_SHORT = ("-a", "-D", "-d", "-J", "-o")
 MARGIN = 3  # times the measured cost
 START_MINUTES = 5  # packages load from a busy file system, the clone is made, content comes and goes
 LONG_MINUTES = 10  # on one core; what is shorter gets no second one
@@ -73,6 +76,11 @@ def load_cluster(known):
     for name in cluster.cells:
         if name not in known:
             raise InputError(f'{SETTINGS}: cells."{name}" is no stage and no cell; expected one of {", ".join(known)}')
+    for option in cluster.options:
+        name = option.partition("=")[0]
+        # Slurm takes the beginning of a name for the name.
+        if option.startswith(OWN_SHORT) or any(own.startswith(name) for own in OWN):
+            raise InputError(f"{SETTINGS}: options: {option} is set by `make submit` itself; remove it")
     return cluster
 
 
@@ -88,7 +96,8 @@ def submit(study, cells):
         for folder in land(branch):
             print(f"{folder}: landed, as its job had made it")
         live = live_jobs()
-        jobs = {name: id_ for name, id_ in submitted().items() if id_ in live}
+        jobs = {name: job for name, job in submitted().items() if job.id in live}
+        require_same(jobs, cells, branch)
         n_before = len(jobs)
         size = study.size()
         pending = [cell for cell in find_pending(cells, assess(cells)) if cell.name not in jobs]
@@ -96,17 +105,30 @@ def submit(study, cells):
         for path in sorted({path for cell in pending for path in cell.inputs}):
             fetch_content(path)
         for cell in pending:
-            after = [jobs[other.name] for other in upstream(cell, cells) if other.name in jobs]
+            after = [jobs[other.name].id for other in upstream(cell, cells) if other.name in jobs]
             request = cluster.request(cell, cell.declared.cost(cell.settings, *size))
-            jobs[cell.name] = _submit(cell, after, request, cluster, branch)
+            id_ = _submit(cell, after, request, cluster, branch)
+            jobs[cell.name] = Submission(id_, branch, cell.command)
             # One by one: if this is killed, those that were submitted are known.
-            write_whole(jobs_folder() / "jobs.json", json.dumps(submitted() | jobs, indent=1))
+            write_whole(jobs_folder() / SUBMITTED, json.dumps(submitted() | jobs, indent=1))
             print(
-                f"{cell.name}: job {jobs[cell.name]}, {request.minutes} min, {request.memory_mb} MB, "
+                f"{cell.name}: job {id_}, {request.minutes} min, {request.memory_mb} MB, "
                 f"{request.cores} core(s)" + (f", after {' '.join(after)}" if after else ""),
                 flush=True,
             )
     print(f"{len(jobs) - n_before} job(s) submitted, {n_before} were there; `make status` shows them")
+
+
+def require_same(jobs, cells, branch):
+    """Stop if a job lands its cell on another branch, or makes it by another command: it is no job of this call."""
+    commands = {cell.name: cell.command for cell in cells}
+    for name, job in jobs.items():
+        wanted = job._replace(branch=branch, command=commands.get(name, job.command))
+        if job != wanted:
+            raise InputError(
+                f"job {job.id} makes {name} on branch {job.branch} by `{job.command}`; this would be on branch "
+                f"{branch} by `{wanted.command}`: wait until it ends, or `make cancel`, then `make submit`"
+            )
 
 
 def live_jobs():
