@@ -19,7 +19,7 @@ from provenance.annex.dataset import building_folder
 from provenance.annex.integrity import KEY_CHECKSUM, file_checksum, is_here, is_pointer
 from provenance.declare import RECORD, Study
 from provenance.publish.declared import find_declared
-from provenance.publish.secrets import gather_secrets
+from provenance.publish.secrets import PARTICIPANTS, gather_secrets
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.freshness import STALE, assess
 from provenance.records.inputs import flatten
@@ -33,7 +33,6 @@ RO_CRATE_VERSION = "1.1"  # the one that the profile builds on
 EXTRA_TERMS = {"sha256": "http://schema.org/sha256"}
 COMPLETED = "http://schema.org/CompletedActionStatus"
 ABOUT_THE_STUDY = ("CITATION.cff", "LICENSE", "requirements.lock")
-SIMULATED = ("contrasts", "behavior")  # the masks come from public atlases
 FIELD = re.compile(r"([a-z-]+): *\"?([^\",}\n]+)")  # of a citation
 SYNTHETIC = "Synthetic data: a simulation, not a measurement."
 # Said here, since the tables of mimetypes differ from one system to the next.
@@ -247,7 +246,7 @@ def unwrap_single(properties):
 def describe_root(description, mentions):
     """Return the properties of the crate as a whole: whose it is, of which commit, whether its data are synthetic."""
     citation = read_citation()
-    synthetic = [name for name in SIMULATED if description.study.rebuilt(name)]
+    is_synthetic = any(map(description.study.rebuilt, PARTICIPANTS))
     license_ = {
         "@type": "CreativeWork",
         "name": citation["license"],
@@ -257,7 +256,7 @@ def describe_root(description, mentions):
     profile = {"@type": "CreativeWork", "name": "Process Run Crate", "version": PROFILE.rsplit("/", 1)[1]}
     return {
         "name": citation["title"],
-        "description": (f"{SYNTHETIC} " if synthetic else "")
+        "description": (f"{SYNTHETIC} " if is_synthetic else "")
         + f"{len(mentions)} results of one analysis, each made by one command that `datalad run` recorded, with what "
         "it read and wrote. Results of groups are included; those of single participants are described, not included.",
         "datePublished": to_utc(git("log", "-1", "--format=%cI")),
@@ -308,7 +307,7 @@ def describe_input(description, path, commit):
     """Add an input dataset by its commit and DataLad's id; its address may be private and is not given."""
     id_ = subdataset_setting(path, "datalad-id")
     name = path.split("/")[1]
-    about = SYNTHETIC if name in SIMULATED and description.study.rebuilt(name) else "Not included."
+    about = SYNTHETIC if name in PARTICIPANTS and description.study.rebuilt(name) else "Not included."
     properties = {"@type": "Dataset", "name": path, "version": commit, "description": f"DataLad dataset. {about}"}
     known = {"identifier": f"urn:uuid:{id_}"} if UUID.fullmatch(id_) else {}
     return description.add(f"#{path}", properties | known)

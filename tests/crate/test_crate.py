@@ -294,6 +294,7 @@ def test_data_of_ones_own_are_not_called_synthetic_and_their_address_is_not_told
     graph = read_graph(tmp_path / "crate")
     assert "ynthetic" not in graph["./"]["description"] + graph["#inputs/contrasts"]["description"]
     assert graph["#inputs/contrasts"]["identifier"] == "urn:uuid:0b9a8f1e-0000-4000-8000-000000000000"
+    assert "#CITATION.cff" in graph and not (tmp_path / "crate/CITATION.cff").exists()  # it speaks of a simulation
     assert "private/place" not in (tmp_path / "crate" / METADATA).read_text()
     # Where the table of participants is not, nobody knows which names to look for.
     shutil.rmtree(study / "inputs/behavior")

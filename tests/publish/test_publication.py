@@ -223,7 +223,7 @@ def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path)
     table = (lab / ".git/facepain/publication.tsv").read_text()
     for path in ("NOTES.md", "docs/thanks.md", "docs/table.tsv", f"code/{EXCLUDED}.py"):
         assert f"\n{path}\tno\tnot declared\n" in table, path
-    assert "\n.gitattributes\tno\tchanged; to let it go, add to code/publish.toml: " in table
+    assert "\n.gitattributes\tno\tchanged; to let it go, add below [files] in code/publish.toml: " in table
     for path in ("docs/spelt.md", *(f"docs/{form}" for form in FORMS)):
         assert f"\n{path}\tno\tit names {PLAIN}\n" in table, path
     assert f"\ninputs/{NAME}\tno\ta dataset that no result in this list reads\n" in table
@@ -251,6 +251,8 @@ def test_what_is_declared_goes_and_nothing_else_in_whatever_order(lab, tmp_path)
 
     # Second, after renames: of files, and of a participant's file to a declared name.
     run(["git", "mv", "docs/mine.md", "docs/ours.md"], lab)
+    named = (lab / "code/publish.toml").read_text()
+    (lab / "code/publish.toml").write_text(re.sub('"docs/mine.md".*\n', "", named))
     run(["git", "rm", "--quiet", "--cached", "README.md"], lab)
     (lab / "README.md").write_bytes((lab / "outputs/prep/trials.tsv").read_bytes())
     commit(lab, "Rename")
@@ -351,7 +353,9 @@ def test_a_later_publication_adds_what_changed_from_whichever_clone(results, tmp
     run(["datalad", "get", "outputs/prep", "outputs/extract/M1"], clone)
     run(["make", "cell", "CELL=regress M1 svr"], clone, **SMALL)
     said = publish(clone, store)
-    (line,) = re.findall(r"code/params.toml: changed; to let it go, add to code/publish.toml: (.*)", said)
+    (line,) = re.findall(
+        r"code/params.toml: changed; to let it go, add below \[files\] in code/publish.toml: (.*)", said
+    )
     assert (
         "  regress M1 svr: code/params.toml, which made it, does not go" in said
         and head(dataset(store), "main") == first
@@ -378,14 +382,17 @@ def test_private_inputs_are_named_by_commit_and_id_alone(results, tmp_path):
         run(["git", "config", "--file", ".gitmodules", f"submodule.inputs/behavior.{key}", value], results)
     (results / "PRIVATE.md").write_text("x")
     commit(results, "Name other data")
-    publish(results, tmp_path / "public")
+    said = publish(results, tmp_path / "public")
+    for name in ("README.md", "CITATION.cff"):
+        assert f"  {name}: describes the synthetic study; write your own and name it in code/publish.toml\n" in said
     modules = run(["git", "show", "main:.gitmodules"], dataset(tmp_path / "public")).stdout
     assert id_ in modules and "secret" not in modules and "url = ./inputs/behavior" not in modules
     commit_of = [
         run(["git", "rev-parse", f"{branch}:inputs/behavior"], where).stdout
         for branch, where in (("HEAD", results), ("main", dataset(tmp_path / "public")))
     ]
-    assert commit_of[0] == commit_of[1] and "PRIVATE.md" not in published(tmp_path / "public")
+    assert commit_of[0] == commit_of[1]
+    assert published(tmp_path / "public").isdisjoint({"PRIVATE.md", "README.md", "CITATION.cff"})
     assert_silent(tmp_path / "public", results)
     stranger = clone_as_stranger(tmp_path / "public", tmp_path / "stranger")
     said = run(["make", "verify", "CELL=regress M1 lasso"], stranger, check=False, **SMALL).stdout
@@ -394,6 +401,12 @@ def test_private_inputs_are_named_by_commit_and_id_alone(results, tmp_path):
         "this branch is your own study: name files in code/publish.toml"
         in run(["make", "manifest"], results, check=False).stdout
     )
+    (results / "README.md").write_text("Our study.\n")
+    commit(results, "Describe the own study")
+    (results / "code/publish.toml").write_text(f'[files]\n"README.md" = "{head(results, "HEAD:README.md")}"\n')
+    commit(results, "Name its description")
+    publish(results, "public")
+    assert "README.md" in published(tmp_path / "public")
     path = "outputs/prep/trials.tsv"
     (results / "code/publish.toml").write_text(f'[files]\n"{path}" = "{head(results, f"HEAD:{path}")}"\n')
     commit(results, "Name a participant-level file")

@@ -10,8 +10,9 @@ import pytest
 from planted_names import FORMS
 from repositories import ROOT
 
-from provenance.publish import contents, secrets
-from provenance.publish.declared import list_code
+from errors import InputError
+from provenance.publish import contents, declared, secrets
+from provenance.publish.declared import Item, list_code
 from provenance.publish.secrets import Secrets
 from stages import STUDY
 
@@ -239,3 +240,30 @@ def test_the_manifest_lists_the_code_and_documents_of_this_working_tree():
     present = list_code()
     differing = sorted(path for path in listed.keys() | present.keys() if listed.get(path) != present.get(path))
     assert not differing, "`make manifest` declares these to be public, commit code/manifest.tsv after it"
+
+
+EXPECTED = 'expected a table [files] with a line such as "docs/a.md" = "ID"'
+NO_FILE = (
+    "which is no committed file that can be published; write its path from the root of the repository as `git ls-files` "
+    "does, or remove that line"
+)
+WRONG = {
+    'files = ["docs/a.md"]': f": files is not a table [files]; {EXPECTED}",
+    '[[files]]\n"docs/a.md" = "ID"': f": files is not a table [files]; {EXPECTED}",
+    '[file]\n"docs/a.md" = "ID"': f": file is not a table [files]; {EXPECTED}",
+    '"docs/a.md" = "ID"': f": docs/a.md is not a table [files]; {EXPECTED}",
+    '[files]\n"docs/b.md" = "ID"': f" names docs/b.md, {NO_FILE}",
+    '[files]\n"/home/docs/a.md" = "ID"': f" names /home/docs/a.md, {NO_FILE}",
+    '[files]\n"inputs/masks" = "ID"': f" names inputs/masks, {NO_FILE}",
+    '[files]\n"docs/a.md" = "1"': ": docs/a.md = '1'; expected the object id that `git rev-parse HEAD:docs/a.md` prints",
+}
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG.items())
+def test_a_line_that_names_no_file_to_publish_is_refused(text, said, monkeypatch):
+    committed = {"HEAD:code/manifest.tsv": "", "HEAD:code/publish.toml": text.replace("ID", "0" * 40)}
+    monkeypatch.setattr(declared, "git", lambda _, name, check: committed[name])
+    tree = {"docs/a.md": Item("100644", ""), "inputs/masks": Item("160000", "")}
+    with pytest.raises(InputError) as error:
+        declared.read_declarations(tree)
+    assert str(error.value) == f"code/publish.toml{said}"

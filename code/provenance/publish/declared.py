@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from errors import InputError
 from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM, broken_files, is_here
 from provenance.declare import RECORD
+from provenance.publish.secrets import PARTICIPANTS
 from provenance.records.freshness import FRESH, assess_records
 from provenance.records.runs import last_run
 from provenance.repository import ROOT, git, read_blobs, read_tree
 
 MANIFEST, NAMED, NOTICE = "code/manifest.tsv", "code/publish.toml", "PRIVATE.md"
+ABOUT = ("README.md", "CITATION.cff")  # these of the project say what its synthetic study found
 # Written again for each recipient.
 GENERATED = (".datalad/config", ".gitmodules", MANIFEST)
 RESULTS = ("outputs/", "figures/")
@@ -76,17 +78,25 @@ def format_manifest(ids):
     return "path\tid\n" + "".join(f"{path}\t{id_}\n" for path, id_ in sorted(ids.items()))
 
 
-def read_declarations():
-    """Return the object ids that the manifest and the owner give to paths, as committed."""
+def read_declarations(tree):
+    """Return the object ids that the manifest and the owner give to paths of a tree of items, as committed."""
     manifest = git("show", f"HEAD:{MANIFEST}", check=False)
     listed = dict(line.split("\t") for line in manifest.splitlines()[1:] if line.count("\t") == 1)
+    expected = f"expected a table [files] with a line such as {name_line('docs/a.md', 'ID')}"
     try:
-        named = tomllib.loads(git("show", f"HEAD:{NAMED}", check=False)).get("files", {})
+        tables = tomllib.loads(git("show", f"HEAD:{NAMED}", check=False))
     except tomllib.TOMLDecodeError as error:
-        raise InputError(
-            f"{NAMED}: {error}; expected a table [files] with a line such as {name_line('docs/a.md', 'ID')}"
-        ) from None
+        raise InputError(f"{NAMED}: {error}; {expected}") from None
+    for name, table in tables.items():
+        if name != "files" or not isinstance(table, dict):
+            raise InputError(f"{NAMED}: {name} is not a table [files]; {expected}")
+    named = tables.get("files", {})
     for path, id_ in named.items():
+        if path not in tree or tree[path].mode == "160000" or path in (*GENERATED, NAMED, NOTICE):
+            raise InputError(
+                f"{NAMED} names {path}, which is no committed file that can be published; write its path from the root "
+                "of the repository as `git ls-files` does, or remove that line"
+            )
         if not isinstance(id_, str) or not re.fullmatch("[0-9a-f]{40}", id_):
             raise InputError(
                 f"{NAMED}: {path} = {id_!r}; expected the object id that `git rev-parse HEAD:{path}` prints"
@@ -111,8 +121,9 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False, published=
     """
     found = Declared()
     candidates, owners, datasets = {}, {}, {}
-    listed, named = read_declarations()
     tree = read_items()
+    listed, named = read_declarations(tree)
+    is_own = not all(map(study.rebuilt, PARTICIPANTS))
     for path, item in tree.items():
         if path in (*GENERATED, NAMED, NOTICE):
             continue
@@ -126,12 +137,14 @@ def find_declared(study, cells, secrets, is_stored=lambda key: False, published=
             found.private[folder] = found.private.get(folder, 0) + 1
             continue
         owners[path] = find_owner(path, cells)
-        if owners[path] or item.id in (listed.get(path), named.get(path)):
+        if path in ABOUT and is_own and item.id == listed.get(path) != named.get(path):
+            found.stays[path] = f"describes the synthetic study; write your own and name it in {NAMED}"
+        elif owners[path] or item.id in (listed.get(path), named.get(path)):
             candidates[path] = item
         elif path in named:
             found.stays[path] = f"another content than the one that {NAMED} names: {name_line(path, item.id)}"
         elif path in listed:
-            found.stays[path] = f"changed; to let it go, add to {NAMED}: {name_line(path, item.id)}"
+            found.stays[path] = f"changed; to let it go, add below [files] in {NAMED}: {name_line(path, item.id)}"
         else:
             found.stays[path] = "not declared"
     look = _Look(candidates, secrets, is_stored, published or {})
