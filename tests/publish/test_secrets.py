@@ -244,8 +244,8 @@ def test_the_manifest_lists_the_code_and_documents_of_this_working_tree():
 
 EXPECTED = 'expected a table [files] with a line such as "docs/a.md" = "ID"'
 NO_FILE = (
-    "which is no committed file that can be published; write its path from the root of the repository as `git ls-files` "
-    "does, or remove that line"
+    "which is no committed file that can be published; write its path from the root of the repository as "
+    "`git ls-files` does, or remove that line"
 )
 WRONG = {
     'files = ["docs/a.md"]': f": files is not a table [files]; {EXPECTED}",
@@ -255,7 +255,9 @@ WRONG = {
     '[files]\n"docs/b.md" = "ID"': f" names docs/b.md, {NO_FILE}",
     '[files]\n"/home/docs/a.md" = "ID"': f" names /home/docs/a.md, {NO_FILE}",
     '[files]\n"inputs/masks" = "ID"': f" names inputs/masks, {NO_FILE}",
-    '[files]\n"docs/a.md" = "1"': ": docs/a.md = '1'; expected the object id that `git rev-parse HEAD:docs/a.md` prints",
+    '[files]\n"docs/a.md" = "1"': (
+        ": docs/a.md = '1'; expected the object id that `git rev-parse HEAD:docs/a.md` prints"
+    ),
 }
 
 

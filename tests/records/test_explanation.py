@@ -45,6 +45,12 @@ def test_a_setting_that_changed_is_named_alone(study):
     said = explain(study, RESULT, before)
     assert causes(said) == ["setting  algorithm.alpha: 1.0 -> 2.0"]
     assert f"1 file(s) differ from {before}" in said and "by way of" not in said
+    # The run of the record that is shown, also of a file whose bytes it left as they were.
+    folder = "outputs/regress/M1/lasso/"
+    differing = run(["git", "diff", "--name-only", before, "HEAD"], study).stdout.splitlines()
+    same = next(path for path in run(["git", "ls-files", folder], study).stdout.splitlines() if path not in differing)
+    said, last = explain(study, same), run(["git", "rev-parse", "HEAD"], study).stdout[:10]
+    assert f"commit    {last} of " in said and "algorithm.alpha = 2.0" in said and "CHANGED" not in said
     unchanged = explain(study, "outputs/regress/M1/ridge/metrics.tsv", before)
     assert "the same bytes as at" in unchanged
     assert "made from the same inputs, code, settings and packages" in unchanged
@@ -83,6 +89,8 @@ def test_what_cannot_be_explained(finished_study):
     folder, _ = finished_study
     assert "RESULT= is missing" in explain(folder, "", check=False)
     assert "code/prep.py is no result at HEAD" in explain(folder, "code/prep.py", check=False)
+    outside = "RESULT=../x lies outside of this repository; name a file below outputs/ or figures/"
+    assert outside in explain(folder, "../x", check=False)
     assert "SINCE=never is no revision" in explain(folder, RESULT, "never", check=False)
     first = run(["git", "rev-list", "--max-parents=0", "HEAD"], folder).stdout.strip()
     assert f"{RESULT} did not exist at {first}" in explain(folder, RESULT, first, check=False)

@@ -22,7 +22,14 @@ SCRIPT = f"""#!/bin/sh
 top=$(cd "$(git rev-parse --show-toplevel)" && pwd -P)
 here=$(cd "$(git rev-parse --absolute-git-dir)" && pwd -P)
 if [ "$(git config --local --get {MARK})" != "$top $here $(git config --local --get annex.uuid)" ]; then
-    echo "on-demand: nothing was run: only after \\`make on-demand\\` in this clone may its code be started" >&2
+    said="on-demand: nothing was run: only after \\`make on-demand\\` in this clone may its code be started"
+    echo VERSION 1  # git-annex shows in one line what its own protocol says
+    while read -r request _; do
+        case "$request" in
+            INITREMOTE | PREPARE) echo "$request-FAILURE $said" ;;
+            *) echo UNSUPPORTED-REQUEST ;;
+        esac
+    done
     exit 1
 fi
 exec "$(dirname "$0")/python" "$top/code/study.py" serve "$PWD" 3>&1 1>&2

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from errors import InputError
 from provenance.declare import RECORD
 from provenance.records.inputs import flatten
-from provenance.records.runs import find_runs, parse_record
+from provenance.records.runs import find_runs
 from provenance.repository import ROOT, git, object_ids
 
 DIFF_LINES = 12  # of one changed file
@@ -20,6 +20,8 @@ def explain(path, since=None):
     path = os.path.relpath(os.path.join(ROOT, path or ""), ROOT)
     if path == ".":
         raise InputError("RESULT= is missing; name a file: make explain RESULT=outputs/regress/M1/lasso/metrics.tsv")
+    if path.split("/")[0] == "..":
+        raise InputError(f"RESULT={path} lies outside of this repository; name a file below outputs/ or figures/")
     if since is None:
         return what_made(path, "HEAD")
     if not git("rev-parse", "--verify", "--quiet", f"{since}^{{commit}}", check=False):
@@ -29,13 +31,13 @@ def explain(path, since=None):
 
 def what_made(path, revision):
     """Show command, inputs, code, settings and packages of the run that made a result."""
-    _, record = load_record(path, revision)
-    run = next(find_runs(path, revision), None)
+    folder, record = load_record(path, revision)
+    # Also where the last run of the cell made the same bytes of this file as one before it.
+    run = next((run for run in find_runs(folder, revision) if folder in run.record["outputs"]), None)
     if run is None:
         raise InputError(f"{path}: no run in this history made it; `make status` shows what is known")
     lines = [path, f"  command   {run.command}", f"  commit    {run.commit[:10]} of {run.date}"]
-    title, _, message = git("log", "-1", "--format=%h %s%n%B", revision, "--", path).partition("\n")
-    if parse_record(message) is None:
+    if title := git("log", "-1", "--format=%h %s", f"{run.commit}..{revision}", "--", path):
         lines.append(f"  CHANGED   since, by commit {title}, which is no run")
     data, results = record["data"], Counter(str(PurePosixPath(path).parent) for path in record["data"])
     made_from = [("input", name, f"{results[name]} file(s)") for name in results if name.startswith("outputs")]
