@@ -7,7 +7,7 @@ import os
 
 from errors import InputError
 from provenance.annex.dataset import build_dataset, remove_tree
-from provenance.repository import ROOT, git, input_datasets, require_plain_branch, subdataset_setting
+from provenance.repository import ROOT, input_datasets, require_as_recorded, require_plain_branch, subdataset_setting
 
 # The folders below inputs/ and the DataLad ids of what belongs there, in the order of building.
 DATASET_IDS = {
@@ -59,22 +59,7 @@ def find_commit(path, pin):
             "and try again, or see docs/own-study.md"
         )
     require_plain_branch(path.absolute())
-    head, *lines = git("status", "--porcelain=v2", "--branch", root=path).splitlines()
-    commit = head.removeprefix("# branch.oid ")
-    n_changed = sum(not line.startswith("#") for line in lines)
-    if n_changed:
-        raise InputError(
-            f"{path} has {n_changed} file(s) that differ from its last commit; it is left alone: "
-            f"look with `git -C {path} status`, keep them with `datalad save -d . -r {path}` or "
-            f"put them aside with `git -C {path} stash -u`"
-        )
-    if pin not in (None, commit):
-        raise InputError(
-            f"{path} is at commit {commit[:10]}, this repository records {pin[:10]}; it is left alone: "
-            f"`git -C {path} checkout {pin[:10]}` goes to the recorded one if the dataset holds it, else move it "
-            f"elsewhere and try again; only if the change is meant, `datalad save -d . {path}` records it"
-        )
-    return commit
+    return require_as_recorded(path, pin)
 
 
 def make_way(path):

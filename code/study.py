@@ -51,6 +51,7 @@ def main():
         require_clone()
         if task != "test":  # tests see the user's settings
             neutralise()
+        require_known_dask()
         if task == "doctor":
             return doctor.report(load_study() if python.is_ready() else None)
         if task == "wheelhouse":
@@ -95,6 +96,19 @@ def require_known_words():
         hint = suggest(name, os.environ["MAKE_TARGETS"].split())
         hint = hint or '; one result is made by, for example, make cell CELL="regress M1 lasso"'
         sys.exit(f'"{name}" is not a target; `make help` lists them{hint}')
+
+
+def require_known_dask():
+    """Stop if ``DASK`` names no cluster; make the path of a scheduler file absolute, for jobs that work elsewhere."""
+    text = os.environ.get("DASK", "")
+    if re.fullmatch(r"|local|slurm|\w+://.+|[\w.-]+:\d+", text):
+        return
+    if not Path(text).is_file():
+        raise InputError(
+            f"DASK={text} is not allowed; expected local, slurm, the address of a running cluster, such as "
+            "tcp://10.0.0.1:8786, or its scheduler file, which has to be there"
+        )
+    os.environ["DASK"] = os.path.abspath(text)
 
 
 def load_study():

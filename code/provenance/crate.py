@@ -63,7 +63,7 @@ def export_crate(study, cells, to):
     """Write a crate of every result, whole or not at all, to a folder that is absent, empty or an earlier crate."""
     target = find_target(to)
     with only_one():
-        require_clean_tree()
+        require_clean_tree(notes=True)
         require_results(cells)
         secrets = gather_secrets(study)
         # Where content is missing it is described only.

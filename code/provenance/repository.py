@@ -13,6 +13,7 @@ from errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE_MESSAGE = "Publish code and documents"  # of the first commit of a published history, and of later ones with code
+DATA = ("inputs/", "outputs/", "figures/")
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 # What git-annex ends with does not say why.
 SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*|git-annex: unable to use external .*)$")
@@ -153,16 +154,45 @@ def changed_files(root=ROOT, *paths):
     return [line for line in listing.split("\0") if line]
 
 
-def require_clean_tree(root=ROOT, *paths):
-    """Stop if any file, or one at some paths, differs from HEAD: a run record would be untrue."""
-    changed = changed_files(root, *paths)
+def require_as_recorded(path, pin):
+    """Stop if a dataset has changed files, or is at another commit than a recorded one, if any; return its commit."""
+    head, *lines = git("status", "--porcelain=v2", "--branch", root=path).splitlines()
+    commit = head.removeprefix("# branch.oid ")
+    n_changed = sum(not line.startswith("#") for line in lines)
+    if n_changed:
+        raise InputError(
+            f"{path} has {n_changed} file(s) that differ from its last commit; it is left alone: "
+            f"look with `git -C {path} status`, keep them with `datalad save -d . -r {path}` or "
+            f"put them aside with `git -C {path} stash -u`"
+        )
+    if pin not in (None, commit):
+        raise InputError(
+            f"{path} is at commit {commit[:10]}, this repository records {pin[:10]}; it is left alone: "
+            f"`git -C {path} checkout {pin[:10]}` goes to the recorded one if the dataset holds it, else move it "
+            f"elsewhere and try again; only if the change is meant, `datalad save -d . {path}` records it"
+        )
+    return commit
+
+
+def require_clean_tree(*paths, notes=False):
+    """Stop if any file, or one at some paths, differs from HEAD: a run record would be untrue.
+
+    With `notes` untracked files may lie where neither inputs nor results do.
+    """
+    changed = [
+        line for line in changed_files(ROOT, *paths) if not notes or line[:2] != "??" or line[3:].startswith(DATA)
+    ]
+    datasets = input_datasets() if changed else {}
+    for path in (line[3:] for line in changed):
+        if path in datasets and (ROOT / path / ".git").exists():
+            require_as_recorded(path, datasets[path])  # what helps in a subdataset is something else
     if changed:
         shown = ", ".join(line[3:] for line in changed[:5]) + (f" and {len(changed) - 5} more" if changed[5:] else "")
         raise InputError(
             f"{len(changed)} file(s) differ from the last commit: {shown}; commit them (`git add` and `git commit`), "
             "put them aside (`git stash -u`) or undo them (`git checkout -- FILE`), then try again"
         )
-    hidden = hidden_files(root)
+    hidden = hidden_files()
     if hidden:
         raise InputError(
             f"{hidden[0]}: git was told not to look at this file, one of {len(hidden)}, so that an edit would not be "

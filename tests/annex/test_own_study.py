@@ -439,4 +439,7 @@ def test_unsaved_changes_in_a_dataset_are_not_moved_away(repository, made):
     path = repository / "inputs/behavior/trials.tsv"
     path.write_text(path.read_text() + "\n")
     done = own(repository, False, CONTRASTS=made[1], BEHAVIOR=made[2], ONLY="con*")
-    assert done.returncode != 0 and "file(s) differ from the last commit: inputs/behavior" in done.stdout
+    assert (
+        done.returncode != 0
+        and "inputs/behavior has 1 file(s) that differ from its last commit; it is left alone: look with" in done.stdout
+    )

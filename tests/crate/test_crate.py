@@ -254,9 +254,9 @@ def test_a_place_that_must_not_be_written_to_is_refused(finished_study, changed,
 
 def test_results_that_do_not_belong_together_are_refused(study, tmp_path):
     to = tmp_path / "crate"
-    (study / "note.txt").write_text("mine")
-    assert "1 file(s) differ from the last commit: note.txt" in refuse(study, to)
-    (study / "note.txt").unlink()
+    (study / "outputs/note.txt").write_text("mine")
+    assert "1 file(s) differ from the last commit: outputs/note.txt" in refuse(study, to)
+    (study / "outputs/note.txt").unlink()
     metrics = study / "outputs/regress/M1/lasso/metrics.tsv"
     metrics.write_text(metrics.read_text() + "\n")
     run(["git", "commit", "--quiet", "--all", "--message", "Improve a number"], study)

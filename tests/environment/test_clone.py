@@ -8,6 +8,7 @@ import sys
 import pytest
 from repositories import copy_repository, make_repository, run
 
+import study
 from errors import InputError
 from provenance.annex.setup import require_annexable
 
@@ -115,6 +116,21 @@ def test_a_word_that_make_does_not_know_is_refused_before_anything_is_done(made,
     assert done.returncode != 0
     assert re.search(message, done.stdout), done.stdout
     assert len(done.stdout.splitlines()) == 2, done.stdout
+
+
+def test_dask_is_a_cluster_or_a_file_that_jobs_find_too(made, tmp_path, monkeypatch):
+    said = "status: DASK=lokal is not allowed; expected local, slurm, the address of a running cluster, such as"
+    monkeypatch.setenv("DASK", "lokal")
+    assert refuse(made).startswith(said)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scheduler.json").write_text("{}")
+    for text in ("", "local", "slurm", "tcp://10.0.0.1:8786", "node-1:8786"):
+        monkeypatch.setenv("DASK", text)
+        study.require_known_dask()
+        assert os.environ["DASK"] == text
+    monkeypatch.setenv("DASK", "scheduler.json")
+    study.require_known_dask()
+    assert os.environ["DASK"] == str(tmp_path / "scheduler.json")
 
 
 def test_help_lists_every_target_within_80_columns(made):

@@ -79,18 +79,29 @@ def test_git_annex_is_started_itself_with_what_its_package_brings(monkeypatch, t
 def test_a_folder_of_wheels_takes_the_place_of_the_index(monkeypatch, tmp_path, capsys):
     lock, venv, wheels = (tmp_path / name for name in ("some.lock", "venv", "wheels"))
     lock.write_text(re.search(r"^threadpoolctl==[^#]*?(?=^\S)", LOCK, re.MULTILINE | re.DOTALL)[0])
-    for name, path in (("LOCK", lock), ("VENV", venv), ("STAMP", venv / "installed.lock")):
+    (tmp_path / "code/locks").mkdir(parents=True)  # of what is added: packages of the lock, too
+    added = re.search(r"^packaging==[^#]*?(?=^\S)", LOCK, re.MULTILINE | re.DOTALL)[0]
+    (tmp_path / "code/locks/some.lock").write_text(lock.read_text() + added)
+    for name, path in (("ROOT", tmp_path), ("LOCK", lock), ("VENV", venv), ("STAMP", venv / "installed.lock")):
         monkeypatch.setattr(environment, name, path)
     monkeypatch.setenv("TO", str(wheels))
     try:
         environment.make_wheelhouse()
     except InputError as error:
         pytest.skip(str(error))
-    assert "wheels: 1 packages, " in capsys.readouterr().out
+    assert "wheels: 2 packages, " in capsys.readouterr().out
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WHEELS", str(wheels))
     environment.make_environment()
     assert environment.has_stamp() and list(venv.glob("lib/*/site-packages/threadpoolctl.py"))
+
+
+def test_a_folder_without_packages_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("WHEELS", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError) as error:
+        environment.install_lock(environment.LOCK, tmp_path / "stamp")
+    said = f"WHEELS={tmp_path}/nowhere is no folder with packages (*.whl), as `make wheelhouse` makes one"
+    assert str(error.value) == said
 
 
 def test_a_python_without_venv_names_the_mend(monkeypatch, tmp_path):

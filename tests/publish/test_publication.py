@@ -298,8 +298,9 @@ def test_the_synthetic_study_goes_as_it_is_and_strangers_can_work_with_it(study,
     store = tmp_path / "public"
     (study / "my-notes.md").write_text("mine")
     commit(study, "Add notes")
+    (study / "to-do.md").write_text("not committed")
     said = publish(study, store)
-    assert "my-notes.md: not declared" in said
+    assert "my-notes.md: not declared" in said and "to-do.md" not in said
     # nilearn's view of a surface brings words of its own.
     foreign = re.findall("texts in these results that are not in the code: (.*)", said)
     assert {text for line in foreign for text in line.split(", ")} <= {"Both hemispheres", "Inflated", "Pial"}, foreign
@@ -395,6 +396,8 @@ def test_private_inputs_are_named_by_commit_and_id_alone(results, tmp_path):
     assert published(tmp_path / "public").isdisjoint({"PRIVATE.md", "README.md", "CITATION.cff"})
     assert_silent(tmp_path / "public", results)
     stranger = clone_as_stranger(tmp_path / "public", tmp_path / "stranger")
+    said = run(["make", "doctor"], stranger, check=False).stdout
+    assert "PROBLEM" not in said and "not yet  inputs/behavior" not in said, said
     said = run(["make", "verify", "CELL=regress M1 lasso"], stranger, check=False, **SMALL).stdout
     assert "not verifiable here: the inputs are private (inputs/behavior)" in said and "Error 3" in said, said
     assert (
@@ -435,9 +438,9 @@ def test_what_cannot_be_published_is_one_line(results, tmp_path):
         assert expected in refuse(results, to), to
     for private in (f"{store}/within", store):
         assert "TO and PRIVATE are the same store or lie in one another" in refuse(results, store, PRIVATE=private)
-    (results / "new").write_text("")
-    assert "1 file(s) differ from the last commit: new" in refuse(results, store)
-    (results / "new").unlink()
+    (results / "outputs/new").write_text("")
+    assert "1 file(s) differ from the last commit: outputs/new" in refuse(results, store)
+    (results / "outputs/new").unlink()
     run(["git", "clone", "--quiet", "--depth", "1", f"file://{results}", str(tmp_path / "shallow")], tmp_path)
     assert "this clone is shallow" in refuse(tmp_path / "shallow", store)
     content = (results / MAP).resolve()

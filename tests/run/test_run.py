@@ -265,6 +265,7 @@ def test_a_setting_that_overrides_what_lies_in_git_is_refused(made, tmp_path):
     done = run([sys.executable, "code/study.py", "setup"], made, check=False, HOME=str(tmp_path))
     assert done.returncode != 0
     assert f"annex.largefiles = nothing in {tmp_path}/.gitconfig overrides the rules of this repository" in done.stdout
+    assert f"(`git config --file {tmp_path}/.gitconfig --unset-all annex.largefiles`)" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -171,9 +171,10 @@ def require_annexable(root=ROOT):
     require_own_rules(root)
     origin, _, value = git("config", "--show-origin", "annex.largefiles", check=False, root=root).partition("\t")
     if value:
+        file = origin.removeprefix("file:")
         raise InputError(
-            f"annex.largefiles = {value} in {origin.removeprefix('file:')} overrides the rules of this repository for "
-            "what lies in git; remove it there (`git config --global --unset annex.largefiles`)"
+            f"annex.largefiles = {value} in {file} overrides the rules of this repository for what lies in git; remove "
+            f"it there (`git config --file {shlex.quote(file)} --unset-all annex.largefiles`)"
         )
 
 

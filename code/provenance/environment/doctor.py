@@ -21,8 +21,10 @@ from provenance.repository import (
     is_shallow,
     object_ids,
     read_state,
+    require_as_recorded,
     require_plain_branch,
     require_writable,
+    subdataset_setting,
 )
 from provenance.run.recovery import MARKER
 
@@ -97,7 +99,7 @@ def check_identity():
 
 
 def check_tree():
-    changed = changed_files()
+    changed = [line for line in changed_files() if line[3:] not in input_datasets()]
     if changed:
         raise InputError(
             f"tree: {len(changed)} file(s) differ from the last commit, such as {changed[0][3:]}; "
@@ -107,19 +109,23 @@ def check_tree():
 
 
 def check_inputs():
+    private = []
     for path, commit in input_datasets().items():
         if not (ROOT / path / ".git").exists():
-            raise NotSetUpError(f"{path}: not installed; `make inputs`")
+            if subdataset_setting(path, "url"):
+                raise NotSetUpError(f"{path}: not installed; `make inputs`")
+            private.append(path)
+            continue
         require_plain_branch(ROOT / path)
-        if git("rev-parse", "HEAD", root=ROOT / path) != commit:
-            raise InputError(f"{path}: at another commit than the recorded one; `git -C {path} checkout {commit}`")
+        require_as_recorded(path, commit)
         lost = [file for file in require_whole(path) if not file.exists()]
         if lost:
             raise NotSetUpError(
                 f"{path}: the content of {len(lost)} file(s) is not here, such as {lost[0].relative_to(ROOT / path)}; "
                 f"a stage that reads them fetches them, or `datalad get {path}`; `make inputs` builds synthetic ones"
             )
-    return "inputs: installed at the recorded commits, with all content"
+    there = "inputs: installed at the recorded commits, with all content"
+    return there + (f", but for {', '.join(private)}: private, only the owner has it" if private else "")
 
 
 def check_results():

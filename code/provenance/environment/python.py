@@ -102,7 +102,13 @@ def install_lock(lock, stamp):
     """Install the packages of a lock into ``.venv``, verified by their hashes, then leave its stamp."""
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     wheels, environment = os.environ.get("WHEELS"), None
+    fix = "check the network and try again, or `make wheelhouse` where there is one and `make setup WHEELS=folder` here"
     if wheels:
+        if not any(Path(wheels).glob("*.whl")):
+            raise InputError(f"WHEELS={wheels} is no folder with packages (*.whl), as `make wheelhouse` makes one")
+        fix = (
+            f"WHEELS={wheels} is to be made by `make wheelhouse` of this very commit, under the same version of Python"
+        )
         pip += ["--no-index", "--find-links", wheels]
         # Clusters set these so that their own builds are taken, which do not have the hashes of the lock.
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
@@ -112,10 +118,7 @@ def install_lock(lock, stamp):
     if installed.returncode:
         errors = [line for line in installed.stderr.splitlines() if line.startswith("ERROR")]
         reason = errors[0].removeprefix("ERROR: ") if errors else "pip gave no reason"
-        raise InputError(
-            f"installing {lock.relative_to(ROOT)} failed: {reason}; check the network and try again, "
-            "or `make wheelhouse` where there is one and `make setup WHEELS=folder` here"
-        )
+        raise InputError(f"installing {lock.relative_to(ROOT)} failed: {reason}; {fix}")
     start_annex_directly()
     shutil.copyfile(lock, stamp)
 
@@ -151,10 +154,11 @@ def install_extra(name):
 
 
 def make_wheelhouse():
-    """Download the locked packages, by their hashes, for `make setup WHEELS=folder` where there is no network."""
+    """Download the packages of all locks, by their hashes, for `make setup WHEELS=folder` where there is no network."""
     folder = os.environ.get("TO") or "wheels"
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet"]
-    done = subprocess.run([*pip, *LOCKED, "-r", str(LOCK), "--dest", folder], capture_output=True, text=True)
+    locks = [f"--requirement={lock}" for lock in (LOCK, *sorted((ROOT / "code/locks").glob("*.lock")))]
+    done = subprocess.run([*pip, *LOCKED, *locks, "--dest", folder], capture_output=True, text=True)
     if done.returncode:
         raise InputError(f"not all packages could be had: {done.stderr.strip().splitlines()[-1]}")
     files = [path.stat().st_size for path in Path(folder).iterdir()]

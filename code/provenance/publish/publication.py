@@ -38,7 +38,7 @@ def publish(study, cells, to, private=None, agreed=False):
         stores.require_apart(public, safe)
         stores.require_audience(safe, stores.PRIVATE)
     stores.require_audience(public, stores.PUBLIC)
-    require_clean_tree()
+    require_clean_tree(notes=True)
     secrets = gather_secrets(study, public.folder)
     with history.scratch_repository(public) as scratch:
         history.require_published(scratch, study, public)

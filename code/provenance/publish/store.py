@@ -7,6 +7,7 @@ one: ``git push`` and ``datalad push`` would send the git-annex branch as it is,
 import fcntl
 import os
 import re
+import shlex
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
@@ -98,7 +99,7 @@ class Store:
 
     @property
     def clone_command(self):
-        return f"datalad clone '{self.address}#{dataset_id()}'"
+        return f"datalad clone {shlex.quote(f'{self.address}#{dataset_id()}')}"
 
 
 def place_in_store():

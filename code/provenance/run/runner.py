@@ -74,7 +74,7 @@ class _Making:
     def _run(self, cell):
         # What somebody edits meanwhile matters only where a cell reads it.
         read = ("code", "inputs", "outputs", "figures", "requirements.lock", ".gitattributes", cell.options.params)
-        require_clean_tree(ROOT, *(read if any(self.outcomes.values()) else ()))
+        require_clean_tree(*(read if any(self.outcomes.values()) else ()))
         state = self.states[cell.name]
         self.plan = self.plan or Plan(self.wanted, self.cells, self.size(), self.states)
         named = state.state == STALE or "checksum" in state.reasons[0]
