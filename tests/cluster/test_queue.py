@@ -95,9 +95,7 @@ def test_a_job_of_another_branch_or_command_is_not_taken_for_its_own():
     assert str(error.value) == f"{made} main by `{cells[0].command}`: {fix}"
 
 
-@pytest.mark.parametrize(
-    "option", ["--comment=mine", "--comm=mine", "--job-name", "-J", "-o/tmp/log", "--dependency=1"]
-)
+@pytest.mark.parametrize("option", ["--comment=mine", "--job-name", "-J", "-o/tmp/log", "--dependency=1"])
 def test_options_that_submit_sets_itself_are_refused(tmp_path, monkeypatch, option):
     monkeypatch.setattr(submission, "ROOT", tmp_path)
     (tmp_path / "code").mkdir()

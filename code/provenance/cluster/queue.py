@@ -87,17 +87,17 @@ def jobs_folder(root=ROOT):
     return folder
 
 
-def last_jobs(ids, root):
-    """Return jobs as far as Slurm knows them, by name as their ids are given."""
-    known = queued(root)
-    forgotten = [id_ for id_ in ids.values() if id_ not in known]
+def last_jobs(root):
+    """Return the last job of each cell as far as Slurm knows, by the cell's name."""
+    known, last = queued(root), submitted(root)
+    forgotten = [job.id for job in last.values() if job.id not in known]
     if forgotten and shutil.which("sacct"):
         form = "--format=JobID,State,Elapsed,NodeList"
         listing = slurm("sacct", "-X", "-n", "-P", form, f"--jobs={','.join(forgotten)}", check=False)
         for id_, state, elapsed, node in (line.split("|")[:4] for line in listing.splitlines()):
             # As in "CANCELLED by 1000"; "None assigned" is the node of a job that never started.
             known[id_] = Job(id_, state.split()[0], elapsed, "" if node.startswith("None") else node)
-    return {name: known.get(id_, Job(id_)) for name, id_ in ids.items()}
+    return {name: known.get(job.id, Job(job.id)) for name, job in last.items()}
 
 
 def describe_jobs(root=ROOT):
@@ -105,10 +105,10 @@ def describe_jobs(root=ROOT):
 
     Of one that failed also the last line of its log that says something.
     """
-    if shutil.which("sbatch") is None or not (last := submitted(root)):
+    if shutil.which("sbatch") is None or not submitted(root):
         return {}
     try:
-        jobs = last_jobs({name: job.id for name, job in last.items()}, root)
+        jobs = last_jobs(root)
     except InputError as error:
         print(f"jobs are not shown: {error}")
         return {}

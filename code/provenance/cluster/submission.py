@@ -27,7 +27,7 @@ WARNING_SECONDS = 90  # between USR1 and the end: Slurm may be a minute late
 EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "DASK")
 # Options of sbatch that say which jobs are this repository's, where they run and what they wait for.
 OWN = ("--array", "--chdir", "--comment", "--dependency", "--job-name", "--output", "--signal")
-OWN_SHORT = ("-a", "-D", "-d", "-J", "-o")
+OWN += ("-a", "-D", "-d", "-J", "-o")
 MARGIN = 3  # times the measured cost
 START_MINUTES = 5  # packages load from a busy file system, the clone is made, content comes and goes
 LONG_MINUTES = 10  # on one core; what is shorter gets no second one
@@ -76,11 +76,8 @@ def load_cluster(known):
     for name in cluster.cells:
         if name not in known:
             raise InputError(f'{SETTINGS}: cells."{name}" is no stage and no cell; expected one of {", ".join(known)}')
-    for option in cluster.options:
-        name = option.partition("=")[0]
-        # Slurm takes the beginning of a name for the name.
-        if option.startswith(OWN_SHORT) or any(own.startswith(name) for own in OWN):
-            raise InputError(f"{SETTINGS}: options: {option} is set by `make submit` itself; remove it")
+    if own := [option for option in cluster.options if option.startswith(OWN)]:
+        raise InputError(f"{SETTINGS}: options: {own[0]} is set by `make submit` itself; remove it")
     return cluster
 
 
