@@ -7,6 +7,8 @@ import sys
 import pytest
 from repositories import make_repository, run
 
+from provenance.environment import doctor
+
 pytestmark = pytest.mark.slow
 
 
@@ -131,3 +133,16 @@ def test_a_machine_without_git_annex_is_told_so(study, tmp_path):
     )
     done = run([sys.executable, "-c", code], study, check=False, PATH=str(tools))
     assert "not yet  git-annex: not found; `make setup` installs it from requirements.lock" in done.stdout
+
+
+def test_private_inputs_that_only_their_owner_has_are_no_problem(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "ROOT", tmp_path)
+    monkeypatch.setattr(doctor, "input_datasets", lambda: {"inputs/behavior": "0" * 40})
+    monkeypatch.setattr(doctor, "subdataset_setting", lambda path, key: "")
+    said = (
+        "inputs: installed at the recorded commits, with all content, but for inputs/behavior: private, only the owner"
+    )
+    assert doctor.check_inputs() == f"{said} has it"
+    monkeypatch.setattr(doctor, "subdataset_setting", lambda path, key: "./inputs/behavior")
+    with pytest.raises(doctor.NotSetUpError, match="inputs/behavior: not installed; `make inputs`"):
+        doctor.check_inputs()
