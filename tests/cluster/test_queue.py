@@ -63,7 +63,7 @@ def test_a_slurm_that_does_not_answer_hides_no_results(repository, tmp_path, cap
 UNREACHABLE = "Batch job submission failed: Unable to contact slurm controller (connect failure)"
 REFUSED = {
     "sbatch: error: You are associated with several accounts\nsbatch: error: Please name one by --account\n": (
-        "You are associated with several accounts Please name one by --account; see account, options, memory and "
+        "You are associated with several accounts; Please name one by --account; see account, options, memory and "
         "minutes in code/cluster.toml"
     ),
     f"sbatch: error: {UNREACHABLE}\n": (
@@ -84,7 +84,7 @@ def test_a_job_of_another_branch_or_command_is_not_taken_for_its_own():
     cells = [SimpleNamespace(name=name, command=f"python code/{name}.py --n-permutations 20") for name in ("a", "b")]
     jobs = {cell.name: queue.Submission("7", "main", cell.command) for cell in cells}
     submission.require_same(jobs | {"gone": queue.Submission("8", "main", "python code/gone.py")}, cells, "main")
-    fix = "wait until it ends, or `make cancel`, then `make submit`"
+    fix = "wait until such jobs end, or `make cancel`, then `make submit`"
     made = "job 7 makes a on branch main by `python code/a.py --n-permutations 20`; this would be on branch"
     with pytest.raises(InputError) as error:
         submission.require_same(jobs, cells, "feature")

@@ -54,7 +54,7 @@ def slurm(program, *arguments, check=True, text=None):
     done = subprocess.run([program, *arguments], input=text, env=environment, capture_output=True, text=True)
     if done.returncode and check:
         lines = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
-        said = " ".join(line.removeprefix(f"{program}: ").removeprefix("error: ").strip() for line in lines)
+        said = "; ".join(line.removeprefix(f"{program}: ").removeprefix("error: ").strip() for line in lines)
         fix = "see whether Slurm runs (`sinfo`), or compute without it by `make all`"
         if program == "sbatch" and not UNREACHABLE.search(said):
             fix = f"see account, options, memory and minutes in {SETTINGS}"

@@ -124,7 +124,7 @@ def require_same(jobs, cells, branch):
         if job != wanted:
             raise InputError(
                 f"job {job.id} makes {name} on branch {job.branch} by `{job.command}`; this would be on branch "
-                f"{branch} by `{wanted.command}`: wait until it ends, or `make cancel`, then `make submit`"
+                f"{branch} by `{wanted.command}`: wait until such jobs end, or `make cancel`, then `make submit`"
             )
 
 
