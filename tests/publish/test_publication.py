@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from planted_names import FORMS
 from repositories import SMALL, run
 
+from provenance.publish import store as stores
 from provenance.publish.contents import read_texts, unpack
 from stages import STUDY
 
@@ -419,6 +421,12 @@ def test_private_inputs_are_named_by_commit_and_id_alone(results, tmp_path):
     shutil.rmtree(results / "inputs/behavior")
     (results / "inputs/behavior").mkdir()
     assert "inputs/behavior is not here, so that the participants' names" in refuse(results, "public")
+
+
+def test_the_printed_command_can_be_typed_whatever_the_folder_is_called(monkeypatch):
+    monkeypatch.setattr(stores, "dataset_id", lambda: DATASET)
+    command = stores.Store(Path("/data/it's here"), None).clone_command
+    assert shlex.split(command) == ["datalad", "clone", f"ria+file:///data/it's here#{DATASET}"]
 
 
 def test_what_cannot_be_published_is_one_line(results, tmp_path):
