@@ -101,7 +101,7 @@ def require_known_words():
 def require_known_dask():
     """Stop if ``DASK`` names no cluster; make the path of a scheduler file absolute, for jobs that work elsewhere."""
     text = os.environ.get("DASK", "")
-    if re.fullmatch(r"|local|slurm|\w+://.+|[\w.-]+:\d+", text):
+    if re.fullmatch(r"|local|slurm|[\w+-]+://.+|\S+:\d+", text):
         return
     if not Path(text).is_file():
         raise InputError(

@@ -13,7 +13,7 @@ from errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE_MESSAGE = "Publish code and documents"  # of the first commit of a published history, and of later ones with code
-DATA = ("inputs/", "outputs/", "figures/")
+USED = ("code/", "inputs/", "outputs/", "figures/")  # where an untracked file may matter
 DISK_FULL = 4e6  # bytes; below that git fails and does not say why
 # What git-annex ends with does not say why.
 SUMMARY = re.compile(r"\s*(\w+: \d+ failed|failed to \w+ content .*|git-annex: unable to use external .*)$")
@@ -177,10 +177,10 @@ def require_as_recorded(path, pin):
 def require_clean_tree(*paths, notes=False):
     """Stop if any file, or one at some paths, differs from HEAD: a run record would be untrue.
 
-    With `notes` untracked files may lie where neither inputs nor results do.
+    With `notes` untracked files may lie elsewhere than in `USED`.
     """
     changed = [
-        line for line in changed_files(ROOT, *paths) if not notes or line[:2] != "??" or line[3:].startswith(DATA)
+        line for line in changed_files(ROOT, *paths) if not notes or line[:2] != "??" or line[3:].startswith(USED)
     ]
     datasets = input_datasets() if changed else {}
     for path in (line[3:] for line in changed):

@@ -301,6 +301,10 @@ def test_the_synthetic_study_goes_as_it_is_and_strangers_can_work_with_it(study,
     (study / "my-notes.md").write_text("mine")
     commit(study, "Add notes")
     (study / "to-do.md").write_text("not committed")
+    named = study / "code/publish.toml"
+    named.write_text("[files]")
+    assert "code/publish.toml; commit" in publish(study, store, check=False)
+    named.unlink()
     said = publish(study, store)
     assert "my-notes.md: not declared" in said and "to-do.md" not in said
     # nilearn's view of a surface brings words of its own.

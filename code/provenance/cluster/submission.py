@@ -25,9 +25,9 @@ from provenance.run.recovery import only_one, restore_interrupted
 
 WARNING_SECONDS = 90  # between USR1 and the end: Slurm may be a minute late
 EXPORTED = ("PARAMS", "N_PERMUTATIONS", "N_BOOTSTRAPS", "N_JOBS", "DASK")
-# Options of sbatch that say which jobs are this repository's, where they run and what they wait for.
-OWN = ("--array", "--chdir", "--comment", "--dependency", "--job-name", "--output", "--signal")
-OWN += ("-a", "-D", "-d", "-J", "-o")
+# Options of sbatch that say which jobs are this repository's, where they run, how long, and what they wait for.
+OWN = ("--array", "--chdir", "--comment", "--dependency", "--job-name", "--output", "--signal", "--time")
+OWN += ("-a", "-D", "-d", "-J", "-o", "-t")
 MARGIN = 3  # times the measured cost
 START_MINUTES = 5  # packages load from a busy file system, the clone is made, content comes and goes
 LONG_MINUTES = 10  # on one core; what is shorter gets no second one

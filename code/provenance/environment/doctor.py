@@ -99,7 +99,8 @@ def check_identity():
 
 
 def check_tree():
-    changed = [line for line in changed_files() if line[3:] not in input_datasets()]
+    datasets = input_datasets()
+    changed = [line for line in changed_files() if line[3:] not in datasets]
     if changed:
         raise InputError(
             f"tree: {len(changed)} file(s) differ from the last commit, such as {changed[0][3:]}; "
