@@ -11,7 +11,7 @@ from repositories import IDENTITY, SMALL, copy_repository, make_repository, name
 from threadpoolctl import threadpool_limits
 
 matplotlib.use("Agg")
-threadpool_limits(1)  # as stages compute; two processes of tests share the cores
+threadpool_limits(1)  # as stages compute; several processes of tests share the cores
 
 # Settings and an identity in the surroundings, as on many CI servers, go before those of a test's repository.
 SETTINGS_OF_GIT = ("GIT_AUTHOR_", "GIT_COMMITTER_", "GIT_CONFIG_")
@@ -30,7 +30,7 @@ os.environ.setdefault("EMAIL", "tester@example.invalid")
 def pytest_collection_modifyitems(config, items):
     """Keep tests in one process that share what a fixture makes for their module, and begin with those that take long.
 
-    The first of all makes the finished study, which the other process would else wait for.
+    The first of all makes the finished study, which the other processes would else wait for.
     """
     if not hasattr(config, "workerinput"):
         return
