@@ -31,7 +31,7 @@ def draw_similarity(results):
     people, schemes = results.regressions[key].scheme_of_people, first["scheme"].tolist()
     scheme, names = people if people in schemes else schemes[-1], first["signature"].drop_duplicates()
     masks, algorithms = (list(dict.fromkeys(key[place] for key in tables)) for place in (0, 1))
-    filled = []
+    filled, absent = [], False
     figure = new_page(18 + 7 * len(names), results.synthetic)
     panels = figure.subplots(1, len(masks), sharex=True, sharey=True, squeeze=False)[0]
     for axes, mask in zip(panels, masks, strict=True):
@@ -42,6 +42,7 @@ def draw_similarity(results):
             rows = rows.set_index("signature").loc[names]
             places = np.arange(len(names)) + (number - (len(algorithms) - 1) / 2) * 0.22
             plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHM_COLOURS[algorithm], markersize=4)
+            absent = absent or rows["score"].isna().any()
             alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
             filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
         finish_panel(axes, mask, "cosine", names)
@@ -51,7 +52,8 @@ def draw_similarity(results):
     caption = (
         "Similarity of the final weight maps with each signature. Lines are 95 % intervals over participants. Dots are "
         "filled where the family-wise p over signatures and networks of a map is at most .05, by refits of permuted "
-        f"scores ({scheme}). Values within networks are in similarity.tsv."
+        f"scores ({scheme}).{' No dot: one of the two maps is 0 there.' if absent else ''} Values within networks are in "
+        "similarity.tsv."
     )
     alt = (
         f"Dot plot of the cosine of the weight maps of {len(tables)} models with {len(names)} signatures, filled "
