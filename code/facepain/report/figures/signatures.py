@@ -49,11 +49,11 @@ def draw_similarity(results):
     handles = [DOT(color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms]
     handles.append(DOT(color=GREY, markerfacecolor="white", label="family-wise p > .05"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
+    dots = " No dot: one of the two maps is 0 there." if absent else ""
     caption = (
         "Similarity of the final weight maps with each signature. Lines are 95 % intervals over participants. Dots are "
         "filled where the family-wise p over signatures and networks of a map is at most .05, by refits of permuted "
-        f"scores ({scheme}).{' No dot: one of the two maps is 0 there.' if absent else ''} Values within networks are in "
-        "similarity.tsv."
+        f"scores ({scheme}).{dots} Values within networks are in similarity.tsv."
     )
     alt = (
         f"Dot plot of the cosine of the weight maps of {len(tables)} models with {len(names)} signatures, filled "

@@ -31,8 +31,8 @@ TERMS = (
     "Sentences on unseen participants describe predictions of a model that was fitted without them (leave one "
     "participant out); the published scheme is the division into folds that the settings name. Skill compares the "
     "squared error of a model with that of always predicting the mean training score: 1 is perfect, 0 is no better. "
-    "The permutation test *block* exchanges whole participants, *within* the trials of each; where every participant has "
-    "one trial, *free* takes the place of *block*."
+    "The permutation test *block* exchanges whole participants, *within* the trials of each; where every participant "
+    "has one trial, *free* takes the place of *block*."
 )
 FACTS = {"sd": "standard deviation", "min": "smallest", "max": "largest"}
 FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no whole number"}
