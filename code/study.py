@@ -390,9 +390,9 @@ def write_manifest(_names):
 
 
 def run_tests(names):
-    # In the order of tests/conftest.py, which keeps together what shares a fixture. Three for two cores: tests wait for
+    # In the order of tests/conftest.py, which keeps together what shares a fixture. Four for two cores: tests wait for
     # the disk and for processes that they end, a quarter of their time.
-    command = ["-m", "pytest", "--numprocesses", "3", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    command = ["-m", "pytest", "--numprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder"]
     command += ["-m", "not slow"] if names == ["fast"] else []
     return subprocess.run([sys.executable, *command]).returncode
 

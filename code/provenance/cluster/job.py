@@ -115,8 +115,8 @@ def _scratch():
         folder = Path(tempfile.mkdtemp(prefix="facepain-", dir=place))
     except OSError as error:
         raise InputError(
-            f"{place or tempfile.gettempdir()}: {error.strerror}, on {platform.node()}; name a folder of the node's own "
-            f"disk as `scratch` in {SETTINGS}, which goes before $SLURM_TMPDIR"
+            f"{place or tempfile.gettempdir()}: {error.strerror}, on {platform.node()}; name a folder of the node's "
+            f"own disk as `scratch` in {SETTINGS}, which goes before $SLURM_TMPDIR"
         ) from None
     try:
         yield folder
