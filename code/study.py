@@ -390,9 +390,9 @@ def write_manifest(_names):
 
 
 def run_tests(names):
-    # In the order of tests/conftest.py, which keeps together what shares a fixture. Four for two cores: tests wait for
-    # the disk and for processes that they end, a quarter of their time.
-    command = ["-m", "pytest", "--numprocesses", "4", "--dist", "loadgroup", "--no-loadscope-reorder"]
+    # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. Three at a time on
+    # two cores: tests wait for the disk and for processes that they end.
+    command = ["-m", "pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     command += ["-m", "not slow"] if names == ["fast"] else []
     return subprocess.run([sys.executable, *command]).returncode
 

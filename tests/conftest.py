@@ -28,16 +28,9 @@ os.environ.setdefault("EMAIL", "tester@example.invalid")
 
 
 def pytest_collection_modifyitems(config, items):
-    """Keep tests in one process that share what a fixture makes for their module, and begin with those that take long.
-
-    The first of all makes the finished study, which the other processes would else wait for.
-    """
+    """Begin with the tests that take long; the first of all makes the finished study, which others would wait for."""
     if not hasattr(config, "workerinput"):
         return
-    for item in items:
-        fixtures = [fixture for found in item._fixtureinfo.name2fixturedefs.values() for fixture in found]
-        if any(fixture.scope == "module" for fixture in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.module.__name__))
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None, "finished_study" in item.fixturenames))
     for first in [item for item in items if "finished_study" in item.fixturenames][:1]:
         items.remove(first)
