@@ -10,6 +10,7 @@ from errors import InputError
 from facepain.data.images import open_image
 from facepain.data.proposals import propose_columns, propose_pattern, propose_targets
 from facepain.data.trials import DICTIONARY_COLUMNS, read_trials, shorten
+from files import TABLE_ENDINGS
 from files.tables import read_json, read_text_table
 from make_inputs import is_synthetic
 from prep import BEHAVIOR, CONTRASTS, find_images
@@ -132,7 +133,7 @@ def find_table(named):
     if isinstance(named, str) and os.path.lexists(named):
         return named
     files = [path for path in sorted(BEHAVIOR.rglob("*.*")) if not any(part.startswith(".") for part in path.parts)]
-    tables = [path for path in files if path.suffix.lower() in (".tsv", ".csv", ".txt", ".dat")]
+    tables = [path for path in files if path.suffix.lower() in TABLE_ENDINGS and path.suffix.lower() != ".json"]
     tables = [str(path) for path in tables if not path.name.lower().startswith("readme")]
     people = [path for path in tables if Path(path).stem == "participants"]
     found = [path for path in tables if path not in people]

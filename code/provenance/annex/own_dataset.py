@@ -33,7 +33,7 @@ def clone_dataset(source, folder, name):
     if git("rev-parse", "--verify", "--quiet", "HEAD", root=folder, check=False) == "":
         raise InputError(f"{source} has no commit; expected a dataset with files; save them there first")
     tree = read_tree(root=folder)
-    if not any(path.endswith(WANTED[name]) for path in tree):
+    if not any(path.lower().endswith(WANTED[name]) for path in tree):
         inside = [path for path, (mode, _) in tree.items() if mode == "160000"]
         within = f"; its subdatasets, such as {inside[0]}, are not looked into" if inside else ""
         raise InputError(

@@ -87,9 +87,9 @@ def jobs_folder(root=ROOT):
     return folder
 
 
-def last_jobs(root):
-    """Return the last job of each cell as far as Slurm knows, by the cell's name."""
-    known, last = queued(root), submitted(root)
+def last_jobs(last, root):
+    """Return the last job of each cell as far as Slurm knows, by the cell's name, as `submitted` gives them."""
+    known = queued(root)
     forgotten = [job.id for job in last.values() if job.id not in known]
     if forgotten and shutil.which("sacct"):
         form = "--format=JobID,State,Elapsed,NodeList"
@@ -105,10 +105,10 @@ def describe_jobs(root=ROOT):
 
     Of one that failed also the last line of its log that says something.
     """
-    if shutil.which("sbatch") is None or not submitted(root):
+    if shutil.which("sbatch") is None or not (last := submitted(root)):
         return {}
     try:
-        jobs = last_jobs(root)
+        jobs = last_jobs(last, root)
     except InputError as error:
         print(f"jobs are not shown: {error}")
         return {}

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from errors import InputError
 from files import TABLE_ENDINGS
+from provenance.annex.own_dataset import IMAGES
 from provenance.publish.contents import normalise, read_texts
 from provenance.publish.store import place_in_store
 from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids
@@ -28,7 +29,6 @@ ID = "participant_id"
 PARTICIPANTS = ("behavior", "contrasts")  # the input datasets that concern them
 # Columns of tables whose column of ids no params name.
 ID_COLUMN = re.compile(r"(participant|subject|patient|proband|name)s?(_?(id|name|code))?", re.IGNORECASE)
-IMAGES = (".hdr", ".img", ".nii", ".nii.gz", ".mat")
 EXAMPLE = re.compile(r"sub-[0-9]+")  # the form of the stand-in's ids, which documents and code show
 LIKE_AN_ID = re.compile(r"(?<![a-z0-9])sub-[a-z]*[0-9][a-z0-9]*")  # as BIDS labels participants
 A_TABLE_OF_IDS = re.compile(

@@ -147,11 +147,10 @@ def describe_methods(results, records):
     }
     tables = {name: cells[0].table(name) for name in ("repeats", "intervals", "transfer")}
     tables["prep/reliability"] = results.table("prep/reliability")
+    occurrences = (results.table(f"occurrence/{mask}/metrics") for mask in results.masks)
+    tables["occurrence"] = next((found for found in occurrences if found is not None), None)
     absent = {name for name, found in tables.items() if found is None or not len(found)}
     absent |= {"tune", "compare", "similarity", "relate"} - {name.split()[0] for name in records}
-    absent |= (
-        {"occurrence"} if all(results.table(f"occurrence/{mask}/metrics") is None for mask in results.masks) else set()
-    )
     return [text.format(**facts) for name, text in TEXTS.items() if name not in absent]
 
 
