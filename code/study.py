@@ -390,8 +390,8 @@ def write_manifest(_names):
 
 
 def run_tests(names):
-    # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. Three at a time on
-    # two cores: tests wait for the disk and for processes that they end.
+    # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. Three at a time
+    # on two cores: tests wait for the disk and for processes that they end.
     command = ["-m", "pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
     command += ["-m", "not slow"] if names == ["fast"] else []
     return subprocess.run([sys.executable, *command]).returncode
