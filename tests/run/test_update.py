@@ -14,7 +14,7 @@ def git(folder, *arguments):
 
 def commit(folder, **files):
     for name, text in files.items():
-        path = folder / name.replace("__", "/")
+        path = folder / name.replace("__md", ".md").replace("__tsv", ".tsv").replace("__", "/")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     git(folder, "add", "--all")
@@ -89,10 +89,44 @@ def test_without_results_of_ones_own_the_newer_ones_come(clone, newer):
     assert "seed = 43" in (clone / "code/params.toml").read_text()
 
 
-def test_code_that_both_changed_stops_the_update_whole(clone, newer):
-    (clone / "README.md").write_text("mine\n")
-    git(clone, "commit", "--quiet", "--all", "--message", "Mine")
-    before = git(clone, "rev-parse", "HEAD")
+def test_words_of_ones_own_are_kept_where_both_changed_them(clone, newer):
+    commit(clone, README__md="mine\n")
+    assert "your README.md kept" in update(clone, newer)
+    assert (clone / "README.md").read_text() == "mine\n" and "seed = 43" in (clone / "code/params.toml").read_text()
+
+
+def test_code_that_both_changed_is_left_to_join_with_results_as_they_were(clone, newer):
+    for folder, text in ((clone, "mine\n"), (newer, "newer\n")):
+        commit(folder, LICENSE=text)
+    commit(clone, outputs__regress__a__tsv="mine\n", outputs__regress__own__tsv="mine\n")
+    before = git(clone, "rev-parse", "HEAD", "HEAD:outputs")
     said = update(clone, newer, check=False)
-    assert "1 file(s) were changed here and there: README.md; nothing was merged" in said
-    assert git(clone, "rev-parse", "HEAD") == before and git(clone, "status", "--porcelain") == ""
+    assert "1 file(s) were changed here and there: LICENSE; all else is merged and waits" in said
+    assert git(clone, "diff", "--name-only", "--diff-filter=U") == "LICENSE"
+    assert git(clone, "status", "--porcelain", "outputs") == "" and not (clone / "outputs/regress/new.tsv").exists()
+    assert "differ from the last commit" in update(clone, newer, check=False)
+    git(clone, "merge", "--abort")
+    assert git(clone, "rev-parse", "HEAD", "HEAD:outputs") == before and git(clone, "status", "--porcelain") == ""
+    update(clone, newer, check=False)
+    commit(clone, LICENSE="joined\n")
+    assert git(clone, "rev-parse", "HEAD:outputs") == before.split()[1]
+    assert git(clone, "rev-parse", "HEAD^2") == git(newer, "rev-parse", "HEAD")
+
+
+def test_files_that_git_ignores_are_not_lost(clone, newer):
+    commit(newer, docs__notes__md="newer\n")
+    (clone / ".git/info/exclude").write_text("talk.pptx\nnotes.md\n")
+    commit(clone, outputs__regress__a__tsv="mine\n")
+    (clone / "outputs/talk.pptx").write_text("mine")
+    (clone / "docs/notes.md").write_text("mine")
+    assert "docs/notes.md is not tracked here, and newer code brings" in update(clone, newer, check=False)
+    assert git(clone, "status", "--porcelain") == "" and (clone / "docs/notes.md").read_text() == "mine"
+    (clone / "docs/notes.md").unlink()
+    assert "your inputs and results kept" in update(clone, newer)
+    assert (clone / "outputs/talk.pptx").read_text() == "mine" and (clone / "docs/notes.md").read_text() == "newer\n"
+
+
+def test_a_clone_without_origin_asks_where_from(clone):
+    git(clone, "remote", "remove", "origin")
+    said = run([sys.executable, "code/study.py", "update"], clone, False).stdout
+    assert "no remote `origin`; name where its repository was cloned from: FROM=" in said

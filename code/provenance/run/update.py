@@ -1,20 +1,28 @@
 """Merge newer code of the repository that a study came from, and keep the study's own inputs, params and results."""
 
+import os
+
 from errors import InputError
 from provenance.declare import PARAMS
 from provenance.repository import ROOT, changed_files, git, input_datasets, require_clean_tree
 
-OWN = ("outputs", "figures", "inputs", ".gitmodules")  # taken from one side whole, never merged
+# Taken from one side whole, never merged; older params stay valid.
+OWN = {"inputs and results": ("outputs", "figures", "inputs", ".gitmodules"), "params": (PARAMS,)}
+# A study of one's own writes its own: where both sides changed the same lines these stay.
+WORDS = ("README.md", "CITATION.cff", "code/manifest.tsv")
 
 
 def update(source):
-    """Merge another history into this branch; all or nothing.
+    """Merge another history into this branch.
 
     The source is what `git fetch` takes: a remote, a URL or a folder, and a branch after a blank; ``origin main`` by
-    default. Stop if there is nothing to fetch from, or both sides changed the same lines of code.
+    default. Stop if there is nothing to fetch from or a file would be overwritten, and where both sides changed the
+    same lines of code: with the merge left open, and nothing but code to join.
     """
     require_clean_tree()
     where, _, branch = (source or "origin").partition(" ")
+    if not source and "origin" not in git("remote").splitlines():
+        raise InputError("this clone has no remote `origin`; name where its repository was cloned from: FROM=")
     git("fetch", "--quiet", "--no-tags", where, branch or "main")
     theirs = git("rev-parse", "FETCH_HEAD")
     base = git("merge-base", "HEAD", theirs, check=False)
@@ -25,38 +33,48 @@ def update(source):
     if base == theirs:
         print(f"nothing is newer in {where}")
         return
-    # Older params stay valid.
-    kept = [group for group in (OWN, (PARAMS,)) if git("diff", "--name-only", base, "HEAD", "--", *group)]
+    added = git(
+        "diff", "--name-only", "--no-renames", "--diff-filter=A", "--ignore-submodules", "HEAD", theirs
+    ).splitlines()
+    for path in added:
+        if os.path.lexists(ROOT / path):  # the tree is clean: git ignores it, and a merge would overwrite it
+            raise InputError(f"{path} is not tracked here, and newer code brings a file of this name; move yours away")
+    kept = {what: paths for what, paths in OWN.items() if git("diff", "--name-only", base, "HEAD", "--", *paths)}
     try:
         git("merge", "--no-commit", "--no-ff", "--quiet", theirs, check=False)
-        for group in kept:
-            _keep(group)
-        if OWN in kept:
+        for paths in kept.values():
+            _keep(paths, added)
+        if "inputs and results" in kept:
             _add_new_inputs(theirs)
         both = sorted({line[3:] for line in changed_files() if "U" in line[:2] or line[:2] in ("AA", "DD")})
-        if both:
-            raise InputError(
-                f"{len(both)} file(s) were changed here and there: {', '.join(both[:5])}; nothing was merged; "
-                f"`git merge {theirs[:10]}` lets you join them by hand"
-            )
-        git("commit", "--quiet", "--allow-empty", "--message", f"Take up newer code ({theirs[:10]})")
+        for path in (path for path in both if path in WORDS):
+            _keep((path,), added)
+            kept[path] = (path,)
+        both = [path for path in both if path not in kept]
+        if not both:
+            git("commit", "--quiet", "--allow-empty", "--message", f"Take up newer code ({theirs[:10]})")
     except BaseException:
         git("merge", "--abort", check=False)
         raise
+    if both:
+        raise InputError(
+            f"{len(both)} file(s) were changed here and there: {', '.join(both[:5])}; all else is merged and waits, "
+            "with inputs and results of your own as they were: join what stands between the marks in these files, "
+            "`git add` and `git commit` them; or go back by `git merge --abort`"
+        )
     n_changed = len(git("diff", "--name-only", "HEAD^1", "HEAD").splitlines())
-    ours = ", your inputs and results kept" if OWN in kept else ""
-    print(f"merged {theirs[:10]}: {n_changed} file(s) changed{ours}{', your params kept' if (PARAMS,) in kept else ''}")
+    print(f"merged {theirs[:10]}: {n_changed} file(s) changed" + "".join(f", your {what} kept" for what in kept))
 
 
-def _keep(paths):
-    """Take some paths as this branch has them, whatever the merge made of them."""
+def _keep(paths, added):
+    """Take some paths as this branch has them, whatever the merge made of them; `added` are what it brought."""
     git("reset", "--quiet", "HEAD", "--", *paths, check=False)
     tracked = [path for path in paths if git("ls-tree", "HEAD", "--", path)]
     if tracked:
         git("checkout", "HEAD", "--", *tracked)
-    results = [path for path in paths if path in ("outputs", "figures")]
-    if results:
-        git("clean", "-fdqx", "--", *results)
+    for path in added:
+        if path.startswith(tuple(f"{each}/" for each in paths)) or path in paths:
+            (ROOT / path).unlink(missing_ok=True)
 
 
 def _add_new_inputs(theirs):
