@@ -46,7 +46,7 @@ class Stage:
     """
 
     name: str
-    about: str  # what it does, in a few words
+    about: str  # what it serves to do: an infinitive with its object
     reads: Callable  # the paths from the root that the script reads
     settings: Callable  # the part of the params that the script gets to see
     arguments: tuple = ()  # of the script on the command line, such as ("mask", "algorithm")
@@ -61,6 +61,11 @@ class Stage:
     sources: tuple = ()  # files of a cell that the report's numbers come from; empty where it shows nothing of it
     cost: Callable = lambda settings, *size: Cost(20, 1e9)  # of a cell, by its settings and `Study.size`
     shows: bool = False  # other cells' results: it reads their records too, and makes do with the results there are
+
+    def __post_init__(self):
+        for name in ("arguments", "private", "public", "sources"):
+            if isinstance(value := getattr(self, name), str):  # as a tuple it would be its letters
+                raise InputError(f'stage {self.name}: {name}=("{value}") is a text; expected a tuple: ("{value}",)')
 
     @property
     def script(self):
@@ -159,7 +164,7 @@ class Cell:
 class Study:
     """A study and its stages."""
 
-    stages: tuple  # in an order in which each finds what it reads
+    stages: tuple  # in an order in which each finds what it reads; those that show results come after all others
     load_params: Callable  # takes the path of a params file, returns its settings, checked
     # Beginnings of the paths of code that runs stages and computes nothing of a result: a better message there must not
     # rerun every model.
@@ -185,7 +190,7 @@ class Study:
         """List every cell, in an order in which each finds what it reads."""
         params = self.load_params(Path(options.params))
         cells = []
-        for stage in self.stages:
+        for stage in sorted(self.stages, key=lambda stage: stage.shows):
             cells += [self._make_cell(stage, params, options, names, cells) for names in stage.names(params)]
         return cells
 

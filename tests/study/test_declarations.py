@@ -8,6 +8,9 @@ import sys
 import pytest
 from repositories import ROOT, run
 
+from errors import InputError
+from provenance.declare import Stage
+
 FEW = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
 ALGORITHM = """
         Algorithm(
@@ -30,7 +33,10 @@ def fit_least_squares(components, Y, shrink):
 
 
 # Colours of Okabe'''
-STAGE = """    Stage(
+# At the end of the list: what shows results comes after it all the same.
+STAGE = """        shows=True,
+    ),
+    Stage(
         name="count",
         about="count the voxels of each mask",
         arguments=("mask",),
@@ -39,9 +45,9 @@ STAGE = """    Stage(
         reads=lambda params, mask: ("inputs/masks",),
         settings=lambda params, mask: params["count"],
         sources=("count.json",),
+        private=("people.*",),
     ),
-    Stage(
-        name="plot",
+)
 """
 TABLE = '''
 class Count(tables.Table):
@@ -63,6 +69,7 @@ from stages import STUDY
 def main(cell, outputs):
     mask = np.asarray(nibabel.load(f"inputs/masks/{cell.names[0]}.nii.gz").dataobj)
     outputs.write_json("count.json", {"n_voxels": int(mask.sum()), "least": cell.settings["least"]})
+    outputs.write_text("people.txt", "one participant")
 
 
 if __name__ == "__main__":
@@ -90,7 +97,7 @@ def extended(study):
         ("    )\n}\n", ALGORITHM.lstrip("\n")),
         ("\n# Colours of Okabe", FIT),
     )
-    edit(study / "code/stages.py", ('    Stage(\n        name="plot",\n', STAGE), ("\nSTAGES = (", TABLE))
+    edit(study / "code/stages.py", ("        shows=True,\n    ),\n)\n", STAGE), ("\nSTAGES = (", TABLE))
     (study / "code/count.py").write_text(SCRIPT)
     params = (study / "code/params.toml").read_text()
     params = params.replace('masks = ["whole-brain", "M1"]', 'masks = ["M1"]')
@@ -113,6 +120,12 @@ def extended(study):
 def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
     states = make(extended, "status")
     assert "regress M1 ols" in states and "count M1" in states
+    rule = "outputs/count/**/people.txt annex.largefiles=anything"
+    said = run(["make", "cell", "CELL=count M1"], extended, check=False).stdout
+    assert f"add this line to .gitattributes and commit it: {rule}" in said
+    attributes = extended / ".gitattributes"
+    attributes.write_text(f"{attributes.read_text()}{rule}\n")
+    run(["git", "commit", "--quiet", "--all", "--message", "Annex a participant-level file"], extended)
     said = make(extended, "all")
     assert "regress M1 ols: computing" in said and "count M1: computing" in said and "NOT REPRODUCED" not in said
     said = make(extended, "count", "all")
@@ -122,6 +135,7 @@ def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
     assert "python code/regress.py M1 ols" in make(extended, "explain", f"RESULT={table}")
     assert "setting   least = 1" in make(extended, "explain", "RESULT=outputs/count/M1/count.json")
     assert "1 of " in make(extended, "verify", "CELL=count M1")
+    assert (extended / "outputs/count/M1/people.txt").is_symlink()
     report = (extended / "figures/report.md").read_text()
     for source in (table, "outputs/count/M1/count.json"):
         assert f"`{source}`" in report
@@ -137,6 +151,11 @@ def test_what_is_not_declared_cannot_run(tmp_path):
     done = run([sys.executable, "code/regress.py", "M1", "elastic-net"], ROOT, check=False)
     assert 'the algorithm "elastic-net" is unknown; expected one of lasso, ridge, svr' in done.stdout
     assert "Traceback" not in done.stdout
+
+
+def test_a_text_in_place_of_a_tuple_is_refused():
+    with pytest.raises(InputError, match=r'stage a: private=\("people.tsv"\) is a text; expected a tuple'):
+        Stage("a", "", None, None, private=("people.tsv"))
 
 
 def test_no_import_runs_upwards():
