@@ -188,12 +188,12 @@ def test_every_page_opens_says_synthetic_and_fits_the_screen(visit, name):
 @pytest.mark.slow
 def test_scores_can_be_chosen_and_hidden(visit):
     page = visit("scores.html")
-    shown = page.locator("#chart .scatterlayer .trace")
+    shown = page.locator("#chart .violinlayer .trace")
     shown.first.wait_for()
     before = shown.count()
     page.locator("#chart .legendtoggle").nth(1).click()
     page.wait_for_function(
-        "before => document.querySelectorAll('#chart .scatterlayer .trace').length < before", arg=before
+        "before => document.querySelectorAll('#chart .violinlayer .trace').length < before", arg=before
     )
     page.select_option("#choose-0", "mae|none")
     page.wait_for_function("document.querySelector('#chart .ytitle').textContent.includes('mean absolute error')")
@@ -337,12 +337,8 @@ def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
         for chart in charts.values():
             plotly.graph_objects.Figure(chart)  # raises at a property that plotly does not know
     chart = score_charts(results)["r2", "within"]
-    dots = [
-        trace
-        for trace in chart["data"]
-        if trace.get("legendgroup") in ("Lasso", "Ridge", "SVR") and trace["type"] == "scatter"
-    ]
-    folds = [y for trace in dots for y in trace["y"]]
+    assert [trace.name for trace in chart.data if trace.type == "violin"] == ["Lasso", "Ridge", "SVR"]
+    folds = [y for trace in chart.data if trace.type == "violin" for y in trace.y]
     written = [y for cell in results.regressions.values() for y in cell.folds["r2"]]
     assert sorted(folds) == sorted(written)
     charts = prediction_charts(trials, predictions, "FACS score")

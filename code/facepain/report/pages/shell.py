@@ -4,6 +4,7 @@ import json
 
 from jinja2 import Environment
 from markupsafe import Markup
+from plotly.utils import PlotlyJSONEncoder
 
 from facepain.report.figures.page import SYNTHETIC_LABEL
 
@@ -99,6 +100,6 @@ def render_page(title, body, synthetic, scripts=()):
 
 
 def embed_json(content):
-    """Write JSON that a script element can hold: no text in it can end the element."""
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    """Write JSON, also of plotly's figures, that a script element can hold: no text in it can end the element."""
+    text = json.dumps(content, cls=PlotlyJSONEncoder, sort_keys=True, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
