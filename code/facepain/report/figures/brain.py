@@ -6,6 +6,7 @@ from functools import cache, cached_property
 import nibabel
 import numpy as np
 from matplotlib import colormaps
+from nibabel.affines import apply_affine
 
 from facepain.data.anatomy import BRAIN_FILE, locate_packaged
 from facepain.report.figures.page import (
@@ -32,6 +33,7 @@ AROUND_MM = 10  # of a crop
 LEFT, WIDTH, TITLE_MM, GLASS_MM = 3, 145, 6, 25
 # What is looked at, in mm of MNI space.
 SPACE = {"x": (-76, 76), "y": (-110, 78), "z": (-54, 82)}
+PIXELS = {"origin": "lower", "interpolation": "nearest", "aspect": "auto"}
 TEMPLATE = "Background: MNI152 template, as packaged with nilearn."
 
 
@@ -53,12 +55,13 @@ class Map:
         """The largest absolute value, where the colour scale ends."""
         return float(np.abs(self.values).max())
 
-    def thresholded(self):
-        """Return the map with hidden voxels set to 0."""
-        return nibabel.Nifti1Image(np.where(np.abs(self.values) >= self.threshold, self.values, 0), self.img.affine)
+    @cached_property
+    def shown(self):
+        """The values, hidden ones set to 0."""
+        return np.where(np.abs(self.values) >= self.threshold, self.values, 0)
 
     def n_shown(self):
-        return int(np.sum((np.abs(self.values) >= self.threshold) & (self.values != 0)))
+        return np.count_nonzero(self.shown)
 
     def colour(self, values, behind):
         """Return pixels: the map's colours where values are shown, else the template, white outside the head."""
@@ -73,18 +76,15 @@ def percentile_threshold(values, n_voxels, percentile):
 
     The values are of a whole image, 0 outside the mask; of its ``n_voxels`` those with value 0 count like any other.
     """
-    values = np.abs(np.asarray(values, dtype=np.float64).ravel())
-    inside = np.zeros(n_voxels)
+    values = np.abs(np.asarray(values, dtype=np.float64))
     nonzero = values[values > 0]
-    inside[: nonzero.size] = nonzero
-    return float(np.percentile(inside, percentile))
+    return float(np.percentile(np.pad(nonzero, (0, n_voxels - nonzero.size)), percentile))
 
 
 def draw_weights(cells, settings, synthetic):
     """Draw the average weight maps of one mask; those of algorithms that are nearly equal as one."""
-    maps = []
-    for title, cell in merge_alike(cells, "weights_average"):
-        maps.append(weight_map(cell, "weights_average", settings["percentile"], title))
+    merged = merge_alike(cells, "weights_average")
+    maps = [weight_map(cell, "weights_average", settings["percentile"], title) for title, cell in merged]
     figure, drawn = page_of_maps(maps, settings, synthetic, f"all weights of {cells[0].mask} are 0")
     caption = (
         f"Weights averaged over the folds of the cross-validation; drawn: {drawn}. Red: a "
@@ -100,7 +100,7 @@ def draw_z_maps(cells, settings, synthetic):
     """Draw the bootstrap z maps of one mask, thresholded by the false discovery rate, if any voxel survives."""
     maps = []
     for cell in cells:
-        threshold = cell.bootstrap["thresholds"].get("fdr", {"z": None})["z"]
+        threshold = cell.bootstrap["thresholds"].get("fdr", {}).get("z")
         img = cell.map_img("bootstrap_z")
         maps.append(Map(ALGORITHM_NAMES[cell.algorithm], img, np.inf if threshold is None else threshold, "z"))
     mask, fdr = cells[0].mask, f"a false discovery rate of {cells[0].bootstrap['fdr']:g}"
@@ -182,7 +182,8 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
     """
     if not any(each.n_shown() for each in maps):
         raise NothingToDraw(empty)
-    places = places_shown(maps)
+    applied = (apply_affine(each.img.affine, np.argwhere(each.values)) for each in maps)
+    places = np.concatenate([*applied])  # in mm, where any of the maps is not 0
     ends = {axis: (places[:, k].min(), places[:, k].max()) for k, axis in enumerate("xyz")}
     crop = crop and any(high - low < SMALL * np.ptp(SPACE[axis]) for axis, (low, high) in ends.items())
     space = {axis: (low - AROUND_MM, high + AROUND_MM) for axis, (low, high) in ends.items()} if crop else SPACE
@@ -207,24 +208,18 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
             left, upper, width = LEFT + column * tile[0], top + TITLE_MM + row * (tile[1] + 4), tile[0] - 0.5
             values, behind = slice_map(each.img, space, cut, step)
             extent = (left, left + width, upper + tile[1], upper)
-            show(page, each.colour(values, behind), extent)
+            page.imshow(each.colour(values, behind), extent=extent, **PIXELS)
             inside, _ = slice_map(found, space, cut, step)
             if crop and inside.any():
                 page.contour(inside, [0.5], extent=extent, colors="black", linewidths=0.5)
             place_text = f"z = {signed(cut, '.3g')} mm"
             page.text(left + width / 2, upper + 1.02 * tile[1], place_text, ha="center", va="top", fontsize=7)
-            if not k:
-                for side, x in (("L", 0.04), ("R", 0.96)):
-                    page.text(left + x * width, upper + 0.07 * tile[1], side, ha="center", va="center", fontsize=7)
+            for side, x in (("L", 0.04), ("R", 0.96)) if k == 0 else ():
+                page.text(left + x * width, upper + 0.07 * tile[1], side, ha="center", va="center", fontsize=7)
         if not crop:
             show_glass(page, each, max(step, 2.0), top + TITLE_MM + tile[1] + 5)
         draw_colour_bar(figure, top + TITLE_MM + 2, height - TITLE_MM - 12, each)
     return figure, drawn or f"the voxels above the {settings['percentile']:g}th percentile"
-
-
-def places_shown(maps):
-    """Return the places (n_voxels, 3), in mm, where any of the maps is not 0."""
-    return np.concatenate([nibabel.affines.apply_affine(each.img.affine, np.argwhere(each.values)) for each in maps])
 
 
 def crop_cuts(heights):
@@ -248,11 +243,6 @@ def slice_map(img, space, height, step):
     return sample(img, *places), sample(template(), *places)
 
 
-def show(page, pixels, extent):
-    """Place a picture on the page: left, right, lower and upper end in mm."""
-    page.imshow(pixels, origin="lower", extent=extent, interpolation="nearest", aspect="auto")
-
-
 def show_glass(page, shown, step, top):
     """Place four maximum projections: left and right hemisphere, from the front, from above."""
     x, y, z = (np.arange(low, high + step / 2, step) for low, high in SPACE.values())
@@ -271,7 +261,7 @@ def show_glass(page, shown, step, top):
         extent = (at, at + width, top + GLASS_MM, top + 3)
         highest = np.take_along_axis(volume, np.expand_dims(np.abs(volume).argmax(axis), axis), axis)
         projected, outline = highest.squeeze(axis).T, inside.any(axis).T
-        show(page, shown.colour(projected, np.zeros_like(projected)), extent)
+        page.imshow(shown.colour(projected, np.zeros_like(projected)), extent=extent, **PIXELS)
         page.contour(outline, [0.5], extent=extent, colors="#505050", linewidths=0.6)
         page.text(at + width / 2, top + 2.6, title, ha="center", fontsize=7)
         at += width + 4
@@ -307,7 +297,7 @@ def draw_colour_bar(figure, top, height, shown):
     steps = np.linspace(low, high, 200)
     axes = place(figure, LEFT + WIDTH + 2, top, 3, height)
     pixels = shown.colour(steps[:, None], np.zeros((200, 1)))
-    axes.imshow(pixels, origin="lower", extent=(0, 1, low, high), aspect="auto", interpolation="nearest")
+    axes.imshow(pixels, extent=(0, 1, low, high), **PIXELS)
     ends = [low, *([-threshold, threshold] if threshold else [0.0]), high]
     ticks = sorted({tick for tick in ends if low <= tick <= high})
     # Ticks closer than a line of type would lie on each other; the ends say more.

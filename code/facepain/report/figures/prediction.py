@@ -1,5 +1,6 @@
 """How well the score is predicted: every model beside its null and baseline, and observed against predicted scores."""
 
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -129,14 +130,11 @@ def plot_model(axes, y, cell, kind, metric):
                   markeredgewidth=0, zorder=3)  # fmt: skip
     axes.plot([low, high], [y, y], color=colour, linewidth=1.4, zorder=4)
     axes.plot(score, y, "o", color=colour, markersize=5, markeredgecolor="white", markeredgewidth=0.5, zorder=5)
+    above = {"color": BLACK, "markeredgewidth": 1.2, "zorder": 6}
     if metric == "r2" and kind != "lopo":
-        baseline = (find_row(cell.test_metrics, dataset=kind) or {}).get("r2_baseline", np.nan)
-        if kind == "published":
-            baseline = cell.summary("mean", "r2_baseline")
-        axes.plot(baseline, y, "|", color=BLACK, markersize=8, markeredgewidth=1.2, zorder=6)
+        axes.plot(estimate(cell, kind, "r2_baseline")[0], y, "|", markersize=8, **above)
     if alone := find_row(cell.table("confounds"), estimate_of=kind, metric=metric):
-        left = max(float(alone["estimate"]), LOWEST)
-        axes.plot(left, y, "x", color=BLACK, markersize=5, markeredgewidth=1.2, zorder=6)
+        axes.plot(max(float(alone["estimate"]), LOWEST), y, "x", markersize=5, **above)
     if min(score, low) < LOWEST:
         axes.plot(LOWEST, y, "<", color=colour, markersize=5, markeredgewidth=0, clip_on=False, zorder=5)
 
@@ -160,14 +158,13 @@ def scheme_shown(tests):
 def _legend(results, confounds):
     schemes = [scheme_shown(cell.tests_of("r2")) for cell in results.regressions.values() if len(cell.tests)]
     names = " or ".join(f'"{name}"' for name in dict.fromkeys(schemes))
-    mark = {"linestyle": "none", "color": GREY}
-    alone = Line2D([], [], linestyle="none", color=BLACK, marker="x", markersize=5, label="confounds alone")
+    mark = partial(Line2D, [], [], linestyle="none")
     return [
-        Line2D([], [], marker="o", markersize=5, label="score", **mark),
+        mark(color=GREY, marker="o", markersize=5, label="score"),
         Line2D([], [], color=GREY, linewidth=1.4, label="its interval"),
-        Line2D([], [], marker="o", markersize=2, label="fold", **mark),
-        Line2D([], [], linestyle="none", color=BLACK, marker="|", markersize=8, label="baseline: training mean"),
-        *([alone] if confounds else []),
+        mark(color=GREY, marker="o", markersize=2, label="fold"),
+        mark(color=BLACK, marker="|", markersize=8, label="baseline: training mean"),
+        *([mark(color=BLACK, marker="x", markersize=5, label="confounds alone")] if confounds else []),
         Patch(color=NULL_GREY, label=f"95 % of the null ({names})"),
     ]
 

@@ -3,6 +3,7 @@
 import re
 
 from markupsafe import Markup
+from nibabel import Nifti1Image
 
 from facepain.report.figures.brain import COLOURS, SHOWN, strongest, template
 
@@ -31,7 +32,7 @@ def slices_view(shown):
     """Show a map on three slices that follow the pointer; the body needs jQuery."""
     from nilearn.plotting import view_img  # takes seconds to import
 
-    img, threshold = shown.thresholded(), max(shown.threshold * JUST_BELOW, SHOWN)
+    img, threshold = Nifti1Image(shown.shown, shown.img.affine), max(shown.threshold * JUST_BELOW, SHOWN)
     behind = template().slicer[::2, ::2, ::2]  # nilearn's own choice would be resampled, which takes a second
     view = view_img(
         img, bg_img=behind, threshold=threshold, vmax=shown.largest, cmap=COLOURS, symmetric_cmap=True, colorbar=True,
