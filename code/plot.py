@@ -6,10 +6,10 @@ from facepain.parallel import map_in_processes
 from facepain.report.claims import write_claims
 from facepain.report.figures.catalogue import list_figures
 from facepain.report.figures.page import draw_figure, shrink
+from facepain.report.figures.recovery import RECOVERED_COLUMNS, recovered_table
 from facepain.report.pages.interactive import write_pages
 from facepain.report.pages.notebook import run_notebook, write_notebook
 from facepain.report.pages.report import write_report
-from facepain.report.recovered import RECOVERED_COLUMNS, recovered_table
 from facepain.report.study_claims import make_claims
 from facepain.report.tables import (
     OTHER_DATASETS_COLUMNS,

@@ -20,8 +20,9 @@ from repositories import ROOT
 from errors import InputError
 from facepain.data.summary import bin_scores, score_bins
 from facepain.models.algorithms import ALGORITHMS as DECLARED
-from facepain.report.figures import behavior, brain, classifier, nulls, prediction, provenance
+from facepain.report.figures import brain, classifier, nulls, prediction, provenance
 from facepain.report.figures.catalogue import list_figures
+from facepain.report.figures.data import draw_scores, plot_scores
 from facepain.report.figures.page import (
     DATASET_COLOURS,
     NULL_GREY,
@@ -330,7 +331,7 @@ def test_zeros_have_a_bar_of_their_own_and_areas_are_shares(rng):
     assert bins["n_trials"].sum() == 10 and bins["n_participants"].min() >= 2
     figure = new_page(50, synthetic=False)
     zero_axes, axes = figure.subplots(1, 2)
-    behavior.plot_scores(zero_axes, axes, bins, 10, "black")
+    plot_scores(zero_axes, axes, bins, 10, "black")
     assert zero_axes.patches[0].get_height() == pytest.approx(40)
     assert sum(bar.get_height() * bar.get_width() for bar in axes.patches) == pytest.approx(60)
 
@@ -343,7 +344,7 @@ def test_scores_of_too_few_participants_are_withheld(rng):
 
 def test_zeros_of_too_few_participants_are_no_share(results):
     scores = results.scores[results.scores["high"] > 0]
-    drawing = behavior.draw_scores(replace(results, scores=scores))
+    drawing = draw_scores(replace(results, scores=scores))
     assert "(zeros of too few participants)" in drawing.alt and "%" not in drawing.alt
     assert any("too few" in text.get_text() for axes in drawing.figure.axes for text in axes.texts)
 

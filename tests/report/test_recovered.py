@@ -4,7 +4,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from facepain.report.recovered import compare_maps, planted_pattern
+from facepain.report.figures.recovery import compare_maps, planted_pattern
 from facepain.simulation.design import SMALL
 from facepain.simulation.images import draw_planted
 

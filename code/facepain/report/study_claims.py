@@ -49,7 +49,7 @@ PARTS = {  # of `occurrence`: score, what is predicted, name of the score
 def make_claims(results, recovered=None):
     """Return a list of everything that may be said of a study, the least favourable kinds first.
 
-    ``recovered`` is the table of `facepain.report.recovered.recovered_table`, if there is one.
+    ``recovered`` is the table of `facepain.report.figures.recovery.recovered_table`, if there is one.
     """
     cells = results.regressions.values()
     claims = [claim for rule in OF_MODELS for cell in cells for claim in rule(results, cell)]

@@ -2,12 +2,11 @@
 
 from functools import partial
 
-from facepain.report.figures.behavior import draw_scores
 from facepain.report.figures.brain import draw_pattern, draw_weights, draw_z_maps
 from facepain.report.figures.classifier import draw_datasets
+from facepain.report.figures.data import draw_paradigm, draw_scores
 from facepain.report.figures.nulls import draw_nulls
 from facepain.report.figures.page import NothingToDraw
-from facepain.report.figures.paradigm import draw_paradigm
 from facepain.report.figures.prediction import draw_calibration, draw_learning, draw_models, draw_repeats
 from facepain.report.figures.provenance import draw_provenance
 from facepain.report.figures.recovery import draw_recovery

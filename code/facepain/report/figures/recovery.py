@@ -1,11 +1,84 @@
-"""Planted against recovered: of the synthetic stand-in only, where the truth is known."""
+"""Planted against recovered: weight maps beside the pattern of the synthetic stand-in; real data have none."""
 
 import nibabel
 import numpy as np
+import pandas as pd
+from nibabel.affines import apply_affine
 
+from facepain.data.anatomy import mni_affine, mni_shape
 from facepain.report.figures.brain import TEMPLATE, Map, page_of_maps, percentile_threshold, weight_map
 from facepain.report.figures.page import ALGORITHM_NAMES, Drawing, NothingToDraw, signed
-from facepain.report.recovered import planted_pattern
+from facepain.simulation.design import FULL, SMALL
+from facepain.simulation.images import FIELD_UNIT, draw_score_pattern
+
+TOP_PERCENT = 1.0
+RECOVERED_COLUMNS = {
+    "mask": "mask of the images",
+    "algorithm": "regression on the principal components",
+    "map": "weight map: average over folds, final model, or one fold; haufe: the final model's pattern",
+    "n_voxels": "voxels with a weight",
+    "n_top": f"voxels with the largest {TOP_PERCENT:g} % of absolute weights",
+    "share_planted": "share of these that lies where a pattern was planted",
+    "chance_share": "share of all voxels where a pattern was planted",
+    "share_right_sign": "of the largest weights where a pattern was planted, share with the planted sign; n/a: none",
+    "pearson_r": "correlation of weights and planted pattern over voxels; n/a where nothing was planted",
+}
+
+
+def recovered_table(results):
+    """Compare every weight map of a synthetic study with the planted pattern.
+
+    A row for each map, described in `RECOVERED_COLUMNS`; None for data that are not the stand-in's.
+    """
+    if not results.synthetic:
+        return None
+    rows, planted = [], {}
+    for (mask, algorithm), cell in results.regressions.items():
+        maps = {"average": "weights_average", "final": "weights_final"}
+        maps |= {f"fold-{number}": file for number, file in cell.fold_maps.items()}
+        maps |= {"haufe": "pattern_final"} if (cell.folder / "pattern_final.nii.gz").exists() else {}
+        for name, file in maps.items():
+            img = cell.map_img(file)
+            grid = img.shape, img.affine.tobytes()
+            if grid not in planted:
+                planted[grid] = planted_pattern(img)
+            if planted[grid] is None:
+                return None
+            shares = compare_maps(np.asarray(img.dataobj, float), planted[grid])
+            rows.append({"mask": mask, "algorithm": algorithm, "map": name} | shares)
+    return pd.DataFrame(rows, columns=list(RECOVERED_COLUMNS))
+
+
+def planted_pattern(img):
+    """Return the planted score pattern, in its SD, on the grid of an image; None where no stand-in has its shape."""
+    design = next((design for design in (FULL, SMALL) if img.shape == mni_shape(design.step_mm)), None)
+    if design is None:
+        return None
+    to_planted = np.linalg.inv(mni_affine(design.step_mm)) @ img.affine
+    indices = apply_affine(to_planted, np.moveaxis(np.indices(img.shape), 0, -1)).round().astype(int)
+    indices = np.clip(indices, 0, np.array(img.shape) - 1)
+    return draw_score_pattern(design)[tuple(np.moveaxis(indices, -1, 0))] / FIELD_UNIT
+
+
+def compare_maps(weights, planted):
+    """Return how much of the largest weights lies where a pattern was planted: the numbers of `RECOVERED_COLUMNS`.
+
+    Both arrays have the same shape; they are 0 outside of the mask and where nothing was planted.
+    """
+    inside = weights != 0
+    weights, planted = weights[inside], planted[inside]
+    n_top = max(1, round(len(weights) * TOP_PERCENT / 100)) if len(weights) else 0
+    top = np.argsort(-np.abs(weights), kind="stable")[:n_top]
+    hit = planted[top] != 0
+    known = len(weights) > 1 and np.ptp(planted) > 0 and np.ptp(weights) > 0
+    return {
+        "n_voxels": len(weights),
+        "n_top": n_top,
+        "share_planted": hit.mean() if n_top else np.nan,
+        "chance_share": np.mean(planted != 0) if n_top else np.nan,
+        "share_right_sign": np.mean(np.sign(planted[top]) == np.sign(weights[top]), where=hit) if hit.any() else np.nan,
+        "pearson_r": np.corrcoef(weights, planted)[0, 1] if known else np.nan,
+    }
 
 
 def draw_recovery(results, cell, settings):
