@@ -31,11 +31,18 @@ def make_inputs(into, names=tuple(DATASET_IDS)):
         path = into / name
         if commit is not None and (lost := lost_content(path)):
             print(f"{path}: the content of {lost} file(s) is lost; built again", flush=True)
-            make_way(path)
+            aside = path.with_name(f".{path.name}.building")  # the build removes it, also after an interruption
+            if aside.exists():
+                remove_tree(aside)
+            os.replace(path, aside)
         elif commit is not None:
             print(f"{path}: there, at commit {commit[:10]}")
             continue
-        require_own_id(path)
+        if found := recorded_other(path):  # it cannot be simulated
+            raise InputError(
+                f"{path} is to hold another dataset than the synthetic one ({found}), which is not installed; "
+                f"`datalad get --no-data {path}` installs it"
+            )
         # Any of them may have made way for data of one's own.
         designs = (recorded(into / each, "facepain-design") for each in DATASET_IDS)
         built = build(path, next(filter(None, designs), "full"))
@@ -62,28 +69,11 @@ def find_commit(path, pin):
     return require_as_recorded(path, pin)
 
 
-def make_way(path):
-    """Move a dataset to where the next build removes it, also if this process is killed before that."""
-    aside = path.with_name(f".{path.name}.building")
-    if aside.exists():
-        remove_tree(aside)
-    os.replace(path, aside)
-
-
 def lost_content(path):
     """Count the files without content of a synthetic dataset, which can be built again; 0 for any other."""
     if recorded_other(path):
         return 0
     return sum(not file.exists() for file in path.rglob("*") if file.is_symlink() and ".git" not in file.parts)
-
-
-def require_own_id(path):
-    """Stop if the repository records another dataset at a path: it cannot be simulated."""
-    if found := recorded_other(path):
-        raise InputError(
-            f"{path} is to hold another dataset than the synthetic one ({found}), which is "
-            f"not installed; `datalad get --no-data {path}` installs it"
-        )
 
 
 def recorded_other(path):

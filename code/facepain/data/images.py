@@ -8,8 +8,8 @@ from functools import partial
 
 import nibabel
 import numpy as np
+from nibabel.affines import apply_affine, voxel_sizes
 from nibabel.nifti1 import Nifti1Pair
-from nibabel.nifti2 import Nifti2Pair
 
 from errors import InputError
 
@@ -48,7 +48,7 @@ class Grid:
 
     def __str__(self):
         size = " x ".join(map(str, self.shape))
-        steps = " x ".join(f"{step:.4g}" for step in nibabel.affines.voxel_sizes(self.affine))
+        steps = " x ".join(f"{step:.4g}" for step in voxel_sizes(self.affine))
         origin = ", ".join(f"{value:.4g}" for value in self.affine[:3, 3])
         return f"{size} voxels of {steps} mm from ({origin})"
 
@@ -118,8 +118,7 @@ def _check_size(path, img):
     proxy = img.dataobj
     if not isinstance(proxy, nibabel.arrayproxy.ArrayProxy):
         return  # such as MINC, which nibabel reads by other means
-    expected = promised_bytes(img)
-    found = os.path.getsize(name)
+    expected, found = promised_bytes(img), os.path.getsize(name)
     if name.endswith(PACKED):
         if name.endswith(GZIPPED) and found * MOST_PACKED + proxy.offset < expected:
             size = " x ".join(map(str, img.shape))
@@ -159,7 +158,7 @@ def promised_bytes(img):
 def _affine(path, img, orientation):
     """Return the affine; where the header leaves left and right open only with an explicit choice of them."""
     affine = np.array(img.affine, dtype=np.float64)
-    is_nifti = isinstance(img, (Nifti1Pair, Nifti2Pair))
+    is_nifti = isinstance(img, Nifti1Pair)
     if is_nifti:
         is_known = img.header["sform_code"] > 0 or img.header["qform_code"] > 0
     elif isinstance(img, nibabel.AnalyzeImage):
@@ -182,7 +181,7 @@ def _affine(path, img, orientation):
 
 def forms_apart(img):
     """Return by how many mm an image's sform and qform disagree at most over its voxels; 0 unless it has both."""
-    if not isinstance(img, (Nifti1Pair, Nifti2Pair)):
+    if not isinstance(img, Nifti1Pair):
         return 0.0
     sform, s_code = img.get_sform(coded=True)
     try:
@@ -191,9 +190,8 @@ def forms_apart(img):
         return 0.0
     if not (s_code and q_code) or np.allclose(sform, qform, rtol=0, atol=AFFINE_TOLERANCE):
         return 0.0
-    corners = np.array([[i, j, k, 1] for i in (0, 1) for j in (0, 1) for k in (0, 1)])
-    corners[:, :3] *= np.array(img.shape[:3]) - 1
-    return float(np.linalg.norm(corners @ (sform - qform).T, axis=1).max())
+    corners = np.array([*np.ndindex(2, 2, 2)]) * (np.array(img.shape[:3]) - 1)
+    return float(np.linalg.norm(apply_affine(sform - qform, corners), axis=1).max())
 
 
 def check_packed(path, img):

@@ -41,15 +41,12 @@ def propose_columns(table):
     columns = {}
     for name, known in KNOWN_AS.items():
         candidates = [own for own in (name, *(plain.get(key) for key in known)) if own in table]
-        fitting = [own for own in candidates if name not in HELD or _holds(table[own], HELD[name])]
-        if fitting and fitting[0] not in columns.values():
-            columns[name] = fitting[0]
+        if name in HELD:  # by most fields: a mistake in a few is for `read_trials` to name
+            filled = [table.loc[table[own] != "", own] for own in candidates]
+            candidates = [text.name for text in filled if text.str.fullmatch(HELD[name]).mean() > 0.5]
+        if candidates and candidates[0] not in columns.values():
+            columns[name] = candidates[0]
     return columns
-
-
-def _holds(text, values):
-    """Return whether most fields are such values: a mistake in a few is for `read_trials` to name."""
-    return text[text != ""].str.fullmatch(values).mean() > 0.5
 
 
 def propose_targets(table, columns):

@@ -7,6 +7,7 @@ from errors import InputError
 from facepain.data.trials import is_usable
 from facepain.parallel import resample_rng
 
+QUARTERS = ("min", "quartile_1", "median", "quartile_3", "max")
 N_BINS = 22  # of all scores but the exact zeros
 SCORE_COLUMNS = {
     "dataset": "dataset described",
@@ -41,14 +42,15 @@ def summarize(trials, participants, target, min_participants=1):
         scores = usable[target]
         facts = {"participants_enrolled": enrolled, "participants_usable": usable["participant_id"].nunique(), **facts}
         facts |= {"trials": len(of_dataset), "trials_usable": len(usable)}
-        reasons = shared_reasons(of_dataset, min_participants).value_counts().sort_index()
+        excluded = of_dataset[~is_usable(of_dataset)]
+        n_people = excluded.groupby("excluded")["participant_id"].transform("nunique")
+        reasons = excluded["excluded"].where(n_people >= min_participants, "other").value_counts().sort_index()
         facts |= {f"excluded: {reason}": count for reason, count in reasons.items()}
         if "run" in usable and len(usable):
             most = usable.groupby(["participant_id", "run"]).size().max()
             facts |= {"runs": usable["run"].nunique(), "trials_per_run": int(most)}
-        of_scores = {"mean": scores.mean(), "sd": scores.std(ddof=0), "min": scores.min()}
-        of_scores |= {"quartile_1": scores.quantile(0.25), "median": scores.median()}
-        of_scores |= {"quartile_3": scores.quantile(0.75), "max": scores.max()}
+        of_scores = {"mean": scores.mean(), "sd": scores.std(ddof=0)}
+        of_scores |= zip(QUARTERS, scores.quantile([0, 0.25, 0.5, 0.75, 1]), strict=True)
         for name, found in (("share_zero", scores == 0), ("share_not_whole", scores % 1 != 0)):
             sides = (usable["participant_id"][side] for side in (found, ~found) if side.any())
             if all(side.nunique() >= min_participants for side in sides):
@@ -72,13 +74,6 @@ def find_people(participants, dataset, of_dataset, trials):
             "told apart; rename the column of their ids"
         )
     return participants[participants["participant_id"].isin(of_dataset["participant_id"])]
-
-
-def shared_reasons(trials, min_participants):
-    """Return the reason of each excluded trial, ``other`` where fewer than so many participants have it."""
-    excluded = trials[~is_usable(trials)]
-    people = excluded.groupby("excluded")["participant_id"].transform("nunique")
-    return excluded["excluded"].where(people >= min_participants, "other")
 
 
 def bin_scores(trials, target, min_participants):

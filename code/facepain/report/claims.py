@@ -58,13 +58,8 @@ def name_model(mask, algorithm):
 
 def model_name(cell):
     """Name a model in a sentence."""
-    removed = f" ({name_confounds(cell)} removed)" if cell.confounds else ""
+    removed = f" ({list_names(cell.confounds)} removed)" if cell.confounds else ""
     return name_model(cell.mask, cell.algorithm) + removed
-
-
-def name_confounds(cell):
-    """List the confounds that were removed."""
-    return list_names(cell.confounds)
 
 
 def rows_of(table, **values):

@@ -22,14 +22,13 @@ from facepain.report.claims import (
     make_claim,
     mask_name,
     model_name,
-    name_confounds,
     name_model,
     numbers_of,
     p_is,
     rows_of,
     span,
 )
-from facepain.report.figures.page import ALGORITHM_NAMES, percent, score_name, signed
+from facepain.report.figures.page import ALGORITHM_NAMES, list_names, percent, score_name, signed
 from facepain.report.signature_claims import relation_claims, similarity_claims
 from facepain.results.load import correlate_maps
 
@@ -166,8 +165,8 @@ def confounds_claims(_results, cell):
     p, scheme = r[f"p_{scheme}"], cell.scheme_of_people if scheme == "block" else scheme
     shown = "predict" if p <= ALPHA and r["low"] > 0 else "were not shown to predict"
     text = (
-        f"Without images, {name_confounds(cell)} {shown} the scores of unseen participants (r = {span(r)}, {scheme} "
-        f"{p_is(p, r['n_permutations'])}; skill {span(skill)})"
+        f"Without images, {list_names(cell.confounds)} {shown} the scores of unseen participants (r = {span(r)}, "
+        f"{scheme} {p_is(p, r['n_permutations'])}; skill {span(skill)})"
     )
     own, beside = (interval(cell.table("intervals"), "lopo", metric) for metric in ("pearson_r", "skill"))
     if own and beside:
@@ -225,7 +224,7 @@ def find_corrected(results, cell):
 
 def baseline_name(cell):
     """Name what skill compares with: with confounds removed, the mean of what they leave is 0, their own prediction."""
-    return f"a model of {name_confounds(cell)} alone" if cell.confounds else "the mean training score"
+    return f"a model of {list_names(cell.confounds)} alone" if cell.confounds else "the mean training score"
 
 
 def trials_claims(_results, cell):

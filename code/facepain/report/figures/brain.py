@@ -190,7 +190,9 @@ def page_of_maps(maps, settings, synthetic, empty, crop=True):
     maps = [replace(each, threshold=0) for each in maps] if crop else maps
     step = settings["brain_mm"] / 2 if crop else settings["brain_mm"]
     columns = CROP_COLUMNS if crop else N_CUTS
-    cuts, drawn = crop_cuts(places[:, 2]) if crop else (axial_cuts(ends["z"]), "")
+    # Evenly spaced; the outermost slices of a brain hold little of it.
+    axial = np.linspace(*ends["z"], 2 * N_CUTS + 5)[3:-2:2].round()
+    cuts, drawn = crop_cuts(places[:, 2]) if crop else (axial, "")
     found = np.any([each.values != 0 for each in maps], axis=0)  # of several maps on one mask
     found = nibabel.Nifti1Image(found.astype(np.uint8), maps[0].img.affine)
     n_rows = -(-len(cuts) // columns)
@@ -229,11 +231,6 @@ def crop_cuts(heights):
         return planes, "every voxel"
     cuts = np.linspace(planes[0], planes[-1], CROP_CUTS + 2)[1:-1]
     return cuts, f"every voxel in {len(cuts)} slices between z = {planes[0]:.0f} and {planes[-1]:.0f} mm"
-
-
-def axial_cuts(ends):
-    """Return heights of slices, evenly spaced; the outermost slices of a brain hold little of it."""
-    return [float(round(cut)) for cut in np.linspace(*ends, 2 * N_CUTS + 5)[3:-2:2]]
 
 
 def slice_map(img, space, height, step):

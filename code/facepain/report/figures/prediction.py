@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from facepain.report.claims import find_row, name_confounds, numbers_of
+from facepain.report.claims import find_row, numbers_of
 from facepain.report.figures.page import (
     ALGORITHM_COLOURS,
     ALGORITHM_NAMES,
@@ -37,7 +37,7 @@ def draw_models(results, others):
     There is room for two others.
     """
     kinds = [("published", "r2"), ("lopo", "pearson_r"), *product(others, ("r2", "pearson_r"))]
-    confounds = next((name_confounds(cell) for cell in results.regressions.values() if cell.confounds), "")
+    confounds = next((list_names(cell.confounds) for cell in results.regressions.values() if cell.confounds), "")
     handles = _legend(results, confounds)
     n_columns, above = (3, 16) if len(handles) > 5 else (5, 12)
     figure, places, columns = forest(results, len(kinds), above, 10)
