@@ -146,10 +146,7 @@ def switch(found, building):
 
 
 def undo():
-    """Put everything back as it was before a `start` that made no commit, also one that was killed.
-
-    No hook may get in the way.
-    """
+    """Put everything back as it was before a `start` that made no commit, also a killed one, in spite of hooks."""
     for folder in (ROOT / "inputs").glob(".*.building"):
         remove_if_there(folder)
     note, without_hooks = git_folder() / UNDO_NOTE, ("-c", f"core.hooksPath={os.devnull}")

@@ -168,7 +168,7 @@ def write_regression(folder, trials, rng, choices):
     weights = choices.get("weights", 1) * rng.normal(0, 0.01, n_voxels)
     z = choices.get("z", 1) * rng.normal(0, 3, n_voxels)
     folds = [f"weights_fold-{number}" for number in (1, 2, 3) if fewest < 2]
-    for name in ("weights_average", "weights_final", *folds):
+    for name in ("weights_average", "weights_final", "pattern_final", *folds):
         out.write_map(f"{name}.nii.gz", weights, mask_img)
     out.write_map("bootstrap_z.nii.gz", z, mask_img)
     out.write_arrays("model.npz", weights=weights.astype(np.float32))

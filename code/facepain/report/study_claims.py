@@ -333,9 +333,7 @@ def same_claims(results):
 
 
 def shrinkage_claims(_results, cell):
-    """Say how much the penalty as set shrinks what is fitted, where that was computed."""
-    if "shrinkage" not in cell.metrics:
-        return
+    """Say how much the penalty as set shrinks what is fitted."""
     folds = cell.folds["shrinkage"]  # withheld where they test few participants
     numbers = folds.mean(), folds.min(), folds.max()
     how, shown = ("less", numbers) if numbers[0] >= 0 else ("more", (-numbers[0], -numbers[2], -numbers[1]))

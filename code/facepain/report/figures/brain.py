@@ -119,8 +119,6 @@ def draw_z_maps(cells, settings, synthetic):
 
 def draw_pattern(cell, settings, synthetic):
     """Draw the final model's weights above its pattern."""
-    if not (cell.folder / "pattern_final.nii.gz").exists():
-        raise NothingToDraw(f"no pattern of {cell.mask} {cell.algorithm} is here")
     weights = weight_map(cell, "weights_final", settings["percentile"], "Weights")
     pattern = weight_map(cell, "pattern_final", settings["percentile"], "Pattern (Haufe et al. 2014)")
     maps = [weights, replace(pattern, unit="covariance with the\npredicted score")]
@@ -158,10 +156,7 @@ def weight_map(cell, file, percentile, title):
 
 
 def merge_alike(cells, file):
-    """Group cells whose maps nearly agree with the first of the group; return a title and the first cell of each.
-
-    The title names all algorithms of the group and how they correlate with the first.
-    """
+    """Group cells whose maps nearly agree; return the first of each group, with a title that names all and their r."""
     r, titles = correlate_maps(cells, file), {}
     for k, cell in enumerate(cells):
         name = ALGORITHM_NAMES[cell.algorithm]

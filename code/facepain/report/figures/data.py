@@ -145,10 +145,7 @@ def draw_scores(results):
 
 
 def plot_scores(zero_axes, axes, bins, n_trials, colour):
-    """Draw one dataset's zeros on the first axes, in percent of its trials, and the other scores on the second.
-
-    Returns whether there is a bin of zeros.
-    """
+    """Draw one dataset's zeros, in percent of its trials, and its other scores; return whether zeros have a bin."""
     is_zero = (bins["low"] == 0) & (bins["high"] == 0)
     if is_zero.any():
         share = 100 * bins.loc[is_zero, "n_trials"].sum() / n_trials

@@ -109,10 +109,7 @@ def page_axes(figure, left=0, top=0, width=None, height=None):
 
 
 def save_figure(figure, path):
-    """Save as PNG and SVG with the same bytes at any time and place; the path is without an ending.
-
-    Return the picture.
-    """
+    """Save as PNG and SVG, the same bytes at any time and place; return the picture. The path has no ending."""
     settle(figure)
     figure.set_dpi(PNG_DPI)
     canvas = FigureCanvasAgg(figure)

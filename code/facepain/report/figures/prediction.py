@@ -32,10 +32,7 @@ LOWEST = -1.0  # what is worse is drawn at the edge, as an arrow
 
 
 def draw_models(results, others):
-    """Draw every model's scores, cross-validated and on other datasets, with intervals, null and baseline.
-
-    There is room for two others.
-    """
+    """Draw every model's scores, cross-validated and on up to two other datasets, with intervals, null and baseline."""
     kinds = [("published", "r2"), ("lopo", "pearson_r"), *product(others, ("r2", "pearson_r"))]
     confounds = next((list_names(cell.confounds) for cell in results.regressions.values() if cell.confounds), "")
     handles = _legend(results, confounds)

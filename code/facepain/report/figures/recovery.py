@@ -26,17 +26,13 @@ RECOVERED_COLUMNS = {
 
 
 def recovered_table(results):
-    """Compare every weight map of a synthetic study with the planted pattern.
-
-    A row for each map, described in `RECOVERED_COLUMNS`; None for data that are not the stand-in's.
-    """
+    """Compare every map with the planted pattern, in rows of `RECOVERED_COLUMNS`; None where nothing was planted."""
     if not results.synthetic:
         return None
     rows, planted = [], {}
     for (mask, algorithm), cell in results.regressions.items():
-        maps = {"average": "weights_average", "final": "weights_final"}
-        maps |= {f"fold-{number}": file for number, file in cell.fold_maps.items()}
-        maps |= {"haufe": "pattern_final"} if (cell.folder / "pattern_final.nii.gz").exists() else {}
+        folds = {f"fold-{number}": file for number, file in cell.fold_maps.items()}
+        maps = {"average": "weights_average", "final": "weights_final"} | folds | {"haufe": "pattern_final"}
         for name, file in maps.items():
             img = cell.map_img(file)
             grid = img.shape, img.affine.tobytes()
@@ -61,10 +57,7 @@ def planted_pattern(img):
 
 
 def compare_maps(weights, planted):
-    """Return how much of the largest weights lies where a pattern was planted: the numbers of `RECOVERED_COLUMNS`.
-
-    Both arrays have the same shape; they are 0 outside of the mask and where nothing was planted.
-    """
+    """Return the numbers of `RECOVERED_COLUMNS` of two arrays, 0 outside of the mask and where nothing was planted."""
     inside = weights != 0
     weights, planted = weights[inside], planted[inside]
     n_top = max(1, round(len(weights) * TOP_PERCENT / 100)) if len(weights) else 0

@@ -53,10 +53,7 @@ TRIAL = (
 
 
 def score_charts(results):
-    """Chart every score over folds for each permutation scheme that it was tested with, or ``none``.
-
-    Return a dict of (score, scheme) to plotly's figure.
-    """
+    """Chart scores over folds: plotly's figures by score and permutation scheme of its tests, or ``none``."""
     charts, cells = {}, list(results.regressions.values())
     for score in SCORES:
         schemes = dict.fromkeys(scheme for cell in cells for scheme in cell.tests_of(score).index)
