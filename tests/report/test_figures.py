@@ -277,8 +277,7 @@ def test_any_models_may_be_missing(results, kept):
 
 def test_a_fourth_algorithm_is_drawn_as_it_is_declared(results, monkeypatch):
     fourth = replace(DECLARED["ridge"], name="elastic", label="Elastic", colour="#CC79A7")
-    monkeypatch.setitem(prediction.ALGORITHM_COLOURS, "elastic", fourth.colour)
-    monkeypatch.setitem(prediction.ALGORITHM_NAMES, "elastic", fourth.label)
+    monkeypatch.setitem(DECLARED, "elastic", fourth)
     ridge = results.regressions["M1", "ridge"]
     more = replace(
         results,

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from facepain.report.figures.page import ALGORITHM_NAMES, list_names, signed
+from facepain.models.algorithms import ALGORITHMS
+from facepain.report.figures.page import list_names, signed
 from files.rounding import round_significant
 
 ALPHA = 0.05
@@ -53,7 +54,7 @@ def mask_name(mask):
 
 
 def name_model(mask, algorithm):
-    return f"{ALGORITHM_NAMES[algorithm]} in {mask_name(mask)}"
+    return f"{ALGORITHMS[algorithm].label} in {mask_name(mask)}"
 
 
 def model_name(cell):

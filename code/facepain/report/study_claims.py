@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from facepain.inference.intervals import fold_mean_interval
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import (
     ALPHA,
     AT_MOST,
@@ -28,7 +29,7 @@ from facepain.report.claims import (
     rows_of,
     span,
 )
-from facepain.report.figures.page import ALGORITHM_NAMES, list_names, percent, score_name, signed
+from facepain.report.figures.page import list_names, percent, score_name, signed
 from facepain.report.signature_claims import relation_claims, similarity_claims
 from facepain.results.load import correlate_maps
 
@@ -323,8 +324,8 @@ def same_claims(results):
             if not min(folds, default=0) >= NEARLY_SAME:
                 continue
             text = (
-                f"{ALGORITHM_NAMES[one.algorithm]} and {ALGORITHM_NAMES[other.algorithm]} are nearly the same model in "
-                f"{mask_name(one.mask)}: the weights of their final models correlate at r = {r:.4f}, those of single "
+                f"{ALGORITHMS[one.algorithm].label} and {ALGORITHMS[other.algorithm].label} are nearly the same "
+                f"model in {mask_name(one.mask)}: the weights of their final models correlate at r = {r:.4f}, those of single "
                 f"folds at {min(folds):.4f} to {max(folds):.4f}."
             )
             files = [f"outputs/regress/{one.mask}/{cell.algorithm}/weights_final.nii.gz" for cell in (one, other)]

@@ -9,8 +9,8 @@ from matplotlib import colormaps
 from nibabel.affines import apply_affine
 
 from facepain.data.anatomy import BRAIN_FILE, locate_packaged
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import (
-    ALGORITHM_NAMES,
     Drawing,
     NothingToDraw,
     new_page,
@@ -102,7 +102,7 @@ def draw_z_maps(cells, settings, synthetic):
     for cell in cells:
         threshold = cell.bootstrap["thresholds"].get("fdr", {}).get("z")
         img = cell.map_img("bootstrap_z")
-        maps.append(Map(ALGORITHM_NAMES[cell.algorithm], img, np.inf if threshold is None else threshold, "z"))
+        maps.append(Map(ALGORITHMS[cell.algorithm].label, img, np.inf if threshold is None else threshold, "z"))
     mask, fdr = cells[0].mask, f"a false discovery rate of {cells[0].bootstrap['fdr']:g}"
     if not any(cell.bootstrap["thresholds"] for cell in cells):
         raise NothingToDraw(f"{mask}: {cells[0].bootstrap['reason_no_thresholds']}")
@@ -129,7 +129,7 @@ def draw_pattern(cell, settings, synthetic):
         "covariance of each voxel with the prediction, which says where the brain varies with it. The two may differ "
         f"widely. Drawn: {drawn}. {TEMPLATE}"
     )
-    name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
+    name = f"{cell.mask}, {ALGORITHMS[cell.algorithm].label}"
     alt = f"Weights and pattern on slices of the brain, {name}. {'; '.join(map(describe_peak, maps))}."
     return Drawing(figure, f"Weights and pattern, {name}", caption, alt)
 
@@ -159,7 +159,7 @@ def merge_alike(cells, file):
     """Group cells whose maps nearly agree; return the first of each group, with a title that names all and their r."""
     r, titles = correlate_maps(cells, file), {}
     for k, cell in enumerate(cells):
-        name = ALGORITHM_NAMES[cell.algorithm]
+        name = ALGORITHMS[cell.algorithm].label
         first = next((first for first in titles if r[first, k] >= ALIKE), None)
         if first is None:
             titles[k] = name

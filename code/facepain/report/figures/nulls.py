@@ -3,10 +3,9 @@
 import numpy as np
 from matplotlib.lines import Line2D
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import p_is
 from facepain.report.figures.page import (
-    ALGORITHM_COLOURS,
-    ALGORITHM_NAMES,
     GREY,
     Drawing,
     NothingToDraw,
@@ -32,12 +31,12 @@ def draw_nulls(results, metric):
         for algorithm, axes in zip(results.algorithms, of_mask, strict=True):
             if (mask, algorithm) in results.regressions:
                 plot_nulls(axes, results.regressions[mask, algorithm], metric, schemes, limits)
-                axes.set_title(f"{mask}, {ALGORITHM_NAMES[algorithm]}", loc="left", fontsize=7)
+                axes.set_title(f"{mask}, {ALGORITHMS[algorithm].label}", loc="left", fontsize=7)
                 named = schemes[::-1] if axes is of_mask[0] else []
                 axes.set_yticks(np.arange(len(schemes)) + 0.35, named)
             else:
                 axes.set(xticks=[], yticks=[])
-                write_centred(axes, f"{ALGORITHM_NAMES[algorithm]}: no result")
+                write_centred(axes, f"{ALGORITHMS[algorithm].label}: no result")
     for axes in grid[-1]:
         axes.set_xlabel(f"mean {name} over folds")
     figure.legend(handles=[Line2D([], [], color="black", label="observed")], loc="outside upper right")
@@ -85,7 +84,7 @@ def plot_nulls(axes, cell, metric, schemes, limits):
         height = (len(schemes) - 0.4 - schemes.index(scheme)) / len(schemes)
         axes.text(0.02, height, "not run", fontsize=7, color="#505050", transform=axes.transAxes, va="center")
     if np.isfinite(observed):
-        axes.axvline(observed, color=ALGORITHM_COLOURS[cell.algorithm], linewidth=1.8, zorder=5)
+        axes.axvline(observed, color=ALGORITHMS[cell.algorithm].colour, linewidth=1.8, zorder=5)
     axes.set_xlim(low, high)
 
 

@@ -11,8 +11,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from facepain.models.algorithms import ALGORITHMS
-
 PAGE_WIDTH_MM = 180
 PNG_DPI = 300
 PNG_LEVEL = 3  # of compression: twice as fast as the default, a tenth larger
@@ -23,11 +21,9 @@ FOOTER_MM = 6
 MM_PER_INCH = 25.4
 
 # Okabe & Ito 2008, distinguishable for readers with any common colour blindness.
-BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-PURPLE, SKY, BLACK, GREY = "#CC79A7", "#56B4E9", "#000000", "#767676"
-NULL_GREY = "#D2D2D2"  # of null distributions; no algorithm is grey
-ALGORITHM_COLOURS = {name: algorithm.colour for name, algorithm in ALGORITHMS.items()}
-ALGORITHM_NAMES = {name: algorithm.label for name, algorithm in ALGORITHMS.items()}
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+VERMILION, PURPLE, SKY, BLACK = OKABE_ITO[3:]
+GREY, NULL_GREY = "#767676", "#D2D2D2"  # the second of null distributions; no algorithm is grey
 DATASET_COLOURS = (SKY, VERMILION, PURPLE, BLACK, "#BBCC33", "#332288")  # none of them an algorithm's
 
 OWN_MODEL = "own-model"  # what stands for the study's own weight map among the signatures

@@ -5,9 +5,8 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import (
-    ALGORITHM_COLOURS,
-    ALGORITHM_NAMES,
     GREY,
     OWN_MODEL,
     Drawing,
@@ -82,7 +81,7 @@ def draw_influence(influence, synthetic, mask):
     figure = new_page(66, synthetic, layout=None)
     axes = place(figure, 16, 6, 160, 40)
     for name, values in scores.items():
-        colour, label = ALGORITHM_COLOURS[name], ALGORITHM_NAMES[name]
+        colour, label = ALGORITHMS[name].colour, ALGORITHMS[name].label
         axes.plot(values.reindex(people).to_numpy(), "o", color=colour, markersize=3, markeredgewidth=0, label=label)
         axes.axhline(values.median(), color=colour, linewidth=0.7)
     name_people(axes, people)
@@ -94,7 +93,7 @@ def draw_influence(influence, synthetic, mask):
         "the score depends."
     )
     alt = (
-        f"Dots for {len(people)} participants: without one of them the skill of {ALGORITHM_NAMES[first]} is "
+        f"Dots for {len(people)} participants: without one of them the skill of {ALGORITHMS[first].label} is "
         f"{lowest.min():.2f} to {lowest.max():.2f}."
     )
     return Drawing(figure, f"Influence of single participants, {mask}", caption, alt)
@@ -114,10 +113,10 @@ def draw_predictions(predictions, score, synthetic, mask):
             # A trial that several folds tested is drawn once, at its mean prediction.
             own = rows[rows["participant_id"] == person].groupby("row")[["y_true", "y_pred"]].mean()
             panels.plot(
-                person, own["y_pred"], own["y_true"], "o", color=ALGORITHM_COLOURS[algorithm], alpha=0.6, **DOTS
+                person, own["y_pred"], own["y_true"], "o", color=ALGORITHMS[algorithm].colour, alpha=0.6, **DOTS
             )
     handles = [
-        panels.page.plot([], [], "o", color=ALGORITHM_COLOURS[name], markersize=3, label=ALGORITHM_NAMES[name])[0]
+        panels.page.plot([], [], "o", color=ALGORITHMS[name].colour, markersize=3, label=ALGORITHMS[name].label)[0]
         for name in predictions
     ]
     panels.figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))

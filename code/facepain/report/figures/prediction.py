@@ -8,10 +8,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import find_row, numbers_of
 from facepain.report.figures.page import (
-    ALGORITHM_COLOURS,
-    ALGORITHM_NAMES,
     BLACK,
     GREY,
     NULL_GREY,
@@ -50,7 +49,7 @@ def draw_models(results, others):
         axes.set_title(WHERE.get(kind, f"on {kind}"), fontsize=7, pad=3)
         axes.set_yticks([])
     axes = columns[0]
-    axes.set_yticks(list(places.values()), [ALGORITHM_NAMES[algorithm] for _, algorithm in places])
+    axes.set_yticks(list(places.values()), [ALGORITHMS[algorithm].label for _, algorithm in places])
     axes.tick_params(axis="y", length=0)
     for mask in results.masks:
         top = places[mask, results.algorithms[0]]
@@ -95,7 +94,7 @@ def list_values(results, value_of):
     """List a number of every model by mask, for an alternative text."""
     listed = []
     for mask in results.masks:
-        values = (f"{ALGORITHM_NAMES[cell.algorithm]} {signed(value_of(cell))}" for cell in results.models(mask))
+        values = (f"{ALGORITHMS[cell.algorithm].label} {signed(value_of(cell))}" for cell in results.models(mask))
         listed.append(f"{mask}: {', '.join(values) or 'no result'}")
     return "; ".join(listed)
 
@@ -114,7 +113,7 @@ def plot_model(axes, y, cell, kind, metric):
 
     The kind is ``published`` (the folds), ``lopo`` (leave one participant out), or the name of another dataset.
     """
-    colour = ALGORITHM_COLOURS[cell.algorithm]
+    colour = ALGORITHMS[cell.algorithm].colour
     score, low, high = estimate(cell, kind, metric)
     tests = cell.tests_of(metric, kind)
     if len(tests):
@@ -187,8 +186,8 @@ def draw_calibration(results, kind):
                 slope, offset = (signed(estimate(cell, kind, metric)[0]) for metric in ("slope", "offset"))
                 axes.errorbar(
                     bins["y_pred"], bins["y_true"], bins["y_true_se"], fmt="o-", markersize=3.5, linewidth=0.8,
-                    color=ALGORITHM_COLOURS[cell.algorithm], elinewidth=0.8, zorder=4,
-                    label=f"{ALGORITHM_NAMES[cell.algorithm]}: {slope}; {offset}",
+                    color=ALGORITHMS[cell.algorithm].colour, elinewidth=0.8, zorder=4,
+                    label=f"{ALGORITHMS[cell.algorithm].label}: {slope}; {offset}",
                 )  # fmt: skip
         axes.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
@@ -225,10 +224,10 @@ def draw_repeats(results):
     why = "no model was cross-validated repeatedly"
     tables = tables_of(results, "repeats", lambda table: len(table) > 2, why)
     figure, places, columns = forest(results, 2, 2, 12)
-    names = [f"{mask}, {ALGORITHM_NAMES[name]}" for mask, name in places]
+    names = [f"{mask}, {ALGORITHMS[name].label}" for mask, name in places]
     for axes, metric in zip(columns, ("pearson_r", "skill"), strict=True):
         for key, table in tables.items():
-            plot_repeats(axes, places[key], table.set_index("repeat")[metric], ALGORITHM_COLOURS[key[1]])
+            plot_repeats(axes, places[key], table.set_index("repeat")[metric], ALGORITHMS[key[1]].colour)
         finish_axes(axes, metric)
         axes.set_yticks(list(places.values()), names if axes is columns[0] else [""] * len(places))
         axes.tick_params(axis="y", length=0)
@@ -268,8 +267,8 @@ def draw_learning(results):
         for algorithm in (name for name in results.algorithms if (mask, name) in tables):
             by_size = tables[mask, algorithm].groupby("n_participants")["pearson_r"]
             middle, low, high = by_size.median(), by_size.quantile(0.25), by_size.quantile(0.75)
-            colour, gains[mask, algorithm] = ALGORITHM_COLOURS[algorithm], middle.iloc[-1] - middle.iloc[-2]
-            axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHM_NAMES[algorithm])
+            colour, gains[mask, algorithm] = ALGORITHMS[algorithm].colour, middle.iloc[-1] - middle.iloc[-2]
+            axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHMS[algorithm].label)
             axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.set_xlabel("participants trained on")

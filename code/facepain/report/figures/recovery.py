@@ -6,8 +6,9 @@ import pandas as pd
 from nibabel.affines import apply_affine
 
 from facepain.data.anatomy import mni_affine, mni_shape
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.brain import TEMPLATE, Map, page_of_maps, percentile_threshold, weight_map
-from facepain.report.figures.page import ALGORITHM_NAMES, Drawing, NothingToDraw, signed
+from facepain.report.figures.page import Drawing, NothingToDraw, signed
 from facepain.simulation.design import FULL, SMALL
 from facepain.simulation.images import FIELD_UNIT, draw_score_pattern
 
@@ -93,6 +94,6 @@ def draw_recovery(results, cell, settings):
         "Above: the pattern that carries the score in the simulation. Below: the average weights. Drawn: "
         f"{drawn}. Weights also cancel noise, so that they need not equal what was planted. {TEMPLATE}"
     )
-    name = f"{cell.mask}, {ALGORITHM_NAMES[cell.algorithm]}"
+    name = f"{cell.mask}, {ALGORITHMS[cell.algorithm].label}"
     alt = f"Planted pattern above weights on slices of the brain, {name}; over voxels they correlate with r = {r}."
     return Drawing(figure, f"Planted and recovered, {name}", caption, alt)

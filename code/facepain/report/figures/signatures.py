@@ -5,9 +5,8 @@ from functools import partial
 import numpy as np
 from matplotlib.lines import Line2D
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import (
-    ALGORITHM_COLOURS,
-    ALGORITHM_NAMES,
     GREY,
     OWN_MODEL,
     Drawing,
@@ -41,12 +40,12 @@ def draw_similarity(results):
             rows = tables[mask, algorithm].query("network == 'all' and metric == 'cosine' and scheme == @scheme")
             rows = rows.set_index("signature").loc[names]
             places = np.arange(len(names)) + (number - (len(algorithms) - 1) / 2) * 0.22
-            plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHM_COLOURS[algorithm], markersize=4)
+            plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHMS[algorithm].colour, markersize=4)
             absent = absent or rows["score"].isna().any()
             alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
-            filled += [f"{mask} {ALGORITHM_NAMES[algorithm]}: {', '.join(alike)}"] if len(alike) else []
+            filled += [f"{mask} {ALGORITHMS[algorithm].label}: {', '.join(alike)}"] if len(alike) else []
         finish_panel(axes, mask, "cosine", names)
-    handles = [DOT(color=ALGORITHM_COLOURS[name], label=ALGORITHM_NAMES[name]) for name in algorithms]
+    handles = [DOT(color=ALGORITHMS[name].colour, label=ALGORITHMS[name].label) for name in algorithms]
     handles.append(DOT(color=GREY, markerfacecolor="white", label="family-wise p > .05"))
     figure.legend(handles=handles, loc="outside upper center", ncols=len(handles))
     dots = " No dot: one of the two maps is 0 there." if absent else ""

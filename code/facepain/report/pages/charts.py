@@ -6,16 +6,11 @@ import numpy as np
 import pandas as pd
 import plotly.express as px
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import p_is
 from facepain.report.figures.page import (
-    ALGORITHM_COLOURS,
-    ALGORITHM_NAMES,
     BLACK,
-    BLUE,
-    GREEN,
-    ORANGE,
-    PURPLE,
-    SKY,
+    OKABE_ITO,
     VERMILION,
     score_name,
     signed,
@@ -27,7 +22,6 @@ SCORES = {
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
 }
-PERSON_COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, BLACK)
 PERSON_SYMBOLS = ("circle", "square", "triangle-up", "diamond", "x", "cross", "star", "hexagon")
 DATASET_SYMBOLS = ("diamond", "square", "triangle-up", "cross")
 WHITE_EDGE = {"color": "white", "width": 1}  # of a marker
@@ -65,14 +59,14 @@ def score_charts(results):
 
 def _score_chart(results, score, scheme):
     cells = list(results.regressions.values())
-    about = [{"x": x, "mask": cell.mask, "algorithm": ALGORITHM_NAMES[cell.algorithm]} for x, cell in enumerate(cells)]
+    about = [{"x": x, "mask": cell.mask, "algorithm": ALGORITHMS[cell.algorithm].label} for x, cell in enumerate(cells)]
     folds, tests, others = (
         pd.concat([table.reset_index().assign(**said) for table, said in zip(tables, about, strict=True)])
         for tables in zip(*((cell.folds, cell.tests_of(score), cell.test_metrics) for cell in cells), strict=True)
     )
     chart = px.violin(
         folds.dropna(subset=score), x="x", y=score, color="algorithm", points="all", violinmode="overlay",
-        color_discrete_map={ALGORITHM_NAMES[name]: colour for name, colour in ALGORITHM_COLOURS.items()},
+        color_discrete_map={each.label: each.colour for each in ALGORITHMS.values()},
         custom_data=["algorithm", "mask", "fold", "n_test"],
     )  # fmt: skip
     dots = {"size": 8, "opacity": 1, "line": WHITE_EDGE}
@@ -131,7 +125,7 @@ def _prediction_chart(trials, score, predictions):
     people = sorted(set(trials["participant_id"]))
     chart = px.scatter(
         rows.sort_values("participant_id", kind="stable"), x="y_pred", y="y_true", color="participant_id",
-        color_discrete_map=dict(zip(people, cycle(PERSON_COLOURS), strict=False)), symbol="participant_id",
+        color_discrete_map=dict(zip(people, cycle(OKABE_ITO), strict=False)), symbol="participant_id",
         symbol_map=dict(zip(people, cycle(PERSON_SYMBOLS), strict=False)),
         custom_data=["dataset", "run", "trial", "fold"], opacity=0.75, render_mode="svg",
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """What was found and what limits it: the claims that a reader may quote, each at its place in the report."""
 
 from facepain.inference.intervals import covered
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import ALPHA, SYNTHETIC_SUFFIX
-from facepain.report.figures.page import ALGORITHM_NAMES
 from facepain.report.pages.markdown import plain
 
 OF_A_MODEL = ("transfer", "split", "confounds", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
@@ -31,9 +31,9 @@ def describe_findings(claims, results):
         section = section_of(claim, results.masks, algorithm)
         if section:
             texts[section].append(plain(claim.text.removesuffix(SYNTHETIC_SUFFIX)))
-    rest = ", ".join(ALGORITHM_NAMES[name] for name in results.algorithms[1:])
+    rest = ", ".join(ALGORITHMS[name].label for name in results.algorithms[1:])
     others = f" The same sentences for {rest} are in" if rest else " They are also in"
-    texts["found"].append(f"{ALGORITHM_NAMES[algorithm]} stands for all algorithms here.{others} `claims.json`.")
+    texts["found"].append(f"{ALGORITHMS[algorithm].label} stands for all algorithms here.{others} `claims.json`.")
     return texts
 
 

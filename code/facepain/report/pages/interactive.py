@@ -7,8 +7,8 @@ from markupsafe import Markup
 from nibabel import Nifti1Image
 from plotly.offline import get_plotlyjs
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.brain import COLOURS, SHOWN, strongest, template, weight_map
-from facepain.report.figures.page import ALGORITHM_NAMES
 from facepain.report.pages.charts import SCORES, score_charts
 from facepain.report.pages.shell import embed_json, fill, render_page
 
@@ -117,7 +117,7 @@ def scores_page(results):
 def weight_pages(results, settings):
     """Return title, body and scripts of the two pages of the chosen weight map."""
     cell = results.regressions.get((settings["mask"], settings["algorithm"]))
-    title = f"Average weight map, {settings['mask']}, {ALGORITHM_NAMES[settings['algorithm']]}"
+    title = f"Average weight map, {settings['mask']}, {ALGORITHMS[settings['algorithm']].label}"
     shown = None if cell is None else weight_map(cell, "weights_average", settings["percentile"], title)
     if shown is None or not shown.largest:
         why = "This model is not here: `make all` makes it." if cell is None else "All weights of this map are 0."

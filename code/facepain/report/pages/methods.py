@@ -4,7 +4,7 @@ import pandas as pd
 
 from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
-from facepain.report.figures.page import ALGORITHM_NAMES, score_name
+from facepain.report.figures.page import score_name
 from facepain.report.pages.markdown import bullets, plain, table
 
 NOT_RECORDED, NOT_SHARED = "not recorded here", "not the same everywhere"
@@ -180,7 +180,9 @@ def _resampling(results, mask, settings):
 
 def _model(algorithm, regress):
     settings = [record["settings"] for name, record in regress.items() if name.split()[-1] == algorithm]
-    return ALGORITHMS[algorithm].sentence.format(**settings[0]["algorithm"]) if settings else ALGORITHM_NAMES[algorithm]
+    return (
+        ALGORITHMS[algorithm].sentence.format(**settings[0]["algorithm"]) if settings else ALGORITHMS[algorithm].label
+    )
 
 
 def _permutations(cells):
@@ -191,7 +193,7 @@ def _permutations(cells):
     for scheme, rows in tests.groupby("scheme", sort=False):
         n = rows.groupby("estimate_of", sort=False)["n"]
         counts = ", ".join(f"{_span(of_estimate)} of {ESTIMATES[name]}" for name, of_estimate in n)
-        names = ", ".join(ALGORITHM_NAMES[name] for name in rows["algorithm"].unique())
+        names = ", ".join(ALGORITHMS[name].label for name in rows["algorithm"].unique())
         text = f"**{scheme}** (permutations: {counts}; {names}): {rows['null_hypothesis'].iloc[0]}"
         if fixed := rows["n_fixed"].max():
             text += f" {FIXED[scheme].format(_span(rows['n_fixed']) + ' participant' + 's' * int(fixed > 1))}"

@@ -1,6 +1,6 @@
 """The pages that show participants and single trials."""
 
-from facepain.report.figures.page import ALGORITHM_NAMES
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.pages.charts import prediction_charts
 from facepain.report.pages.interactive import CHART, PLOTLY
 from facepain.report.pages.markdown import bullets, picture, plain, to_html
@@ -34,7 +34,7 @@ def predictions_page(trials, predictions, score, synthetic):
         "alone.",
         choices={
             "Mask": {mask: mask for mask in masks},
-            "Algorithm": {name: ALGORITHM_NAMES[name] for name in algorithms},
+            "Algorithm": {name: ALGORITHMS[name].label for name in algorithms},
             "Predictions of": {kind: text for kind, text in KINDS.items() if kind in kinds},
         },
         alt="Scatter plot of observed against predicted scores of single trials with the calibration line.",

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from facepain.inference.clusters import MIN_VOXELS
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import AT_MOST, read_claims, rows_of
 from facepain.report.figures.catalogue import in_section
-from facepain.report.figures.page import ALGORITHM_NAMES, SYNTHETIC_LABEL, percent, signed
+from facepain.report.figures.page import SYNTHETIC_LABEL, percent, signed
 from facepain.report.pages.findings import describe_findings, describe_limits
 from facepain.report.pages.markdown import bullets, contents, picture, plain, table, to_html
 from facepain.report.pages.methods import describe_methods, flatten
@@ -148,7 +149,7 @@ def name_fact(fact, results):
 def describe_peaks(results, mask):
     """Return the peaks of a mask's bootstrap z maps: of what survives the false discovery rate, else without it."""
     cells = results.models(mask)
-    tables = {ALGORITHM_NAMES[cell.algorithm]: cell.table("clusters") for cell in cells}
+    tables = {ALGORITHMS[cell.algorithm].label: cell.table("clusters") for cell in cells}
     survivors = [cell.bootstrap["thresholds"].get("fdr", {}).get("n_voxels", 0) for cell in cells]
     header = ("algorithm", "x (mm)", "y (mm)", "z (mm)", "z at the peak", "cluster (mm\N{SUPERSCRIPT THREE})")
     for threshold, lead in PEAKS.items():
