@@ -176,7 +176,7 @@ def report_images(images, masks, coverages, usable, settings):
         trial = usable.iloc[row]
         return f"{images.paths[row]} ({trial['participant_id']} trial {trial['trial']})"
 
-    warnings = [(row, text) for row, text in find_warnings(screen, union, images.grid)]
+    warnings = find_warnings(screen, union, images.grid)
     warnings += [(row, f"its values are those of {label(first)}") for row, first in screen.copies.items()]
     for name, mask in masks.items():
         losses = find_losses(screen, mask[union], settings["zeros"])

@@ -43,10 +43,11 @@ def main(cell, outputs):
         for name, result in zip(work, map_in_processes(lambda name: work[name](), work, n_workers()), strict=True):
             done[name] = result
             progress()
-    walk = done["pages and notebook"]
-    words, pictures = collect({name: done[name] for name in figures})
+    pictures = {name: picture for name in figures if (picture := done[name][1])}
+    words = {"figures": {name: done[name][0] for name in pictures}}
+    words["skipped"] = {name: done[name][0]["skipped"] for name in figures if name not in pictures}
     outputs.write_json("captions.json", words)
-    write_notebook(walk, words["figures"], pictures, outputs)
+    write_notebook(done["pages and notebook"], words["figures"], pictures, outputs)
     write_report(results, cell.shown, cell.settings, words, pictures, object_ids("outputs"), outputs)
     for name, reason in words["skipped"].items():
         print(f"plot: {name} is not drawn: {reason}")
@@ -75,13 +76,6 @@ def draw(figure, path):
     """Draw and save one figure; return its words, and a picture to embed if it could be drawn."""
     words, picture = draw_figure(figure, path)
     return words, picture and shrink(picture)
-
-
-def collect(drawn):
-    """Return the words of the figures (``figures``, ``skipped``) and their pictures, by name."""
-    pictures = {name: picture for name, (_, picture) in drawn.items() if picture}
-    skipped = {name: said["skipped"] for name, (said, picture) in drawn.items() if not picture}
-    return {"figures": {name: drawn[name][0] for name in pictures}, "skipped": skipped}, pictures
 
 
 if __name__ == "__main__":

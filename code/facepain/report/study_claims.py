@@ -323,10 +323,10 @@ def same_claims(results):
             r, folds = of_final[k, m], [r[k, m] for r in of_folds]
             if not min(folds, default=0) >= NEARLY_SAME:
                 continue
+            names = " and ".join(ALGORITHMS[cell.algorithm].label for cell in (one, other))
             text = (
-                f"{ALGORITHMS[one.algorithm].label} and {ALGORITHMS[other.algorithm].label} are nearly the same "
-                f"model in {mask_name(one.mask)}: the weights of their final models correlate at r = {r:.4f}, those of single "
-                f"folds at {min(folds):.4f} to {max(folds):.4f}."
+                f"{names} are nearly the same model in {mask_name(one.mask)}: the weights of their final models "
+                f"correlate at r = {r:.4f}, those of single folds at {min(folds):.4f} to {max(folds):.4f}."
             )
             files = [f"outputs/regress/{one.mask}/{cell.algorithm}/weights_final.nii.gz" for cell in (one, other)]
             name = f"same/{one.mask}/{one.algorithm}-{other.algorithm}"

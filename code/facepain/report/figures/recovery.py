@@ -3,7 +3,7 @@
 import nibabel
 import numpy as np
 import pandas as pd
-from nibabel.affines import apply_affine
+from nibabel.processing import resample_from_to
 
 from facepain.data.anatomy import mni_affine, mni_shape
 from facepain.models.algorithms import ALGORITHMS
@@ -51,10 +51,8 @@ def planted_pattern(img):
     design = next((design for design in (FULL, SMALL) if img.shape == mni_shape(design.step_mm)), None)
     if design is None:
         return None
-    to_planted = np.linalg.inv(mni_affine(design.step_mm)) @ img.affine
-    indices = apply_affine(to_planted, np.moveaxis(np.indices(img.shape), 0, -1)).round().astype(int)
-    indices = np.clip(indices, 0, np.array(img.shape) - 1)
-    return draw_score_pattern(design)[tuple(np.moveaxis(indices, -1, 0))] / FIELD_UNIT
+    planted = nibabel.Nifti1Image(draw_score_pattern(design) / FIELD_UNIT, mni_affine(design.step_mm))
+    return resample_from_to(planted, img, order=0).get_fdata()
 
 
 def compare_maps(weights, planted):

@@ -250,7 +250,10 @@ def run_notebook(results, settings):
         kind, *families = head.split()
         cells.append(make[kind](text.strip()))
         shown.append(tuple(families))
-    return list(zip(execute(cells), shown, strict=True))
+    # A kernel of its own would import every package once more. A forked process has them already, and what the cells
+    # change is gone with it; IPython draws into the first notebook of a process only.
+    (executed,) = map_in_processes(execute, [cells], 2)  # with one it would be this process
+    return list(zip(executed, shown, strict=True))
 
 
 def write_notebook(walk, figures, pictures, outputs):
@@ -283,16 +286,7 @@ class _Shell(InteractiveShell):
 
 
 def execute(cells):
-    """Execute the cells of a notebook as its kernel would, and keep no trace of when and where.
-
-    A kernel of its own would import every package once more. A forked process has them already, and what the cells
-    change is gone with it; IPython draws into the first notebook of a process only.
-    """
-    (executed,) = map_in_processes(_execute, [cells], 2)  # with one it would be this process
-    return executed
-
-
-def _execute(cells):
+    """Execute the cells of a notebook as its kernel would, and keep no trace of when and where."""
     settings = Config()
     settings.HistoryManager.enabled = False
     # As wide as in a kernel, however wide the terminal is.

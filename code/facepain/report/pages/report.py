@@ -42,9 +42,9 @@ FACTS |= {"share_zero": "share of zeros", "share_not_whole": "share that is no w
 def write_report(results, cells, settings, words, pictures, sources, outputs):
     """Write ``report.md`` and ``report.html``.
 
-    ``cells`` are those of every result of the study but this page, ``settings`` holds its ``title``, ``words``
-    and ``pictures`` are of the figures, as `collect` in ``plot.py`` returns them. ``sources`` gives the git object id
-    of every file below ``outputs`` by its path; ``outputs``, an `OutputFolder`, holds the figures and tables.
+    ``cells`` are those of every result of the study but this page, ``settings`` holds its ``title``, ``words`` (of
+    ``figures``, and why others are ``skipped``) and ``pictures`` are by name. ``sources`` gives the git object id of
+    every file below ``outputs`` by its path; ``outputs``, an `OutputFolder`, holds the figures and tables.
     """
     label = f"> **{SYNTHETIC_LABEL}.**\n\n" if results.synthetic else ""
     body = compose_report(results, cells, words, sources, outputs)
