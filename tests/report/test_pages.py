@@ -26,12 +26,11 @@ from facepain.report.figures.page import shrink
 from facepain.report.pages.charts import prediction_charts, score_charts
 from facepain.report.pages.findings import describe_limits
 from facepain.report.pages.interactive import write_pages
-from facepain.report.pages.markdown import contents, picture, plain, table, to_html
+from facepain.report.pages.markup import contents, embed_json, picture, plain, table, to_html
 from facepain.report.pages.methods import _resampling, describe_methods, shared_settings
 from facepain.report.pages.notebook import run_notebook, write_notebook
 from facepain.report.pages.participants import overview_page, predictions_page
 from facepain.report.pages.report import describe_peaks, describe_sources, outdated, write_report
-from facepain.report.pages.shell import embed_json
 from facepain.report.study_claims import make_claims
 from facepain.report.tables import cross_validation_markdown, other_datasets_markdown
 from facepain.results.load import load_results

@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from facepain.data.signatures import OWN
 from facepain.report.claims import ALPHA, find_row, make_claim, model_name, numbers_of, p_is, rows_of, span
-from facepain.report.figures.page import OWN_MODEL, score_name
+from facepain.report.figures.page import score_name
 
 
 def similarity_claims(results, cell):
@@ -38,7 +39,7 @@ def relation_claims(results):
         # The test is of a slope in any participant, the interval of the mean slope: both have to find it.
         if not row["p_permutation"] <= ALPHA or row["low"] <= 0 <= row["high"]:
             continue
-        what = "the model's own map, out of fold," if row["model"] == OWN_MODEL else f'the signature "{row["model"]}"'
+        what = "the model's own map, out of fold," if row["model"] == OWN else f'the signature "{row["model"]}"'
         text = (
             f"Where a trial expresses {what} more strongly by one standard deviation, its {score} differs by "
             f"{span(row)} standard deviations (mixed model with participants' own slopes, "

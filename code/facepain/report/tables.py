@@ -7,7 +7,7 @@ import pandas as pd
 from facepain.models.score_tables import METRIC_COLUMNS
 from facepain.report.claims import AT_MOST, find_row, is_floor
 from facepain.report.figures.page import SYNTHETIC_LABEL, say_removed, signed
-from facepain.report.pages.markdown import table as markdown_table
+from facepain.report.pages.markup import table as markdown_table
 
 TESTED = ("r2", "pearson_r")  # scores that permutation tests are run for
 SCORE_NAMES = {

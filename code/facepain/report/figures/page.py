@@ -26,7 +26,6 @@ VERMILION, PURPLE, SKY, BLACK = OKABE_ITO[3:]
 GREY, NULL_GREY = "#767676", "#D2D2D2"  # the second of null distributions; no algorithm is grey
 DATASET_COLOURS = (SKY, VERMILION, PURPLE, BLACK, "#BBCC33", "#332288")  # none of them an algorithm's
 
-OWN_MODEL = "own-model"  # what stands for the study's own weight map among the signatures
 SYNTHETIC_LABEL = "Synthetic data: a simulation, not a measurement"
 
 STYLE = {

@@ -5,10 +5,10 @@ import pandas as pd
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
+from facepain.data.signatures import OWN
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import (
     GREY,
-    OWN_MODEL,
     Drawing,
     NothingToDraw,
     dataset_colours,
@@ -150,7 +150,7 @@ def draw_expression(expression, trials, target, score, synthetic, signature, mea
 
     ``expression`` is expression.tsv of one mask and algorithm, ``measure`` one of `MEASURES`.
     """
-    own_model = signature == OWN_MODEL
+    own_model = signature == OWN
     name = "the study's own model" if own_model else f'the signature "{signature}"'
     chosen = expression[expression["signature"] == signature].set_index("row")[measure]
     colours, people = dataset_colours(set(trials["dataset"])), trials.groupby("participant_id")

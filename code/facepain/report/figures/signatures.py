@@ -5,10 +5,10 @@ from functools import partial
 import numpy as np
 from matplotlib.lines import Line2D
 
+from facepain.data.signatures import OWN
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import (
     GREY,
-    OWN_MODEL,
     Drawing,
     NothingToDraw,
     new_page,
@@ -89,7 +89,7 @@ def draw_fixed_effects(results):
         rows = table[table["term"] == term].set_index("model").loc[models]
         tests = rows["p_permutation"].fillna(rows["p"])
         plot_dots(axes, rows, "estimate", tests, range(len(models)), "black")
-        finish_panel(axes, term, "standardised effect", models.replace(OWN_MODEL, "own model"))
+        finish_panel(axes, term, "standardised effect", models.replace(OWN, "own model"))
     figure.legend(handles=[DOT(color="black", markerfacecolor="white", label="p > .05")], loc="outside upper right")
     name = score_name(results.score.split(" (")[0], results.settings("relate").get("transform", "raw"))
     caption = (

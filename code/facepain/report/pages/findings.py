@@ -3,7 +3,7 @@
 from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import ALPHA, SYNTHETIC_SUFFIX
-from facepain.report.pages.markdown import plain
+from facepain.report.pages.markup import plain
 
 OF_A_MODEL = ("transfer", "split", "confounds", "unseen", "trials", "tuned", "voxels", "recovered", "similarity")
 OF_A_MASK = ("occurrence", "intensity", "product", "shrinkage", "same")

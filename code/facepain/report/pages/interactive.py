@@ -10,7 +10,7 @@ from plotly.offline import get_plotlyjs
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.brain import COLOURS, SHOWN, strongest, template, weight_map
 from facepain.report.pages.charts import SCORES, score_charts
-from facepain.report.pages.shell import embed_json, fill, render_page
+from facepain.report.pages.markup import embed_json, fill, render_page
 
 PLOTLY = "plotly.min.js"  # one file that all pages share
 

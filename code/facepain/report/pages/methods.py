@@ -5,7 +5,7 @@ import pandas as pd
 from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import score_name
-from facepain.report.pages.markdown import bullets, plain, table
+from facepain.report.pages.markup import bullets, plain, table
 
 NOT_RECORDED, NOT_SHARED = "not recorded here", "not the same everywhere"
 STANDARDIZED = {

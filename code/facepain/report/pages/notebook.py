@@ -15,7 +15,7 @@ from traitlets.config import Config
 
 from facepain.parallel import map_in_processes
 from facepain.report.figures.page import SYNTHETIC_LABEL
-from facepain.report.pages.markdown import plain
+from facepain.report.pages.markup import plain
 
 KERNEL = {"name": "python3", "display_name": "Python 3", "language": "python"}
 

@@ -3,8 +3,7 @@
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.pages.charts import prediction_charts
 from facepain.report.pages.interactive import CHART, PLOTLY
-from facepain.report.pages.markdown import bullets, picture, plain, to_html
-from facepain.report.pages.shell import embed_json, fill, render_page
+from facepain.report.pages.markup import bullets, embed_json, fill, picture, plain, render_page, to_html
 
 KINDS = {"test": "final model on the other dataset(s)", "cross-validation": "cross-validation"}
 

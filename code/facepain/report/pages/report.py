@@ -12,9 +12,8 @@ from facepain.report.claims import AT_MOST, read_claims, rows_of
 from facepain.report.figures.catalogue import in_section
 from facepain.report.figures.page import SYNTHETIC_LABEL, percent, signed
 from facepain.report.pages.findings import describe_findings, describe_limits
-from facepain.report.pages.markdown import bullets, contents, picture, plain, table, to_html
+from facepain.report.pages.markup import bullets, contents, picture, plain, render_page, table, to_html
 from facepain.report.pages.methods import describe_methods, flatten
-from facepain.report.pages.shell import render_page
 from facepain.results.load import read_records
 from files.tables import read_table
 
