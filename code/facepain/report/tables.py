@@ -155,7 +155,7 @@ def _markdown(title, header, lines, note, synthetic):
 
 
 def _schemes(results):
-    return list(dict.fromkeys(scheme for cell in results.regressions.values() for scheme in cell.tests_of("r2").index))
+    return list(pd.concat([cell.tests_of("r2") for cell in results.regressions.values()]).index.unique())
 
 
 def _p_and_null(test):

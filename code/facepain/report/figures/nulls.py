@@ -1,6 +1,7 @@
 """Null distributions: null scores of the permutation tests with the observed score."""
 
 import numpy as np
+import pandas as pd
 from matplotlib.lines import Line2D
 
 from facepain.models.algorithms import ALGORITHMS
@@ -23,7 +24,8 @@ def draw_nulls(results, metric):
     cells, name = list(results.regressions.values()), METRIC_NAMES[metric]
     if np.isnan(null_limits(cells, metric)[0]):
         raise NothingToDraw(f"no cell has finite null scores of {name}")
-    schemes = list(dict.fromkeys(scheme for cell in cells for scheme in cell.tests_of(metric).index))
+    tests = pd.concat([cell.tests_of(metric) for cell in cells])
+    schemes = list(tests.index.unique())
     figure = new_page(12 + (12 + 12 * len(schemes)) * len(results.masks), results.synthetic)
     grid = figure.subplots(len(results.masks), len(results.algorithms), squeeze=False)
     for mask, of_mask in zip(results.masks, grid, strict=True):
@@ -45,11 +47,8 @@ def draw_nulls(results, metric):
         "the observed score. p = (1 + null scores at or above the observed) / (1 + permutations). An arrow gives the "
         f"share of null scores beyond the left edge.{say_removed(cells)}"
     )
-    p = {scheme: [cell.tests_of(metric)["p"].get(scheme, np.nan) for cell in cells] for scheme in schemes}
-    counts = ", ".join(
-        f"{np.sum(np.array(of_scheme) <= 0.05)} of {np.isfinite(of_scheme).sum()} ({scheme})"
-        for scheme, of_scheme in p.items()
-    )
+    by_scheme = tests["p"].groupby(level="scheme", sort=False)
+    counts = ", ".join(f"{(p <= 0.05).sum()} of {p.notna().sum()} ({scheme})" for scheme, p in by_scheme)
     alt = f"Histograms of permuted {name} with the observed score as a line. p is at most .05 in {counts} models."
     return Drawing(figure, f"Null distributions of {name}", caption, alt)
 

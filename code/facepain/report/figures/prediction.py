@@ -179,16 +179,15 @@ def draw_calibration(results, kind):
     why = f"no two bins of predictions ({kind}) hold enough participants in any model"
     tables = tables_of(results, "calibration", lambda table: (table["estimate_of"] == kind).sum() > 1, why)
     figure, panels = panels_of_masks(results, tables, 70)
-    for mask, axes in panels.items():
-        for cell in results.models(mask):
-            if (mask, cell.algorithm) in tables:
-                bins = tables[mask, cell.algorithm].query("estimate_of == @kind")
-                slope, offset = (signed(estimate(cell, kind, metric)[0]) for metric in ("slope", "offset"))
-                axes.errorbar(
-                    bins["y_pred"], bins["y_true"], bins["y_true_se"], fmt="o-", markersize=3.5, linewidth=0.8,
-                    color=ALGORITHMS[cell.algorithm].colour, elinewidth=0.8, zorder=4,
-                    label=f"{ALGORITHMS[cell.algorithm].label}: {slope}; {offset}",
-                )  # fmt: skip
+    for key, table in tables.items():
+        cell, bins = results.regressions[key], table.query("estimate_of == @kind")
+        slope, offset = (signed(estimate(cell, kind, metric)[0]) for metric in ("slope", "offset"))
+        panels[cell.mask].errorbar(
+            bins["y_pred"], bins["y_true"], bins["y_true_se"], fmt="o-", markersize=3.5, linewidth=0.8,
+            color=ALGORITHMS[cell.algorithm].colour, elinewidth=0.8, zorder=4,
+            label=f"{ALGORITHMS[cell.algorithm].label}: {slope}; {offset}",
+        )  # fmt: skip
+    for axes in panels.values():
         axes.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
         axes.set_xlabel(f"predicted {score_name(results.score, cell.transform, cell.confounds)}")
@@ -263,13 +262,13 @@ def draw_learning(results):
     tables = tables_of(results, "learning", lambda table: table["n_participants"].nunique() > 1, why)
     figure, panels = panels_of_masks(results, tables, 55)
     gains, first = {}, next(iter(panels.values()))
-    for mask, axes in panels.items():
-        for algorithm in (name for name in results.algorithms if (mask, name) in tables):
-            by_size = tables[mask, algorithm].groupby("n_participants")["pearson_r"]
-            middle, low, high = by_size.median(), by_size.quantile(0.25), by_size.quantile(0.75)
-            colour, gains[mask, algorithm] = ALGORITHMS[algorithm].colour, middle.iloc[-1] - middle.iloc[-2]
-            axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHMS[algorithm].label)
-            axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
+    for (mask, algorithm), table in tables.items():
+        axes, by_size = panels[mask], table.groupby("n_participants")["pearson_r"]
+        middle, low, high = by_size.median(), by_size.quantile(0.25), by_size.quantile(0.75)
+        colour, gains[mask, algorithm] = ALGORITHMS[algorithm].colour, middle.iloc[-1] - middle.iloc[-2]
+        axes.plot(middle.index, middle, "o-", color=colour, markersize=3, label=ALGORITHMS[algorithm].label)
+        axes.fill_between(middle.index, low, high, color=colour, alpha=0.15, linewidth=0)
+    for axes in panels.values():
         axes.axhline(0, color=GREY, linestyle="--", linewidth=0.8, zorder=1)
         axes.set_xlabel("participants trained on")
     first.set_ylabel("Pearson r")

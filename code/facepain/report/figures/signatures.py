@@ -33,17 +33,15 @@ def draw_similarity(results):
     filled, absent = [], False
     figure = new_page(18 + 7 * len(names), results.synthetic)
     panels = figure.subplots(1, len(masks), sharex=True, sharey=True, squeeze=False)[0]
+    for (mask, algorithm), table in tables.items():
+        rows = table.query("network == 'all' and metric == 'cosine' and scheme == @scheme")
+        rows, axes = rows.set_index("signature").loc[names], panels[masks.index(mask)]
+        places = np.arange(len(names)) + (algorithms.index(algorithm) - (len(algorithms) - 1) / 2) * 0.22
+        plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHMS[algorithm].colour, markersize=4)
+        absent = absent or rows["score"].isna().any()
+        alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
+        filled += [f"{mask} {ALGORITHMS[algorithm].label}: {', '.join(alike)}"] if len(alike) else []
     for axes, mask in zip(panels, masks, strict=True):
-        for number, algorithm in enumerate(algorithms):
-            if (mask, algorithm) not in tables:
-                continue
-            rows = tables[mask, algorithm].query("network == 'all' and metric == 'cosine' and scheme == @scheme")
-            rows = rows.set_index("signature").loc[names]
-            places = np.arange(len(names)) + (number - (len(algorithms) - 1) / 2) * 0.22
-            plot_dots(axes, rows, "score", rows["p_familywise"], places, ALGORITHMS[algorithm].colour, markersize=4)
-            absent = absent or rows["score"].isna().any()
-            alike = rows.index[rows["p_familywise"] <= SIGNIFICANT]
-            filled += [f"{mask} {ALGORITHMS[algorithm].label}: {', '.join(alike)}"] if len(alike) else []
         finish_panel(axes, mask, "cosine", names)
     handles = [DOT(color=ALGORITHMS[name].colour, label=ALGORITHMS[name].label) for name in algorithms]
     handles.append(DOT(color=GREY, markerfacecolor="white", label="family-wise p > .05"))

@@ -59,11 +59,8 @@ def score_charts(results):
 
 def _score_chart(results, score, scheme):
     cells = list(results.regressions.values())
-    about = [{"x": x, "mask": cell.mask, "algorithm": ALGORITHMS[cell.algorithm].label} for x, cell in enumerate(cells)]
-    folds, tests, others = (
-        pd.concat([table.reset_index().assign(**said) for table, said in zip(tables, about, strict=True)])
-        for tables in zip(*((cell.folds, cell.tests_of(score), cell.test_metrics) for cell in cells), strict=True)
-    )
+    folds, others = _join(cells, lambda cell: cell.folds), _join(cells, lambda cell: cell.test_metrics)
+    tests = _join(cells, lambda cell: cell.tests_of(score)).query("scheme == @scheme")
     chart = px.violin(
         folds.dropna(subset=score), x="x", y=score, color="algorithm", points="all", violinmode="overlay",
         color_discrete_map={each.label: each.colour for each in ALGORITHMS.values()},
@@ -72,7 +69,6 @@ def _score_chart(results, score, scheme):
     dots = {"size": 8, "opacity": 1, "line": WHITE_EDGE}
     chart.update_traces(hoveron="points", hovertemplate=FOLD, pointpos=0, width=0.7, spanmode="hard", marker=dots)
     chart.update_traces(line_width=0)
-    tests = tests[tests["scheme"] == scheme]
     tests = tests.assign(p=[p_is(p, n) for p, n in zip(tests["p"], tests["n"], strict=True)])
     chart.add_bar(
         x=tests["x"], base=tests["null_quantile_0.025"], y=tests["null_quantile_0.975"] - tests["null_quantile_0.025"],
@@ -95,13 +91,22 @@ def _score_chart(results, score, scheme):
             hovertemplate=f"{name}: %{{y:.3f}}<br>%{{customdata[0]}} trials<extra></extra>",
         )  # fmt: skip
     unit = f" ({score_name(results.score, cells[0].transform, cells[0].confounds)})"
-    names = [f"{said['algorithm']}<br>{said['mask']}" for said in about]
+    names = [f"{ALGORITHMS[cell.algorithm].label}<br>{cell.mask}" for cell in cells]
     axis = {"tickvals": list(range(len(cells))), "ticktext": names, "range": [-0.6, len(cells) - 0.4]}
     return chart.update_layout(
         **LAYOUT, xaxis=axis | {"title": "", "showgrid": False, "zeroline": False},
         yaxis_title=f"{SCORES[score]}{'' if score in ('r2', 'pearson_r') else unit}",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": ""},
     )  # fmt: skip
+
+
+def _join(cells, table_of):
+    """Return the rows of a table of every model, with the names of the model and its place on the axis."""
+    tables = []
+    for x, cell in enumerate(cells):
+        names = {"mask": cell.mask, "algorithm": ALGORITHMS[cell.algorithm].label}
+        tables.append(table_of(cell).reset_index().assign(x=x, **names))
+    return pd.concat(tables)
 
 
 def prediction_charts(trials, predictions, score):
