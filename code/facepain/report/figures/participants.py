@@ -115,11 +115,9 @@ def draw_predictions(predictions, score, synthetic, mask):
             panels.plot(
                 person, own["y_pred"], own["y_true"], "o", color=ALGORITHMS[algorithm].colour, alpha=0.6, **DOTS
             )
-    handles = [
-        panels.page.plot([], [], "o", color=ALGORITHMS[name].colour, markersize=3, label=ALGORITHMS[name].label)[0]
-        for name in predictions
-    ]
-    panels.figure.legend(handles=handles, loc="upper left", ncols=len(handles), bbox_to_anchor=(0.02, 1))
+    for name in predictions:
+        panels.page.plot([], [], "o", color=ALGORITHMS[name].colour, markersize=3, label=ALGORITHMS[name].label)
+    panels.figure.legend(loc="upper left", ncols=len(predictions), bbox_to_anchor=(0.02, 1))
     caption = (
         f"Each participant whom a fold or another dataset tests has a panel, each trial a dot for each algorithm "
         f"({mask} mask). On the dashed line prediction and score are equal. In the cross-validation a trial is drawn "

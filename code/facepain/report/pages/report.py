@@ -117,15 +117,14 @@ def describe_data(results):
     """Return the facts of the datasets: who and what was analysed, what was left out and why."""
     facts = results.summary["fact"].drop_duplicates()
     excluded, rows = facts.str.startswith("excluded"), []
-    datasets = sorted(set(results.summary["dataset"]))  # those without a usable trial too
+    summary = results.summary.pivot(index="fact", columns="dataset", values="value")
     place = list(facts[~excluded]).index("trials_usable") + 1
     for fact in (*facts[~excluded][:place], *facts[excluded], *facts[~excluded][place:]):
-        values = [results.fact(dataset, fact) for dataset in datasets]
         write = percent if fact.startswith(f"{results.target}_share_") else write_fact
-        shown = ("\N{EN DASH}" if value != value else write(value) for value in values)
+        shown = ("\N{EN DASH}" if value != value else write(value) for value in summary.loc[fact])
         rows.append((plain(name_fact(fact, results)), *shown))
     return [
-        table(("fact", *map(plain, datasets)), rows),
+        table(("fact", *map(plain, summary.columns)), rows),
         "These facts are those of `outputs/prep/summary.tsv`. Standard deviations of scores are of the population.",
     ]
 
