@@ -1,7 +1,4 @@
-"""Build the synthetic input datasets that are missing; leave what is there as it is.
-
-Each is rebuilt at exactly the commit that this repository records for it, on any machine.
-"""
+"""Build the synthetic input datasets that are missing, at the very commits recorded here; leave others alone."""
 
 import os
 

@@ -72,10 +72,7 @@ class Map:
 
 
 def percentile_threshold(values, n_voxels, percentile):
-    """Return a percentile (0 to 100) of the absolute values inside a mask, as ``numpy.percentile`` does.
-
-    The values are of a whole image, 0 outside the mask; of its ``n_voxels`` those with value 0 count like any other.
-    """
+    """Return a percentile (0 to 100) of an image's absolute values in a mask of ``n_voxels``; outside it is 0."""
     values = np.abs(np.asarray(values, dtype=np.float64))
     nonzero = values[values > 0]
     return float(np.percentile(np.pad(nonzero, (0, n_voxels - nonzero.size)), percentile))

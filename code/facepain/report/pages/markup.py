@@ -134,10 +134,7 @@ def contents(markdown):
 
 
 def to_html(markdown, source_of):
-    """Turn Markdown into HTML; HTML in it is shown as text.
-
-    ``source_of`` takes the address of a picture and returns what its ``src`` is to be.
-    """
+    """Turn Markdown into HTML, HTML in it into text, and a picture's address into what ``source_of`` returns for it."""
     converter = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = converter.parse(markdown)
     for token, following in pairwise(tokens):

@@ -187,10 +187,7 @@ def show_stages(cells, records):
 
 
 def show_table(path, name, counts):
-    """Return the beginning of a table, under its name.
-
-    ``counts`` are numbers of permutations: a p that is the smallest one of them allows is written as a bound.
-    """
+    """Return the beginning of a table; a p that is the smallest of one of ``counts`` permutations is a bound."""
     found = read_table(path)
     shown = found.iloc[:MOST_ROWS, :MOST_COLUMNS]
     floors = [1 / (1 + n) for n in (*counts, *found.get("n", ()), *found.get("n_familywise", ()))]
