@@ -74,7 +74,7 @@ def draw_models(results, others):
 
 
 def forest(results, n_columns, above_mm, below_mm):
-    """Return a page, the height of each model's line in lines from the top (gaps above masks), and axes side by side."""
+    """Return a page, the height of each model's line in lines from the top (gaps above masks) and axes side by side."""
     places, n = {}, len(results.algorithms)
     for number, (mask, algorithm) in enumerate(product(results.masks, results.algorithms)):
         places[mask, algorithm] = 0.7 * (number // n + 1) + number + 0.5
