@@ -15,7 +15,7 @@ from errors import InputError
 BRAIN, GRAY_MATTER, HARVARD_OXFORD = "whole-brain", "gray-matter", "harvard-oxford"
 COMPARISONS = {">": operator.gt, ">=": operator.ge}
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]{1,2})?"
-IMAGE = re.compile(r".+\.(nii|nii\.gz|hdr|img)$")
+IMAGE = r".+\.(nii|nii\.gz|hdr|img)"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def parse_definition(name, definition):
             raise InputError(
                 f'{where}: "{text}" is empty somewhere; expected a source, or an atlas and its labels: "a.nii: 3, 4"'
             )
-        if comparison and (listed or not IMAGE.match(source.strip())):
+        if comparison and (listed or not re.fullmatch(IMAGE, source.strip())):
             raise InputError(f'{where}: a threshold is for the values of one file; expected such as "x.nii.gz > 0.5"')
         terms.append(Term(source.strip(), listed, negated, comparison, threshold))
     if terms[0].negated:
@@ -91,7 +91,7 @@ def kind_of(source, current, definitions):
         return "mask"
     if source in (BRAIN, GRAY_MATTER, HARVARD_OXFORD):
         return "packaged"
-    if IMAGE.match(source):
+    if re.fullmatch(IMAGE, source):
         if source.startswith(("/", "~")) or ".." in source.split("/"):
             raise InputError(
                 f'extract.mask_files.{current}: "{source}" lies outside of this repository; copy it in, commit it and '

@@ -7,25 +7,22 @@ import pandas as pd
 
 from errors import InputError
 from facepain.data.image_names import match_images, name_images
+from facepain.data.mask_expressions import IMAGE
 from facepain.data.trials import LOGICAL, blank_missing, shorten
 
 # How tables of other studies call the columns, without case and signs.
 KNOWN_AS = {
-    "participant_id": (
-        *("participantid", "participant", "subject", "subjectid", "subj", "sub", "id", "subid", "ppt", "pid"),
-    ),
-    "dataset": ("dataset", "study", "site", "cohort", "sample"),
-    "run": ("run", "runid", "runnumber", "block", "lauf"),
-    "trial": (
-        *("trial", "trialid", "trialnumber", "trialno", "trialnr", "trialnum", "trialindex", "durchgang", "essai"),
-    ),
-    "contrast": ("contrast", "image", "imagefile", "file", "filename", "path", "nifti", "conimage"),
-    "volume": ("volume", "vol"),
-    "excluded": ("excluded", "exclude", "exclusion", "exclusionreason", "reason"),
+    "participant_id": "participantid participant subject subjectid subj sub id subid ppt pid",
+    "dataset": "dataset study site cohort sample",
+    "run": "run runid runnumber block lauf",
+    "trial": "trial trialid trialnumber trialno trialnr trialnum trialindex durchgang essai",
+    "contrast": "contrast image imagefile file filename path nifti conimage",
+    "volume": "volume vol",
+    "excluded": "excluded exclude exclusion exclusionreason reason",
 }
 # Others may be called so too: a contrast "pain", a block "A", an image of a face.
 WHOLE = r"[0-9]+(\.0+)?"
-HELD = {"run": WHOLE, "trial": WHOLE, "volume": WHOLE, "contrast": r".*\.(nii|nii\.gz|hdr|img)(,[0-9]+)?"}
+HELD = {"run": WHOLE, "trial": WHOLE, "volume": WHOLE, "contrast": rf"{IMAGE}(,[0-9]+)?"}
 SCORE = re.compile(
     r"facs|score|rating|pain|schmerz|douleur|unpleasant|target|(?<![a-z])(vas|nrs|vrs)(?![a-z])", re.IGNORECASE
 )
@@ -40,7 +37,7 @@ def propose_columns(table):
     plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
     columns = {}
     for name, known in KNOWN_AS.items():
-        candidates = [own for own in (name, *(plain.get(key) for key in known)) if own in table]
+        candidates = [own for own in (name, *(plain.get(key) for key in known.split())) if own in table]
         if name in HELD:  # by most fields: a mistake in a few is for `read_trials` to name
             filled = [table.loc[table[own] != "", own] for own in candidates]
             candidates = [text.name for text in filled if text.str.fullmatch(HELD[name]).mean() > 0.5]
