@@ -118,10 +118,9 @@ def prediction_charts(trials, predictions, score):
     charts = {}
     for mask, of_mask in predictions.items():
         for algorithm, rows in of_mask.items():
-            tested = rows["fold"] == "test"
-            for kind, chosen in (("cross-validation", rows[~tested]), ("test", rows[tested])):
-                if len(chosen):
-                    charts[mask, algorithm, kind] = _prediction_chart(trials, score, chosen)
+            kinds = rows["fold"].where(rows["fold"] == "test", "cross-validation")
+            for kind, chosen in rows.groupby(kinds):
+                charts[mask, algorithm, kind] = _prediction_chart(trials, score, chosen)
     return charts
 
 
