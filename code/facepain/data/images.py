@@ -21,7 +21,7 @@ GZIPPED = (".gz", ".mgz")
 MOST_PACKED = 1100  # times smaller than its content: gzip reaches 1032
 MOST_PADDING = 1024  # bytes that some programs leave behind the voxels
 LARGEST_FLOAT32 = np.finfo(np.float32).max
-AXES = (("x", "left", "right"), ("y", "back", "front"), ("z", "bottom", "top"))
+AXES = {"x": ("left", "right"), "y": ("back", "front"), "z": ("bottom", "top")}
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,11 @@ class Grid:
 
     def difference(self, other):
         """Say in words which axes run the other way than in another grid; "" if none does."""
-        steps, others = self.affine[:3, :3], other.affine[:3, :3]
-        words = []
-        for column in range(3):
-            row = int(np.argmax(np.abs(steps[:, column])))
-            if steps[row, column] * others[row, column] < 0:
-                axis, start, end = AXES[row]
-                start, end = (start, end) if steps[row, column] > 0 else (end, start)
-                words.append(f"its {axis} axis is flipped: it runs from {start} to {end}")
+        words, ends = [], [nibabel.aff2axcodes(grid.affine, [*AXES.values()]) for grid in (self, other)]
+        for end, other_end in zip(*ends, strict=True):
+            axis, sides = next((axis, sides) for axis, sides in AXES.items() if end in sides)
+            if end != other_end and other_end in sides:
+                words.append(f"its {axis} axis is flipped: it runs from {other_end} to {end}")
         return "; ".join(words)
 
     def __str__(self):
@@ -111,8 +108,7 @@ def _missing(path):
 
 def _check_size(path, img):
     """Compare the size of a file with what its header promises; a packed one may be smaller, within limits."""
-    file_holder = img.file_map.get("image")
-    name = os.fspath(file_holder.filename)
+    name = os.fspath(img.file_map["image"].filename)
     if not os.path.exists(name):
         raise InputError(_missing(path))
     proxy = img.dataobj
