@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from planted_results import draw_trials, write_results
 
+from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import DESCRIPTION, p_is, read_claims, write_claims
 from facepain.report.figures.prediction import draw_models
 from facepain.report.pages.findings import describe_findings, describe_limits
@@ -249,6 +250,14 @@ def test_the_published_split_is_placed_among_others(bare):
     assert "training mean depends less on the division: 0.20 on average (middle 95 %: 0.20 to 0.20)" in claim.text
     assert f"{int(np.sum(others < 0))} % below 0" in claim.text
     assert (claim.scheme, claim.p) == (DESCRIPTION, None)
+    # As many folds as participants: every division is the same.
+    assert claims_of(planted(bare, {"repeats": table.assign(r2=0.24)}), "split") == []
+
+
+def test_an_algorithm_without_a_penalty_shrinks_nothing(bare, monkeypatch):
+    assert claims_of(planted(bare), "shrinkage")
+    monkeypatch.setitem(ALGORITHMS, "lasso", replace(ALGORITHMS["lasso"], penalty=""))
+    assert claims_of(planted(bare), "shrinkage") == []
 
 
 def test_trials_rest_on_within(bare):

@@ -24,8 +24,8 @@ from repositories import ROOT
 from facepain.report.claims import write_claims
 from facepain.report.figures.page import shrink
 from facepain.report.pages.charts import prediction_charts, score_charts
-from facepain.report.pages.findings import describe_limits
-from facepain.report.pages.interactive import write_pages
+from facepain.report.pages.findings import describe_findings, describe_limits
+from facepain.report.pages.interactive import scores_page, write_pages
 from facepain.report.pages.markup import contents, embed_json, picture, plain, table, to_html
 from facepain.report.pages.methods import _resampling, describe_methods, shared_settings
 from facepain.report.pages.notebook import run_notebook, write_notebook
@@ -329,6 +329,17 @@ def test_results_that_the_params_no_longer_ask_for_are_not_read(finished):
     assert load_results(*shown).classifiers.keys() == {"whole-brain"}
 
 
+def test_a_study_without_models_gets_a_page_that_says_so(finished):
+    results = replace(load_results(finished / "outputs", MASKS, ALGORITHMS, "facs"), regressions={})
+    title, body, scripts = scores_page(results)
+    assert "No model is here: `make all` makes them." in body and scripts == ()
+
+
+def test_one_algorithm_stands_for_itself(finished):
+    results = load_results(finished / "outputs", MASKS, ["ridge"], "facs")
+    assert describe_findings({}, results)["found"][-1] == "These sentences are also in `claims.json`."
+
+
 def test_charts_are_valid_and_hold_every_fold_and_prediction(finished):
     results = load_results(finished / "outputs", MASKS, ALGORITHMS, "facs")
     trials, predictions = read_table(finished / "outputs/prep/trials.tsv"), read_predictions(finished)
@@ -354,7 +365,18 @@ def test_methods_follow_the_settings_that_were_used(finished):
     told = "\n\n".join(describe_methods(results, records))
     assert "more than 80 % of the variance" in told
     assert "2 random splits in which 30 % of the participants were held out" in told
-    assert "explain was removed" not in told
+    assert "explain was removed" not in told and "predicted, not scored" not in told
+    few = replace(
+        results,
+        regressions={
+            key: replace(cell, test_metrics=cell.test_metrics[:0]) for key, cell in results.regressions.items()
+        },
+    )
+    assert "since every other dataset has fewer than min_participants" in "\n".join(describe_methods(few, records))
+    third = results.summary.query("dataset == 'dataset-2'").assign(dataset="dataset-3")
+    some = replace(results, summary=pd.concat([results.summary, third]))
+    told_too = "\n\n".join(describe_methods(some, records))
+    assert "(dataset-3, of fewer than `min_participants` participants: predicted, not scored)" in told_too
     for record in records.values():
         record["settings"] = record["settings"] | {"confounds": ["age", "run"]}
     assert "What age, run explain was removed from images and scores" in "\n".join(describe_methods(results, records))

@@ -139,7 +139,7 @@ def split_claims(results, cell):
         return
     published, others = table[table["repeat"] == 0].iloc[0], table[table["repeat"] != 0]
     r2, skill = others["r2"].dropna(), others["skill"].dropna()
-    if not len(r2) or not len(skill):
+    if r2.nunique() < 2 or not len(skill):  # with as many folds as participants every division is the same
         return
     (low, high), (skill_low, skill_high) = (np.quantile(scores, [0.025, 0.975]) for scores in (r2, skill))
     n_folds = results.settings(f"regress/{cell.mask}/{cell.algorithm}").get("repeats", {}).get("n_folds", 5)
@@ -335,6 +335,8 @@ def same_claims(results):
 
 def shrinkage_claims(_results, cell):
     """Say how much the penalty as set shrinks what is fitted."""
+    if not ALGORITHMS[cell.algorithm].penalty:
+        return
     folds = cell.folds["shrinkage"]  # withheld where they test few participants
     numbers = folds.mean(), folds.min(), folds.max()
     how, shown = ("less", numbers) if numbers[0] >= 0 else ("more", (-numbers[0], -numbers[2], -numbers[1]))

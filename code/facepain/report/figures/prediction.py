@@ -66,7 +66,7 @@ def draw_models(results, others):
         caption += f" Scores are of what {confounds} leave; crosses: what these predict by themselves."
     missing = len(places.keys() - results.regressions.keys())
     alt = (
-        f"Forest plot of R² and Pearson r of {len(places) - missing} models. Mean R² over folds: "
+        f"Forest plot of R² and Pearson r of every model. Mean R² over folds: "
         f"{list_values(results, lambda cell: estimate(cell, 'published', 'r2')[0])}."
     )
     title = f"Scores of every model, cross-validated{f' and on {list_names(others)}' if others else ''}"
@@ -189,15 +189,17 @@ def draw_calibration(results, kind):
         axes.legend(title="slope; offset", title_fontsize=7, loc="upper left", handletextpad=0.4)
         axes.set_xlabel(f"predicted {score_name(results.score, cell.transform, cell.confounds)}")
     next(iter(panels.values())).set_ylabel(f"observed {score_name(results.score, cell.transform, cell.confounds)}")
+    without = [mask for mask in results.masks if mask not in panels]
+    too_few = f" No two bins hold enough participants: {', '.join(without)}." if without else ""
     where = "of unseen participants" if kind == "lopo" else f"on {kind}, which no model was trained on"
     caption = (
         f"Mean observed against mean predicted scores {where}, in bins of equal size by prediction; bars: standard "
         "error over participants. On the dashed line both are equal. Slope: of observed on predicted scores, 1 is "
-        "perfect and 0 no association. Offset: mean predicted minus mean observed score."
+        f"perfect and 0 no association. Offset: mean predicted minus mean observed score.{too_few}"
         f"{say_removed(results.regressions.values())}"
     )
     alt = (
-        f"Observed against predicted scores in bins, a panel for each of {len(panels)} masks. Slopes: "
+        f"Observed against predicted scores in bins, a panel for each mask: {', '.join(panels)}. Slopes: "
         f"{list_values(results, lambda cell: estimate(cell, kind, 'slope')[0])}."
     )
     return Drawing(figure, f"Observed against predicted, {WHERE.get(kind, kind)}", caption, alt)
@@ -235,7 +237,7 @@ def draw_repeats(results):
     )
     medians = {key: table.set_index("repeat")["pearson_r"].drop(index=0).median() for key, table in tables.items()}
     alt = (
-        f"Violin plots of the scores of {len(tables)} models over repeated divisions. Median Pearson r: "
+        f"Violin plots of the scores of every model over repeated divisions. Median Pearson r: "
         f"{list_values(results, lambda cell: medians.get((cell.mask, cell.algorithm), np.nan))}."
     )
     return Drawing(figure, "Repeated splits", caption, alt)
@@ -276,7 +278,7 @@ def draw_learning(results):
         f"might help.{say_removed(results.regressions.values())}"
     )
     alt = (
-        f"Learning curves of {len(tables)} models. Change of the median over the last step: "
+        f"Learning curves of every model. Change of the median over the last step: "
         f"{list_values(results, lambda cell: gains.get((cell.mask, cell.algorithm), np.nan))}."
     )
     return Drawing(figure, "Learning curves", caption, alt)

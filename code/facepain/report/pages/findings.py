@@ -32,8 +32,13 @@ def describe_findings(claims, results):
         if section:
             texts[section].append(plain(claim.text.removesuffix(SYNTHETIC_SUFFIX)))
     rest = ", ".join(ALGORITHMS[name].label for name in results.algorithms[1:])
-    others = f" The same sentences for {rest} are in" if rest else " They are also in"
-    texts["found"].append(f"{ALGORITHMS[algorithm].label} stands for all algorithms here.{others} `claims.json`.")
+    label = ALGORITHMS[algorithm].label
+    others = (
+        f"{label} stands for all algorithms here. The same sentences for {rest} are in"
+        if rest
+        else "These sentences are also in"
+    )
+    texts["found"].append(f"{others} `claims.json`.")
     return texts
 
 

@@ -49,6 +49,9 @@ BRAIN = """<p>{{ lead }}</p>
 <p class="quiet">{{ note }}</p>
 <p><a href="report.html">Report</a></p>"""
 
+SCORES_TITLE = "Scores by mask and algorithm"
+NOTHING = '<p>{{ why }}</p><p><a href="report.html">Report</a></p>'
+
 VIEWS = {
     "slices": (
         "Click in a slice to move all three there; places are in mm (MNI).",
@@ -92,6 +95,8 @@ def write_pages(results, settings, outputs):
 
 def scores_page(results):
     """Return title, body and scripts of the page of scores."""
+    if not results.regressions:
+        return SCORES_TITLE, fill(NOTHING, why="No model is here: `make all` makes them."), ()
     charts = score_charts(results)
     options = {
         f"{score}|{scheme}": SCORES[score] + (f", null: {scheme}" if scheme != "none" else ", not tested")
@@ -111,7 +116,7 @@ def scores_page(results):
         back="report.html",
         back_name="Report",
     )
-    return "Scores by mask and algorithm", body, (PLOTLY,)
+    return SCORES_TITLE, body, (PLOTLY,)
 
 
 def weight_pages(results, settings):
@@ -121,7 +126,7 @@ def weight_pages(results, settings):
     shown = None if cell is None else weight_map(cell, "weights_average", settings["percentile"], title)
     if shown is None or not shown.largest:
         why = "This model is not here: `make all` makes it." if cell is None else "All weights of this map are 0."
-        body = fill('<p>{{ why }}</p><p><a href="report.html">Report</a></p>', why=why)
+        body = fill(NOTHING, why=why)
         return [(f"{title}, on {where}", body, ()) for where in VIEWS]
     note = (
         f"Average over {len(cell.folds)} folds; drawn are the {shown.n_shown()} of {cell.n_voxels} voxels whose "

@@ -121,6 +121,10 @@ def describe_methods(results, records):
     plan = {key.removeprefix(PLAN): value for key, value in shared.items() if key.startswith(PLAN)}
     others = results.tested_datasets
     tested = f" and tested on {', '.join(others)}, of which no model had seen a trial"
+    if few := [name for name in results.datasets if name not in (shared.get("train_dataset"), *others)]:
+        tested += (
+            f" ({', '.join(map(plain, few))}, of fewer than `min_participants` participants: predicted, not scored)"
+        )
     numbers = (n for cell in cells for n in (*cell.folds["n_components"], cell.summary("mean", "n_components")))
     n_components = [int(n) for n in numbers if n == n]  # those of folds may be withheld
     facts = {
