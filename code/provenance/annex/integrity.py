@@ -10,11 +10,13 @@ import os
 import re
 
 from errors import InputError
-from provenance.repository import ROOT, git_folder, object_ids, read_state, write_whole
+from provenance.repository import ROOT, git_folder, object_ids, read_blobs, read_state, write_whole
 
 # The object that a link or a pointer to annexed content names; its key.
 ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
 KEY_CHECKSUM = re.compile(r"SHA256E?-s(\d+)--([0-9a-f]{64})")
+REMOVED, CHANGED = "its file was removed", "differs from its commit"
+CORRUPT = "its content here does not fit its checksum"
 
 
 def broken_files(paths, root=ROOT):
@@ -75,6 +77,34 @@ def is_corrupt(path):
     """Read an annexed file whole and return whether it does not fit its checksum."""
     checksum = recorded_checksum(path)
     return checksum is not None and path.exists() and file_checksum(path) != checksum
+
+
+def find_alterations(recorded, root=ROOT, objects=ROOT):
+    """Return how files differ from what is recorded, by path from the root, however git is told to look at them.
+
+    `recorded` is as from `read_tree`, `objects` is a repository that holds it. Every file is read.
+    """
+    found = {}
+    for path, (mode, id_) in recorded.items():
+        place = root / path
+        if mode == "160000":
+            continue
+        if not (place.is_symlink() or place.is_file()):
+            found[path] = REMOVED
+        elif blob_id(place) != id_ and not _is_unlocked(place, id_, objects):
+            found[path] = CHANGED
+        elif is_corrupt(place):
+            found[path] = CORRUPT
+    return found
+
+
+def _is_unlocked(path, id_, objects):
+    """Return whether a file stands for the annexed content that is recorded: it names that, or holds it unlocked."""
+    recorded = read_blobs({id_}, objects)[id_]
+    if is_pointer(path):
+        named, expected = ANNEX_OBJECT.search(path.read_bytes()), ANNEX_OBJECT.search(recorded)
+        return bool(named and expected) and named.group(1) == expected.group(1)
+    return recorded.startswith(b"/annex/objects/") and file_checksum(path).encode() in recorded
 
 
 def blob_id(path):

@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.integrity import ANNEX_OBJECT, blob_id, is_corrupt, is_pointer
+from provenance.annex.integrity import CORRUPT, REMOVED, find_alterations
 from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_outputs
-from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, read_blobs, subdataset_setting
+from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, read_tree, subdataset_setting
 from provenance.run.supervision import supervise
 from provenance.verify.claims import declared_command, false_claims, unchanged_parts
 
 IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
 NOT_HERE = "not verifiable here"
+UNCOMMITTED = "its file is not committed"
 # Else git-annex is asked about every file that git has just written.
 UNFILTERED = [word for name in ("process", "clean", "smudge") for word in ("-c", f"filter.annex.{name}=")]
 
@@ -77,7 +78,7 @@ class Scratch:
             grades = {path: grade for path, grade in grades.items() if not cell.is_private(path)}
         within = [path for path, (grade, _) in grades.items() if grade == WITHIN]
         self.stand_ins |= {path: (self.clone / path).resolve() for path in within}
-        for path, grade in self._grade_work_tree(cell, grades).items():
+        for path, grade in self._grade_work_tree(cell).items():
             if grades.get(path, (IDENTICAL, ""))[0] in (IDENTICAL, WITHIN):
                 grades[path] = grade
         grades |= self._false_claims(cell)
@@ -96,16 +97,8 @@ class Scratch:
         """Check what can be without recomputing: the run record, checksums, what follows from the own files."""
         reason = f"{' and '.join(sorted(private))} {'is' if len(private) == 1 else 'are'} private"
         recorded = object_ids(cell.folder, revision=self.recorded, root=self.clone)
-        found = {path: (NOT_HERE, reason) for path in recorded}
-        for path in list_files(cell.folder) | recorded.keys():
-            if path not in recorded:
-                found[path] = (DIFFERENT, "is not among the recorded files")
-            elif not os.path.lexists(ROOT / path):
-                found[path] = (DIFFERENT, "its file was removed")
-            elif blob_id(ROOT / path) != recorded[path]:
-                found[path] = (DIFFERENT, "differs from its commit")
-            elif is_corrupt(ROOT / path):
-                found[path] = (DIFFERENT, "its content here does not fit its checksum")
+        found = dict.fromkeys(recorded, (NOT_HERE, reason))
+        found |= {path: (DIFFERENT, fault) for path, fault in self._find_alterations(cell).items()}
         for name, detail in self.study.contradictions(ROOT / cell.folder):
             found[f"{cell.folder}/{name}"] = (DIFFERENT, detail)
         found |= self._false_claims(cell)
@@ -224,32 +217,24 @@ class Scratch:
                 return f"it was made from {path} at commit {commit[:10]}, which is not on this machine"
         return None
 
-    def _is_unlocked(self, path, blob):
-        """Return whether a file stands for the annexed content that is recorded by a link, and for no other."""
-        if not is_pointer(ROOT / path):
-            return False
-        contents = (ROOT / path).read_bytes(), read_blobs({blob}, self.clone)[blob]
-        named, recorded = (ANNEX_OBJECT.search(content) for content in contents)
-        return bool(named and recorded) and named.group(1) == recorded.group(1)
+    def _find_alterations(self, cell):
+        """Return what of a cell's files in the working tree is not as it is committed, by path."""
+        recorded = read_tree(cell.folder, revision=self.recorded, root=self.clone)
+        uncommitted = list_files(cell.folder) - recorded.keys()
+        return dict.fromkeys(uncommitted, UNCOMMITTED) | find_alterations(recorded, objects=self.clone)
 
-    def _grade_work_tree(self, cell, grades):
-        """Grade files that are not as committed, however git is told to look, or whose content is broken."""
+    def _grade_work_tree(self, cell):
+        """Grade files that are not as committed, or whose content is broken, by what was recomputed."""
         from files.compare import compare_files  # only here: heavy packages
 
-        found = {}
-        recorded = object_ids(cell.folder, revision=self.recorded, root=self.clone)
-        recomputed = object_ids(cell.folder, root=self.clone)
-        for path in list_files(cell.folder) | recorded.keys():
-            if path not in recorded:
-                detail = "its file is not committed" if path in recomputed else "the run does not write it"
-                found[path] = (DIFFERENT, detail)
-            elif not os.path.lexists(ROOT / path):
-                found[path] = (DIFFERENT, "its file was removed")
-            elif blob_id(ROOT / path) != recorded[path] and not self._is_unlocked(path, recorded[path]):
-                found[path] = compare_files(ROOT / path, self.clone / path) if path in recomputed else (DIFFERENT, "")
-        for path in grades.keys() - found.keys():
-            if grades[path][0] == IDENTICAL and is_corrupt(ROOT / path):
-                problem = "its content here does not fit its checksum"
+        found, recomputed = {}, object_ids(cell.folder, root=self.clone)
+        for path, fault in self._find_alterations(cell).items():
+            if path not in recomputed:
+                found[path] = (DIFFERENT, "the run does not write it")
+            elif fault in (REMOVED, UNCOMMITTED):
+                found[path] = (DIFFERENT, fault)
+            else:
                 grade, detail = compare_files(ROOT / path, self.clone / path)
-                found[path] = (DIFFERENT, f"{problem}: {detail}" if grade == DIFFERENT else problem)
+                is_broken = fault == CORRUPT
+                found[path] = (DIFFERENT, f"{fault}: {detail}" if detail else fault) if is_broken else (grade, detail)
         return found

@@ -3,11 +3,11 @@
 import os
 
 from errors import InputError
-from provenance.annex.integrity import blob_id, file_checksum, is_corrupt
+from provenance.annex.integrity import blob_id, find_alterations
 from provenance.records.freshness import STALE, assess
 from provenance.records.grading import sum_up
 from provenance.records.runs import last_run
-from provenance.repository import ROOT, git, git_folder, hidden_files, input_datasets, object_ids
+from provenance.repository import ROOT, git, git_folder, hidden_files, input_datasets, object_ids, read_tree
 from provenance.run.recovery import only_one, scratch_folder
 from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
 
@@ -88,18 +88,7 @@ def changed_inputs(names):
         head = git("rev-parse", "HEAD", root=root)
         if head != commit:
             found.append((path, f"is at commit {head[:10]}, recorded is {commit[:10]}"))
-        recorded = object_ids(root=root)
-        for name, id_ in recorded.items():
-            if not os.path.lexists(root / name):
-                found.append((f"{path}/{name}", "its file was removed"))
-            elif not (root / name).is_dir() and blob_id(root / name) != id_ and not _is_unlocked(root, name, id_):
-                found.append((f"{path}/{name}", "differs from its commit"))
-            elif is_corrupt(root / name):
-                found.append((f"{path}/{name}", "its content does not fit its checksum"))
+        found += [
+            (f"{path}/{name}", fault) for name, fault in find_alterations(read_tree(root=root), root, root).items()
+        ]
     return found
-
-
-def _is_unlocked(root, name, id_):
-    """Return whether git holds only the name of a file's content, as of an unlocked one, and the content fits."""
-    named = git("cat-file", "blob", id_, root=root, check=False)
-    return named.startswith("/annex/objects/") and file_checksum(root / name) in named
