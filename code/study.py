@@ -22,9 +22,10 @@ import webbrowser
 from contextlib import nullcontext
 from functools import cache, partial
 from pathlib import Path
+from pkgutil import resolve_name
 
 from errors import InputError, suggest
-from provenance.annex.setup import configure_inputs, ensure_identity, neutralise
+from provenance.annex.setup import configure_inputs, ensure_annex, ensure_identity, is_initialised, neutralise
 from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
 from provenance.repository import ROOT, changed_files, is_shallow, object_ids, require_clone
@@ -65,8 +66,9 @@ def main():
             ensure_identity()
         else:
             set_up()
+        if task in NEED_CELLS:  # names that mean nothing stop before inputs are built, which takes a while
+            find_cell(arguments.names) if task == "cell" else requested_cells()
         if task in NEED_INPUTS:
-            require_known_results(task, arguments.names)
             install_inputs(task)
         return TASKS[task](arguments.names)
     except InputError as error:
@@ -111,6 +113,11 @@ def require_known_dask():
     os.environ["DASK"] = os.path.abspath(text)
 
 
+def call(place, *arguments):
+    """Call a function of ``provenance``, imported only now."""
+    return resolve_name(f"provenance.{place}")(*arguments)
+
+
 def load_study():
     from stages import STUDY
 
@@ -148,25 +155,16 @@ def requested_options():
 
 def set_up():
     import own_study
-    from provenance.annex import setup
     from provenance.on_demand import enable
 
-    with nullcontext() if setup.is_initialised() else only_one():
-        setup.ensure_annex()
+    with nullcontext() if is_initialised() else only_one():
+        ensure_annex()
     own_study.guard_remotes()
     if enable.is_enabled():
         try:
             enable.refresh(requested_cells())
         except InputError as error:
             print(f"on-demand does not work here: {error}")
-
-
-def require_known_results(task, names):
-    """Stop at options and names that mean nothing before inputs are built, which takes a while."""
-    if task in ("run", "cell", "submit", "notebook"):
-        cells = requested_cells()
-        if task == "cell":
-            find_cell(names, cells)
 
 
 def install_inputs(task):
@@ -224,20 +222,15 @@ def run_stage(names):
     if left_out and name in ("all", *left_out):
         print(f"the params ask for no result of: {', '.join(left_out)}", flush=True)
     stage = None if name == "all" else load_study().stage(name).name
-    return make_results([cell for cell in cells if stage in (None, cell.stage)], cells, is_all=name == "all")
+    return make_results([cell for cell in cells if stage in (None, cell.stage)], is_all=name == "all")
 
 
-def run_cell(names):
-    cells = requested_cells()
-    return make_results([find_cell(names, cells)], cells)
-
-
-def make_results(wanted, cells, is_all=False):
+def make_results(wanted, is_all=False):
     """Make cells and what is stale or absent before them; print the verdict, and return 1 if an output is different."""
     from provenance.records.grading import sum_up
     from provenance.run.runner import run_cells
 
-    outcomes = run_cells(wanted, cells, load_study().size) if wanted else {}
+    outcomes = run_cells(wanted, requested_cells(), load_study().size) if wanted else {}
     ran = [grades for grades in outcomes.values() if grades is not None]
     graded = [(path, *grade) for grades in ran for path, grade in grades.items()]
     lines, reproduced = sum_up(graded, f"{len(ran)} of {len(outcomes)} cells ran")
@@ -252,42 +245,19 @@ def make_results(wanted, cells, is_all=False):
     return 0
 
 
-def find_cell(names, cells):
+def find_cell(names):
     """Return the cell of a name such as ``regress M1 lasso``."""
-    known, name = {cell.name: cell for cell in cells}, " ".join(names)
+    known, name = {cell.name: cell for cell in requested_cells()}, " ".join(names)
     if not name:
-        raise InputError(f'CELL= is missing; name a result: make cell CELL="{cells[-2].name}"')
+        raise InputError(f'CELL= is missing; name a result: make cell CELL="{list(known)[-2]}"')
     if name not in known:
         raise InputError(f'no result is called "{name}"; `make status` lists all {len(known)}{suggest(name, known)}')
     return known[name]
 
 
 def submit_jobs(_names):
-    from provenance.cluster.submission import submit
-
-    submit(load_study(), requested_cells())
+    call("cluster.submission:submit", load_study(), requested_cells())
     say_what_was_rebuilt()
-
-
-def cancel_jobs(_names):
-    from provenance.cluster.submission import cancel
-
-    cancel()
-
-
-def run_job(names):
-    """Do what one job of `submit` does; its names are the branch, the folder and the cell."""
-    from provenance.cluster.job import run_job
-
-    branch, folder, *cell = names
-    return run_job(" ".join(cell), folder, branch)
-
-
-def run_alone(names):
-    from provenance.cluster.job import make_alone
-
-    cells = requested_cells()
-    make_alone(find_cell(names, cells), cells)
 
 
 def show_status(_names):
@@ -343,50 +313,11 @@ def has_desktop():
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def verify(names):
-    from provenance.verify.verification import verify
-
-    cells = requested_cells()
-    return verify(load_study(), cells, [find_cell(names, cells)] if names else cells)
-
-
-def explain(_names):
-    from provenance.records.explanation import explain
-
-    print("\n".join(explain(os.environ.get("RESULT"), os.environ.get("SINCE") or None)))
-
-
-def recompute_on_demand(_names):
-    from provenance.on_demand import enable
-
-    enable.enable(requested_cells())
-
-
-def serve_git_annex(names):
-    from provenance.on_demand.special_remote import serve
-
-    serve(load_study(), requested_cells(), *names)
-
-
-def write_crate(_names):
-    from provenance.crate import export_crate
-
-    export_crate(load_study(), requested_cells(), os.environ.get("TO"))
-
-
 def publish(_names):
-    from provenance.publish.publication import publish
-
     with only_one():
         restore_interrupted()
-        agreed = os.environ.get("YES") == "1"
-        publish(load_study(), requested_cells(), os.environ.get("TO"), os.environ.get("PRIVATE"), agreed)
-
-
-def write_manifest(_names):
-    from provenance.publish.declared import MANIFEST, write_manifest
-
-    print(f"{MANIFEST}: {write_manifest()} files; commit it, and they are declared to be public")
+        to, private, agreed = os.environ.get("TO"), os.environ.get("PRIVATE"), os.environ.get("YES") == "1"
+        call("publish.publication:publish", load_study(), requested_cells(), to, private, agreed)
 
 
 def run_tests(names):
@@ -404,7 +335,8 @@ def run_beside_tests(script, names):
 # Those of a clone that somebody else made ready; the manifest, which needs no annex; the tests, before which make calls
 # `setup`, since they see the user's settings.
 WITHOUT_SETUP = ("job", "alone", "serve", "manifest", "test")
-NEED_INPUTS = ("inputs", "synthetic", "check", "run", "cell", "submit", "notebook")
+NEED_CELLS = ("run", "cell", "submit", "notebook")
+NEED_INPUTS = ("inputs", "synthetic", "check", *NEED_CELLS)
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
     "setup": done_before,
@@ -414,20 +346,22 @@ TASKS = {
     "update": take_up_newer_code,
     "check": check_inputs,
     "run": run_stage,
-    "cell": run_cell,
+    "cell": lambda names: make_results([find_cell(names)]),
     "submit": submit_jobs,
-    "cancel": cancel_jobs,
-    "job": run_job,
-    "alone": run_alone,
+    "cancel": lambda _names: call("cluster.submission:cancel"),
+    "job": lambda names: call("cluster.job:run_job", *names),
+    "alone": lambda names: call("cluster.job:make_alone", find_cell(names), requested_cells()),
     "status": show_status,
     "notebook": open_notebook,
-    "verify": verify,
-    "explain": explain,
-    "on-demand": recompute_on_demand,
-    "serve": serve_git_annex,
-    "crate": write_crate,
+    "verify": lambda names: call(
+        "verify.verification:verify", load_study(), requested_cells(), [find_cell(names)] if names else None
+    ),
+    "explain": lambda _names: call("records.explanation:explain", os.environ.get("RESULT"), os.environ.get("SINCE")),
+    "on-demand": lambda _names: call("on_demand.enable:enable", requested_cells()),
+    "serve": lambda names: call("on_demand.special_remote:serve", load_study(), requested_cells(), *names),
+    "crate": lambda _names: call("crate:export_crate", load_study(), requested_cells(), os.environ.get("TO")),
     "publish": publish,
-    "manifest": write_manifest,
+    "manifest": lambda _names: call("publish.declared:write_manifest"),
     "test": run_tests,
     **{script: partial(run_beside_tests, script) for script in ("bench", "validity", "trial")},
 }

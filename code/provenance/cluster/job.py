@@ -27,11 +27,12 @@ ROOM = 1_000_000  # bytes
 CLONE_SETTINGS = NEUTRAL | {"annex.private": "true", "commit.gpgsign": "false", "gc.auto": "0"}
 
 
-def run_job(name, folder, branch):
+def run_job(branch, folder, *names):
     """Make one cell in a clone on the node's disk and land it on a branch of the repository that submitted it.
 
     Returns the exit status, 0 if the cell is fresh now.
     """
+    name = " ".join(names)
     started = time.monotonic()
     require_room(ROOT)
     signal.signal(signal.SIGUSR1, signal.getsignal(signal.SIGTERM))
@@ -41,7 +42,7 @@ def run_job(name, folder, branch):
             clone_dataset(ROOT, clone, branch)
             git("fetch", "--quiet", "origin", "+refs/facepain/cells/*:refs/facepain/cells/*", root=clone)
             land(branch, clone)
-            status = supervise(["python", "code/study.py", "alone", *name.split()], clone)
+            status = supervise(["python", "code/study.py", "alone", *names], clone)
             if status:
                 return status
             _ignore_orders()

@@ -53,12 +53,12 @@ class Declared:
 
 
 def write_manifest():
-    """Declare the code and documents of this working tree; return how many."""
+    """Declare the code and documents of this working tree."""
     if (ROOT / NOTICE).exists():
         raise InputError(f"this branch is your own study: name files in {NAMED}, one by one, see docs/publishing.md")
     ids = list_code()
     (ROOT / MANIFEST).write_text(format_manifest(ids), encoding="utf-8", newline="\n")
-    return len(ids)
+    print(f"{MANIFEST}: {len(ids)} files; commit it, and they are declared to be public")
 
 
 def list_code():

@@ -16,28 +16,26 @@ DIFF_LINES = 12  # of one changed file
 
 
 def explain(path, since=None):
-    """Explain a result, by the path of its folder or a file: what made it, or what changed since a revision."""
+    """Print what made a result, by the path of its folder or a file, or what changed since a revision."""
     path = os.path.relpath(os.path.join(ROOT, path or ""), ROOT)
     if path == ".":
         raise InputError("RESULT= is missing; name a file: make explain RESULT=outputs/regress/M1/lasso/metrics.tsv")
     if path.split("/")[0] == "..":
         raise InputError(f"RESULT={path} lies outside of this repository; name a file below outputs/ or figures/")
-    if since is None:
-        return what_made(path, "HEAD")
-    if not git("rev-parse", "--verify", "--quiet", f"{since}^{{commit}}", check=False):
+    if since and not git("rev-parse", "--verify", "--quiet", f"{since}^{{commit}}", check=False):
         raise InputError(f"SINCE={since} is no revision of this repository; `git log --oneline -- {path}` lists some")
-    return what_changed(path, since)
+    print("\n".join(what_changed(path, since) if since else what_made(path)))
 
 
-def what_made(path, revision):
+def what_made(path):
     """Show command, inputs, code, settings and packages of the run that made a result."""
-    folder, record = load_record(path, revision)
+    folder, record = load_record(path, "HEAD")
     # Also where the last run of the cell made the same bytes of this file as one before it.
-    run = next((run for run in find_runs(folder, revision) if folder in run.record["outputs"]), None)
+    run = next((run for run in find_runs(folder) if folder in run.record["outputs"]), None)
     if run is None:
         raise InputError(f"{path}: no run in this history made it; `make status` shows what is known")
     lines = [path, f"  command   {run.command}", f"  commit    {run.commit[:10]} of {run.date}"]
-    if title := git("log", "-1", "--format=%h %s", f"{run.commit}..{revision}", "--", path):
+    if title := git("log", "-1", "--format=%h %s", f"{run.commit}..HEAD", "--", path):
         lines.append(f"  CHANGED   since, by commit {title}, which is no run")
     data, results = record["data"], Counter(str(PurePosixPath(path).parent) for path in record["data"])
     made_from = [("input", name, f"{results[name]} file(s)") for name in results if name.startswith("outputs")]

@@ -19,10 +19,10 @@ class RunRecord:
     record: dict
 
 
-def find_runs(folder, revision="HEAD", root=ROOT):
+def find_runs(folder, root=ROOT):
     """Yield the run records of the commits that touched a folder or file, the last first."""
     # No message can hold the NUL that ends it.
-    history = git("log", "-z", "--format=%H%n%cI%n%B", revision, "--", folder, root=root)
+    history = git("log", "-z", "--format=%H%n%cI%n%B", "--", folder, root=root)
     for entry in filter(None, history.split("\0")):
         commit, date, message = entry.split("\n", 2)
         record = parse_record(message)

@@ -14,8 +14,8 @@ from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
 PRIVATE_INPUTS = 3  # exit status
 
 
-def verify(study, cells, chosen):
-    """Recompute the chosen cells as declared at the commits of their last runs, and say how their outputs compare.
+def verify(study, cells, chosen=None):
+    """Recompute the chosen cells, or all, as declared at the commits of their last runs, and say how their outputs compare.
 
     Each cell is recomputed from the very code, settings and inputs of its own run, so that what is wrong upstream is
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
@@ -24,7 +24,7 @@ def verify(study, cells, chosen):
     Returns the exit status: 0 if every output is identical or equal within tolerance, 1 if not, PRIVATE_INPUTS if
     nothing is wrong but some could not be recomputed, since their inputs are private.
     """
-    runs = {cell.name: last_run(cell) for cell in cells}
+    chosen, runs = chosen or cells, {cell.name: last_run(cell) for cell in cells}
     unrecorded = [cell for cell in chosen if runs[cell.name] is None]
     if unrecorded == chosen:
         raise InputError(f"{chosen[0].name} has no run record in this history; `make {chosen[0].stage}` makes it first")
