@@ -17,7 +17,7 @@ from facepain.data.trials import find_confounds, is_usable, rows_of_training, us
 from facepain.models.folds import make_folds, require_participants
 from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people
-from provenance.annex.fetching import fetch_content
+from provenance.annex.integrity import fetch_content
 from provenance.run.plan import Plan
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, require_disk

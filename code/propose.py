@@ -14,7 +14,7 @@ from files import TABLE_ENDINGS
 from files.tables import read_json, read_text_table
 from make_inputs import is_synthetic
 from prep import BEHAVIOR, CONTRASTS, find_images
-from provenance.annex.fetching import fetch_content
+from provenance.annex.integrity import fetch_content
 from stages import STUDY
 
 PARAMS = Path("code/params.toml")

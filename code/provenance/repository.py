@@ -200,9 +200,9 @@ def require_clean_tree(*paths, notes=False):
         )
 
 
-def hidden_files(root=ROOT):
+def hidden_files():
     """List the files of which git was told to take them as unchanged, or not to look at them at all."""
-    entries = git("ls-files", "-v", "-z", root=root).split("\0")
+    entries = git("ls-files", "-v", "-z").split("\0")
     return [entry[2:] for entry in entries if entry[:1].islower() or entry[:1] == "S"]
 
 

@@ -93,7 +93,7 @@ def test_a_folder_of_wheels_takes_the_place_of_the_index(monkeypatch, tmp_path, 
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WHEELS", str(wheels))
     environment.make_environment()
-    assert environment.has_stamp() and list(venv.glob("lib/*/site-packages/threadpoolctl.py"))
+    assert environment.is_installed() and list(venv.glob("lib/*/site-packages/threadpoolctl.py"))
 
 
 def test_a_folder_without_packages_is_named(monkeypatch, tmp_path):

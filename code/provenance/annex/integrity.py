@@ -1,4 +1,4 @@
-"""Return whether the content of annexed files fits the checksums in their names, reading each file only once.
+"""Return whether the content of annexed files is here and fits the checksums in their names; fetch it.
 
 What was found whole is remembered with its size and times (in ``.git/facepain``), so that the next look takes no
 longer than a look at the folder. Content that changes without its times is found by ``make verify``, which reads all.
@@ -8,9 +8,11 @@ import hashlib
 import json
 import os
 import re
+import subprocess
+from pathlib import Path
 
 from errors import InputError
-from provenance.repository import ROOT, git_folder, object_ids, read_blobs, read_state, write_whole
+from provenance.repository import ROOT, datalad, git_folder, object_ids, read_blobs, read_state, write_whole
 
 # The object that a link or a pointer to annexed content names; its key.
 ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
@@ -73,12 +75,6 @@ def file_checksum(path):
         return hashlib.file_digest(content, "sha256").hexdigest()
 
 
-def is_corrupt(path):
-    """Read an annexed file whole and return whether it does not fit its checksum."""
-    checksum = recorded_checksum(path)
-    return checksum is not None and path.exists() and file_checksum(path) != checksum
-
-
 def find_alterations(recorded, root=ROOT, objects=ROOT):
     """Return how files differ from what is recorded, by path from the root, however git is told to look at them.
 
@@ -93,7 +89,7 @@ def find_alterations(recorded, root=ROOT, objects=ROOT):
             found[path] = REMOVED
         elif blob_id(place) != id_ and not _is_unlocked(place, id_, objects):
             found[path] = CHANGED
-        elif is_corrupt(place):
+        elif place.exists() and (checksum := recorded_checksum(place)) and file_checksum(place) != checksum:
             found[path] = CORRUPT
     return found
 
@@ -124,3 +120,29 @@ def is_pointer(path):
         return False
     with open(path, "rb") as content:
         return content.read(15) == b"/annex/objects/"
+
+
+def fetch_content(folder, names=("",)):
+    """Fetch annexed content that is not here yet: of a dataset, or of some of its files; broken content stops."""
+    if folder.startswith("inputs/"):
+        require_whole(folder)
+    found = [path for name in names for path in (Path(folder, name), *Path(folder, name).rglob("*"))]
+    absent = [path for path in found if ".git" not in path.parts and os.path.lexists(path) and not is_here(path)]
+    if not absent:
+        return
+    print(f"{folder}: fetching {len(absent)} file(s)", flush=True)
+    command = ["git", "annex", "get", "--quiet", "--", *(name or "." for name in names)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if not all(map(is_here, absent)):
+        # DataLad knows more ways to get there, but takes a second to start, and keeps git-annex's reason to itself.
+        datalad("get", "--dataset", folder, *(str(Path(folder, name)) for name in names))
+    if absent := [path for path in absent if not is_here(path)]:
+        said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()] or [
+            "no reason given"
+        ]
+        reason = next((line for line in said if "changed" in line), said[-1])
+        others = f" and {len(absent) - 1} more" if absent[1:] else ""
+        raise InputError(
+            f"{absent[0]}{others} cannot be fetched ({reason[:200]}); "
+            "make the place that has them reachable; after a change of your own files `make own` records it"
+        )

@@ -52,7 +52,8 @@ NEUTRAL = {
     "annex.addunlocked": "false",
     "annex.thin": "false",
 }
-RESULT_ENDINGS = (".tsv", ".json", ".npy", ".npz", ".nii.gz", ".png", ".svg", ".html", ".md")
+# Of the files that stages write.
+RESULT_ENDINGS = (".tsv", ".json", ".npz", ".npy", ".nii.gz", ".png", ".svg", ".html", ".md", ".js", ".ipynb")
 OVERRIDING = re.compile(r"^[^#].*\s[-!]?(annex\.\w+|text|crlf|eol|filter|ident|working-tree-encoding)\b")
 ATTRIBUTES_OF_ANNEX = (["*", "filter=annex"], [".*", "!filter"])
 LAUNCHER = """\

@@ -13,7 +13,7 @@ import tomllib
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InputError
-from provenance.annex.fetching import fetch_content
+from provenance.annex.integrity import fetch_content
 from provenance.cluster import SETTINGS
 from provenance.cluster.landing import land
 from provenance.cluster.queue import LIVE, SUBMITTED, Submission, jobs_folder, queued, slurm, submitted, tag

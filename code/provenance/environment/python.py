@@ -27,9 +27,9 @@ def ensure_environment():
     """
     require_own_venv()
     if not is_ready():
-        if not has_stamp():
+        if not is_installed():
             with only_one():
-                if not has_stamp():  # another process may have made it meanwhile
+                if not is_installed():  # another process may have made it meanwhile
                     make_environment()
         python = str(VENV / "bin" / "python")
         os.execv(python, [python, *sys.argv])
@@ -40,7 +40,7 @@ def ensure_environment():
 def is_ready():
     """Return whether the running interpreter has every locked package at its version and a command ``python``."""
     if Path(sys.prefix) == VENV:
-        return has_stamp()
+        return is_installed()
     if not (Path(sys.executable).parent / "python").exists():
         return False
     try:
@@ -69,7 +69,7 @@ def rebuilt_packages():
 def require_own_venv():
     """Stop if `.venv` was made in another folder: the programs in it would start those of that folder."""
     config = VENV / "pyvenv.cfg"
-    made = re.search(r"^command = .* (/.+)$", config.read_text(), re.MULTILINE) if has_stamp() else None
+    made = re.search(r"^command = .* (/.+)$", config.read_text(), re.MULTILINE) if is_installed() else None
     if made and Path(made.group(1)).resolve() != VENV.resolve():
         raise InputError(
             f".venv was made for {Path(made.group(1)).parent}, and this clone was moved or copied from there; remove "
@@ -77,11 +77,8 @@ def require_own_venv():
         )
 
 
-def has_stamp():
-    return is_installed(LOCK, STAMP)
-
-
-def is_installed(lock, stamp):
+def is_installed(lock=LOCK, stamp=STAMP):
+    """Return whether ``.venv`` holds the packages of a lock."""
     return stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from errors import InputError
 from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM, broken_files, is_here
+from provenance.annex.setup import RESULT_ENDINGS
 from provenance.declare import RECORD
 from provenance.publish.secrets import PARTICIPANTS
 from provenance.records.freshness import FRESH, assess_records
@@ -22,7 +23,6 @@ ABOUT = ("README.md", "CITATION.cff")  # these of the project say what its synth
 # Written again for each recipient.
 GENERATED = (".datalad/config", ".gitmodules", MANIFEST)
 RESULTS = ("outputs/", "figures/")
-WRITTEN = (".tsv", ".json", ".npz", ".npy", ".nii.gz", ".png", ".svg", ".html", ".md", ".js", ".ipynb")  # by stages
 
 
 @dataclass(frozen=True)
@@ -187,7 +187,7 @@ def _why_cell_stays(found, cell, files, state, look):
     needed = json.loads(look.contents[record])["code"] | {params: getattr(look.items.get(params), "id", None)}
     if withheld := [path for path, id_ in needed.items() if path not in goes or goes[path].id != id_]:
         return f"{withheld[0]}, which made it, does not go"
-    if foreign := [path for path in files if not path.endswith(WRITTEN)]:
+    if foreign := [path for path in files if not path.endswith(RESULT_ENDINGS)]:
         return f"{foreign[0]} is of no kind that stages write"
     reasons = ((path, look.obstacle(path)) for path in files)
     return next((f"{path}: {reason}" for path, reason in reasons if reason), None)

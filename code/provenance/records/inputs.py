@@ -103,8 +103,7 @@ def imported_names(source):
     known = known_names()
     if key not in known:
         known[key] = []
-        # Imports are statements: expressions, most of a tree, hold none.
-        for node in statements(ast.parse(source)):
+        for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 known[key] += [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and not node.level:
@@ -115,16 +114,6 @@ def imported_names(source):
 @cache
 def known_names():
     return read_state(git_folder() / KNOWN_NAMES)
-
-
-def statements(tree):
-    """Yield every statement of a module, those within others too."""
-    waiting = [tree]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
-            waiting += getattr(node, part, ())
 
 
 @cache

@@ -33,7 +33,7 @@ def run_cells(wanted, cells, size):
         restore_interrupted()
         making = _Making(wanted, cells, size)
         for cell in wanted:
-            making.bring_up(cell)
+            making.renew(cell)
         if not any(making.outcomes.values()):
             print(f"{', '.join(dict.fromkeys(cell.stage for cell in wanted))}: fresh")
     return making.outcomes
@@ -51,25 +51,19 @@ class _Making:
         self.assessed = self.assessed or assess(self.cells)
         return self.assessed
 
-    def bring_up(self, cell):
-        """Make a cell fresh, with its content here."""
+    def renew(self, cell, needs_content=True):
+        """Make a cell fresh, with its content here if that is needed, and before it what it reads."""
         if cell.name in self.outcomes:
             return
         for other in made_before(cell, self.cells, self.states):
-            self._renew(other)
-        if self.states[cell.name].state == FRESH:
+            self.renew(other, needs_content=False)
+        state = self.states[cell.name]
+        if state.state != FRESH and (needs_content or is_outdated(state)):
+            for other in made_before(cell, self.cells, self.states):
+                self.renew(other)
+            self._run(cell)
+        elif needs_content:
             self.outcomes[cell.name] = None
-            return
-        for other in made_before(cell, self.cells, self.states):
-            self.bring_up(other)
-        self._run(cell)
-
-    def _renew(self, cell):
-        """Make a cell fresh if it is stale or was never made; content that is only not here stays away."""
-        for other in made_before(cell, self.cells, self.states):
-            self._renew(other)
-        if is_outdated(self.states[cell.name]):
-            self.bring_up(cell)
 
     def _run(self, cell):
         # What somebody edits meanwhile matters only where a cell reads it.

@@ -15,7 +15,7 @@ PRIVATE_INPUTS = 3  # exit status
 
 
 def verify(study, cells, chosen=None):
-    """Recompute the chosen cells, or all, as declared at the commits of their last runs, and say how their outputs compare.
+    """Recompute cells, all or those chosen, as declared at the commits of their last runs, and compare their outputs.
 
     Each cell is recomputed from the very code, settings and inputs of its own run, so that what is wrong upstream is
     named there and nowhere else. The repository itself is left as it is: all happens in a clone in the temporary
