@@ -41,8 +41,9 @@ def build_dataset(path, files, dataset_id, message):
         run_neutral(folder, "git", "init", "--quiet", "--object-format=sha1", "-b", "main", "--template=")
         keys, texts = _store_files(folder, chain(_own_files(dataset_id), files))
         locations = _place_objects(folder, sorted(set(keys.values())))
-        links = {name: ("../" * name.count("/") + locations[key]).encode() for name, key in keys.items()}
-        _commit(folder, texts, links, message)
+        tree = [("100644", name, content) for name, content in texts.items()]
+        tree += [("120000", name, ("../" * name.count("/") + locations[key]).encode()) for name, key in keys.items()]
+        import_commit(folder, "main", f"{AUTHOR_NAME} <{AUTHOR_EMAIL}> {COMMIT_TIME} +0000", f"{message}\n", tree)
         _populate_work_tree(folder)
         _record_copies(folder, locations)
         commit = run_neutral(folder, "git", "rev-parse", "HEAD").strip()
@@ -133,17 +134,11 @@ def annex_folders(repository, keys, layout):
     return list(zip(keys, run_neutral(repository, *command, stdin=lines).splitlines(), strict=True))
 
 
-def _commit(folder, texts, links, message):
-    """Commit files and symbolic links, both as path to bytes, on the branch ``main``."""
-    identity = f"{AUTHOR_NAME} <{AUTHOR_EMAIL}> {COMMIT_TIME} +0000"
-    head = f"commit refs/heads/main\nauthor {identity}\ncommitter {identity}\n"
-    stream = [head.encode(), _count(f"{message}\n".encode())]
-    for mode, contents in ((b"100644", texts), (b"120000", links)):
-        for path, content in contents.items():
-            stream += [b"M %b inline %b\n" % (mode, path.encode()), _count(content)]
-    stream.append(b"done\n")
-    importing = ("fast-import", "--quiet", "--done", "--date-format=raw")
-    run_neutral(folder, "git", *importing, stdin=b"".join(stream))
+def import_commit(folder, branch, committer, message, files):
+    """Write a branch of one commit; `files` are tuples (mode, path, content), the last as bytes."""
+    stream = [f"commit refs/heads/{branch}\ncommitter {committer}\n".encode(), _count(message.encode())]
+    stream += [f"M {mode} inline {path}\n".encode() + _count(content) for mode, path, content in files]
+    run_neutral(folder, "git", "fast-import", "--quiet", "--force", "--date-format=raw", stdin=b"".join(stream))
 
 
 def _count(content):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from errors import InputError
-from provenance.annex.dataset import annex_folders, run_neutral
+from provenance.annex.dataset import annex_folders, import_commit, run_neutral
 from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM
 from provenance.annex.setup import NEUTRAL_IDENTITY
 from provenance.declare import RECORD
@@ -166,10 +166,8 @@ def write_annex_branch(scratch, store, keys):
     }
     for key, folder in annex_folders(scratch, keys, "hashdirlower"):
         files[f"{folder}{key}.log"] = f"1s 1 {store.uuid}\n"
-    stream = f"commit refs/heads/git-annex\ncommitter {AUTHOR} 0 +0000\ndata 6\nupdate\n"
-    for path, text in files.items():
-        stream += f"M 100644 inline {path}\ndata {len(text.encode())}\n{text}\n"
-    run_neutral(scratch, "git", "fast-import", "--quiet", "--force", stdin=stream.encode())
+    tree = [("100644", path, text.encode()) for path, text in files.items()]
+    import_commit(scratch, "git-annex", f"{AUTHOR} 0 +0000", "update", tree)
 
 
 def push(scratch, store):
