@@ -6,7 +6,7 @@ Run records become the entities of the crate: runs, programs, inputs, files, set
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote, unquote
@@ -22,7 +22,7 @@ from provenance.publish.declared import find_declared
 from provenance.publish.secrets import PARTICIPANTS, gather_secrets
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.freshness import STALE, assess
-from provenance.records.inputs import flatten
+from provenance.records.inputs import flatten, read_description
 from provenance.repository import ROOT, git, input_datasets, object_ids, require_clean_tree, subdataset_setting
 from provenance.run.recovery import only_one
 
@@ -141,19 +141,21 @@ def require_results(cells):
 
 @dataclass
 class Description:
-    """Entities by identifier, each with its properties and the file to copy, None where nothing is copied.
-
-    `ids` are the object ids at HEAD by path, `declared` the files that may go.
-    """
+    """A crate that grows; `ids` are the object ids at HEAD by path, `declared` the files that may go."""
 
     study: Study
     ids: dict
     declared: dict
-    entities: dict = field(default_factory=dict)
+    crate: ROCrate
 
     def add(self, identifier, properties, source=None):
-        """Add an entity unless it is there, and return a reference to it."""
-        self.entities.setdefault(identifier, (properties, source))
+        """Add an entity unless it is there, with the file to copy if any; return a reference to it."""
+        if self.crate.dereference(identifier) is None:
+            properties = unwrap_single(properties)
+            if source is None:
+                self.crate.add(ContextEntity(self.crate, identifier, properties))
+            else:
+                self.crate.add_file(source, properties["name"], properties=properties)
         return {"@id": identifier}
 
     def add_file(self, path, **properties):
@@ -217,20 +219,14 @@ def describe_study(study, runs, declared):
 
     `declared` holds the files that may go, by path.
     """
-    description = Description(study, object_ids(), declared)
+    crate = ROCrate(version=RO_CRATE_VERSION)
+    crate.metadata.extra_terms = EXTRA_TERMS
+    description = Description(study, object_ids(), declared, crate)
     mentions = [describe_run(description, cell, run) for cell, run in runs]
     for path in ABOUT_THE_STUDY:
         description.add_file(path)
-    root = describe_root(description, mentions)
-    crate = ROCrate(version=RO_CRATE_VERSION)
-    crate.metadata.extra_terms = EXTRA_TERMS
-    for name, value in unwrap_single(root).items():
+    for name, value in unwrap_single(describe_root(description, mentions)).items():
         crate.root_dataset[name] = value
-    for identifier, (properties, source) in sorted(description.entities.items()):
-        if source is None:
-            crate.add(ContextEntity(crate, identifier, unwrap_single(properties)))
-        else:
-            crate.add_file(source, properties["name"], properties=unwrap_single(properties))
     return crate
 
 
@@ -275,7 +271,7 @@ def describe_root(description, mentions):
 
 def describe_run(description, cell, run):
     """Add the run of one cell; return a reference to it."""
-    record = json.loads((ROOT / cell.folder / RECORD).read_text(encoding="utf-8"))
+    record = read_description(cell.folder)
     author = git("log", "-1", "--format=%an", run.commit)
     inputs = input_datasets()
     read = [

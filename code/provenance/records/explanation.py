@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from errors import InputError
 from provenance.declare import RECORD
-from provenance.records.inputs import flatten
+from provenance.records.inputs import flatten, read_description
 from provenance.records.runs import find_runs
 from provenance.repository import ROOT, git, object_ids
 
@@ -105,7 +105,7 @@ def load_record(path, revision):
     folder = record_folder(path, revision)
     if folder is None:
         raise InputError(f"{path} is no result at {revision}; expected a file or folder below outputs/ or figures/")
-    return folder, json.loads(git("show", f"{revision}:{folder}/{RECORD}"))
+    return folder, read_description(folder, revision)
 
 
 def record_folder(path, revision):

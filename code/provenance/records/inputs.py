@@ -14,7 +14,8 @@ import sys
 from contextlib import suppress
 from functools import cache
 
-from provenance.repository import ROOT, git_folder, read_state, write_whole
+from provenance.declare import RECORD
+from provenance.repository import ROOT, git, git_folder, read_state, write_whole
 
 # Names of modules that differ from those of their distributions.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
@@ -39,6 +40,15 @@ def describe_inputs(cell, ids, root=ROOT, results=None):
         "packages": {name: locked[name] for name in sorted(imported & set(locked))},
         "settings": cell.settings,
     }
+
+
+def read_description(folder, revision="HEAD", root=ROOT):
+    """Return the description in the ``inputs.json`` of a folder at a revision, {} if there is none or it is damaged."""
+    try:
+        found = json.loads(git("show", f"{revision}:{folder}/{RECORD}", check=False, root=root))
+    except json.JSONDecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):

@@ -8,7 +8,8 @@ from errors import InputError
 from provenance.annex.own_dataset import dataset_id
 from provenance.declare import RECORD, Options
 from provenance.records.freshness import describe
-from provenance.repository import ROOT, git, object_ids
+from provenance.records.inputs import read_description
+from provenance.repository import ROOT, object_ids
 
 FREE_KEYS = {"cmd", "chain", "inputs"}  # of a run record, beside those that always hold the same
 
@@ -37,7 +38,7 @@ def unchanged_parts(study, cell, run):
         cell = study.cell(declared_options(cell, run.command), cell.stage, *cell.names)
     except InputError:  # its params are gone
         return set()
-    recorded, present = read_description(cell), describe(cell, object_ids())
+    recorded, present = read_description(cell.folder), describe(cell, object_ids())
     return {part for part in ("code", "data", "settings", "results") if recorded.get(part) == present.get(part)}
 
 
@@ -61,7 +62,7 @@ def false_claims(cell, run, unchanged):
         faults.append(f"its run record names the inputs {record['inputs']}, declared are {list(cell.reads)}")
     found = {cell.folder: "; ".join(faults)} if faults else {}
     there = object_ids("code", revision=run.commit)
-    code = read_description(cell).get("code", {})
+    code = read_description(cell.folder).get("code", {})
     other = [(path, str(id_)) for path, id_ in code.items() if there.get(path) != id_]
     if other:
         path, id_ = other[0]
@@ -70,12 +71,3 @@ def false_claims(cell, run, unchanged):
         detail = f"{path} is recorded as {id_[:22]}, its run's commit holds {there}{more}"
         found[f"{cell.folder}/{RECORD}"] = detail
     return found
-
-
-def read_description(cell):
-    text = git("show", f"HEAD:{cell.folder}/{RECORD}", check=False)
-    try:
-        found = json.loads(text)
-    except json.JSONDecodeError:
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -1,6 +1,5 @@
 """Recompute cells in a clone apart, each from the very code, settings and inputs of its own run."""
 
-import json
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
 from provenance.records.grading import grade_outputs
+from provenance.records.inputs import read_description
 from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, read_tree, subdataset_setting
 from provenance.run.supervision import supervise
 from provenance.verify.claims import declared_command, false_claims, unchanged_parts
@@ -166,10 +166,10 @@ class Scratch:
 
     def _unpublished_inputs(self, cell, run):
         """Return what a cell read that is not in this history, since it is participant level."""
-        record = json.loads(git("show", f"{run.commit}:{cell.folder}/{RECORD}", root=self.clone))
+        record = read_description(cell.folder, run.commit, self.clone)
         tracked = object_ids(revision=run.commit, root=self.clone)
         hidden = [other for other in self.cells if other.name in self.unpublished]
-        absent = [path for path in record["data"] if path not in tracked]
+        absent = [path for path in record.get("data", ()) if path not in tracked]
         return [path for path in absent if any(other.owns(path) and other.is_private(path) for other in hidden)]
 
     def _check_out(self, cell, run):
