@@ -8,6 +8,7 @@ provenance and the report's sources follow from these entries.
 import math
 import os
 from contextlib import suppress
+from pkgutil import resolve_name
 
 from facepain import params as tables
 from facepain.data.mask_expressions import definitions_used, mask_files
@@ -436,13 +437,6 @@ STAGES = (
 )
 
 
-def find_contradictions(folder):
-    # Only here, because most commands need none of the heavy packages.
-    from facepain.results import consistency
-
-    return consistency.find_contradictions(folder)
-
-
 STUDY = Study(
     stages=STAGES,
     load_params=lambda path: tables.load_params(path, STAGES),
@@ -450,7 +444,8 @@ STUDY = Study(
     rebuilt=is_synthetic,
     rebuild=make_inputs,
     size=measure_study,
-    contradictions=find_contradictions,
+    # By its name, because most commands need none of the heavy packages.
+    contradictions=lambda folder: resolve_name("facepain.results.consistency:find_contradictions")(folder),
     participant_column=lambda params: params.get("prep", {}).get("columns", {}).get("participant_id", "participant_id"),
     image_pattern=lambda params: params.get("prep", {}).get("images"),
     libraries=("plotly/package_data/plotly.min.js",),

@@ -177,10 +177,6 @@ def install_inputs(task):
         configure_inputs()
 
 
-def done_before(_names):
-    """Do nothing more: set-up and inputs were made ready."""
-
-
 def install_own(_names):
     import own_study
 
@@ -339,10 +335,9 @@ NEED_CELLS = ("run", "cell", "submit", "notebook")
 NEED_INPUTS = ("inputs", "synthetic", "check", *NEED_CELLS)
 NEED_HISTORY = ("run", "cell", "update", "verify", "explain", "on-demand", "crate", "publish")
 TASKS = {
-    "setup": done_before,
-    "inputs": done_before,
+    # Set-up and inputs were made ready before.
+    **dict.fromkeys(("setup", "inputs", "synthetic"), lambda _names: None),
     "own": install_own,
-    "synthetic": done_before,
     "update": take_up_newer_code,
     "check": check_inputs,
     "run": run_stage,

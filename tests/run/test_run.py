@@ -293,9 +293,9 @@ def test_a_copy_is_looked_at_by_plain_git_without_the_environment(made, tmp_path
     """Also where the environment lay in the folder that it was copied from."""
     shutil.copytree(made, tmp_path / "first", symlinks=True)
     (tmp_path / "first/.venv/bin").mkdir(parents=True)
-    python = tmp_path / "first/.venv/bin/python"
-    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    python.chmod(0o755)
+    program = tmp_path / "first/.venv/bin/git-annex"
+    program.write_text(f'#!/bin/sh\nexec {os.path.dirname(sys.executable)}/git-annex "$@"\n')
+    program.chmod(0o755)
     launcher = tmp_path / "first/.git/facepain/git-annex"
     launcher.write_text(launcher.read_text().replace(os.path.dirname(sys.executable), "/no/such/folder"))
     shutil.copytree(tmp_path / "first", tmp_path / "second", symlinks=True)

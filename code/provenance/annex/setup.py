@@ -5,7 +5,6 @@ import os
 import re
 import shlex
 import shutil
-from functools import cache
 
 from errors import InputError
 from provenance.repository import (
@@ -59,13 +58,9 @@ ATTRIBUTES_OF_ANNEX = (["*", "filter=annex"], [".*", "!filter"])
 LAUNCHER = """\
 #!/bin/sh
 # Written by `make setup`: git-annex, also where its environment is not active or this clone was moved.
-here=$(dirname "$0")/../../.venv/bin
-if [ -x {found} ]; then
-    PATH="$(dirname {found}):$PATH" exec {found} "$@"
-elif [ -x "$here/python" ]; then
-    start='import sys, git_annex; sys.argv[0] = "git-annex"; git_annex.cli()'
-    PATH="$here:$PATH" exec "$here/python" -c "$start" "$@"
-fi
+for folder in {found} "$(dirname "$0")/../../.venv/bin"; do
+    if [ -x "$folder/git-annex" ]; then PATH="$folder:$PATH" exec "$folder/git-annex" "$@"; fi
+done
 exec git-annex "$@"
 """
 MISSING_HOOK = {
@@ -96,7 +91,10 @@ def ensure_annex(root=ROOT):
         configure(root, neutral)  # before git-annex writes its hooks, which would go to a folder of the user's
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone", flush=True)
-    path, text = git_folder(root) / "git-annex", LAUNCHER.format(found=shlex.quote(shutil.which("git-annex")))
+    path, text = (
+        git_folder(root) / "git-annex",
+        LAUNCHER.format(found=shlex.quote(os.path.dirname(shutil.which("git-annex")))),
+    )
     if not path.exists() or path.read_text() != text:
         write_whole(path, text)
     configure(root, neutral | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))
@@ -107,12 +105,7 @@ def configure_inputs(root=ROOT):
     """Neutralise the user's settings in the installed input datasets too, which `git status` looks into."""
     for path in input_datasets(root=root):
         if (root / path / ".git").is_dir():
-            _configure_input(root / path, (root / path / ".git").stat().st_ino)
-
-
-@cache  # once for each dataset that was found at a place
-def _configure_input(folder, _inode):
-    configure(folder, neutral_settings(folder) | launch("../../.git/facepain/git-annex"))
+            configure(root / path, neutral_settings(root / path) | launch("../../.git/facepain/git-annex"))
 
 
 def is_initialised(root=ROOT):

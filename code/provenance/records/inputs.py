@@ -90,14 +90,19 @@ def unasked_modules(root, listed):
     return source, {path for path in listed if path.endswith((".pyc", ".so", ".pyd"))}
 
 
-@cache
+@cache  # since every cell asks for the same modules again
 def _imports(source, present):
-    """Return what a module imports: files of this project, packages on the way included, and distributions.
-
-    Kept, since every cell asks for the same modules again.
-    """
+    """Return what a module imports: files of this project, packages on the way included, and distributions."""
+    key, known = hashlib.sha256(source.encode()).hexdigest(), known_names()
+    if key not in known:  # kept, since to parse all modules takes every command a while
+        known[key] = []
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                known[key] += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                known[key] += [f"{node.module}.{alias.name}" for alias in node.names]
     own, packages = set(), set()
-    for name in imported_names(source):
+    for name in known[key]:
         parts = name.split(".")
         stems = ["/".join(("code", *parts[:depth])) for depth in range(1, len(parts) + 1)]
         files = {path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py")} & present
@@ -105,20 +110,6 @@ def _imports(source, present):
         if not files:
             packages.add(DISTRIBUTIONS.get(parts[0], parts[0]))
     return own, packages
-
-
-def imported_names(source):
-    """Return the names that a module imports, kept by its content: to parse all modules takes every command a while."""
-    key = hashlib.sha256(source.encode()).hexdigest()
-    known = known_names()
-    if key not in known:
-        known[key] = []
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.Import):
-                known[key] += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                known[key] += [f"{node.module}.{alias.name}" for alias in node.names]
-    return known[key]
 
 
 @cache
@@ -129,10 +120,7 @@ def known_names():
 @cache
 def locked_versions(lock):
     """Return the versions that ``requirements.lock`` pins, by distribution name; of several pins the first."""
-    versions = {}
-    for name, version, _ in PIN.findall(lock):
-        versions.setdefault(name.lower(), version)
-    return versions
+    return {name.lower(): version for name, version, _ in reversed(PIN.findall(lock))}
 
 
 def unconditional_pins(lock):
