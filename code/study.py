@@ -228,8 +228,8 @@ def make_results(wanted, is_all=False):
 
     outcomes = run_cells(wanted, requested_cells(), load_study().size) if wanted else {}
     ran = [grades for grades in outcomes.values() if grades is not None]
-    graded = [(path, *grade) for grades in ran for path, grade in grades.items()]
-    lines, reproduced = sum_up(graded, f"{len(ran)} of {len(outcomes)} cells ran")
+    grades = {path: grade for each in ran for path, grade in each.items()}
+    lines, reproduced = sum_up(grades, f"{len(ran)} of {len(outcomes)} cells ran")
     if is_all or any(ran):
         print("\n".join(lines))
         say_what_was_rebuilt()

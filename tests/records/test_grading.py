@@ -30,14 +30,14 @@ def test_a_file_that_is_no_longer_written_is_gone_only_where_nothing_else_change
     assert {path[-5:]: grade for path, (grade, _) in grades.items()} == {
         "a.tsv": "identical", "b.tsv": "gone", "c.tsv": "new"
     }  # fmt: skip
-    assert not sum_up([(path, *grade) for path, grade in grades.items()], "")[1]
+    assert not sum_up(grades, "")[1]
     commit(tmp_path, inputs_json="2", c_tsv="y")
     grades = grade_outputs(FOLDER, "HEAD~1", root=tmp_path)
     assert grades == {
         f"{FOLDER}/a.tsv": ("updated", "no longer written"),
         f"{FOLDER}/c.tsv": ("updated", "made from other inputs than the recorded one"),
     }
-    assert sum_up([(path, *grade) for path, grade in grades.items()], "")[1]
+    assert sum_up(grades, "")[1]
     assert grade_outputs(FOLDER, "HEAD~1", root=tmp_path, strictly=True)[f"{FOLDER}/a.tsv"][0] == "different"
 
 

@@ -78,9 +78,10 @@ class Recomputation(SpecialRemote):
             self.scratch.recompute(cell)
         content = find_content(key)
         if content is None:
-            graded = {path: f"{path}: {grade}, {detail}" for path, grade, detail in self.scratch.graded[cell.name]}
-            reason = graded.get(asked) or graded.get(cell.folder) or f"{asked}: the run does not write it"
-            raise InputError(f"{reason}; `make {cell.stage}` makes it here and compares")
+            missing, grades = {asked: ("the run does not write it",)}, self.scratch.graded[cell.name]
+            path = next((path for path in (asked, cell.folder) if path in grades), asked)
+            reason = ", ".join((missing | grades)[path])
+            raise InputError(f"{path}: {reason}; `make {cell.stage}` makes it here and compares")
         return content
 
     def transfer_store(self, key, local_file):

@@ -9,7 +9,9 @@ from provenance.annex.integrity import ANNEX_OBJECT
 from provenance.declare import RECORD
 from provenance.repository import ROOT, git, object_ids, read_blobs
 
-UPDATED, NEW, GONE = "updated", "new", "gone"
+# As `files.compare` has them, which takes a while to import; then what it never says.
+IDENTICAL, WITHIN, DIFFERENT = "identical", "equal within tolerance", "different"
+UPDATED, NEW, GONE, NOT_VERIFIED = "updated", "new", "gone", "not verified"
 
 
 def grade_outputs(folder, before, root=ROOT, recorded_root=ROOT, strictly=False):
@@ -29,11 +31,11 @@ def grade_outputs(folder, before, root=ROOT, recorded_root=ROOT, strictly=False)
         if path == record and not strictly:
             continue
         if old.get(path) == new.get(path):
-            grades[path] = ("identical", "")
+            grades[path] = (IDENTICAL, "")
         elif path not in old:
-            grades[path] = ("different", "is not among the recorded files") if strictly else (NEW, "")
+            grades[path] = (DIFFERENT, "is not among the recorded files") if strictly else (NEW, "")
         elif path not in new and strictly:
-            grades[path] = ("different", "the run does not write it")
+            grades[path] = (DIFFERENT, "the run does not write it")
         elif not same_inputs and not strictly:
             detail = "made from other inputs than the recorded one" if path in new else "no longer written"
             grades[path] = (UPDATED, detail)
@@ -46,7 +48,7 @@ def grade_outputs(folder, before, root=ROOT, recorded_root=ROOT, strictly=False)
 
 def _grade_content(folder, path, old, new, root, recorded_root):
     # Only here, because a run that changes nothing needs none of the heavy packages.
-    from files.compare import DIFFERENT, compare_files, compare_fingerprints
+    from files.compare import compare_files, compare_fingerprints
     from files.tables import read_table
 
     name = Path(path).relative_to(folder)
@@ -79,18 +81,18 @@ def _place(blob, root, target):
     return target
 
 
-def sum_up(graded, opening):
-    """Return lines on graded outputs, as tuples (path, grade, detail), differences first, and whether all is well.
+def sum_up(grades, opening):
+    """Return lines on graded outputs, as from `grade_outputs`, differences first, and whether all is well.
 
     It is not if any output is different from the recorded one although its inputs are the same.
     """
-    bad = [entry for entry in graded if entry[1] in ("different", "not verified", GONE)]
-    notes = bad + [entry for entry in graded if entry[1] == "equal within tolerance"]
-    lines = [f"{path}: {grade}{', ' + detail if detail else ''}" for path, grade, detail in notes]
-    counts = Counter(grade for _, grade, _ in graded)
+    bad = [path for path, (grade, _) in grades.items() if grade in (DIFFERENT, NOT_VERIFIED, GONE)]
+    notes = bad + [path for path, (grade, _) in grades.items() if grade == WITHIN]
+    lines = [f"{path}: {', '.join(filter(None, grades[path]))}" for path in notes]
+    counts = Counter(grade for grade, _ in grades.values())
     total = ", ".join(f"{count} {grade}" for grade, count in sorted(counts.items()))
-    compared = f"; {len(graded)} outputs: {total}" if graded else "; every result is fresh"
-    known = counts["identical"] + counts["equal within tolerance"]
+    compared = f"; {len(grades)} outputs: {total}" if grades else "; every result is fresh"
+    known = counts[IDENTICAL] + counts[WITHIN]
     if known and not bad:
         compared += f" ({known} reproduced the recorded results)"
     return [*lines, f"{'NOT REPRODUCED' if bad else 'verdict'}: {opening}{compared}"], not bad

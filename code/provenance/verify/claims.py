@@ -8,6 +8,7 @@ from errors import InputError
 from provenance.annex.own_dataset import dataset_id
 from provenance.declare import RECORD, Options
 from provenance.records.freshness import describe
+from provenance.records.grading import DIFFERENT
 from provenance.records.inputs import read_description
 from provenance.repository import ROOT, object_ids
 
@@ -43,10 +44,7 @@ def unchanged_parts(study, cell, run):
 
 
 def false_claims(cell, run, unchanged):
-    """Say what of a run record is not as the cell declares it, by the path that is at fault.
-
-    `unchanged` is as from `unchanged_parts`.
-    """
+    """Grade as different, by path, what of a run record is not as the cell declares it, whose parts are `unchanged`."""
     faults, record = [], run.record
     declared = declared_command(cell, run.command)
     if run.command != declared:
@@ -60,7 +58,7 @@ def false_claims(cell, run, unchanged):
     faults += [f"its run record holds {key}, which DataLad does not write" for key in record.keys() - fixed - FREE_KEYS]
     if {"code", "data"} <= unchanged and record["inputs"] != list(cell.reads):
         faults.append(f"its run record names the inputs {record['inputs']}, declared are {list(cell.reads)}")
-    found = {cell.folder: "; ".join(faults)} if faults else {}
+    found = {cell.folder: (DIFFERENT, "; ".join(faults))} if faults else {}
     there = object_ids("code", revision=run.commit)
     code = read_description(cell.folder).get("code", {})
     other = [(path, str(id_)) for path, id_ in code.items() if there.get(path) != id_]
@@ -69,5 +67,5 @@ def false_claims(cell, run, unchanged):
         more = f", and {len(other) - 1} more" if other[1:] else ""
         there = there.get(path, "nothing")[:10]
         detail = f"{path} is recorded as {id_[:22]}, its run's commit holds {there}{more}"
-        found[f"{cell.folder}/{RECORD}"] = detail
+        found[f"{cell.folder}/{RECORD}"] = (DIFFERENT, detail)
     return found

@@ -10,13 +10,12 @@ from provenance.annex.integrity import CORRUPT, REMOVED, find_alterations
 from provenance.annex.setup import ensure_annex
 from provenance.declare import RECORD, Study, upstream
 from provenance.records.freshness import find_unpublished
-from provenance.records.grading import grade_outputs
+from provenance.records.grading import DIFFERENT, IDENTICAL, NOT_VERIFIED, WITHIN, grade_outputs
 from provenance.records.inputs import read_description
 from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, read_tree, subdataset_setting
 from provenance.run.supervision import supervise
 from provenance.verify.claims import declared_command, false_claims, unchanged_parts
 
-IDENTICAL, WITHIN, DIFFERENT, NOT_VERIFIED = "identical", "equal within tolerance", "different", "not verified"
 NOT_HERE = "not verifiable here"
 UNCOMMITTED = "its file is not committed"
 # Else git-annex is asked about every file that git has just written.
@@ -37,7 +36,7 @@ class Scratch:
     study: Study
     cells: list  # all of the study, in order
     runs: dict  # RunRecord
-    graded: dict = field(default_factory=dict)  # tuples (path, grade, detail) of what was recomputed
+    graded: dict = field(default_factory=dict)  # of what was recomputed, grade and detail by path
     made: dict = field(default_factory=dict)  # commits with the recomputed files
     unchanged: dict = field(default_factory=dict)  # as from `unchanged_parts`
     stand_ins: dict = field(default_factory=dict)  # by path: recomputed files that came out equal within tolerance
@@ -61,7 +60,7 @@ class Scratch:
         private = self._private_sources(cell)
         obstacle = self._provide_inputs(cell, run)
         if obstacle:
-            unknown = [(cell.folder, NOT_VERIFIED, obstacle)]
+            unknown = {cell.folder: (NOT_VERIFIED, obstacle)}
             self.graded[cell.name] = self._check_without_inputs(cell, private) if private else unknown
             return
         # The declared command and not the recorded one, which may be anything.
@@ -70,7 +69,7 @@ class Scratch:
         if supervise([*DATALAD, *command], self.clone):
             git("reset", "--quiet", "--hard", run.commit, root=self.clone)
             failed = "its command failed at the commit of its run, see above"
-            self.graded[cell.name] = [(cell.folder, DIFFERENT, failed)]
+            self.graded[cell.name] = {cell.folder: (DIFFERENT, failed)}
             return
         self.made[cell.name] = git("rev-parse", "HEAD", root=self.clone)
         grades = grade_outputs(cell.folder, self.recorded, root=self.clone, recorded_root=ROOT, strictly=True)
@@ -81,12 +80,12 @@ class Scratch:
         for path, grade in self._grade_work_tree(cell).items():
             if grades.get(path, (IDENTICAL, ""))[0] in (IDENTICAL, WITHIN):
                 grades[path] = grade
-        grades |= self._false_claims(cell)
+        grades |= false_claims(cell, self.runs[cell.name], self.unchanged[cell.name])
         # Where a file is named already, that says it.
         last = git("log", "-1", "--format=%H", self.recorded, "--", cell.folder)
         if last != run.commit and all(grade != DIFFERENT for grade, _ in grades.values()):
             grades[cell.folder] = (DIFFERENT, f"commit {last[:10]} changed it last, which is no run of it")
-        self.graded[cell.name] = [(path, *grade) for path, grade in sorted(grades.items())]
+        self.graded[cell.name] = dict(sorted(grades.items()))
 
     def _private_sources(self, cell):
         """Return the input datasets that a cell's result was made from and that only their owner has."""
@@ -101,12 +100,8 @@ class Scratch:
         found |= {path: (DIFFERENT, fault) for path, fault in self._find_alterations(cell).items()}
         for name, detail in self.study.contradictions(ROOT / cell.folder):
             found[f"{cell.folder}/{name}"] = (DIFFERENT, detail)
-        found |= self._false_claims(cell)
-        return [(path, *grade) for path, grade in sorted(found.items())]
-
-    def _false_claims(self, cell):
-        claims = false_claims(cell, self.runs[cell.name], self.unchanged[cell.name])
-        return {path: (DIFFERENT, detail) for path, detail in claims.items()}
+        found |= false_claims(cell, self.runs[cell.name], self.unchanged[cell.name])
+        return dict(sorted(found.items()))
 
     def _provide_inputs(self, cell, run):
         """Put the clone to the state of a run, with the content that the cell reads; return what stands in the way."""

@@ -5,11 +5,11 @@ import os
 from errors import InputError
 from provenance.annex.integrity import blob_id, find_alterations
 from provenance.records.freshness import STALE, assess
-from provenance.records.grading import sum_up
+from provenance.records.grading import DIFFERENT, sum_up
 from provenance.records.runs import last_run
 from provenance.repository import ROOT, git, git_folder, hidden_files, input_datasets, object_ids, read_tree
 from provenance.run.recovery import only_one, scratch_folder
-from provenance.verify.scratch import DIFFERENT, NOT_HERE, Scratch
+from provenance.verify.scratch import NOT_HERE, Scratch
 
 PRIVATE_INPUTS = 3  # exit status
 
@@ -35,19 +35,18 @@ def verify(study, cells, chosen=None):
             print(f"[{number}/{len(chosen)}] {cell.name}: recomputing", flush=True)
             if cell.name not in scratch.graded:
                 scratch.recompute(cell)
-    graded = [entry for cell in chosen for entry in scratch.graded[cell.name]]
+    grades = {path: grade for cell in chosen for path, grade in scratch.graded[cell.name].items()}
     # Files without a record vouch for nothing; where there are none, the result was not made or not published.
-    graded += [(cell.folder, DIFFERENT, "has no run record") for cell in unrecorded if object_ids(cell.folder)]
+    grades |= {cell.folder: (DIFFERENT, "has no run record") for cell in unrecorded if object_ids(cell.folder)}
     for cell in unrecorded:
         print(f"{cell.name} has no run record in this history, so that it cannot be verified")
-    faults = dict(find_deceptions() + changed_inputs({path for cell in chosen for path in cell.inputs}))
+    faults = find_deceptions() + changed_inputs({path for cell in chosen for path in cell.inputs})
     # A hidden edit of a result was compared above.
-    graded += [
-        (path, DIFFERENT, detail) for path, detail in faults.items() if path not in {entry[0] for entry in graded}
-    ]
+    grades |= {path: (DIFFERENT, detail) for path, detail in faults if path not in grades}
     table = git_folder() / "verification.tsv"
-    table.write_text("".join("\t".join(entry) + "\n" for entry in [("path", "grade", "detail"), *graded]))
-    lines, reproduced = sum_up(graded, f"{len(chosen)} of {len(cells)} cells recomputed")
+    rows = [("path", "grade", "detail"), *((path, *grade) for path, grade in grades.items())]
+    table.write_text("".join("\t".join(row) + "\n" for row in rows))
+    lines, reproduced = sum_up(grades, f"{len(chosen)} of {len(cells)} cells recomputed")
     states = assess(cells)
     for cell in (cell for cell in chosen if states[cell.name].state == STALE):
         print(f"{cell.name}: stale ({states[cell.name].reasons[0]}); verified as it was run")
@@ -55,7 +54,7 @@ def verify(study, cells, chosen=None):
     print(f"every output: {table.relative_to(ROOT) if table.is_relative_to(ROOT) else table}")
     if not reproduced:
         return 1
-    if scratch.private and any(entry[1] == NOT_HERE for entry in graded):
+    if scratch.private and any(grade == NOT_HERE for grade, _ in grades.values()):
         print(f"not verifiable here: the inputs are private ({', '.join(scratch.private)}); checksums, run records and")
         print("what follows from the files themselves were checked, and what needs no private input was recomputed")
         return PRIVATE_INPUTS
