@@ -218,7 +218,7 @@ def test_files_are_taken_one_by_one(tmp_path):
     assert stored == [0, 1, 2]
 
 
-@pytest.mark.parametrize("step", ["_store_files", "import_commit", "_populate_work_tree", "_record_copies"])
+@pytest.mark.parametrize("step", ["_store_files", "import_commit", "settle_index", "_record_copies"])
 def test_interrupted_build_leaves_nothing(tmp_path, monkeypatch, step):
     finished = getattr(annex_dataset, step)
 

@@ -44,7 +44,8 @@ def build_dataset(path, files, dataset_id, message):
         tree = [("100644", name, content) for name, content in texts.items()]
         tree += [("120000", name, ("../" * name.count("/") + locations[key]).encode()) for name, key in keys.items()]
         import_commit(folder, "main", f"{AUTHOR_NAME} <{AUTHOR_EMAIL}> {COMMIT_TIME} +0000", f"{message}\n", tree)
-        _populate_work_tree(folder)
+        run_neutral(folder, "git", "reset", "--quiet", "--hard")
+        settle_index(folder)
         _record_copies(folder, locations)
         commit = run_neutral(folder, "git", "rev-parse", "HEAD").strip()
         os.replace(folder, path)
@@ -146,13 +147,14 @@ def _count(content):
     return b"data %d\n%b\n" % (len(content), content)
 
 
-def _populate_work_tree(folder):
-    """Check the commit out, such that the user's git need not read a file to find it clean."""
-    run_neutral(folder, "git", "reset", "--quiet", "--hard")
-    # A file as young as the index is read again by the next `git status`, through the
-    # git-annex filter, which complains where git-annex is not on the path.
+def settle_index(folder):
+    """Make files older than git's index, so that the next `git status` need not read them.
+
+    It would through git-annex's filter, which takes a while, and complains where git-annex is not on the path.
+    """
     for name in run_neutral(folder, "git", "ls-files", "-z").split("\0")[:-1]:
-        os.utime(folder / name, (COMMIT_TIME, COMMIT_TIME), follow_symlinks=False)
+        if os.path.lexists(folder / name):
+            os.utime(folder / name, (COMMIT_TIME, COMMIT_TIME), follow_symlinks=False)
     run_neutral(folder, "git", "update-index", "--refresh", "-q")
 
 

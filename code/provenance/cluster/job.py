@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from errors import InputError
-from provenance.annex.dataset import remove_tree
+from provenance.annex.dataset import remove_tree, settle_index
 from provenance.annex.setup import NEUTRAL, ensure_annex
 from provenance.cluster import SETTINGS
 from provenance.cluster.landing import cell_ref, land
@@ -91,11 +91,7 @@ def clone_dataset(source, clone, revision):
     git("clone", "--quiet", "--no-local", "--no-checkout", *options, str(source), str(clone), root=source)
     # Before git-annex is there, whose hook would look at every file.
     git("checkout", "--quiet", revision, root=clone)
-    # Files as young as the index would go through git-annex at every look at them.
-    for name in git("ls-files", "-z", root=clone).split("\0"):
-        if os.path.lexists(clone / name):
-            os.utime(clone / name, (0, 0), follow_symlinks=False)
-    git("update-index", "-q", "--refresh", check=False, root=clone)
+    settle_index(clone)
     ensure_annex(clone)
 
 
