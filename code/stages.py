@@ -76,14 +76,11 @@ def read_signals(_params, mask, *_names):
 def read_results(params):
     """Return what is shown: the folders of stages whose numbers the report gives, the records of all others."""
     paths = []
-    for stage in STAGES:
-        folder = f"outputs/{stage.name}"
-        if stage.sources and stage.private != ("*",):
-            # Not the folder of all: what other params left there need not be in this clone.
-            paths += ["/".join((folder, *names)) for names in stage.names(params)]
-        elif not stage.shows:
-            files = (RECORD, *stage.sources)
-            paths += ["/".join((folder, *names, file)) for names in stage.names(params) for file in files]
+    for stage in (stage for stage in STAGES if not stage.shows):
+        # Not the folder of all: what other params left there need not be in this clone.
+        is_shown = stage.sources and stage.private != ("*",)
+        files = [()] if is_shown else [(file,) for file in (RECORD, *stage.sources)]
+        paths += ["/".join((stage.place, *names, *file)) for names in stage.names(params) for file in files]
     return tuple(paths)
 
 
@@ -217,8 +214,8 @@ def measure_study():
 
     folder = ROOT / "inputs/contrasts"
     # Of DataLad's and git's own files, some are called as the images that they hold.
-    paths = [path for path in folder.rglob("*") if path.name.endswith((".hdr", ".nii", ".nii.gz"))]
-    paths = [path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    paths = [path for ending in (".hdr", ".nii", ".nii.gz") for path in folder.rglob(f"*{ending}")]
+    paths = [path for path in paths if "/." not in path.relative_to(ROOT).as_posix()]
     here = next((path for path in paths if path.exists()), None)
     shape = (91, 109, 91)
     if here:

@@ -197,18 +197,17 @@ class Study:
     def cell(self, options, stage_name, *names):
         """Return one cell; stop if the study has no such one."""
         stage = self.stage(stage_name)
-        known = [cell for cell in self.cells(options) if cell.stage == stage_name]
+        known = {cell.names: cell for cell in self.cells(options) if cell.stage == stage_name}
         for place, name in enumerate(names):
-            allowed = list(dict.fromkeys(cell.names[place] for cell in known))
+            allowed = list(dict.fromkeys(each[place] for each in known))
             if name not in allowed:
                 raise InputError(
                     f'{stage_name} {" ".join(names)}: the {stage.arguments[place]} "{name}" is unknown; '
                     f"expected one of {', '.join(allowed)}{suggest(name, allowed)}"
                 )
-        found = [cell for cell in known if cell.names == names]
-        if not found:
+        if names not in known:
             raise InputError(f"{' '.join((stage_name, *names))} is not a result of this study")
-        return found[0]
+        return known[names]
 
     def _make_cell(self, stage, params, options, names, others):
         settings = stage.settings(params, *names)

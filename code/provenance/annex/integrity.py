@@ -137,12 +137,10 @@ def fetch_content(folder, names=("",)):
         # DataLad knows more ways to get there, but takes a second to start, and keeps git-annex's reason to itself.
         datalad("get", "--dataset", folder, *(str(Path(folder, name)) for name in names))
     if absent := [path for path in absent if not is_here(path)]:
-        said = [line.strip() for line in (done.stderr + done.stdout).splitlines() if line.strip()] or [
-            "no reason given"
-        ]
+        said = (done.stderr + done.stdout).strip().splitlines() or ["no reason given"]
         reason = next((line for line in said if "changed" in line), said[-1])
         others = f" and {len(absent) - 1} more" if absent[1:] else ""
         raise InputError(
-            f"{absent[0]}{others} cannot be fetched ({reason[:200]}); "
+            f"{absent[0]}{others} cannot be fetched ({reason.strip()[:200]}); "
             "make the place that has them reachable; after a change of your own files `make own` records it"
         )

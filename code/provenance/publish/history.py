@@ -13,15 +13,7 @@ from provenance.annex.dataset import annex_folders, import_commit, run_neutral
 from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM
 from provenance.annex.setup import NEUTRAL_IDENTITY
 from provenance.declare import RECORD
-from provenance.publish.declared import (
-    GENERATED,
-    MANIFEST,
-    Item,
-    find_owner,
-    format_manifest,
-    is_code,
-    read_items,
-)
+from provenance.publish.declared import GENERATED, MANIFEST, Item, find_owner, format_manifest, is_code, read_items
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
 from provenance.repository import CODE_MESSAGE, ROOT, git, read_blobs, subdataset_setting
