@@ -41,13 +41,13 @@ def test_the_lock_has_a_hash_for_every_package_and_names_no_host():
 
 def test_the_running_environment_is_the_locked_one():
     for name, version in unconditional_pins(LOCK).items():
-        assert metadata.version(name) == environment.installed_version(name) == version
+        assert metadata.version(name) == version
     assert environment.is_ready()
 
 
 def test_an_environment_with_another_version_is_not_taken(monkeypatch):
     monkeypatch.setattr(environment, "VENV", ROOT / "elsewhere")
-    monkeypatch.setattr(environment, "installed_version", lambda name: "0.0")
+    monkeypatch.setattr(environment.metadata, "version", lambda name: "0.0")
     assert not environment.is_ready()
 
 
@@ -55,7 +55,7 @@ def test_versions_that_a_cluster_built_are_taken_and_named(monkeypatch):
     monkeypatch.setattr(environment, "VENV", ROOT / "elsewhere")
     locked = metadata.version
     monkeypatch.setattr(
-        environment, "installed_version", lambda name: locked(name) + "+computecanada" * (name == "numpy")
+        environment.metadata, "version", lambda name: locked(name) + "+computecanada" * (name == "numpy")
     )
     assert environment.is_ready()
     assert environment.rebuilt_packages() == [f"numpy {locked('numpy')}+computecanada"]
@@ -93,7 +93,7 @@ def test_a_folder_of_wheels_takes_the_place_of_the_index(monkeypatch, tmp_path, 
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WHEELS", str(wheels))
     environment.make_environment()
-    assert environment.is_installed() and list(venv.glob("lib/*/site-packages/threadpoolctl.py"))
+    assert environment.has_stamp() and list(venv.glob("lib/*/site-packages/threadpoolctl.py"))
 
 
 def test_a_folder_without_packages_is_named(monkeypatch, tmp_path):

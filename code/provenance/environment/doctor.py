@@ -69,7 +69,7 @@ def check_packages():
     environment.require_own_venv()
     if environment.is_ready():
         return "packages: the active environment holds them at the locked versions"
-    if environment.is_installed():
+    if environment.has_stamp():
         return "packages: .venv holds them at the locked versions"
     raise NotSetUpError("packages: neither the active environment nor .venv holds the locked versions; `make setup`")
 

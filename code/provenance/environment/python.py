@@ -27,9 +27,9 @@ def ensure_environment():
     """
     require_own_venv()
     if not is_ready():
-        if not is_installed():
+        if not has_stamp():
             with only_one():
-                if not is_installed():  # another process may have made it meanwhile
+                if not has_stamp():  # another process may have made it meanwhile
                     make_environment()
         python = str(VENV / "bin" / "python")
         os.execv(python, [python, *sys.argv])
@@ -40,21 +40,16 @@ def ensure_environment():
 def is_ready():
     """Return whether the running interpreter has every locked package at its version and a command ``python``."""
     if Path(sys.prefix) == VENV:
-        return is_installed()
+        return has_stamp()
     if not (Path(sys.executable).parent / "python").exists():
         return False
     try:
         return all(
-            installed_version(name).split("+")[0] == version
+            metadata.version(name).split("+")[0] == version
             for name, version in unconditional_pins(LOCK.read_text()).items()
         )
     except metadata.PackageNotFoundError:
         return False
-
-
-def installed_version(name):
-    """Return the version of an installed package; `metadata.version` reads all else that is said of it, too."""
-    return re.search(r"^Version: (\S+)", metadata.distribution(name).read_text("METADATA"), re.MULTILINE)[1]
 
 
 def rebuilt_packages():
@@ -62,14 +57,14 @@ def rebuilt_packages():
 
     Their version is the locked one, so that they are accepted; their last bits may differ from those of others.
     """
-    installed = {name: installed_version(name) for name in unconditional_pins(LOCK.read_text())}
+    installed = {name: metadata.version(name) for name in unconditional_pins(LOCK.read_text())}
     return [f"{name} {version}" for name, version in installed.items() if "+" in version]
 
 
 def require_own_venv():
     """Stop if `.venv` was made in another folder: the programs in it would start those of that folder."""
     config = VENV / "pyvenv.cfg"
-    made = re.search(r"^command = .* (/.+)$", config.read_text(), re.MULTILINE) if is_installed() else None
+    made = re.search(r"^command = .* (/.+)$", config.read_text(), re.MULTILINE) if has_stamp() else None
     if made and Path(made.group(1)).resolve() != VENV.resolve():
         raise InputError(
             f".venv was made for {Path(made.group(1)).parent}, and this clone was moved or copied from there; remove "
@@ -77,8 +72,11 @@ def require_own_venv():
         )
 
 
-def is_installed(lock=LOCK, stamp=STAMP):
-    """Return whether ``.venv`` holds the packages of a lock."""
+def has_stamp():
+    return is_installed(LOCK, STAMP)
+
+
+def is_installed(lock, stamp):
     return stamp.is_file() and stamp.read_bytes() == lock.read_bytes()
 
 
