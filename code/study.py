@@ -29,8 +29,7 @@ from provenance.annex.setup import configure_inputs, ensure_annex, ensure_identi
 from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
 from provenance.repository import ROOT, changed_files, is_shallow, object_ids, require_clone
-from provenance.run.recovery import only_one, restore_interrupted
-from provenance.run.supervision import stop_cleanly, stop_with_caller
+from provenance.run.recovery import only_one, restore_interrupted, stop_cleanly, stop_with_caller
 
 # What needs packages is imported by the tasks, once the environment is there, and only by those that need it.
 

@@ -16,9 +16,8 @@ from provenance.cluster.landing import cell_ref, land
 from provenance.declare import upstream
 from provenance.records.freshness import ABSENT, FRESH, assess, is_outdated
 from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids
-from provenance.run.recovery import only_one
+from provenance.run.recovery import only_one, supervise
 from provenance.run.runner import run_cell
-from provenance.run.supervision import supervise
 
 HAND_OVER_ATTEMPTS = 5
 PAUSE = 10.0  # seconds between two attempts

@@ -13,8 +13,7 @@ from errors import InputError
 from provenance.on_demand.enable import result_keys
 from provenance.records.runs import last_run
 from provenance.repository import git
-from provenance.run.recovery import only_one, scratch_folder, scratch_folders
-from provenance.run.supervision import SUPERVISOR
+from provenance.run.recovery import SUPERVISOR, only_one, scratch_folder, scratch_folders
 from provenance.verify.scratch import Scratch
 
 REPLIES = 3  # file descriptor; standard output is left to whatever a run prints

@@ -1,6 +1,5 @@
 """Run the cells that are stale or absent, each by its own ``datalad run``, and what they need before them."""
 
-import json
 import shutil
 import time
 
@@ -8,19 +7,9 @@ from errors import InputError
 from provenance.annex.integrity import broken_files, is_here, require_whole
 from provenance.records.freshness import ABSENT, FRESH, STALE, assess, is_outdated
 from provenance.records.grading import grade_outputs
-from provenance.repository import (
-    DATALAD,
-    ROOT,
-    git,
-    git_folder,
-    object_ids,
-    require_clean_tree,
-    require_writable,
-    write_whole,
-)
+from provenance.repository import DATALAD, ROOT, git, object_ids, require_clean_tree, require_writable
 from provenance.run.plan import Plan, made_before
-from provenance.run.recovery import DISK_LOW, MARKER, make_plain, only_one, restore, restore_interrupted
-from provenance.run.supervision import supervise
+from provenance.run.recovery import DISK_LOW, make_plain, note_run, only_one, restore, restore_interrupted, supervise
 
 
 def run_cells(wanted, cells, size):
@@ -89,8 +78,7 @@ def run_cell(cell, reproduces):
     require_writable(cell.folder)
     inputs_are_here = check_content(cell)
     before = git("rev-parse", "HEAD")
-    marker = git_folder() / MARKER
-    write_whole(marker, json.dumps({"cell": cell.name, "folder": cell.folder, "started": time.time()}))
+    note = note_run(cell)
     if supervise(run_command(cell, inputs_are_here), ROOT):
         free = shutil.disk_usage(ROOT).free
         restore_interrupted(quietly=True)
@@ -104,7 +92,7 @@ def run_cell(cell, reproduces):
     if reproduces and is_equal(grades):
         take_back(cell, made)
     # Last of all: whatever ends this process before leaves a note of the folder that may be half-changed.
-    marker.unlink()
+    note.unlink()
     return grades
 
 

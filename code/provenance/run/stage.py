@@ -15,7 +15,7 @@ from errors import InputError
 from provenance.declare import PARAMS, RECORD, Options
 from provenance.records.freshness import FRESH, describe
 from provenance.repository import ROOT, git, git_folder, object_ids
-from provenance.run.supervision import stop_with_supervisor
+from provenance.run.recovery import stop_with_supervisor
 
 SPARE_DISK = 200e6  # bytes left free when all that was estimated is written
 

@@ -13,7 +13,7 @@ from provenance.records.freshness import find_unpublished
 from provenance.records.grading import DIFFERENT, IDENTICAL, NOT_VERIFIED, WITHIN, grade_outputs
 from provenance.records.inputs import read_description
 from provenance.repository import DATALAD, ROOT, git, input_datasets, object_ids, read_tree, subdataset_setting
-from provenance.run.supervision import supervise
+from provenance.run.recovery import supervise
 from provenance.verify.claims import declared_command, false_claims, unchanged_parts
 
 NOT_HERE = "not verifiable here"
