@@ -29,7 +29,7 @@ from provenance.annex.setup import configure_inputs, ensure_annex, ensure_identi
 from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
 from provenance.repository import ROOT, changed_files, is_shallow, object_ids, require_clone
-from provenance.run.recovery import only_one, restore_interrupted, stop_cleanly, stop_with_caller
+from provenance.run.recovery import only_one, stop_cleanly, stop_with_caller
 
 # What needs packages is imported by the tasks, once the environment is there, and only by those that need it.
 
@@ -139,11 +139,9 @@ def requested_options():
     options = Options(os.environ.get("PARAMS") or PARAMS, {name: int(text) for name, text in given.items()})
     path = Path(options.params)
     if not path.is_file():
-        others = (each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml")))
-        others = [other for other in others if other != "pyproject.toml"]
         raise InputError(
             f"PARAMS={options.params}: no such file; name a committed params file, such as {PARAMS}"
-            f"{suggest(options.params, others)}"
+            + suggest(options.params, map(str, Path("code").glob("*.toml")))
         )
     if not re.fullmatch(r"[\w./][\w./-]*", options.params):
         raise InputError(f"PARAMS={options.params}: stands in recorded commands; use letters, digits, dots and dashes")
@@ -192,11 +190,7 @@ def install_own(_names):
 
 
 def take_up_newer_code(_names):
-    from provenance.run.update import update
-
-    with only_one():
-        restore_interrupted()
-        update(os.environ.get("FROM", ""))
+    call("run.update:update", os.environ.get("FROM", ""))
     # By the new code, in the environment that it needs.
     return subprocess.run([sys.executable, "code/study.py", "status"]).returncode
 
@@ -308,13 +302,6 @@ def has_desktop():
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-def publish(_names):
-    with only_one():
-        restore_interrupted()
-        to, private, agreed = os.environ.get("TO"), os.environ.get("PRIVATE"), os.environ.get("YES") == "1"
-        call("publish.publication:publish", load_study(), requested_cells(), to, private, agreed)
-
-
 def run_tests(names):
     # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. Three at a time
     # on two cores: tests wait for the disk and for processes that they end.
@@ -354,7 +341,9 @@ TASKS = {
     "on-demand": lambda _names: call("on_demand.enable:enable", requested_cells()),
     "serve": lambda names: call("on_demand.special_remote:serve", load_study(), requested_cells(), *names),
     "crate": lambda _names: call("crate:export_crate", load_study(), requested_cells(), os.environ.get("TO")),
-    "publish": publish,
+    "publish": lambda _names: call(
+        "publish.publication:publish", load_study(), requested_cells(), *map(os.environ.get, ("TO", "PRIVATE", "YES"))
+    ),
     "manifest": lambda _names: call("publish.declared:write_manifest"),
     "test": run_tests,
     **{script: partial(run_beside_tests, script) for script in ("bench", "validity", "trial")},

@@ -1,6 +1,5 @@
 """Make a clone ready for DataLad: annex under a neutral name, a neutral identity, a hint where content is missing."""
 
-import json
 import os
 import re
 import shlex
@@ -63,13 +62,10 @@ for folder in {found} "$(dirname "$0")/../../.venv/bin"; do
 done
 exec git-annex "$@"
 """
+MISSING = "datalad.result-hook.facepain-missing"
 MISSING_HOOK = {
-    "datalad.result-hook.facepain-missing.match-json": json.dumps(
-        {"action": "get", "type": "file", "status": ["in", ["error", "impossible"]]}
-    ),
-    "datalad.result-hook.facepain-missing.call-json": (
-        'run_procedure {{"dataset": "{dsarg}", "spec": ["facepain_what_makes", "{path}"]}}'
-    ),
+    f"{MISSING}.match-json": '{"action": "get", "type": "file", "status": ["in", ["error", "impossible"]]}',
+    f"{MISSING}.call-json": 'run_procedure {{"dataset": "{dsarg}", "spec": ["facepain_what_makes", "{path}"]}}',
 }
 
 

@@ -14,7 +14,7 @@ from provenance.annex.integrity import ANNEX_OBJECT, KEY_CHECKSUM
 from provenance.annex.setup import NEUTRAL_IDENTITY
 from provenance.declare import RECORD
 from provenance.publish.declared import GENERATED, MANIFEST, Item, find_owner, format_manifest, is_code, read_items
-from provenance.publish.store import UUID, dataset_id
+from provenance.publish.store import CONTENT_ID, UUID, dataset_id
 from provenance.records.runs import CLOSING, OPENING, TITLE, parse_record
 from provenance.repository import CODE_MESSAGE, ROOT, git, read_blobs, subdataset_setting
 from provenance.run.recovery import scratch_folder
@@ -148,16 +148,17 @@ def published_keys(scratch):
 
 def write_annex_branch(scratch, store, keys):
     """Write a git-annex branch that knows the public storage and what is in it."""
+    uuid = store.setting(CONTENT_ID)
     remote = {
         "archive-id": dataset_id(), "autoenable": "true", "encryption": "none", "externaltype": "ora",
         "name": STORAGE, "type": "external", "url": store.address.replace(" ", "&32;"), "timestamp": "1s",
     }  # fmt: skip
     files = {
-        "uuid.log": f"{store.uuid} {STORAGE} timestamp=1s\n",
-        "remote.log": f"{store.uuid} {' '.join(f'{key}={value}' for key, value in remote.items())}\n",
+        "uuid.log": f"{uuid} {STORAGE} timestamp=1s\n",
+        "remote.log": f"{uuid} {' '.join(f'{key}={value}' for key, value in remote.items())}\n",
     }
     for key, folder in annex_folders(scratch, keys, "hashdirlower"):
-        files[f"{folder}{key}.log"] = f"1s 1 {store.uuid}\n"
+        files[f"{folder}{key}.log"] = f"1s 1 {uuid}\n"
     tree = [("100644", path, text.encode()) for path, text in files.items()]
     import_commit(scratch, "git-annex", f"{AUTHOR} 0 +0000", "update", tree)
 

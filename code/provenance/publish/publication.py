@@ -17,6 +17,7 @@ from provenance.publish.contents import normalise
 from provenance.publish.declared import find_declared, read_items
 from provenance.publish.secrets import WORD, gather_secrets
 from provenance.repository import ROOT, datalad, git_folder, read_blobs, require_clean_tree, write_whole
+from provenance.run.recovery import only_one, restore_interrupted
 
 SHOWN = 12  # reasons to stay; all are in the table
 TEXTS, LONGEST = 60, 100  # shown of them, and characters of each
@@ -25,12 +26,14 @@ NUMBER = re.compile(r"[-+.\d\s%e]*")
 OBJECT_ID = re.compile(r"`?[0-9a-f]{12,64}`?")
 
 
-def publish(study, cells, to, private=None, agreed=False):
-    """List what goes and what stays, ask unless that is agreed already, then create or update the stores.
+@only_one()
+def publish(study, cells, to, private, agreed):
+    """List what goes and what stays, ask unless `agreed` is "1", then create or update the stores.
 
     `to` and `private` are ``ria+file://`` and a folder, or the name of a sibling. Nothing is sent if a store is none
     that this package made and keeps, or nobody agreed.
     """
+    restore_interrupted()
     if not to:
         raise InputError("TO= is missing; name the public store: make publish TO=ria+file:///some/folder")
     public, safe = stores.find_store("TO", to), stores.find_store("PRIVATE", private) if private else None
@@ -56,7 +59,7 @@ def publish(study, cells, to, private=None, agreed=False):
         write_table(declared)
         require_agreement(agreed)
         stores.create(public)
-        stores.set_audience(public, stores.PUBLIC)
+        public.setting(stores.AUDIENCE, stores.PUBLIC)
         name = stores.configure_sibling(public)  # guarded before anything is in it
         stores.place_content(public, sources)
         history.write_annex_branch(scratch, public, sorted(public.keys & history.published_keys(scratch)))
@@ -156,7 +159,7 @@ def write_table(declared):
 
 def require_agreement(agreed):
     """Ask whether the list may go; stop if the answer is not yes."""
-    if agreed:
+    if agreed == "1":
         return
     if not sys.stdin.isatty():
         raise InputError("nothing was sent; YES=1 agrees to the list above, and a terminal asks")
@@ -173,7 +176,7 @@ def send_everything(store):
         name = stores.PRIVATE
         known = ["--existing", "reconfigure"] if store.dataset.exists() else ["--new-store-ok"]
         _require_done("create-sibling-ria", "-s", name, "--storage-name", f"{name}-storage", *known, store.address)
-    stores.set_audience(store, stores.PRIVATE)
+    store.setting(stores.AUDIENCE, stores.PRIVATE)
     # Nor is anything sent by git-annex from such a branch.
     set_for_children({f"remote.{each}.annex-readonly": "false" for each in (name, f"{name}-storage")})
     _require_done("push", "--to", name, "--data", "anything")

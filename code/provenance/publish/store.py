@@ -12,7 +12,7 @@ import shutil
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from itertools import chain, count
 from pathlib import Path
 
@@ -26,7 +26,8 @@ PUBLIC, PRIVATE = "public", "private"
 # What git takes for the address of a repository and quotes when it finds none there. No "=", which ends git's settings.
 NO_PUSH = "no push, only make publish with TO set to {}"
 BEGUN = {"error_logs", "ria-layout-version"}  # what DataLad makes first of a store
-AUDIENCE = "facepain.audience"  # in the configuration of a store's repository: who may see it
+CONTENT_ID = "datalad.ora-remote.uuid"  # in the configuration of a store's repository: as which git-annex knows it
+AUDIENCE = "facepain.audience"  # beside it: who may see the store
 # What git and DataLad keep in the repository of a store, besides content.
 OWN = {
     "HEAD", "config", "config.dataladlock", "description", "packed-refs", "ria-layout-version", "objects", "refs",
@@ -81,10 +82,9 @@ class Store:
             return ""
         return git(f"--git-dir={self.dataset}", "rev-parse", "--quiet", "--verify", "refs/heads/main", check=False)
 
-    @cached_property
-    def uuid(self):
-        """The id by which git-annex knows the content of the store."""
-        return git("config", "--file", str(self.dataset / "config"), "datalad.ora-remote.uuid")
+    def setting(self, key, *value):
+        """Return a setting of the store's repository, "" if there is none; with a value, set it."""
+        return git("config", "--file", str(self.dataset / "config"), key, *value, check=bool(value))
 
     @property
     def keys(self):
@@ -111,15 +111,14 @@ def create(store):
     store.folder.mkdir(parents=True, exist_ok=True)
     (store.folder / "error_logs").mkdir(exist_ok=True)
     (store.folder / "ria-layout-version").write_text("1\n")
-    config = store.dataset / "config"
     if not store.dataset.exists():
         with building_folder(store.dataset) as building:
             run_neutral(building, "git", "init", "--quiet", "--bare", "--template=", "--initial-branch=main")
             (building / "ria-layout-version").write_text("2\n")
             (building / "annex/objects").mkdir(parents=True)
             os.replace(building, store.dataset)
-    if not git("config", "--file", str(config), "datalad.ora-remote.uuid", check=False):
-        git("config", "--file", str(config), "datalad.ora-remote.uuid", str(uuid.uuid4()))
+    if not store.setting(CONTENT_ID):
+        store.setting(CONTENT_ID, str(uuid.uuid4()))
 
 
 def place_content(store, sources):
@@ -223,14 +222,10 @@ def require_apart(public, private):
 
 def require_audience(store, audience):
     """Stop if a store is for others than it was made for: what is in it has been seen, or must not be."""
-    found = git("config", "--file", str(store.dataset / "config"), AUDIENCE, check=False)
+    found = store.setting(AUDIENCE)
     if found and found != audience:
         option = "TO" if found == PUBLIC else "PRIVATE"
         raise InputError(f"{store.folder} is a {found} store, see {option}=; name another folder for a {audience} one")
-
-
-def set_audience(store, audience):
-    git("config", "--file", str(store.dataset / "config"), AUDIENCE, audience)
 
 
 def configure_sibling(store):

@@ -5,6 +5,7 @@ import os
 from errors import InputError
 from provenance.declare import PARAMS
 from provenance.repository import ROOT, changed_files, git, input_datasets, require_clean_tree
+from provenance.run.recovery import only_one, restore_interrupted
 
 # Taken from one side whole, never merged; older params stay valid.
 OWN = {"inputs and results": ("outputs", "figures", "inputs", ".gitmodules"), "params": (PARAMS,)}
@@ -12,6 +13,7 @@ OWN = {"inputs and results": ("outputs", "figures", "inputs", ".gitmodules"), "p
 WORDS = ("README.md", "CITATION.cff", "code/manifest.tsv")
 
 
+@only_one()
 def update(source):
     """Merge another history into this branch.
 
@@ -19,6 +21,7 @@ def update(source):
     default. Stop if there is nothing to fetch from or a file would be overwritten, and where both sides changed the
     same lines of code: with the merge left open, and nothing but code to join.
     """
+    restore_interrupted()
     require_clean_tree()
     where, _, branch = (source or "origin").partition(" ")
     if not source and "origin" not in git("remote").splitlines():
