@@ -46,11 +46,10 @@ def assess_records(cells, ids, root=ROOT):
     `ids` are the object ids at HEAD by path.
     """
     hidden = find_hidden(cells, ids, root)
-    shallow = bool(cells) and is_shallow(root)
     every = {each.name: each for cell in cells for each in (*cell.shown, cell)}
     records, states = read_records(every.values(), ids, root), {}
     for name, cell in every.items():
-        states[name] = _assess_record(cell, records.get(name), ids, shallow, root, hidden, states)
+        states[name] = _assess_record(cell, records.get(name), ids, root, hidden, states)
     return states
 
 
@@ -97,7 +96,7 @@ def _assess_content(cell, by_record, ids, hidden, root):
     return Freshness(FRESH)
 
 
-def _assess_record(cell, recorded, ids, shallow, root, hidden, states):
+def _assess_record(cell, recorded, ids, root, hidden, states):
     """Assess a cell by what git holds of it, its record first; ``states`` holds those of the cells that it shows."""
     if recorded is None:
         return Freshness(ABSENT, (NEVER_MADE,))
@@ -106,7 +105,7 @@ def _assess_record(cell, recorded, ids, shallow, root, hidden, states):
     reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
     reasons += differences(recorded, description)
     # A shallow clone has no history to ask.
-    if not reasons and not shallow and not _made_by_run(cell, ids, root):
+    if not reasons and not is_shallow(root) and not _made_by_run(cell, ids, root):
         reasons = ["its files were changed by a commit that is no run of it"]
     return Freshness(STALE, tuple(reasons)) if reasons else Freshness(FRESH)
 

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from functools import cached_property
 
 from errors import InputError
 from provenance.annex.integrity import broken_files, is_here, require_whole
@@ -33,12 +34,11 @@ class _Making:
 
     def __init__(self, wanted, cells, size):
         self.wanted, self.cells, self.size = wanted, cells, size
-        self.plan, self.assessed, self.outcomes = None, None, {}
+        self.plan, self.outcomes = None, {}
 
-    @property
+    @cached_property
     def states(self):
-        self.assessed = self.assessed or assess(self.cells)
-        return self.assessed
+        return assess(self.cells)
 
     def renew(self, cell, needs_content=True):
         """Make a cell fresh, with its content here if that is needed, and before it what it reads."""
@@ -66,7 +66,7 @@ class _Making:
         started = time.monotonic()
         self.outcomes[cell.name] = run_cell(cell, reproduces=state.state == ABSENT)
         self.plan.measure(cell, time.monotonic() - started)
-        self.assessed = None
+        del self.states  # they are others now
 
 
 def run_cell(cell, reproduces):
