@@ -139,9 +139,11 @@ def requested_options():
     options = Options(os.environ.get("PARAMS") or PARAMS, {name: int(text) for name, text in given.items()})
     path = Path(options.params)
     if not path.is_file():
+        others = (each.as_posix() for each in (*Path("code").glob("*.toml"), *Path().glob("*.toml")))
+        others = [other for other in others if other != "pyproject.toml"]
         raise InputError(
             f"PARAMS={options.params}: no such file; name a committed params file, such as {PARAMS}"
-            + suggest(options.params, map(str, Path("code").glob("*.toml")))
+            f"{suggest(options.params, others)}"
         )
     if not re.fullmatch(r"[\w./][\w./-]*", options.params):
         raise InputError(f"PARAMS={options.params}: stands in recorded commands; use letters, digits, dots and dashes")
