@@ -8,11 +8,12 @@ from pathlib import PurePosixPath
 
 from errors import InputError
 from provenance.declare import RECORD
-from provenance.records.inputs import flatten, read_description
+from provenance.records.inputs import find_differences, flatten, read_description
 from provenance.records.runs import find_runs
 from provenance.repository import ROOT, git, object_ids
 
 DIFF_LINES = 12  # of one changed file
+LABELS = {"code": "code", "data": "input", "settings": "setting", "packages": "package"}
 
 
 def explain(path, since=None):
@@ -81,22 +82,15 @@ def find_causes(path, since, followed=None):
     folder, before = load_record(path, since)
     _, after = load_record(path, "HEAD")
     followed.add(folder)
-    for part, label in (("code", "code"), ("settings", "setting"), ("packages", "package")):
-        old, new = flatten(before[part]), flatten(after[part])
-        differing = [key for key in old.keys() | new.keys() if old.get(key) != new.get(key)]
-        causes |= {(label, key): (old.get(key), new.get(key)) for key in differing}
-    for name in before["data"].keys() | after["data"].keys():
-        old, new = before["data"].get(name), after["data"].get(name)
-        if old == new:
-            continue
-        upstream = record_folder(name, "HEAD")
-        if upstream is None or record_folder(name, since) is None:
-            causes["input", name] = (old, new)
-            continue
-        ways.add(name)
-        if upstream not in followed:
-            deeper, further = find_causes(name, since, followed)
-            causes, ways = causes | deeper, ways | further
+    for part, name, old, new in find_differences(before, after):
+        upstream = record_folder(name, "HEAD") if part == "data" else None
+        if upstream and record_folder(name, since):
+            ways.add(name)
+            if upstream not in followed:
+                deeper, further = find_causes(name, since, followed)
+                causes, ways = causes | deeper, ways | further
+        elif part in LABELS:
+            causes[LABELS[part], name] = (old, new)
     return causes, ways
 
 

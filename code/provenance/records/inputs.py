@@ -131,25 +131,25 @@ def unconditional_pins(lock):
 def differences(recorded, present):
     """Say in words what changed between two descriptions of inputs (`describe_inputs`), if anything did."""
     reasons = []
-    for part, before, after in ((part, recorded.get(part), present[part]) for part in present):
-        if not isinstance(after, dict):
-            reasons += [f"{part}: {before} -> {after}"] if before != after else []
-            continue
-        before = flatten(before or {})
-        after = flatten(after)
-        for key in sorted(before.keys() | after.keys()):
-            old, new = before.get(key), after.get(key)
-            if old == new:
-                continue
-            if part == "results":
-                # What is stale now is named by the caller.
-                reasons += [f"{key} was {old} when this was drawn"] if old else []
-            elif part in ("code", "data"):
-                verb = "is new" if old is None else "is gone" if new is None else "changed"
-                reasons.append(f"{key} {verb}")
-            else:
-                reasons.append(f"{part} {key}: {old} -> {new}")
+    for part, key, old, new in find_differences(recorded, present):
+        if part == "results":
+            # What is stale now is named by the caller.
+            reasons += [f"{key} was {old} when this was drawn"] if old else []
+        elif part in ("code", "data"):
+            verb = "is new" if old is None else "is gone" if new is None else "changed"
+            reasons.append(f"{key} {verb}")
+        else:
+            reasons.append(f"{f'{part} {key}'.rstrip()}: {old} -> {new}")
     return reasons
+
+
+def find_differences(before, after):
+    """Yield part, key and both values of what differs between two descriptions, in the order of the second."""
+    for part in after:
+        old, new = (flatten({part: description.get(part) or {}}) for description in (before, after))
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                yield part, name.partition(".")[2], old.get(name), new.get(name)
 
 
 def flatten(table, prefix=""):
