@@ -27,10 +27,7 @@ CLONE_SETTINGS = NEUTRAL | {"annex.private": "true", "commit.gpgsign": "false", 
 
 
 def run_job(branch, folder, *names):
-    """Make one cell in a clone on the node's disk and land it on a branch of the repository that submitted it.
-
-    Returns the exit status, 0 if the cell is fresh now.
-    """
+    """Make one cell in a clone on the node's disk, and land it on a branch here; return the exit status."""
     name = " ".join(names)
     started = time.monotonic()
     require_room(ROOT)

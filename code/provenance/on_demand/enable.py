@@ -66,10 +66,7 @@ def mark_here():
 
 
 def refresh(cells):
-    """Make good for a new environment, and tell git-annex that the remote holds the annexed results of HEAD.
-
-    Returns how many there are.
-    """
+    """Make good for a new environment, and tell git-annex that the remote has the results of HEAD; return how many."""
     put_program()
     uuid = git("config", f"remote.{REMOTE}.annex-uuid")
     claims = [f"{key} {uuid} 1" for key in sorted(result_keys(cells))]

@@ -41,10 +41,7 @@ def assess(cells, root=ROOT):
 
 
 def assess_records(cells, ids, root=ROOT):
-    """Assess cells, and those that they show, by what git holds of them, whether or not the content is here.
-
-    `ids` are the object ids at HEAD by path.
-    """
+    """Assess cells, and those that they show, by what git holds of them (`ids` at HEAD), whether or not it is here."""
     hidden = find_hidden(cells, ids, root)
     every = {each.name: each for cell in cells for each in (*cell.shown, cell)}
     records, states = read_records(every.values(), ids, root), {}

@@ -198,10 +198,7 @@ def _lives(process):
 
 
 def supervise(command, root):
-    """Run a command in a process group of its own, of which nothing is left when this function or process ends.
-
-    Returns the exit status of the command.
-    """
+    """Run a command in a process group of which nothing is left when this process ends; return its exit status."""
     environment = without_foreign(os.environ) | {SUPERVISOR: str(os.getpid())}
     process = subprocess.Popen(command, cwd=root, env=environment, start_new_session=True)
     guard = [sys.executable, "-I", str(Path(__file__).with_name("guard.py")), str(process.pid)]
