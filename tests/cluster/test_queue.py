@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from errors import InputError
-from provenance.cluster import SETTINGS, job, queue, submission
+from provenance.cluster import job, queue, submission
+from provenance.cluster.queue import SETTINGS
 
 # As sacct 22.05 printed it on a Slurm with slurmdbd, of jobs that squeue no longer knew.
 PRINTED = """\

@@ -11,8 +11,8 @@ from pathlib import Path
 from errors import InputError
 from provenance.annex.dataset import remove_tree, settle_index
 from provenance.annex.setup import NEUTRAL, ensure_annex
-from provenance.cluster import SETTINGS
 from provenance.cluster.landing import cell_ref, land
+from provenance.cluster.queue import SETTINGS
 from provenance.declare import upstream
 from provenance.records.freshness import ABSENT, FRESH, assess, is_outdated
 from provenance.repository import ROOT, git, git_folder, input_datasets, object_ids

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from errors import InputError
-from provenance.cluster import SETTINGS
 from provenance.repository import ROOT, git, git_folder, read_state
 
+SETTINGS = "code/cluster.toml"
 SUBMITTED = "submitted.json"
 UNREACHABLE = re.compile("contact|connect|timed out")  # as Slurm says of its controller
 LIVE = ("PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED", "REQUEUED", "STOPPED")

@@ -14,9 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from errors import InputError
 from provenance.annex.integrity import fetch_content
-from provenance.cluster import SETTINGS
 from provenance.cluster.landing import land
-from provenance.cluster.queue import LIVE, SUBMITTED, Submission, jobs_folder, queued, slurm, submitted, tag
+from provenance.cluster.queue import LIVE, SETTINGS, SUBMITTED, Submission, jobs_folder, queued, slurm, submitted, tag
 from provenance.declare import upstream
 from provenance.records.freshness import assess
 from provenance.repository import ROOT, git, require_clean_tree, write_whole
