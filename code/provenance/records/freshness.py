@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 
 from provenance.annex.integrity import broken_files
 from provenance.declare import RECORD
@@ -11,8 +12,6 @@ from provenance.repository import ROOT, git, is_published, is_shallow, object_id
 
 FRESH, STALE, ABSENT = "fresh", "stale", "absent"
 NEVER_MADE = "never made"
-# Of the last commit of each folder, by what is in it: a command that makes cells assesses all of them after each.
-LAST_COMMANDS = {}
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,8 @@ def _assess_record(cell, recorded, ids, root, hidden, states):
     reasons = [f"{name}, which it shows, is {state}" for name, state in description.get("results", {}).items()]
     reasons += differences(recorded, description)
     # A shallow clone has no history to ask.
-    if not reasons and not is_shallow(root) and not _made_by_run(cell, ids, root):
+    made = frozenset((path, id_) for path, id_ in ids.items() if cell.owns(path))
+    if not reasons and not is_shallow(root) and _last_command(cell.folder, made, root) != cell.command:
         reasons = ["its files were changed by a commit that is no run of it"]
     return Freshness(STALE, tuple(reasons)) if reasons else Freshness(FRESH)
 
@@ -119,10 +119,8 @@ def describe(cell, ids, root=ROOT, states=None):
     return describe_inputs(cell, ids, root, {name: state for name, state in shown.items() if state != FRESH})
 
 
-def _made_by_run(cell, ids, root):
-    """Return whether the last commit that touched a cell's folder is a run of it."""
-    made = frozenset((path, id_) for path, id_ in ids.items() if cell.owns(path))
-    if (root, cell.folder, made) not in LAST_COMMANDS:
-        record = parse_record(git("log", "-1", "--format=%B", "--", cell.folder, root=root))
-        LAST_COMMANDS[root, cell.folder, made] = record and record["cmd"]
-    return LAST_COMMANDS[root, cell.folder, made] == cell.command
+@cache  # a command that makes cells assesses all of them after each
+def _last_command(folder, _made, root):
+    """Return the command of the run that touched a folder last, None if no run did; `_made` is what is in it now."""
+    record = parse_record(git("log", "-1", "--format=%B", "--", folder, root=root))
+    return record and record["cmd"]
