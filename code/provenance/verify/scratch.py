@@ -22,12 +22,6 @@ UNCOMMITTED = "its file is not committed"
 UNFILTERED = [word for name in ("process", "clean", "smudge") for word in ("-c", f"filter.annex.{name}=")]
 
 
-def list_files(folder):
-    """Return the paths of all files and links below a folder, from the root, whatever git ignores."""
-    found = (path for path in (ROOT / folder).rglob("*") if path.is_symlink() or not path.is_dir())
-    return {path.relative_to(ROOT).as_posix() for path in found}
-
-
 @dataclass
 class Scratch:
     """A clone, made here, in which cells are recomputed, each at the commit of its own run; dicts are by cell name."""
@@ -213,10 +207,11 @@ class Scratch:
         return None
 
     def _find_alterations(self, cell):
-        """Return what of a cell's files in the working tree is not as it is committed, by path."""
+        """Return what of a cell's files in the working tree is not as committed, whatever git ignores, by path."""
         recorded = read_tree(cell.folder, revision=self.recorded, root=self.clone)
-        uncommitted = list_files(cell.folder) - recorded.keys()
-        return dict.fromkeys(uncommitted, UNCOMMITTED) | find_alterations(recorded, objects=self.clone)
+        found = (path for path in (ROOT / cell.folder).rglob("*") if path.is_symlink() or not path.is_dir())
+        here = {path.relative_to(ROOT).as_posix() for path in found}
+        return dict.fromkeys(here - recorded.keys(), UNCOMMITTED) | find_alterations(recorded, objects=self.clone)
 
     def _grade_work_tree(self, cell):
         """Grade files that are not as committed, or whose content is broken, by what was recomputed."""
