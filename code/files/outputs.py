@@ -97,9 +97,9 @@ class OutputFolder:
         """Put the files in the place of the cell's folder, whole: what the cell no longer writes is gone."""
         target = Path(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-        earlier = self.partial.with_name(
-            f"{self.partial.name}.earlier"
-        )  # removed with `partial` if this is interrupted
+        # Beside `partial`. One is there where a network disk kept a file of it open when the cell ran last.
+        earlier = self.partial.with_name(f"{self.partial.name}.earlier")
+        shutil.rmtree(earlier, ignore_errors=True)
         if target.exists():
             os.replace(target, earlier)
         os.replace(self.partial, target)

@@ -211,3 +211,15 @@ def test_outputs_are_the_same_bytes_twice_and_replace_what_is_no_longer_written(
     assert sorted(path.name for path in target.rglob("*")) == ["e.json", "s.npz", "sub", "w.nii.gz"]
     assert json.loads((target / "e.json").read_text()) == {"a": 0.1, "b": 1}
     assert not folders[0].partial.exists()
+
+
+def test_what_a_network_disk_kept_of_an_earlier_publication_stops_no_later_one(folders, tmp_path):
+    folder, target = folders[0], tmp_path / "cell"
+    target.mkdir()
+    left = folder.partial.with_name(f"{folder.partial.name}.earlier")
+    left.mkdir()
+    (left / ".nfs0001").write_text("a file that was still open")
+    folder.write_text("new.txt", "new")
+    folder.publish(target)
+    assert [path.name for path in target.iterdir()] == ["new.txt"]
+    assert not left.exists()
