@@ -1,11 +1,11 @@
 """Ask a linear SVM whether the images of two datasets can be distinguished within one mask."""
 
 from dataclasses import asdict
+from functools import partial
 
 import numpy as np
 
-from facepain.inference.label_permutation import label_permutation_test
-from facepain.inference.permutation import TEST_COLUMNS, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, label_permutation_test, tests_table
 from facepain.models import classification
 from facepain.models.folds import make_folds
 from facepain.models.scores import withhold_folds
@@ -50,7 +50,8 @@ def main(cell, outputs):
     n = settings["permutation"]["n"]
     with Progress(n, f"{cell.name}: permutations") as progress:
         resampling = Resampling(n, settings["seed"], n_workers(), progress)
-        test = label_permutation_test(cuts, labels, groups, settings["C"], resampling)
+        score = partial(classification.score_folds, cuts, C=settings["C"])
+        test = label_permutation_test(score, [train for train, _ in folds], labels, groups, resampling)
     outputs.write_permutation_tests([asdict(test)], tests_table([asdict(test)]), TEST_COLUMNS)
     outputs.write_fingerprints()
     mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]

@@ -1,11 +1,13 @@
 """The classifier needs participants of every dataset on the side that it trains on."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from errors import InputError
-from facepain.inference.label_permutation import label_permutation_test
-from facepain.models.classification import classify_folds, cut_gram, fold_metrics
+from facepain.inference.permutation import label_permutation_test
+from facepain.models.classification import classify_folds, cut_gram, fold_metrics, score_folds
 from facepain.models.folds import make_folds
 from facepain.parallel import Resampling
 
@@ -14,8 +16,10 @@ def test_a_fold_that_lacks_one_of_three_datasets_stops_and_no_permutation_makes_
     groups = np.repeat(np.arange(12), 3)
     labels = np.array(["a", "b", "c"])[groups % 3]
     X = rng.normal(size=(36, 20)) + (labels == "c")[:, None]
-    cuts = cut_gram(X @ X.T, make_folds(groups, "group-kfold", 4))
-    test = label_permutation_test(cuts, labels, groups, 1.0, Resampling(20, 1))
+    folds = make_folds(groups, "group-kfold", 4)
+    cuts = cut_gram(X @ X.T, folds)
+    score = partial(score_folds, cuts, C=1.0)
+    test = label_permutation_test(score, [train for train, _ in folds], labels, groups, Resampling(20, 1))
     assert len(test.null_scores) == 20 and fold_metrics(classify_folds(cuts, labels, 1.0), labels)["auc"].notna().all()
     labels = np.where(groups == 0, "rare", labels)
     with pytest.raises(InputError, match="trains on no participant of rare"):

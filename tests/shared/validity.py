@@ -26,14 +26,13 @@ from facepain.data.summary import reliability_table
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
 from facepain.inference.comparison import familywise_table, pairs_table
 from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals, score_all
-from facepain.inference.label_permutation import label_permutation_test
 from facepain.inference.mixed_models import fit_mixed_model
 from facepain.inference.parts import part_intervals_table
-from facepain.inference.permutation import permutation_test
+from facepain.inference.permutation import label_permutation_test, permutation_test
 from facepain.inference.similarity import familywise_p as familywise_p_of_maps
 from facepain.inference.similarity import map_products, refit_permuted, refit_resampled, spatial_p
 from facepain.inference.tuned import tune_folds, tuned_permutation_test
-from facepain.models.classification import classify_folds, cut_gram
+from facepain.models.classification import classify_folds, cut_gram, score_folds
 from facepain.models.classification import fold_metrics as classifier_metrics
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
@@ -365,7 +364,8 @@ def classifier_p(index, study, n):
     labels = np.where(groups < 0.6 * study.n_participants, "dataset-1", "dataset-2")
     folds = make_folds(groups, seed=index)
     cuts = cut_gram(StandardizedImages(signals).gram(), folds)
-    return label_permutation_test(cuts, labels, groups, 1.0, Resampling(n, index)).p
+    score = partial(score_folds, cuts, C=1.0)
+    return label_permutation_test(score, [train for train, _ in folds], labels, groups, Resampling(n, index)).p
 
 
 def bootstrap_share(index, study, algorithm, units, n):

@@ -80,12 +80,6 @@ def choose_schemes(asked, groups, y):
     return [scheme for scheme in asked if scheme in applicable] or applicable[:1]
 
 
-def permute_participant_labels(labels, groups, rng):
-    """Permute labels (n_trials,), the same for all trials of a participant, between participants."""
-    _, first, index = np.unique(groups, return_index=True, return_inverse=True)
-    return rng.permutation(labels[first])[index]
-
-
 def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="published", strata=None):
     """Test the cross-validated r2, Pearson's r and skill by a scheme of `TrialPermuter`: a PermutationTest for each.
 
@@ -123,6 +117,25 @@ def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="p
         null_quantiles=dict(zip(map(str, QUANTILES), quantiles.tolist(), strict=True)),
         null_hypothesis=NULL_HYPOTHESES[scheme],
     )
+
+
+def label_permutation_test(score, train_sets, labels, groups, resampling):
+    """Test ``score(labels)``, a balanced accuracy, by permuting participants' labels (n_trials,) between them.
+
+    Permutations that leave some training set without a label are drawn again from the same generator.
+    """
+    _, first, index = np.unique(groups, return_index=True, return_inverse=True)
+    n_labels = len(np.unique(labels))
+
+    def draw(number):
+        rng = resample_rng(resampling.seed, number)
+        while True:
+            permuted = rng.permutation(labels[first])[index]
+            if all(len(np.unique(permuted[train_idx])) == n_labels for train_idx in train_sets):
+                return permuted
+
+    null = [value for batch in resampling.run(lambda indices: [score(draw(i)) for i in indices], 1) for value in batch]
+    return summarize_null("participant", "balanced_accuracy", score(labels), null)
 
 
 class TrialPermuter:

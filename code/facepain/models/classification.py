@@ -97,6 +97,12 @@ def _auc(observed, decision, names):
     return np.mean([roc_auc_score(observed == name, decision[:, column]) for column, name in enumerate(names)])
 
 
+def score_folds(cuts, labels, C):
+    """Return the balanced accuracy of `classify_folds`, averaged over folds."""
+    folds = classify_folds(cuts, labels, C)
+    return np.mean([balanced_accuracy(labels[fold.test_idx], fold.predicted) for fold in folds])
+
+
 def balanced_accuracy(observed, predicted):
     # A label that is predicted but not among those observed has no recall: scikit-learn leaves it out, with a warning.
     return float(np.mean([np.mean(predicted[observed == name] == name) for name in np.unique(observed)]))
