@@ -2,11 +2,9 @@
 
 from dataclasses import asdict
 
-import numpy as np
 import pandas as pd
 
-from facepain.inference.bootstrap import FEWEST_DRAWS, bootstrap_weights, p_values, threshold_fdr, z_thresholds
-from facepain.inference.clusters import CLUSTER_COLUMNS, clusters_table
+from facepain.inference import bootstrap
 from facepain.inference.confounds_alone import CONFOUND_COLUMNS, confounds_alone_table
 from facepain.inference.intervals import INFLUENCE_COLUMNS, INTERVAL_COLUMNS, influence_table, intervals_table
 from facepain.inference.permutation import TEST_COLUMNS, choose_schemes, permutation_test, tests_table
@@ -136,23 +134,26 @@ def write_bootstrap(cell, outputs, study, model):
     slow = ", each with its own scaling of the voxels" if "voxel" in cell.settings["standardize"] else ""
     with Progress(chosen["n"], f"{cell.name}: bootstrap{slow}") as progress:
         resampling = Resampling(chosen["n"], cell.settings["seed"], n_workers(), progress)
-        result = bootstrap_weights(study.images, *study.train, model, resampling, chosen["unit"])
+        result = bootstrap.bootstrap_weights(study.images, *study.train, model, resampling, chosen["unit"])
     z = round_map(result.z)
     outputs.write_map("bootstrap_z.nii.gz", z, mask_img)
-    outputs.write_p_map("bootstrap_p.nii.gz", p_values(z), mask_img)
+    outputs.write_p_map("bootstrap_p.nii.gz", bootstrap.p_values(z), mask_img)
     if chosen["unit"] == "participant" and result.duals.size:
         outputs.write_arrays("bootstrap_draws.npz", duals=round_map(result.duals))
     about = {"unit": chosen["unit"], "fdr": chosen["fdr"], "thresholds": {}}
     about |= {name: getattr(result, name) for name in ("n", "n_constant_target", "n_constant_images")}
-    if result.n < FEWEST_DRAWS:
-        about["reason_no_thresholds"] = f"{result.n} draws are fewer than the {FEWEST_DRAWS} that a threshold needs"
+    if result.n < bootstrap.FEWEST_DRAWS:
+        about["reason_no_thresholds"] = (
+            f"{result.n} draws are fewer than the {bootstrap.FEWEST_DRAWS} that a threshold needs"
+        )
         print(f"{cell.name}: {about['reason_no_thresholds']}; no map or table of significant voxels is written")
     else:
-        about["thresholds"] = thresholds = z_thresholds(z, chosen["fdr"])
+        about["thresholds"] = thresholds = bootstrap.z_thresholds(z, chosen["fdr"])
         limits = {name: threshold["z"] for name, threshold in thresholds.items() if name != "uncorrected_0.05"}
-        outputs.write_image("bootstrap_z_fdr.nii.gz", unmask(threshold_fdr(z, chosen["fdr"]), mask_img))
-        for name in ("bonferroni_0.05", "uncorrected_0.001"):
-            kept = np.where(np.abs(z) >= thresholds[name]["z"], z, 0)
+        for name in ("fdr", "bonferroni_0.05", "uncorrected_0.001"):
+            kept = bootstrap.threshold_map(z, thresholds[name])
             outputs.write_image(f"bootstrap_z_{name.partition('_')[0]}.nii.gz", unmask(kept, mask_img))
-        outputs.write_table("clusters.tsv", clusters_table(unmask(z, mask_img), limits), CLUSTER_COLUMNS)
+        outputs.write_table(
+            "clusters.tsv", bootstrap.clusters_table(unmask(z, mask_img), limits), bootstrap.CLUSTER_COLUMNS
+        )
     outputs.write_json("bootstrap.json", about)

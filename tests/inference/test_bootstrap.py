@@ -9,7 +9,7 @@ from facepain.inference.bootstrap import (
     draw_counts,
     fit_draw,
     p_values,
-    threshold_fdr,
+    threshold_map,
     z_thresholds,
 )
 from facepain.inference.similarity import refit_resampled
@@ -147,8 +147,8 @@ def test_p_is_two_sided_and_1_at_0():
 def test_fdr_by_hand():
     # p = .0005, .012, .02, .2, .9 against .01, .02, .03, .04, .05: three survive.
     z = norm.isf(np.array([0.0005, 0.012, 0.02, 0.2, 0.9]) / 2) * [1, -1, 1, 1, 1]
-    np.testing.assert_array_equal(threshold_fdr(z), [z[0], z[1], z[2], 0, 0])
     thresholds = z_thresholds(z)
+    np.testing.assert_array_equal(threshold_map(z, thresholds["fdr"]), [z[0], z[1], z[2], 0, 0])
     assert thresholds["fdr"] == {"z": z[2], "n_voxels": 3}
     assert thresholds["uncorrected_0.05"]["n_voxels"] == 3
     assert thresholds["uncorrected_0.001"]["n_voxels"] == 1
@@ -156,5 +156,6 @@ def test_fdr_by_hand():
 
 
 def test_nothing_survives_in_a_map_of_zeros():
-    assert z_thresholds(np.zeros(9))["fdr"] == {"z": None, "n_voxels": 0}
-    assert not threshold_fdr(np.zeros(9)).any()
+    threshold = z_thresholds(np.zeros(9))["fdr"]
+    assert threshold == {"z": None, "n_voxels": 0}
+    assert not threshold_map(np.zeros(9), threshold).any()

@@ -3,7 +3,7 @@
 import nibabel
 import numpy as np
 
-from facepain.inference.clusters import CLUSTER_COLUMNS, clusters_table
+from facepain.inference.bootstrap import CLUSTER_COLUMNS, clusters_table
 
 AFFINE = np.array([[-3.0, 0, 0, 30], [0, 3, 0, -30], [0, 0, 3, -30], [0, 0, 0, 1]])
 

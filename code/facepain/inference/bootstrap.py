@@ -10,9 +10,11 @@ in the training set X itself changes with the draw, and voxel-wise moments are k
 z = mean / SD of the weights over draws (Wager et al. 2013, doi 10.1056/NEJMoa1204471).
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from errors import InputError
@@ -31,6 +33,16 @@ KEPT_DRAWS = 1000
 BATCH_SIZE = {"image": 50, "voxel": 10}
 # An SD below this share of what it is made of is rounding.
 SD_TOLERANCE = 1e-10
+MIN_VOXELS = 10
+CLUSTER_COLUMNS = {
+    "threshold": "threshold of the z map that the cluster exceeds, as named in bootstrap.json",
+    "cluster": "number of the cluster, positive ones first; letters mark further peaks in the same cluster",
+    "x": "peak in MNI space, in mm, positive to the right",
+    "y": "peak in MNI space, in mm, positive to the front",
+    "z": "peak in MNI space, in mm, positive upwards",
+    "peak_z": "bootstrap z at the peak",
+    "size_mm3": "volume of the cluster in cubic mm; missing for further peaks",
+}
 
 
 @dataclass(frozen=True)
@@ -135,26 +147,18 @@ def p_values(z):
     return 2 * ndtr(-np.abs(np.asarray(z, float)))
 
 
-def threshold_fdr(z, q=0.05):
-    """Keep the z values of all voxels, as written, that survive the false discovery rate q; set the others to 0.
-
-    Benjamini & Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x, as in SciPy.
-    """
-    from scipy.stats import false_discovery_control  # takes a second to import, and few draws give no threshold
-
-    z = np.asarray(z)
-    return np.where(false_discovery_control(p_values(z)) < q, z, 0)
-
-
 def z_thresholds(z, q=0.05):
     """Return the smallest significant |z| and the number of voxels at or above it, by kind of threshold.
 
-    z is of all voxels, as written. The smallest is None where nothing survives the false discovery rate q.
+    z is of all voxels, as written. The smallest is None where nothing survives the false discovery rate q (Benjamini &
+    Hochberg 1995, doi 10.1111/j.2517-6161.1995.tb02031.x, as in SciPy).
     """
+    from scipy.stats import false_discovery_control  # takes a second to import, and few draws give no threshold
+
     magnitude = np.abs(np.asarray(z, float))
-    survivors = np.abs(threshold_fdr(z, q))
+    survivors = magnitude[false_discovery_control(p_values(z)) < q]
     limits = {
-        "fdr": float(survivors[survivors > 0].min()) if survivors.any() else None,
+        "fdr": float(survivors.min()) if len(survivors) else None,
         "uncorrected_0.05": round_significant(-ndtri(0.05 / 2)),
         "uncorrected_0.001": round_significant(-ndtri(0.001 / 2)),
         "bonferroni_0.05": round_significant(-ndtri(0.05 / 2 / len(magnitude))),
@@ -163,6 +167,36 @@ def z_thresholds(z, q=0.05):
         name: {"z": limit, "n_voxels": 0 if limit is None else int(np.sum(magnitude >= limit))}
         for name, limit in limits.items()
     }
+
+
+def threshold_map(z, threshold):
+    """Keep the z values that reach one of `z_thresholds` and set the others to 0."""
+    return np.where(np.abs(z) >= (np.inf if threshold["z"] is None else threshold["z"]), z, 0)
+
+
+def clusters_table(z_img, thresholds):
+    """List clusters of at least 10 voxels whose absolute z reaches a threshold, if there is any, by its name."""
+    largest = np.abs(z_img.get_fdata()).max()
+    tables = [
+        _clusters(z_img, threshold).assign(threshold=name)
+        for name, threshold in thresholds.items()
+        if threshold is not None and threshold <= largest
+    ]
+    found = [table for table in tables if len(table)]
+    return pd.concat(found)[list(CLUSTER_COLUMNS)] if found else pd.DataFrame(columns=list(CLUSTER_COLUMNS))
+
+
+def _clusters(z_img, threshold):
+    from nilearn.reporting import get_clusters_table  # takes seconds to import, and few draws give no threshold
+
+    # nilearn keeps what lies above the threshold: a voxel right at it is significant too.
+    just_below = np.nextafter(threshold, 0)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No clusters found", UserWarning)  # an empty table says it
+        table = get_clusters_table(z_img, just_below, cluster_threshold=MIN_VOXELS, two_sided=True)
+    table = table.rename(columns=dict(zip(table.columns, list(CLUSTER_COLUMNS)[1:], strict=True)))
+    # nilearn leaves the size of further peaks empty.
+    return table.assign(size_mm3=pd.to_numeric(table["size_mm3"], errors="coerce"))
 
 
 def _z_map(images, mean, covariance, n_jobs):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facepain.inference.clusters import MIN_VOXELS
+from facepain.inference.bootstrap import MIN_VOXELS
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.claims import AT_MOST, read_claims, rows_of
 from facepain.report.figures.catalogue import in_section
