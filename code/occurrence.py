@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from facepain.inference import parts
+from facepain.inference import occurrence
 from facepain.inference.permutation import tests_table
-from facepain.models import occurrence
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import withhold_folds
@@ -34,16 +33,19 @@ def main(cell, outputs):
     for estimate_of in folds:
         with Progress(settings["permutation"]["n"], f"{cell.name}: permutations, {estimate_of}") as progress:
             resampling = Resampling(settings["permutation"]["n"], seed, n_workers(), progress)
-            tests += parts.part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
+            tests += occurrence.part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
 
-    metrics = occurrence.parts_table(found["published"], found["lopo"], y)
+    metrics = occurrence.parts_table(found, y)
     expressing = [groups[test][y[test] > 0] for _, test in splits["published"]]  # whom intensity is scored on
     of_folds = withhold_folds(metrics, expressing, fewest)
     outputs.write_table("metrics.tsv", of_folds, occurrence.PART_COLUMNS)
-    outputs.write_table("intervals.tsv", parts.part_intervals_table(found, y, groups), parts.PART_INTERVAL_COLUMNS)
+    outputs.write_table(
+        "intervals.tsv", occurrence.part_intervals_table(found, y, groups), occurrence.PART_INTERVAL_COLUMNS
+    )
     listed = occurrence.part_predictions_table(found, rows, y, groups)
     outputs.write_table("predictions.tsv", listed, occurrence.PART_PREDICTION_COLUMNS)
-    outputs.write_permutation_tests(tests, tests_table(tests, parts.PART_TEST_COLUMNS), parts.PART_TEST_COLUMNS)
+    columns = occurrence.PART_TEST_COLUMNS
+    outputs.write_permutation_tests(tests, tests_table(tests, columns), columns)
     outputs.write_fingerprints()
     of_all = metrics[metrics["fold"] == "lopo"].set_index("part")
     auc, r = of_all.loc["occurrence", "auc"], of_all.loc["intensity", "pearson_r"]

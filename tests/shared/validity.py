@@ -27,7 +27,7 @@ from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_dra
 from facepain.inference.comparison import familywise_table, pairs_table
 from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals, score_all
 from facepain.inference.mixed_models import fit_mixed_model
-from facepain.inference.parts import part_intervals_table
+from facepain.inference.occurrence import part_intervals_table, predict_parts, score_parts
 from facepain.inference.permutation import label_permutation_test, permutation_test
 from facepain.inference.similarity import familywise_p as familywise_p_of_maps
 from facepain.inference.similarity import map_products, refit_permuted, refit_resampled, spatial_p
@@ -36,7 +36,6 @@ from facepain.models.classification import classify_folds, cut_gram, score_folds
 from facepain.models.classification import fold_metrics as classifier_metrics
 from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
 from facepain.models.folds import make_folds
-from facepain.models.occurrence import predict_parts, score_parts
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
@@ -233,7 +232,7 @@ def coverage(index, study, algorithm, n_other=18):
     given = {"lopo": as_predictions(list_predictions(lopo, np.arange(inside.sum()), own[1])), "other": tested}
     table = intervals_table(given, fold_metrics(published, own[1]), published, own[1])
     found = {key: (row.low, row.high) for key, row in table.set_index(["estimate_of", "metric"]).iterrows()}
-    found |= {("other", name): ends[1:] for name, ends in participant_intervals(tested).items()}
+    found |= {("other", name): ends[1:3] for name, ends in participant_intervals(tested).items()}
     reached = score_all(target)
     return np.array([
         [hits(found.get((kind, name)), reached[name]) for name in COVERED_ELSEWHERE]
@@ -269,7 +268,7 @@ def tuned_coverage(index, study, algorithm):
     )
     found = participant_intervals(as_predictions(list_predictions(lopo, everything[0], own[1])))
     reached = score_all(predict_further(images, final, signals, y, groups, ~inside))
-    return np.array([hits(found[name][1:], reached[name]) for name in COVERED])
+    return np.array([hits(found[name][1:3], reached[name]) for name in COVERED])
 
 
 def part_coverage(index, study):

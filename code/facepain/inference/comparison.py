@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from statsmodels.stats.multitest import multipletests
 
-from facepain.inference.intervals import jackknife_interval, score_all
+from facepain.inference.intervals import jackknife_interval, score_without_each
 from facepain.models.scores import METRICS, unit_columns
 from files.rounding import round_significant
 
@@ -63,13 +63,13 @@ def pairs_table(predicted, resampling):
         return pd.DataFrame(columns=list(PAIR_COLUMNS))
     n = len(next(iter(predicted.values())).participants)
     exchanged = np.random.default_rng(resampling.seed).integers(2, size=(resampling.n, n))
-    scored = {name: [score_all(each) for each in (own, *own.without_each())] for name, own in predicted.items()}
+    scored = {name: score_without_each(own) for name, own in predicted.items()}
     rows = []
     for a, b in pairs:
         null = _exchange(predicted[a], predicted[b], exchanged)
         for metric in PAIR_METRICS:
-            difference, *without = (x[metric] - y[metric] for x, y in zip(scored[a], scored[b], strict=True))
-            low, high = jackknife_interval(difference, np.array(without))
+            difference, without = (x[metric] - y[metric] for x, y in zip(scored[a], scored[b], strict=True))
+            low, high = jackknife_interval(difference, without.to_numpy())
             # Exchanging everybody gives the observed difference again, but for rounding.
             p = (1 + np.sum(np.abs(null[metric]) >= abs(difference) * (1 - 1e-9))) / (1 + resampling.n)
             rows.append((" ".join(a), " ".join(b), metric, difference, low, high, p, np.nan, n))

@@ -111,20 +111,22 @@ def fit_line(x, y):
     return slope, y.mean() - slope * x.mean()
 
 
+def score_without_each(predictions):
+    """Return the scores of `score_all`, and a table of them without each participant, by ``participant_id``."""
+    without = [score_all(left) for left in predictions.without_each()]
+    return score_all(predictions), pd.DataFrame(without, pd.Index(predictions.participants, name="participant_id"))
+
+
 def participant_intervals(predictions):
-    """Return (estimate, low, high) of every metric of `score_all`, with intervals over participants.
+    """Return the columns of `INTERVAL_COLUMNS` from ``estimate`` on, for every metric of `score_all`.
 
     Ends are NaN where the score is undefined without some participant, and for fewer than three. Student's t interval
     with the jackknife's standard error (Efron & Tibshirani 1993, chapter 11, ISBN 0412042312). On planted studies it
     covered better than percentile, BCa and bootstrap-t intervals of 20 or 34 participants. It leaves out the variance
     of the fit and the dependence between predictions whose models share participants.
     """
-    every, without = score_all(predictions), [score_all(left) for left in predictions.without_each()]
-    intervals = {}
-    for name, estimate in every.items():
-        ends = jackknife_interval(estimate, np.array([scores[name] for scores in without]))
-        intervals[name] = float(estimate), *possible_interval(name, *ends)
-    return intervals
+    every, without = score_without_each(predictions)
+    return {name: interval_over_participants(name, score, without[name].to_numpy()) for name, score in every.items()}
 
 
 def possible_interval(metric, low, high):
@@ -157,6 +159,21 @@ def fold_mean_interval(scores, n_train, n_test):
     return scores.mean() - half, scores.mean() + half
 
 
+def interval_over_participants(metric, estimate, without):
+    """Return the columns of `participant_intervals`, given the estimates without each participant."""
+    ends = possible_interval(metric, *jackknife_interval(estimate, without))
+    return estimate, *ends, LEVEL, "participant-jackknife", len(without)
+
+
+def interval_over_folds(metric, scores, groups, tested):
+    """Return the same columns of a mean over those folds that have a score, given the indices that each tests."""
+    scores = scores[np.isfinite(scores)]
+    n_test = np.mean([len(np.unique(groups[test_idx])) for test_idx in tested])
+    ends = fold_mean_interval(scores, len(np.unique(groups)) - n_test, n_test)
+    estimate, n_tested = scores.mean() if len(scores) else np.nan, len(np.unique(groups[np.concatenate(tested)]))
+    return estimate, *possible_interval(metric, *ends), LEVEL, "nadeau-bengio", n_tested
+
+
 INFLUENCE_COLUMNS = {
     "participant_id": "participant left out of the scoring; the models are as fitted",
     "metric": "score of all leave-one-participant-out predictions together",
@@ -166,8 +183,7 @@ INFLUENCE_COLUMNS = {
 
 def influence_table(predictions):
     """List the scores of predictions without each participant, with the columns of `INFLUENCE_COLUMNS`."""
-    scores = [score_all(left) for left in predictions.without_each()]
-    table = pd.DataFrame(scores, pd.Index(predictions.participants, name="participant_id"))[list(INFLUENCE_METRICS)]
+    table = score_without_each(predictions)[1][list(INFLUENCE_METRICS)]
     return table.melt(var_name="metric", value_name="score_without", ignore_index=False).reset_index()
 
 
@@ -179,13 +195,10 @@ def intervals_table(predicted, metrics, fits, groups):
     """
     rows = []
     for name, predictions in predicted.items():
-        intervals, n = participant_intervals(predictions), len(predictions.participants)
-        rows += [(name, metric, *intervals[metric], LEVEL, "participant-jackknife", n) for metric in INTERVAL_METRICS]
-    n_train = np.mean([len(np.unique(groups[fit.train_idx])) for fit in fits])
-    n_test = np.mean([len(np.unique(groups[fit.test_idx])) for fit in fits])
-    n_tested = len(np.unique(groups[np.concatenate([fit.test_idx for fit in fits])]))
+        intervals = participant_intervals(predictions)
+        rows += [(name, metric, *intervals[metric]) for metric in INTERVAL_METRICS]
+    tested = [fit.test_idx for fit in fits]
     for metric in ("r2", "skill", "pearson_r", "spearman_r", "mae"):
-        scores = metrics[metric].head(len(fits)).dropna()  # a fold of one trial has no r2
-        interval = possible_interval(metric, *fold_mean_interval(scores, n_train, n_test))
-        rows.append(("published", metric, scores.mean(), *interval, LEVEL, "nadeau-bengio", n_tested))
+        scores = metrics[metric].head(len(fits)).to_numpy()  # a fold of one trial has no r2
+        rows.append(("published", metric, *interval_over_folds(metric, scores, groups, tested)))
     return pd.DataFrame(rows, columns=list(INTERVAL_COLUMNS))

@@ -48,7 +48,7 @@ def transfer_table(predicted, permutations, strata):
         row = {"dataset": name, "n_participants": len(predictions.participants), "n_trials": len(predictions.y_true)}
         intervals = participant_intervals(predictions)
         for metric in TRANSFER_METRICS:
-            row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), intervals[metric], strict=True))
+            row |= dict(zip((metric, f"{metric}_low", f"{metric}_high"), intervals[metric][:3], strict=True))
         for scheme in SCHEMES:
             row[f"p_{scheme}"] = association_p(predictions, scheme, permutations, strata[name])
         rows.append(row | {"n_permutations": permutations.n})

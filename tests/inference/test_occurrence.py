@@ -6,9 +6,9 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 
+from facepain.inference.occurrence import PART_COLUMNS, parts_table, predict_parts, score_parts
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.folds import make_folds
-from facepain.models.occurrence import PART_COLUMNS, parts_table, predict_parts, score_parts
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
 
@@ -35,11 +35,11 @@ def test_equals_scikit_learn(rng):
         classifier = RidgeClassifier(alpha=2.0).fit(train, y_train > 0)
         regression = Ridge(alpha=2.0).fit(train[y_train > 0], y_train[y_train > 0])
         decision, intensity = classifier.decision_function(test), regression.predict(test)
-        assert parts.decision[:, 1] == pytest.approx(decision)
-        assert parts.intensity[:, 1] == pytest.approx(intensity)
+        assert parts["decision"][:, 1] == pytest.approx(decision)
+        assert parts["intensity"][:, 1] == pytest.approx(intensity)
         product = np.clip((decision + 1) / 2, 0, 1) * intensity
-        assert parts.product[:, 1] == pytest.approx(product)
-        assert parts.plain[:, 1] == pytest.approx(Ridge(alpha=2.0).fit(train, y_train).predict(test))
+        assert parts["product"][:, 1] == pytest.approx(product)
+        assert parts["plain"][:, 1] == pytest.approx(Ridge(alpha=2.0).fit(train, y_train).predict(test))
 
         scores = {key: values[1] for key, values in score_parts([parts], np.column_stack([y, y])).items()}
         above = y_test > 0
@@ -77,7 +77,7 @@ def test_table_has_every_part_and_says_what_cannot_be_scored(rng):
     _, y, groups, folds = plant(rng, 1, 1)
     y[np.isin(groups, groups[folds[0].test_idx])] = 0
     parts = [predict_parts(fold, y[:, None], 1.0) for fold in folds]
-    table = parts_table(parts, parts, y)
+    table = parts_table({"published": parts, "lopo": parts}, y)
     assert list(table) == list(PART_COLUMNS)
     assert list(table["part"].unique()) == ["occurrence", "intensity", "product", "plain"]
     first = table[table["fold"] == "1"].set_index("part")
