@@ -1,11 +1,10 @@
 """Ask a linear SVM whether the images of two datasets can be distinguished within one mask."""
 
-from dataclasses import asdict
 from functools import partial
 
 import numpy as np
 
-from facepain.inference.permutation import TEST_COLUMNS, label_permutation_test, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, label_permutation_test
 from facepain.models import classification
 from facepain.models.folds import make_folds
 from facepain.models.scores import withhold_folds
@@ -52,10 +51,10 @@ def main(cell, outputs):
         resampling = Resampling(n, settings["seed"], n_workers(), progress)
         score = partial(classification.score_folds, cuts, C=settings["C"])
         test = label_permutation_test(score, [train for train, _ in folds], labels, groups, resampling)
-    outputs.write_permutation_tests([asdict(test)], tests_table([asdict(test)]), TEST_COLUMNS)
+    outputs.write_permutation_tests([test], TEST_COLUMNS)
     outputs.write_fingerprints()
     mean, majority = metrics.set_index("fold").loc["mean", ["accuracy", "majority_share"]]
-    print(f"{cell.name}: majority share {majority:.1%}; accuracy {mean:.1%}, permutation p = {test.p:.3g}")
+    print(f"{cell.name}: majority share {majority:.1%}; accuracy {mean:.1%}, permutation p = {test['p']:.3g}")
 
 
 if __name__ == "__main__":

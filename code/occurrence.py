@@ -3,7 +3,6 @@
 import numpy as np
 
 from facepain.inference import occurrence
-from facepain.inference.permutation import tests_table
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import withhold_folds
@@ -39,13 +38,11 @@ def main(cell, outputs):
     expressing = [groups[test][y[test] > 0] for _, test in splits["published"]]  # whom intensity is scored on
     of_folds = withhold_folds(metrics, expressing, fewest)
     outputs.write_table("metrics.tsv", of_folds, occurrence.PART_COLUMNS)
-    outputs.write_table(
-        "intervals.tsv", occurrence.part_intervals_table(found, y, groups), occurrence.PART_INTERVAL_COLUMNS
-    )
+    intervals = occurrence.part_intervals_table(found, y, groups)
+    outputs.write_table("intervals.tsv", intervals, occurrence.PART_INTERVAL_COLUMNS)
     listed = occurrence.part_predictions_table(found, rows, y, groups)
     outputs.write_table("predictions.tsv", listed, occurrence.PART_PREDICTION_COLUMNS)
-    columns = occurrence.PART_TEST_COLUMNS
-    outputs.write_permutation_tests(tests, tests_table(tests, columns), columns)
+    outputs.write_permutation_tests(tests, occurrence.PART_TEST_COLUMNS)
     outputs.write_fingerprints()
     of_all = metrics[metrics["fold"] == "lopo"].set_index("part")
     auc, r = of_all.loc["occurrence", "auc"], of_all.loc["intensity", "pearson_r"]

@@ -1,13 +1,11 @@
 """Compute and write, table by table, what the stage ``regress`` says about its model."""
 
-from dataclasses import asdict
-
 import pandas as pd
 
 from facepain.inference import bootstrap
 from facepain.inference.confounds_alone import CONFOUND_COLUMNS, confounds_alone_table
 from facepain.inference.intervals import INFLUENCE_COLUMNS, INTERVAL_COLUMNS, influence_table, intervals_table
-from facepain.inference.permutation import TEST_COLUMNS, choose_schemes, permutation_test, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, choose_schemes, permutation_test
 from facepain.inference.transfer import TRANSFER_COLUMNS, transfer_table
 from facepain.models import score_tables
 from facepain.models.confounds import fit_confounds
@@ -111,11 +109,11 @@ def write_permutation_tests(cell, outputs, study, folds, model, strata):
         for scheme in schemes:
             with Progress(n, f"{cell.name}: permutations {scheme}, {estimate_of}") as progress:
                 resampling = Resampling(n, cell.settings["seed"], n_workers(), progress)
-                found = permutation_test(folds[estimate_of], y, groups, model, scheme, resampling, estimate_of, strata)
-                tests += [asdict(test) for test in found]
+                given = y, groups, model, scheme, resampling, estimate_of, strata
+                tests += permutation_test(folds[estimate_of], *given)
     for scheme in set(chosen["permutation_schemes"]) - set(schemes):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
-    outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
+    outputs.write_permutation_tests(tests, TEST_COLUMNS)
 
 
 def write_confounds_alone(cell, outputs, study, splits, held_out, strata):

@@ -1,11 +1,9 @@
 """Predict the score with a penalty and a number of components that are chosen inside every training fold."""
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 
-from facepain.inference.permutation import TEST_COLUMNS, choose_schemes, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, choose_schemes
 from facepain.inference.tuned import tune_folds, tuned_permutation_test
 from facepain.models.cross_validation import confound_coefficients, voxel_weights
 from facepain.models.folds import make_folds
@@ -34,7 +32,7 @@ def main(cell, outputs):
             folds[estimate_of], tested = tuned_permutation_test(
                 images, splits[estimate_of], y, groups, tuning, schemes, resampling, estimate_of
             )
-        tests += [asdict(test) for test in tested]
+        tests += tested
     fits = {name: [fold.fit for fold in each] for name, each in folds.items()}
 
     everything = [(np.arange(len(y)), np.arange(0))]
@@ -47,7 +45,7 @@ def main(cell, outputs):
     if metrics["n_test"].isna().any():  # what is withheld of folds
         chosen = chosen.tail(1)
     outputs.write_table("tuning.tsv", chosen[list(TUNING_COLUMNS)], TUNING_COLUMNS)
-    outputs.write_permutation_tests(tests, tests_table(tests), TEST_COLUMNS)
+    outputs.write_permutation_tests(tests, TEST_COLUMNS)
     write_repeats(cell, outputs, fits["published"], images, y, groups, tuning)
     outputs.write_map("weights_final.nii.gz", weights[:, 0], study.mask_img)
     outputs.write_fingerprints()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pandas as pd
 
 from files.fingerprints import COLUMNS as FINGERPRINT_COLUMNS
 from files.fingerprints import fingerprint_files
@@ -53,12 +54,14 @@ class OutputFolder:
         if columns is not None:
             self.write_json(name.removesuffix(".tsv") + ".json", describe_columns(table, columns))
 
-    def write_permutation_tests(self, entries, table, columns):
+    def write_permutation_tests(self, entries, columns):
         """Write permutation tests: ``permutation.json`` with all null scores, ``permutation.tsv`` without them.
 
-        `entries` has a dict for each scheme and metric, `table` the same without the null scores; the JSON describes
-        its columns too.
+        `entries` has a dict for each scheme and metric; the JSON describes the columns of the table too.
         """
+        quantiles = [{f"null_quantile_{q}": value for q, value in each["null_quantiles"].items()} for each in entries]
+        rows = [each | of_null for each, of_null in zip(entries, quantiles, strict=True)]
+        table = pd.DataFrame(rows, columns=list(columns))
         self.write_table("permutation.tsv", table)
         self.write_json("permutation.json", {"columns": describe_columns(table, columns), "entries": entries})
 

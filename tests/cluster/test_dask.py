@@ -59,7 +59,7 @@ def main():
         resampling = Resampling(600, 42, n_jobs, progress=lambda n: None)
         tests = permutation_test(folds, y, groups, model, "within", resampling)
         z = bootstrap_weights(images, y, groups, model, Resampling(60, 42, n_jobs)).z
-        written += repr([test.null_scores for test in tests]).encode() + round_map(z).tobytes()
+        written += repr([test["null_scores"] for test in tests]).encode() + round_map(z).tobytes()
     print(hashlib.sha256(written).hexdigest())
 
 if __name__ == "__main__":

@@ -138,13 +138,13 @@ def test_permutations_of_tuned_models_are_tuned_anew(rng):
     tuning = Tuning("ridge", n_components=3, n_penalties=4)
     given = (StandardizedImages(X), make_folds(groups), y, groups, tuning, ["within", "block"])
     folds, tests = tuned_permutation_test(*given, Resampling(39, 1), "published")
-    assert [test.scheme for test in tests] == ["within"] * 3 + ["block"] * 3
-    assert {test.metric for test in tests if test.p == pytest.approx(1 / 40)} >= {"pearson_r", "skill"}
+    assert [test["scheme"] for test in tests] == ["within"] * 3 + ["block"] * 3
+    assert {test["metric"] for test in tests if test["p"] == pytest.approx(1 / 40)} >= {"pearson_r", "skill"}
     r = np.mean([pearsonr(y[fold.test_idx], fold.fit.y_pred)[0] for fold in folds])
-    assert next(test.score for test in tests if test.metric == "pearson_r") == pytest.approx(r, abs=1e-5)
+    assert next(test["score"] for test in tests if test["metric"] == "pearson_r") == pytest.approx(r, abs=1e-5)
     noise = rng.standard_normal(len(X))
     tests = tuned_permutation_test(given[0], given[1], noise, *given[3:], Resampling(39, 1, n_jobs=2), "lopo")[1]
-    assert min(test.p for test in tests) > 0.025
+    assert min(test["p"] for test in tests) > 0.025
 
 
 @pytest.mark.parametrize(("occurrence", "intensity"), [(2.0, 0.0), (0.0, 2.0)])

@@ -20,7 +20,8 @@ def test_a_fold_that_lacks_one_of_three_datasets_stops_and_no_permutation_makes_
     cuts = cut_gram(X @ X.T, folds)
     score = partial(score_folds, cuts, C=1.0)
     test = label_permutation_test(score, [train for train, _ in folds], labels, groups, Resampling(20, 1))
-    assert len(test.null_scores) == 20 and fold_metrics(classify_folds(cuts, labels, 1.0), labels)["auc"].notna().all()
+    assert len(test["null_scores"]) == 20
+    assert fold_metrics(classify_folds(cuts, labels, 1.0), labels)["auc"].notna().all()
     labels = np.where(groups == 0, "rare", labels)
     with pytest.raises(InputError, match="trains on no participant of rare"):
         classify_folds(cut_gram(X @ X.T, make_folds(groups, "lopo")), labels, 1.0)

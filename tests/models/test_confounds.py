@@ -81,8 +81,8 @@ def test_planted_motion_vanishes(moved):
         )[1]
         for confounds in (None, Z)
     )
-    assert plain.score > 0.5 and plain.p == pytest.approx(0.01)
-    assert abs(removed.score) < 0.25 and removed.p > 0.05
+    assert plain["score"] > 0.5 and plain["p"] == pytest.approx(0.01)
+    assert abs(removed["score"]) < 0.25 and removed["p"] > 0.05
     tuning = Tuning("ridge", n_components=3, n_penalties=5)
     tuned = fit_tuned(prepare_nested(StandardizedImages(X, confounds=Z), splits[0], groups, tuning), y, tuning)[0]
     assert skill(tuned.y_test, tuned.y_pred, 0) < 0.1

@@ -135,8 +135,8 @@ def test_twenty_permutations_equal_plain_refits(algorithm, standardize, scheme):
     test = permutation_test(folds, y, GROUPS, model, scheme, Resampling(20, SEED))[0]
     # Null scores have the 6 digits that are written.
     rtol = 1e-3 if algorithm == "svr" else 5.1e-6
-    np.testing.assert_allclose(test.null_scores, scores.mean(axis=0), rtol=rtol)
-    assert test.p == round_significant((1 + np.sum(np.array(test.null_scores) >= test.score)) / 21)
+    np.testing.assert_allclose(test["null_scores"], scores.mean(axis=0), rtol=rtol)
+    assert test["p"] == round_significant((1 + np.sum(np.array(test["null_scores"]) >= test["score"])) / 21)
 
 
 @pytest.mark.parametrize("n_voxels", [MANY_VOXELS, FEW_VOXELS])
@@ -187,7 +187,7 @@ def test_a_permutation_alone_equals_itself_among_others(algorithm):
     among = permutation_test(folds, y, GROUPS, model, "block", Resampling(70, SEED))[0]
     y_alone = y[TrialPermuter(GROUPS, "block").draw(resample_rng(SEED, 69))]
     alone = np.mean([r2_score(y_alone[f.test_idx], f.predict(y_alone[:, None], model)) for f in folds])
-    assert among.null_scores[69] == pytest.approx(alone, rel=5.1e-6)
+    assert among["null_scores"][69] == pytest.approx(alone, rel=5.1e-6)
 
 
 @pytest.mark.parametrize("standardize", ALL_MODES)

@@ -12,8 +12,8 @@ from files.outputs import OutputFolder
 def result(tmp_path):
     outputs = OutputFolder(tmp_path / "partial")
     entry = {"scheme": "within", "metric": "r2", "score": 0.2, "p": 0.4, "null_scores": [0.1, 0.3, 0.05, 0.15]}
-    table = pd.DataFrame([{key: entry[key] for key in ("scheme", "metric", "score", "p")}])
-    outputs.write_permutation_tests([entry], table, dict.fromkeys(table.columns, "a column"))
+    columns = dict.fromkeys(("scheme", "metric", "score", "p"), "a column")
+    outputs.write_permutation_tests([entry | {"null_quantiles": {}}], columns)
     scores = pd.DataFrame({"fold": ["1", "2", "mean"], "r2": [0.1, 0.3, 0.2]})
     outputs.write_table("metrics.tsv", scores)
     outputs.write_arrays("split_fold-1.npz", y_pred=np.array([0.5, 1.5]))

@@ -1,7 +1,7 @@
 """Results of a small made-up study, written as the stages write them, for the tests of what shows them."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ import pandas as pd
 
 from facepain.data.summary import SCORE_COLUMNS, bin_scores, summarize
 from facepain.inference.confounds_alone import CONFOUND_COLUMNS, confounds_alone_table
-from facepain.inference.permutation import applicable_schemes, summarize_null, tests_table
+from facepain.inference.permutation import TEST_COLUMNS, applicable_schemes, summarize_null
 from facepain.models.classification import METRIC_COLUMNS as CLASSIFIER_COLUMNS
 from facepain.models.classification import FoldPrediction, confusion_table
 from facepain.models.classification import fold_metrics as classifier_metrics
@@ -155,9 +155,7 @@ def write_regression(folder, trials, rng, choices):
     out.write_table("test_metrics.tsv", metrics_on_other_datasets(scored, final), METRIC_COLUMNS)
     predictions = pd.concat([list_predictions(fits, train_rows, groups), *tested.values()])[list(PREDICTION_COLUMNS)]
     out.write_table("predictions.tsv", predictions, dict.fromkeys(predictions, ""))
-    table = tests_table([asdict(test) for test in tests])
-    out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
-    out.write_json("permutation.json", {"entries": [asdict(test) for test in tests]})
+    out.write_permutation_tests(tests, TEST_COLUMNS)
     told = {"lopo": train_rows, **{name: others[name] for name in scored}}
     told = {
         name: Predictions(y[rows], guess[rows], groups[rows], np.full(len(rows), 4.0)) for name, rows in told.items()
@@ -203,8 +201,7 @@ def write_classifier(folder, trials, rng, choices):
     out.write_table("metrics.tsv", metrics, CLASSIFIER_COLUMNS)
     confusion = confusion_table(predictions, labels, by_fold=metrics["n_test"].notna().all())
     out.write_table("confusion.tsv", confusion, dict.fromkeys(confusion, ""))
-    table = tests_table([asdict(test)])
-    out.write_table("permutation.tsv", table, dict.fromkeys(table, ""))
+    out.write_permutation_tests([test], TEST_COLUMNS)
     out.publish(folder)
 
 

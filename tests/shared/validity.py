@@ -179,7 +179,7 @@ def permutation_p(index, study, algorithm, schemes, n, strata=False):
     folds = prepare_folds(StandardizedImages(signals), make_folds(groups, seed=index), model)
     given = {"resampling": Resampling(n, index), "strata": first_of_runs(study, groups) if strata else None}
     tests = [permutation_test(folds, y, groups, model, scheme, **given) for scheme in schemes]
-    return np.array([[test.p for test in of_scheme if test.metric in METRICS] for of_scheme in tests])
+    return np.array([[test["p"] for test in of_scheme if test["metric"] in METRICS] for of_scheme in tests])
 
 
 def tuned_p(index, study, algorithm, n):
@@ -188,7 +188,7 @@ def tuned_p(index, study, algorithm, n):
     splits, schemes = make_folds(groups, seed=index), ("within", "block")
     given = StandardizedImages(signals), splits, y, groups, Tuning(algorithm, n_components=4, n_penalties=5, n_folds=3)
     tests = tuned_permutation_test(*given, schemes, Resampling(n, index), "published")[1]
-    return np.array([[t.p for t in tests if t.scheme == scheme and t.metric in METRICS] for scheme in schemes])
+    return np.array([[t["p"] for t in tests if t["scheme"] == scheme and t["metric"] in METRICS] for scheme in schemes])
 
 
 def familywise_p(index, study, n):
@@ -364,7 +364,7 @@ def classifier_p(index, study, n):
     folds = make_folds(groups, seed=index)
     cuts = cut_gram(StandardizedImages(signals).gram(), folds)
     score = partial(score_folds, cuts, C=1.0)
-    return label_permutation_test(score, [train for train, _ in folds], labels, groups, Resampling(n, index)).p
+    return label_permutation_test(score, [train for train, _ in folds], labels, groups, Resampling(n, index))["p"]
 
 
 def bootstrap_share(index, study, algorithm, units, n):

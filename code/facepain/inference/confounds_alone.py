@@ -60,7 +60,7 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
         scheme = scheme_of_people(groups) if column == "block" else column
         for name, each in folds.items() if scheme in applicable_schemes(groups, y) else ():
             tests = permutation_test(each, y, groups, None, scheme, resampling, name, strata)
-            p |= {(column, name, test.metric): test.p for test in tests}
+            p |= {(column, name, test["metric"]): test["p"] for test in tests}
     for scheme in SCHEMES:
         keys = zip(table["estimate_of"], table["metric"], strict=True)
         table[f"p_{scheme}"] = [p.get((scheme, *key), np.nan) for key in keys]

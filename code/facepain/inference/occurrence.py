@@ -6,8 +6,6 @@ A score with many zeros has two parts: its occurrence (above 0 or not) and its i
 trials above 0. Their product is an expected score, to be set beside a ridge regression of all scores.
 """
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 
@@ -160,7 +158,7 @@ def part_permutation_test(folds, y, groups, alpha, resampling, estimate_of):
     for (part, metric), of_scores, of_permuted in zip(SCORES, observed, null, strict=True):
         if np.isfinite(of_scores) and np.isfinite(of_permuted).all():
             test = summarize_null(scheme, metric, of_scores, of_permuted, permuter.n_fixed(y), estimate_of)
-            tests.append({"part": part} | asdict(test))
+            tests.append({"part": part} | test)
     return tests
 
 

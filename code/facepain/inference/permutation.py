@@ -6,10 +6,7 @@ one; the components of a fold do not depend on the scores, so a batch of permuta
 blocks: Winkler et al. 2015, doi 10.1016/j.neuroimage.2015.05.092.
 """
 
-from dataclasses import dataclass, replace
-
 import numpy as np
-import pandas as pd
 
 from errors import InputError
 from facepain.models.scores import METRICS, constant_within
@@ -32,23 +29,6 @@ NULL_HYPOTHESES = {
     "participant": "A participant's label has nothing to do with their images: participants are exchangeable, each "
     "with all of their trials.",
 }
-
-
-@dataclass(frozen=True)
-class PermutationTest:
-    """Hold one entry of permutation.json; all numbers have the 6 digits that are written."""
-
-    estimate_of: str  # a key of `SCORERS`
-    scheme: str
-    metric: str
-    score: float
-    null_scores: tuple  # the same for each permutation, in the order of their indices
-    p: float  # (1 + number of null scores at or above the score) / (1 + n)
-    n: int
-    n_fixed: int  # participants whose scores no permutation moves to another (``block``) or at all (``within``)
-    null_mean: float
-    null_quantiles: dict  # by the probability
-    null_hypothesis: str
 
 
 def applicable_schemes(groups, y=None):
@@ -81,7 +61,7 @@ def choose_schemes(asked, groups, y):
 
 
 def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="published", strata=None):
-    """Test the cross-validated r2, Pearson's r and skill by a scheme of `TrialPermuter`: a PermutationTest for each.
+    """Test the cross-validated r2, Pearson's r and skill by a scheme of `TrialPermuter`; return the entry of each.
 
     ``published`` averages scores over folds that test more than one trial. ``lopo`` scores the predictions of all folds
     together, which is what few trials a fold allow.
@@ -95,28 +75,32 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
         summarize_null(scheme, metric, observed[row], null[row], n_fixed, estimate_of)
         for row, metric in enumerate(METRICS)
     ]
-    if strata is None or len(np.unique(strata)) == 1:
-        return tests
-    return [replace(test, null_hypothesis=test.null_hypothesis.replace(FIRST_TRIAL, STRATIFIED)) for test in tests]
+    if strata is not None and len(np.unique(strata)) > 1:
+        for test in tests:
+            test["null_hypothesis"] = test["null_hypothesis"].replace(FIRST_TRIAL, STRATIFIED)
+    return tests
 
 
 def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="published"):
-    """Round a score and its null scores as they are written, then compare them."""
+    """Return an entry of permutation.json: a score and its null scores, rounded as they are written, then compared.
+
+    ``n_fixed`` are the participants whose scores no permutation moves to another (``block``) or at all (``within``).
+    """
     score, null = round_significant(score), round_significant(null_scores)
     quantiles = round_significant(np.quantile(null, QUANTILES))
-    return PermutationTest(
-        estimate_of=estimate_of,
-        scheme=scheme,
-        metric=metric,
-        score=score,
-        null_scores=tuple(null.tolist()),
-        p=round_significant((1 + np.sum(null >= score)) / (1 + len(null))),
-        n=len(null),
-        n_fixed=n_fixed,
-        null_mean=round_significant(null.mean()),
-        null_quantiles=dict(zip(map(str, QUANTILES), quantiles.tolist(), strict=True)),
-        null_hypothesis=NULL_HYPOTHESES[scheme],
-    )
+    return {
+        "estimate_of": estimate_of,
+        "scheme": scheme,
+        "metric": metric,
+        "score": score,
+        "null_scores": null.tolist(),
+        "p": round_significant((1 + np.sum(null >= score)) / (1 + len(null))),
+        "n": len(null),
+        "n_fixed": n_fixed,
+        "null_mean": round_significant(null.mean()),
+        "null_quantiles": dict(zip(map(str, QUANTILES), quantiles.tolist(), strict=True)),
+        "null_hypothesis": NULL_HYPOTHESES[scheme],
+    }
 
 
 def label_permutation_test(score, train_sets, labels, groups, resampling):
@@ -232,9 +216,3 @@ TEST_COLUMNS = {
     "another participant (block: a number of trials of their own)",
     "null_hypothesis": "what is tested, and what is taken as exchangeable",
 }
-
-
-def tests_table(entries, columns=tuple(TEST_COLUMNS)):
-    """List entries of permutation.json without their null scores."""
-    quantiles = [{f"null_quantile_{q}": value for q, value in entry["null_quantiles"].items()} for entry in entries]
-    return pd.DataFrame([a | b for a, b in zip(entries, quantiles, strict=True)], columns=list(columns))
