@@ -14,7 +14,7 @@ from facepain.data.quality import LEAST_ASYMMETRY, agreement_on_sides, find_loss
 from facepain.data.signatures import load_networks, load_signatures
 from facepain.data.summary import summarize
 from facepain.data.trials import find_confounds, is_usable, rows_of_training, usable_trials
-from facepain.models.folds import make_folds, require_participants
+from facepain.models.cross_validation import make_folds, require_participants
 from facepain.models.scores import transform_target
 from prep import is_synthetic, join_trials, read_people
 from provenance.annex.integrity import fetch_content

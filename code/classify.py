@@ -6,7 +6,7 @@ import numpy as np
 
 from facepain.inference.permutation import TEST_COLUMNS, label_permutation_test
 from facepain.models import classification
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 from facepain.models.scores import withhold_folds
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling

@@ -5,11 +5,18 @@ import json
 import numpy as np
 import pandas as pd
 
-from facepain.inference.comparison import CELL_COLUMNS, PAIR_COLUMNS, familywise_table, pairs_table
-from facepain.inference.detectable import DETECTABLE_COLUMNS, critical_score, detectable_table
+from facepain.inference.comparison import (
+    CELL_COLUMNS,
+    DETECTABLE_COLUMNS,
+    PAIR_COLUMNS,
+    critical_score,
+    detectable_table,
+    familywise_table,
+    pairs_table,
+)
 from facepain.inference.permutation import TrialPermuter, scheme_of_people
 from facepain.models.confounds import remove_from_gram
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions
 from facepain.parallel import Resampling

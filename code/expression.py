@@ -5,9 +5,9 @@ import numpy as np
 import pandas as pd
 
 from facepain.data.signatures import OWN, load_signatures
+from facepain.inference.similarity import express_maps, require_foreign
 from facepain.models import cross_validation
-from facepain.models.expression import express_maps, require_foreign
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 from facepain.models.standardize import predict_images
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY

@@ -9,7 +9,7 @@ import pandas as pd
 from facepain.data.trials import first_of_run, rows_of_training
 from facepain.models.algorithms import ALGORITHMS
 from facepain.models.confounds import confound_matrix, remove_from_scores
-from facepain.models.folds import make_folds, require_participants
+from facepain.models.cross_validation import make_folds, require_participants
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import list_predictions
 from facepain.models.scores import transform_target

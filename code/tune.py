@@ -5,8 +5,7 @@ import pandas as pd
 
 from facepain.inference.permutation import TEST_COLUMNS, choose_schemes
 from facepain.inference.tuned import tune_folds, tuned_permutation_test
-from facepain.models.cross_validation import confound_coefficients, voxel_weights
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import confound_coefficients, make_folds, voxel_weights
 from facepain.models.repeats import REPEAT_COLUMNS, score_repeat
 from facepain.models.tuning import TUNING_COLUMNS, Tuning
 from facepain.parallel import Resampling

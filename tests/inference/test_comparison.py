@@ -7,13 +7,18 @@ import pandas as pd
 import pytest
 from scipy.stats import pearsonr
 
-from facepain.inference.comparison import familywise_table, pairs_table
-from facepain.inference.detectable import critical_score, detectable_table, draw_pattern, plant
+from facepain.inference.comparison import (
+    critical_score,
+    detectable_table,
+    draw_pattern,
+    familywise_table,
+    pairs_table,
+    plant,
+)
 from facepain.inference.occurrence import part_intervals_table, part_permutation_test, predict_parts
 from facepain.inference.permutation import TrialPermuter
 from facepain.inference.tuned import tuned_permutation_test
-from facepain.models.cross_validation import prepare_folds
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import Predictions
 from facepain.models.standardize import StandardizedImages

@@ -7,8 +7,7 @@ from sklearn.linear_model import Ridge, RidgeClassifier
 from sklearn.metrics import balanced_accuracy_score, r2_score, roc_auc_score
 
 from facepain.inference.occurrence import PART_COLUMNS, parts_table, predict_parts, score_parts
-from facepain.models.cross_validation import prepare_folds
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
 

@@ -18,8 +18,7 @@ from facepain.inference.permutation import (
     permutation_test,
     summarize_null,
 )
-from facepain.models.cross_validation import prepare_folds
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling, resample_rng

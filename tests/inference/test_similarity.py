@@ -6,8 +6,7 @@ from validity import Study, distance_from_uniform, similarity_p
 
 from facepain.inference.permutation import TrialPermuter
 from facepain.inference.similarity import familywise_p, map_products, similarity_of_maps, spatial_p
-from facepain.models.components import fit_components
-from facepain.models.pca_regression import PCARegression, fit_coefficients
+from facepain.models.pca_regression import PCARegression, fit_coefficients, fit_components
 from facepain.models.standardize import StandardizedImages
 
 N_PARTICIPANTS, N_EACH, SHAPE = 10, 4, (7, 8, 9)

@@ -8,7 +8,7 @@ import pytest
 from errors import InputError
 from facepain.inference.permutation import label_permutation_test
 from facepain.models.classification import classify_folds, cut_gram, fold_metrics, score_folds
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 from facepain.parallel import Resampling
 
 

@@ -10,8 +10,8 @@ from sklearn.metrics import r2_score
 from errors import InputError
 from facepain.data.trials import find_confounds
 from facepain.inference.bootstrap import fit_draw
+from facepain.inference.comparison import draw_pattern
 from facepain.inference.confounds_alone import confounds_alone_table
-from facepain.inference.detectable import draw_pattern
 from facepain.inference.permutation import permutation_test
 from facepain.models.confounds import (
     confound_matrix,
@@ -24,10 +24,10 @@ from facepain.models.cross_validation import (
     cross_validate,
     fit_final,
     haufe_pattern,
+    make_folds,
     prepare_folds,
     voxel_weights,
 )
-from facepain.models.folds import make_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import skill
 from facepain.models.standardize import StandardizedImages, predict_images

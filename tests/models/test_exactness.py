@@ -11,8 +11,7 @@ from sklearn.svm import SVR
 
 from facepain.inference.bootstrap import bootstrap_weights, draw_counts, fit_draw
 from facepain.inference.permutation import TrialPermuter, permutation_test
-from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import cross_validate, fit_final, make_folds, prepare_folds, voxel_weights
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages, predict_images
 from facepain.parallel import Resampling, resample_rng

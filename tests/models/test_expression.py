@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from errors import InputError
-from facepain.models.expression import express_maps, require_foreign
+from facepain.inference.similarity import express_maps, require_foreign
 
 
 def test_expression_equals_plain_products(rng):

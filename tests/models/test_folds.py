@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold, GroupShuffleSplit, LeaveOneGroupOut
 
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 
 GROUPS = np.repeat([f"sub-{k:03}" for k in range(10)], np.arange(1, 11))
 

@@ -3,9 +3,8 @@
 import numpy as np
 
 from facepain.inference.bootstrap import bootstrap_weights
-from facepain.models import components
-from facepain.models.components import fit_components
-from facepain.models.pca_regression import PCARegression
+from facepain.models import pca_regression
+from facepain.models.pca_regression import PCARegression, fit_components
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
 from files.rounding import round_map
@@ -17,10 +16,10 @@ def test_leading_components_give_the_bytes_of_all(rng, monkeypatch):
     images = StandardizedImages(signals.astype(np.float32), "image")
     y, groups = rng.normal(size=600), np.arange(600) // 8
     model = PCARegression("lasso", explained_variance=0.8, alpha=0.1)
-    monkeypatch.setattr(components, "FIRST_COMPONENTS", 24)
+    monkeypatch.setattr(pca_regression, "FIRST_COMPONENTS", 24)
 
     def written(many_trials):
-        monkeypatch.setattr(components, "MANY_TRIALS", many_trials)
+        monkeypatch.setattr(pca_regression, "MANY_TRIALS", many_trials)
         z = bootstrap_weights(images, y, groups, model, Resampling(20, 42)).z
         return fit_components(images.gram()), round_map(z)
 
@@ -31,8 +30,8 @@ def test_leading_components_give_the_bytes_of_all(rng, monkeypatch):
 
 
 def test_few_components_that_do_not_suffice_and_images_that_do_not_vary_are_seen(rng, monkeypatch):
-    monkeypatch.setattr(components, "MANY_TRIALS", 100)
-    monkeypatch.setattr(components, "FIRST_COMPONENTS", 4)
+    monkeypatch.setattr(pca_regression, "MANY_TRIALS", 100)
+    monkeypatch.setattr(pca_regression, "FIRST_COMPONENTS", 4)
     X = rng.normal(size=(120, 300))
     singular_values = np.linalg.svd(X - X.mean(axis=0), compute_uv=False)
     k = fit_components(X @ X.T).n_components

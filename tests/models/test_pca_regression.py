@@ -4,8 +4,7 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Lasso, Ridge
 from sklearn.svm import SVR
 
-from facepain.models.components import fit_components
-from facepain.models.pca_regression import PCARegression, fit_coefficients
+from facepain.models.pca_regression import PCARegression, fit_coefficients, fit_components
 
 
 def images_with_variances(variances, n_trials=16):

@@ -6,8 +6,14 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
-from facepain.models.cross_validation import cross_validate, fit_final, haufe_pattern, prepare_folds, voxel_weights
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import (
+    cross_validate,
+    fit_final,
+    haufe_pattern,
+    make_folds,
+    prepare_folds,
+    voxel_weights,
+)
 from facepain.models.pca_regression import PCARegression
 from facepain.models.repeats import LEARNING_COLUMNS, REPEAT_COLUMNS, learning_curve, score_repeats
 from facepain.models.standardize import StandardizedImages

@@ -8,7 +8,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from statsmodels.regression.linear_model import OLS
 
 from facepain.inference.intervals import intervals_table
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 from facepain.models.score_tables import calibration_table, fold_metrics
 from facepain.models.scores import (
     Predictions,

@@ -8,10 +8,8 @@ from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVR
 
-from facepain.models.components import fit_components
-from facepain.models.cross_validation import cross_validate, prepare_folds
-from facepain.models.folds import make_folds
-from facepain.models.pca_regression import PCARegression, fit_coefficients, shrinkage
+from facepain.models.cross_validation import cross_validate, make_folds, prepare_folds
+from facepain.models.pca_regression import PCARegression, fit_coefficients, fit_components, shrinkage
 from facepain.models.standardize import StandardizedImages
 from facepain.models.tuning import (
     Tuning,

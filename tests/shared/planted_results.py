@@ -15,7 +15,7 @@ from facepain.inference.permutation import TEST_COLUMNS, applicable_schemes, sum
 from facepain.models.classification import METRIC_COLUMNS as CLASSIFIER_COLUMNS
 from facepain.models.classification import FoldPrediction, confusion_table
 from facepain.models.classification import fold_metrics as classifier_metrics
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import make_folds
 from facepain.models.score_tables import (
     CALIBRATION_COLUMNS,
     METRIC_COLUMNS,

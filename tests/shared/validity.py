@@ -34,8 +34,7 @@ from facepain.inference.similarity import map_products, refit_permuted, refit_re
 from facepain.inference.tuned import tune_folds, tuned_permutation_test
 from facepain.models.classification import classify_folds, cut_gram, score_folds
 from facepain.models.classification import fold_metrics as classifier_metrics
-from facepain.models.cross_validation import cross_validate, fit_final, prepare_folds, voxel_weights
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import cross_validate, fit_final, make_folds, prepare_folds, voxel_weights
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
@@ -204,7 +203,7 @@ def familywise_p(index, study, n):
             folds = prepare_folds(StandardizedImages(np.ascontiguousarray(voxels)), splits, model)
             for scheme in ("within", "block"):
                 found = permutation_test(folds, y, groups, model, scheme, Resampling(n, index))
-                tests += [vars(test) | {"mask": mask, "algorithm": algorithm} for test in found]
+                tests += [test | {"mask": mask, "algorithm": algorithm} for test in found]
     smallest = familywise_table(tests).groupby("scheme")[["p", "p_familywise"]].min()
     return smallest.loc[["within", "block"]].to_numpy().T
 

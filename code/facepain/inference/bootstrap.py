@@ -18,9 +18,8 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from errors import InputError
-from facepain.models.components import fit_components
 from facepain.models.confounds import fit_confounds, remove_from_gram
-from facepain.models.pca_regression import fit_coefficients
+from facepain.models.pca_regression import fit_coefficients, fit_components
 from facepain.parallel import map_in_order, resample_rng
 from files.rounding import round_significant
 

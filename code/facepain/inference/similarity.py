@@ -1,4 +1,4 @@
-"""Similarity of a weight map with other maps, with an exact permutation null.
+"""Similarity of a weight map with other maps, with an exact permutation null, and expression of maps in images.
 
 The weight map of a PCA regression is a weighted sum of the training images, w = M'a, where the rows of M are the
 standardised images (divided once more by the voxels' scales where voxels are standardised). Its cosine with a map s
@@ -13,6 +13,9 @@ standardised value over all maps and networks of one permutation (Westfall & You
 The usual test beside it takes both maps as stationary random fields: the variance of r between two unrelated fields
 follows from their autocovariances (Clifford, Richardson & Hemon 1989, doi 10.2307/2532039), here of the masked maps by
 Fourier transform.
+
+In its own training trials a model's map goes with the scores whether or not there is anything to find (in every null
+study that was simulated): models are only ever expressed in trials that they have not seen.
 """
 
 from dataclasses import dataclass
@@ -21,6 +24,7 @@ import numpy as np
 from scipy import fft
 from scipy.special import stdtr
 
+from errors import InputError
 from facepain.inference.bootstrap import draw_counts, fit_draw
 from facepain.inference.permutation import BATCH_SIZE, TrialPermuter
 from facepain.models.cross_validation import prepare_folds
@@ -182,3 +186,37 @@ def refit_resampled(images, y, groups, model, resampling):
         return np.column_stack([fit_draw(images, y, model, each)[0] for each in counts])
 
     yield from resampling.run(fit_batch, DRAWS_AT_ONCE)
+
+
+def express_maps(signals, maps):
+    """Return how strongly images (n_trials, n_voxels), as extracted, express maps (n_maps, n_voxels).
+
+    The result (n_maps, 3, n_trials) holds the dot product, in contrast units times map units, cosine and Pearson's r;
+    the latter two are 0 where an image or the map is constant. Images are read row by row, once for all maps.
+    """
+    maps = np.asarray(maps, float)
+    centred = maps - maps.mean(axis=1, keepdims=True)
+    lengths, spreads = np.linalg.norm(maps, axis=1), np.linalg.norm(centred, axis=1)
+    found = np.zeros((len(maps), 3, len(signals)))
+    for trial, image in enumerate(signals):
+        image = np.asarray(image, dtype=np.float64)
+        deviation = image - image.mean()
+        found[:, 0, trial] = dot = maps @ image
+        for measure, product, norms, norm in (
+            (1, dot, lengths, np.linalg.norm(image)),
+            (2, centred @ deviation, spreads, np.linalg.norm(deviation)),
+        ):
+            np.divide(product, norms * norm, out=found[:, measure, trial], where=norms * norm > 0)
+    return found
+
+
+def require_foreign(names, maps, own):
+    """Stop if a signature is a map of the study's own model (r of 0.999): its trials would be those of its training."""
+    for name, r in zip(names, express_maps(maps, [own])[0, 2], strict=True):
+        if abs(r) >= 0.999:
+            raise InputError(
+                f"the signature {name} is the weight map of this study's own model (r = {r:.4f}), which was fitted to "
+                "trials that it would be expressed in: that expression goes with their scores in every study, whether "
+                "or not there is anything to find; take it out of signatures.tsv, the own model is expressed out of "
+                "fold anyway"
+            )

@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from facepain.models.cross_validation import cross_validate, prepare_folds
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import cross_validate, make_folds, prepare_folds
 from facepain.models.score_tables import fold_metrics
 from facepain.models.scores import pearson_r, skill
 from facepain.parallel import resample_rng

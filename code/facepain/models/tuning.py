@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from facepain.models.algorithms import ALGORITHMS, products_with_targets
-from facepain.models.cross_validation import Fold, cross_validate, prepare_folds
-from facepain.models.folds import make_folds
+from facepain.models.cross_validation import Fold, cross_validate, make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import METRIC_COLUMNS
 

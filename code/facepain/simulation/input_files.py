@@ -12,9 +12,15 @@ import pandas as pd
 
 from facepain.data.anatomy import make_masks, mni_shape, on_mni_grid
 from facepain.simulation.design import FULL, SMALL
-from facepain.simulation.images import draw_images, pack_pair
+from facepain.simulation.images import (
+    NETWORK_CENTRES_MM,
+    SIGNATURE_COLUMNS,
+    draw_images,
+    draw_networks,
+    draw_signatures,
+    pack_pair,
+)
 from facepain.simulation.scores import PARTICIPANTS_COLUMNS, TRIALS_COLUMNS, draw_participants, draw_trials
-from facepain.simulation.signatures import NETWORK_CENTRES_MM, SIGNATURE_COLUMNS, draw_networks, draw_signatures
 
 DESIGNS = {"full": FULL, "small": SMALL}
 
