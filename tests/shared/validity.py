@@ -387,7 +387,7 @@ def bootstrap_shrinkage(index, study, algorithm, n):
     images, model = StandardizedImages(signals), PCARegression(algorithm)
     draws = [draw_counts(groups, "participant", resample_rng(index, draw)) for draw in range(n)]
     dual = np.column_stack([fit_draw(images, y, model, counts)[0] for counts in draws])
-    weights = images.block(next(iter(images.columns))).T @ dual
+    weights = images.block(images.columns[0])[0].T @ dual
     fitted = voxel_weights(images, [fit_final(images, y, model)])[0][:, 0]
     mean, sd = weights.mean(axis=1), weights.std(axis=1)
     slope = mean @ fitted / (fitted @ fitted)

@@ -209,7 +209,7 @@ def _z_map(images, mean, covariance, n_jobs):
     root = vectors * np.sqrt(np.where(values > rounding, values, 0.0))
 
     def z_of_block(columns):
-        block = images.block(columns)
+        block = images.block(columns)[0]
         sd = np.sqrt(np.sum((block.T @ root) ** 2, axis=1))
         largest_sd = np.sqrt(np.sum(block**2, axis=0) * np.trace(covariance))
         return _divide_by_sd(mean @ block, sd, largest_sd)

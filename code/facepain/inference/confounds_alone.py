@@ -1,14 +1,12 @@
 """What the confounds predict by themselves: the baseline of a study that removes them from images and scores."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from facepain.inference.intervals import INTERVAL_COLUMNS, intervals_table
 from facepain.inference.permutation import METRICS, applicable_schemes, permutation_test, scheme_of_people
 from facepain.inference.transfer import SCHEMES
 from facepain.models.confounds import fit_confounds
-from facepain.models.cross_validation import Fit
+from facepain.models.cross_validation import Fit, Fold
 from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
 
@@ -24,20 +22,11 @@ CONFOUND_COLUMNS = {
 }
 
 
-@dataclass(frozen=True)
-class ConfoundFold:
-    """Predict the test trials of a fold by least squares on confounds, in the way that a `Fold` does by images."""
-
-    train_idx: np.ndarray
-    test_idx: np.ndarray
-    confounds: np.ndarray
+class ConfoundFold(Fold):
+    """Predict by least squares on confounds: of the training trials their Z^+ is held, of those tested Z itself."""
 
     def predict(self, Y, _model):
-        Z = self.confounds
-        return Z[self.test_idx] @ (fit_confounds(Z[self.train_idx]) @ Y[self.train_idx])
-
-    def residual(self, Y):
-        return Y
+        return self.test_scores @ (self.components @ Y[self.train_idx])
 
 
 def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=None):
@@ -46,7 +35,10 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
     y has its confounds and Z is behind a column of ones, both of the training dataset; ``others`` are (y, groups, Z) of
     other datasets by name. Strata are as for `TrialPermuter`.
     """
-    folds = {name: [ConfoundFold(*split, Z) for split in each] for name, each in splits.items()}
+    folds = {
+        name: [ConfoundFold(train, test, fit_confounds(Z[train]), Z[test]) for train, test in each]
+        for name, each in splits.items()
+    }
     fits = {name: [_fit(fold, y) for fold in each] for name, each in folds.items()}
     lopo = list_predictions(fits["lopo"], np.arange(len(y)), groups).sort_values("row")
     predicted = {"lopo": as_predictions(lopo)}
@@ -69,5 +61,5 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
 
 def _fit(fold, y):
     train_idx, test_idx = fold.train_idx, fold.test_idx
-    n_confounds = fold.confounds.shape[1] - 1
+    n_confounds = fold.test_scores.shape[1] - 1
     return Fit(train_idx, test_idx, y[train_idx], y[test_idx], fold.predict(y, None), n_confounds, None, 0.0, 0.0)

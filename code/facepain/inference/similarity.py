@@ -75,7 +75,8 @@ def map_products(images, maps, voxels):
     counts = np.ones(n, dtype=int)
     sums = {name: [np.zeros((n, n)), np.zeros((n, len(maps))), np.zeros(n)] for name in voxels}
     for columns in images.columns:
-        rows = images.map_basis(columns, counts)
+        block, _, scale = images.block(columns, counts=counts)
+        rows = block / scale
         for name, (gram, products, image_sums) in sums.items():
             inside = voxels[name][columns]
             if not inside.any():

@@ -5,27 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from facepain.inference.permutation import METRICS, SCORERS, TrialPermuter, summarize_null
-from facepain.models.confounds import remove_from_scores
+from facepain.models.cross_validation import Fit, Fold
 from facepain.models.tuning import choose_settings, fit_tuned, predict_tuned, prepare_nested
 from facepain.parallel import map_in_processes
 
 
 @dataclass(frozen=True)
-class TunedFold:
-    """Hold what an outer fold gives: the fit, what was chosen for it, and the predictions of every target."""
+class TunedFold(Fold):
+    """Hold what an outer fold gives; in place of component scores the predictions of every target."""
 
-    fit: object
-    chosen: dict
-    y_pred: np.ndarray
-    train_idx: np.ndarray
-    test_idx: np.ndarray
-    confounds: np.ndarray | None
+    fit: Fit | None = None
+    chosen: dict | None = None
 
     def predict(self, _Y, _model):
-        return self.y_pred
-
-    def residual(self, Y):
-        return remove_from_scores(Y, self.confounds, self.train_idx)
+        return self.test_scores
 
 
 def tune_folds(images, splits, Y, groups, tuning, resampling):
@@ -36,7 +29,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
         nested = prepare_nested(images, split, groups, tuning)
         fit, chosen = fit_tuned(nested, Y[:, 0], tuning)
         y_pred = predict_tuned(nested, Y, choose_settings(nested, Y, tuning), tuning) if Y.shape[1] > 1 else fit.y_pred
-        return TunedFold(fit, chosen, y_pred, *split, images.confounds)
+        return TunedFold(*split, None, y_pred, images.confounds, fit, chosen)
 
     folds = []
     images.prepare(resampling.n_jobs)

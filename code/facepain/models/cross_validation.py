@@ -126,60 +126,15 @@ class Fit:
 
 def prepare_folds(images, folds, model, n_jobs=1):
     """Decompose the training images of every (train_idx, test_idx) into a `Fold`; threads change no byte."""
+
+    def prepare(fold, n_jobs=1):
+        K = images.gram(_counts(images.n_trials, fold[0]), n_jobs=n_jobs)
+        return decompose_fold(K, fold, model, images.confounds)
+
     if n_jobs == 1 or images.by_voxel:
-        return [_prepare_fold(images, fold, model, n_jobs) for fold in folds]
+        return [prepare(fold, n_jobs) for fold in folds]
     images.gram(n_jobs=n_jobs)  # once, before the workers share it
-    return list(map_in_order(lambda fold: _prepare_fold(images, fold, model, 1), folds, n_jobs))
-
-
-def cross_validate(folds, y, model):
-    """Fit the model to y (n_trials,) in every fold of `prepare_folds`; return a list of `Fit`."""
-    return [_fit(fold, y, model) for fold in folds]
-
-
-def fit_final(images, y, model, n_jobs=1):
-    """Fit the model to all trials and return a `Fit`; arguments are those of `prepare_folds` and `cross_validate`."""
-    everything = (np.arange(len(y)), np.arange(0))
-    return _fit(_prepare_fold(images, everything, model, n_jobs), y, model)
-
-
-def confound_coefficients(images, fit):
-    """Return what a fit's predictions lack, times a trial's confounds; None where no confounds are removed."""
-    if images.confounds is None:
-        return None
-    rows = fit.train_idx
-    K = images.gram(_counts(images.n_trials, rows))[np.ix_(rows, rows)]
-    return -fit_confounds(images.confounds[rows]) @ (K @ fit.dual[rows])
-
-
-def haufe_pattern(images, fit):
-    """Return the covariance (n_voxels,) of each voxel with the model's prediction over the training images.
-
-    cov(X) w, which shows where the score is reflected, as weights do not: Haufe et al. 2014, doi
-    10.1016/j.neuroimage.2013.10.067. X are the images that the weights apply to.
-    """
-    train_idx, counts = fit.train_idx, _counts(len(fit.dual), fit.train_idx)
-    predicted = images.gram(counts)[np.ix_(train_idx, train_idx)] @ fit.dual[train_idx]
-    if images.confounds is not None:
-        predicted = remove_from_scores(predicted, images.confounds[train_idx], np.arange(len(train_idx)))
-    dual = np.zeros(len(fit.dual))
-    # Centring the prediction is enough: then the mean image has no part in the products.
-    dual[train_idx] = (predicted - predicted.mean()) / len(train_idx)
-    return images.products(dual, counts)
-
-
-def voxel_weights(images, fits):
-    """Return the weight map (n_voxels, n_fits) and intercept (n_fits,) of every fit, as `predict_images` takes them."""
-    if not images.by_voxel:
-        # One scaling for all: a single pass over the images serves every map.
-        return images.weights(np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits])
-    maps = [images.weights(fit.dual[:, None], [fit.intercept], _counts(len(fit.dual), fit.train_idx)) for fit in fits]
-    return np.hstack([weights for weights, _ in maps]), np.hstack([b for _, b in maps])
-
-
-def _prepare_fold(images, fold, model, n_jobs):
-    K = images.gram(_counts(images.n_trials, fold[0]), n_jobs=n_jobs)
-    return decompose_fold(K, fold, model, images.confounds)
+    return list(map_in_order(prepare, folds, n_jobs))
 
 
 def decompose_fold(K, fold, model, Z=None):
@@ -192,24 +147,70 @@ def decompose_fold(K, fold, model, Z=None):
     return Fold(train_idx, test_idx, components, components.scores(K_test), Z)
 
 
-def _fit(fold, y, model):
-    y = fold.residual(np.asarray(y, float))
-    y_train = y[fold.train_idx]
-    coef, score_intercept = fit_coefficients(fold.components, y_train[:, None], model)
-    dual, intercept = fold.to_dual(coef, score_intercept)
-    all_dual = np.zeros(len(y))
-    all_dual[fold.train_idx] = dual[:, 0]
-    return Fit(
-        train_idx=fold.train_idx,
-        test_idx=fold.test_idx,
-        y_train=y_train,
-        y_test=y[fold.test_idx],
-        y_pred=(fold.test_scores @ coef + score_intercept)[:, 0],
-        n_components=fold.components.n_components,
-        dual=all_dual,
-        intercept=intercept[0],
-        shrinkage=shrinkage(fold.components, y_train, coef[:, 0]),
-    )
+def cross_validate(folds, y, model):
+    """Fit the model to y (n_trials,) in every fold of `prepare_folds`; return a list of `Fit`."""
+    fits = []
+    for fold in folds:
+        left = fold.residual(np.asarray(y, float))
+        y_train, all_dual = left[fold.train_idx], np.zeros(len(y))
+        coef, score_intercept = fit_coefficients(fold.components, y_train[:, None], model)
+        dual, intercept = fold.to_dual(coef, score_intercept)
+        all_dual[fold.train_idx] = dual[:, 0]
+        fit = Fit(
+            train_idx=fold.train_idx,
+            test_idx=fold.test_idx,
+            y_train=y_train,
+            y_test=left[fold.test_idx],
+            y_pred=(fold.test_scores @ coef + score_intercept)[:, 0],
+            n_components=fold.components.n_components,
+            dual=all_dual,
+            intercept=intercept[0],
+            shrinkage=shrinkage(fold.components, y_train, coef[:, 0]),
+        )
+        fits.append(fit)
+    return fits
+
+
+def fit_final(images, y, model, n_jobs=1):
+    """Fit the model to all trials and return a `Fit`; arguments are those of `prepare_folds` and `cross_validate`."""
+    everything = (np.arange(len(y)), np.arange(0))
+    return cross_validate(prepare_folds(images, [everything], model, n_jobs), y, model)[0]
+
+
+def confound_coefficients(images, fit):
+    """Return what a fit's predictions lack, times a trial's confounds; None where no confounds are removed."""
+    if images.confounds is None:
+        return None
+    return -fit_confounds(images.confounds[fit.train_idx]) @ _apply_to_training(images, fit)
+
+
+def haufe_pattern(images, fit):
+    """Return the covariance (n_voxels,) of each voxel with the model's prediction over the training images.
+
+    cov(X) w, which shows where the score is reflected, as weights do not: Haufe et al. 2014, doi
+    10.1016/j.neuroimage.2013.10.067. X are the images that the weights apply to.
+    """
+    train_idx, dual, predicted = fit.train_idx, np.zeros(len(fit.dual)), _apply_to_training(images, fit)
+    if images.confounds is not None:
+        predicted = remove_from_scores(predicted, images.confounds[train_idx], np.arange(len(train_idx)))
+    # Centring the prediction is enough: then the mean image has no part in the products.
+    dual[train_idx] = (predicted - predicted.mean()) / len(train_idx)
+    return images.products(dual, _counts(len(dual), train_idx))
+
+
+def voxel_weights(images, fits):
+    """Return the weight map (n_voxels, n_fits) and intercept (n_fits,) of every fit, as `predict_images` takes them."""
+    if not images.by_voxel:
+        # One scaling for all: a single pass over the images serves every map.
+        return images.weights(np.column_stack([fit.dual for fit in fits]), [fit.intercept for fit in fits])
+    maps = [images.weights(fit.dual[:, None], [fit.intercept], _counts(len(fit.dual), fit.train_idx)) for fit in fits]
+    return np.hstack([weights for weights, _ in maps]), np.hstack([b for _, b in maps])
+
+
+def _apply_to_training(images, fit):
+    """Return the products of the training images with a fit's weight map."""
+    rows = fit.train_idx
+    return images.gram(_counts(images.n_trials, rows))[np.ix_(rows, rows)] @ fit.dual[rows]
 
 
 def _counts(n_trials, train_idx):

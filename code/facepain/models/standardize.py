@@ -67,7 +67,7 @@ class StandardizedImages:
         rows = np.flatnonzero(trained)
         weights = np.empty((self.n_voxels, dual.shape[1]))
         for columns in self.columns:
-            block, mean, scale = self._block(columns, rows, counts)
+            block, mean, scale = self.block(columns, rows, counts)
             weights[columns] = (block.T @ dual[rows]) / scale[:, None]
             intercept -= mean @ weights[columns]
         return weights, intercept
@@ -79,21 +79,16 @@ class StandardizedImages:
         """
         rows, sums = np.flatnonzero(counts), np.empty(self.n_voxels)
         for columns in self.columns:
-            block, _, scale = self._block(columns, rows, counts)
+            block, _, scale = self.block(columns, rows, counts)
             sums[columns] = (values[rows] @ block) * scale
         return sums
 
-    def block(self, columns):
-        """Return some voxels of all trials, standardised by image, as (n_trials, n_columns)."""
-        return self._block(columns, np.arange(self.n_trials), None)[0]
+    def block(self, columns, rows=None, counts=None):
+        """Return standardised voxels of some trials (for ``voxel`` of all training), and their means and scales.
 
-    def map_basis(self, columns, counts):
-        """Return rows (n_trials, n_columns) of which a weight map is the sum, each times its trial's dual weight."""
-        block, _, scale = self._block(columns, np.arange(self.n_trials), counts)
-        return block / scale
-
-    def _block(self, columns, rows, counts):
-        """Return standardised voxels of some trials (for ``voxel`` of all training), and their means and scales."""
+        A weight map is the sum of the rows (n_rows, n_columns), divided by the scales, times each trial's dual weight.
+        """
+        rows = np.arange(self.n_trials) if rows is None else rows
         # Taking all rows by index would copy them once more than a slice does.
         taken = slice(None) if len(rows) == self.n_trials else rows
         block = np.array(self.signals[taken, columns], dtype=np.float64)
@@ -110,7 +105,7 @@ class StandardizedImages:
         def add_blocks(task):
             K = np.zeros((len(rows), len(rows)))
             for columns in task:
-                block = self._block(columns, rows, counts)[0]
+                block = self.block(columns, rows, counts)[0]
                 K += block @ block.T
             return K
 

@@ -9,6 +9,7 @@ the predictions at every number of components are a cumulative sum.
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 
 from facepain.models.algorithms import ALGORITHMS, products_with_targets
 from facepain.models.cross_validation import Fold, cross_validate, make_folds, prepare_folds
@@ -62,16 +63,6 @@ class NestedFold:
     n_components: np.ndarray
 
 
-@dataclass(frozen=True)
-class Choice:
-    """Hold what was chosen for each target."""
-
-    n_components: np.ndarray
-    penalty: np.ndarray
-    at_edge: list  # which ends of the grid the choice lies at, or ``no``
-    inner_score: np.ndarray  # skill in the inner folds; too high, since it is the best of many
-
-
 def prepare_nested(images, fold, groups, tuning):
     """Decompose an outer training fold (train_idx, test_idx) and its inner ones."""
     train_idx = np.asarray(fold[0])
@@ -84,7 +75,10 @@ def prepare_nested(images, fold, groups, tuning):
 
 
 def choose_settings(nested, Y, tuning):
-    """Choose the setting of each target of Y (n_trials, n_targets), of all trials, by its errors in the inner folds."""
+    """Choose the setting of each target of Y (n_trials, n_targets), of all trials, by its errors in the inner folds.
+
+    Returns a table with a row for each target: columns of `TUNING_COLUMNS`.
+    """
     # From the simplest setting to the least simple: of equal errors the first is taken.
     penalties = _penalties(nested.outer, Y, tuning)
     errors, baseline = 0.0, 0.0
@@ -95,35 +89,34 @@ def choose_settings(nested, Y, tuning):
     flat = errors.reshape(-1, Y.shape[1])
     smallest = flat.min(axis=0)
     size, place = np.unravel_index(np.argmax(flat <= smallest * (1 + TIE), axis=0), errors.shape[:2])
-    return Choice(
-        n_components=nested.n_components[size],
-        penalty=penalties[place, np.arange(Y.shape[1])],
-        at_edge=[_name_edges(i, len(errors), j, len(penalties)) for i, j in zip(size, place, strict=True)],
-        inner_score=1 - smallest / np.where(baseline > 0, baseline, np.nan),
-    )
+    choice = {
+        "n_components": nested.n_components[size],
+        "penalty": penalties[place, np.arange(Y.shape[1])],
+        "at_edge": [_name_edges(i, len(errors), j, len(penalties)) for i, j in zip(size, place, strict=True)],
+        "inner_score": 1 - smallest / np.where(baseline > 0, baseline, np.nan),
+    }
+    return pd.DataFrame(choice)
 
 
 def predict_tuned(nested, Y, choice, tuning):
     """Fit each target's setting to the outer training fold and predict the test trials (n_test, n_targets)."""
     fold, algorithm = nested.outer, ALGORITHMS[tuning.algorithm]
     if algorithm.shrink is None:
-        targets = enumerate(zip(choice.n_components, choice.penalty, strict=True))
+        targets = enumerate(zip(choice["n_components"], choice["penalty"], strict=True))
         return np.hstack([keep_components(fold, k).predict(Y[:, [t]], tuning.model(c)) for t, (k, c) in targets])
     components = fold.components
     products, intercept = products_with_targets(components, fold.residual(Y)[fold.train_idx])
-    coef = algorithm.shrink(products, components.singular_values, len(fold.train_idx), choice.penalty)
-    coef[np.arange(len(coef))[:, None] >= choice.n_components] = 0.0
+    coef = algorithm.shrink(products, components.singular_values, len(fold.train_idx), choice["penalty"].to_numpy())
+    coef[np.arange(len(coef))[:, None] >= choice["n_components"].to_numpy()] = 0.0
     return fold.test_scores @ coef + intercept
 
 
 def fit_tuned(nested, y, tuning):
     """Choose for one target and fit; return the fit and, by the columns of `TUNING_COLUMNS`, what was chosen."""
-    choice = choose_settings(nested, y[:, None], tuning)
-    k, penalty = int(choice.n_components[0]), float(choice.penalty[0])
-    fold, model = keep_components(nested.outer, k), tuning.model(penalty)
-    fit = cross_validate([fold], y, model)[0]
-    settings = {"n_components": k, "penalty": penalty, "at_edge": choice.at_edge[0]}
-    return fit, settings | {"inner_score": choice.inner_score[0], "shrinkage": fit.shrinkage}
+    (chosen,) = choose_settings(nested, y[:, None], tuning).to_dict("records")
+    fold = keep_components(nested.outer, chosen["n_components"])
+    (fit,) = cross_validate([fold], y, tuning.model(chosen["penalty"]))
+    return fit, chosen | {"shrinkage": fit.shrinkage}
 
 
 def keep_components(fold, k):
