@@ -44,27 +44,13 @@ SIDES = np.array([1.0, -1.0])[:, None, None]
 
 @dataclass(frozen=True)
 class SVRSolution:
-    """Optimal coefficients of each target, with their certificate.
+    """Optimal coefficients of each target, with their certificate."""
 
-    Attributes
-    ----------
-    coef : (k, n_targets) ndarray
-        Change in the target per unit of each feature.
-    intercept : (n_targets,) ndarray
-        The midpoint of the optimal intercepts where they form an interval.
-    dual : (n, n_targets) ndarray
-        ``alpha - alpha*``, in ``[-C, C]`` and summing to 0; ``Z.T @ dual`` is `coef`.
-    objective : (n_targets,) ndarray
-        Value of the primal problem at `coef` and `intercept`.
-    gap : (n_targets,) ndarray
-        Objective minus the dual objective, an upper bound of the distance to the optimum.
-    """
-
-    coef: np.ndarray
-    intercept: np.ndarray
-    dual: np.ndarray
-    objective: np.ndarray
-    gap: np.ndarray
+    coef: np.ndarray  # (k, n_targets) change in the target per unit of each feature
+    intercept: np.ndarray  # (n_targets,) midpoint of the optimal intercepts where they form an interval
+    dual: np.ndarray  # (n, n_targets) ``alpha - alpha*``, in [-C, C] and summing to 0; ``Z.T @ dual`` is `coef`
+    objective: np.ndarray  # (n_targets,) value of the primal problem at `coef` and `intercept`
+    gap: np.ndarray  # (n_targets,) objective minus the dual one, an upper bound of the distance to the optimum
 
 
 @dataclass(frozen=True)
@@ -185,27 +171,21 @@ def _solve_scaled(Z, y, bound, epsilon):
         block = slice(first, first + BLOCK_SIZE)
         problem = _Problem(features, pairs, bound / top, y[block], penalty[block], epsilon / spread[block])
         theta, signed = _interior_point(problem)
-        _polish(problem, theta, signed)
+        for row in range(len(theta)):
+            theta[row], signed[row] = _solve_exactly(problem, row, theta[row], signed[row])
         coef[block] = theta[:, :-1] * spread[block] / norm
         dual[block] = np.clip(signed * top, -bound, bound)
     return coef, dual
 
 
-def _polish(problem, theta, signed):
-    """Replace the solutions of a block, in place, by those of the equations that hold at the optimum.
+def _solve_exactly(problem, row, theta, signed):
+    """Return the optimum (k + 1,) near an interior point and its dual variables (n,); the point if it is not found.
 
     An interior point stops near the optimum. How near depends on rounding where the optimum is flat, which reached
     the sixth digit of a score. It still shows which trials lie on the tube's edge and on which side the others
     are, and given that the optimum solves linear equations.
     """
-    for row in range(len(theta)):
-        solution = _solve_exactly(problem, row, theta[row], signed[row])
-        if solution is not None:
-            theta[row], signed[row] = solution
-
-
-def _solve_exactly(problem, row, theta, signed):
-    """Return the optimum (k + 1,) near an approximate one and its dual variables (n,); None if it is not found."""
+    point = theta, signed
     residual = problem.target[row] - problem.features @ theta
     side, beyond, share = np.sign(residual), np.abs(residual) - problem.width[row, 0], np.abs(signed) / problem.bound
     # At the optimum one of them is 0, the distance to the tube's edge or that of the dual variable to a limit.
@@ -213,7 +193,7 @@ def _solve_exactly(problem, row, theta, signed):
     for _ in range(MAX_CORRECTIONS):
         solution = _solve_on_edges(problem, row, side, outside, inside)
         if solution is None:
-            return None
+            break
         theta, signed = solution
         residual = problem.target[row] - problem.features @ theta
         side = np.where(inside, np.sign(residual), side)
@@ -224,7 +204,7 @@ def _solve_exactly(problem, row, theta, signed):
         if not (to_edge | to_inside | to_outside).any():
             return theta, signed
         outside, inside = (outside & ~to_edge) | to_outside, (inside & ~to_edge) | to_inside
-    return None
+    return point
 
 
 def _solve_on_edges(problem, row, side, outside, inside):
@@ -371,17 +351,8 @@ def _advance(problem, point, penalty, mismatch, mu):
 
 def _lengths(share, rise, fall, surplus_rate, slack_rate):
     """Return each target's dual and primal step: at most 1 and `share` of the way to a bound."""
-
-    def longest(decrease):
-        return np.minimum(1, share / np.maximum(decrease, 1e-9))
-
-    def lowest(rate):
-        return rate.min(axis=(0, 2))
-
-    return (
-        longest(np.maximum(-lowest(rise), fall.max(axis=(0, 2)))),
-        longest(-np.minimum(lowest(surplus_rate), lowest(slack_rate))),
-    )
+    decreases = np.maximum(-rise, fall), np.maximum(-surplus_rate, -slack_rate)
+    return [np.minimum(1, share / np.maximum(each.max(axis=(0, 2)), 1e-9)) for each in decreases]
 
 
 def _factorise(problem, weights, penalty):
