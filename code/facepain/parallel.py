@@ -1,44 +1,45 @@
-"""Ordered work on a fixed number of processes or threads, the same to the last bit for any number of them."""
+"""Ordered work on processes, threads or the workers of a Dask cluster: the same to the last bit for any number of them.
 
+Dask is chosen by the environment variable ``DASK``, which is recorded nowhere: ``local`` (processes of this machine),
+``slurm`` (jobs of dask-jobqueue, as Dask's own configuration files say), or the address or scheduler file of a running
+cluster.
+"""
+
+import atexit
 import os
+import pickle
 import signal
+import tempfile
 import threading
 import time
+import zipfile
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from errors import InputError
-from facepain.on_dask import map_on_dask, workers_see
+
+CODE = Path(__file__).resolve().parents[1]
+NEEDED = ("facepain", "files", "errors.py")  # by the functions that workers of Dask run
 
 
 @dataclass(frozen=True)
 class Resampling:
-    """Say how often to resample, from which seed, and on how many workers.
+    """Say how often to resample, from which seed, and on how many workers."""
 
-    Parameters
-    ----------
-    n : int
-        Number of permutations or of bootstrap draws.
-    seed : int
-        Seed of the whole test; resample ``b`` depends on ``(seed, b)`` alone.
-    n_jobs : int, default 1
-        Number of processes. It changes no byte of a result.
-    progress : callable, optional
-        Called with the number of resamples newly done, after every batch.
-    """
-
-    n: int
-    seed: int
-    n_jobs: int = 1
-    progress: Callable[[int], None] | None = None
+    n: int  # permutations or bootstrap draws
+    seed: int  # of the whole test; resample ``b`` depends on ``(seed, b)`` alone
+    n_jobs: int = 1  # processes; they change no byte of a result
+    progress: Callable[[int], None] | None = None  # called after every batch with the number of resamples newly done
 
     def __post_init__(self):
         for name in ("n", "n_jobs"):
@@ -141,6 +142,86 @@ def _end_with(parent):
 
 def _call(item):
     return _inherited(item)
+
+
+def map_on_dask(function, items, n_jobs):
+    """Yield ``function(item)`` in the order of the items, computed by the workers of a Dask cluster.
+
+    The function goes to each worker once, with the arrays that it holds; a task is an item. At most two tasks for each
+    worker wait. ``local`` and ``slurm`` start ``n_jobs`` workers.
+    """
+    client = _connect(os.environ["DASK"], n_jobs)
+    held = client.scatter(_Held(function), broadcast=True, hash=False)
+    waiting = 2 * max(n_jobs, sum(client.nthreads().values()))
+    yield from _take_in_order(lambda item: client.submit(_call_held, held, item, pure=False), items, waiting)
+
+
+def workers_see(folder, n_jobs):
+    """Return whether all workers of the cluster have this folder in their file systems."""
+    return all(_connect(os.environ["DASK"], n_jobs).run(os.path.isdir, str(folder)).values())
+
+
+class _Held:
+    """A function, such that Dask takes it for data."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def __reduce__(self):
+        from cloudpickle import dumps
+
+        # As one string: Dask would send arrays apart, to where they are not aligned and NumPy computes at half speed.
+        return _hold, (dumps(self.function),)
+
+
+def _hold(pickled):
+    return _Held(pickle.loads(pickled))
+
+
+def _call_held(held, item):
+    with threadpool_limits(1, user_api="blas"):
+        return held.function(item)
+
+
+@cache
+def _connect(where, n_jobs):
+    """Start or find the cluster; wait for its first worker; send the project's code there."""
+    try:
+        from distributed import Client, LocalCluster
+        from distributed.diagnostics.plugin import UploadFile
+    except ImportError:
+        raise InputError(
+            "DASK is set and Dask is not installed: `pip install --no-deps --require-hashes -r code/locks/dask.lock` "
+            "in the environment of this study"
+        ) from None
+    if where == "local":
+        cluster = LocalCluster(n_workers=n_jobs, threads_per_worker=1, dashboard_address=None)
+    elif where == "slurm":
+        from dask_jobqueue import SLURMCluster
+
+        cluster = SLURMCluster()
+        cluster.scale(n_jobs)
+    else:
+        cluster = None
+    client = Client(scheduler_file=where) if Path(where).is_file() else Client(cluster or where)
+    for opened in filter(None, (cluster, client)):
+        atexit.register(opened.close)
+    client.wait_for_workers(1)
+    # Not to where the code is loaded already: loaded again, its InputError would be another class than before.
+    # `client.upload_file` would load it in this process too, where the scheduler may run.
+    if where != "local":
+        client.register_plugin(UploadFile(_pack()))
+    return client
+
+
+def _pack():
+    """Write the project's code into an archive that workers import from."""
+    path = Path(tempfile.mkdtemp()) / "facepain.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in NEEDED:
+            for file in sorted((CODE / name).rglob("*.py")) or [CODE / name]:
+                archive.write(file, file.relative_to(CODE))
+    return str(path)
 
 
 def resample_rng(seed, index):

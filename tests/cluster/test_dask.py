@@ -22,8 +22,7 @@ from errors import InputError
 from facepain.data.extraction import extract_signals, inspect_images
 from facepain.inference.bootstrap import bootstrap_weights
 from facepain.inference.permutation import permutation_test
-from facepain.models.cross_validation import prepare_folds
-from facepain.models.cross_validation import make_folds
+from facepain.models.cross_validation import make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.standardize import StandardizedImages
 from facepain.parallel import Resampling
