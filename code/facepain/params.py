@@ -27,73 +27,68 @@ def _table(name, **fields):
     return Annotated[model, Field(default_factory=model)]
 
 
-def _different(names):
-    if len(set(names)) < len(names):
-        raise ValueError("Input should be a list of different names")
-    return names
+def _must(is_right, expected, validator=AfterValidator):
+    """Return a validator of pydantic that says what was expected of a value."""
+
+    def check(value):
+        if not is_right(value):
+            raise ValueError(f"Input should {expected}")
+        return value
+
+    return validator(check)
 
 
-def _different_columns(columns):
-    named = [own for _, own in columns if own is not None]
-    if len(set(named)) < len(named):
-        raise ValueError("Input should be a different column for each")
-    return columns
+def _are_different(names):
+    return len(set(names)) == len(names)
 
 
-def _plain(name):
-    if not re.fullmatch(r"\w[\w.-]{0,59}", name):
-        raise ValueError("Input should be up to 60 letters, digits, dots and dashes: it is part of paths and commands")
-    return name
+def _is_inside(path):
+    return not path.startswith(("/", "~")) and ".." not in path.split("/")
 
 
-def _not_blank(text):
-    if not text.strip():
-        raise ValueError("Input should be a text that is not empty")
-    return text
-
-
-def _inside(path):
-    if path.startswith(("/", "~")) or ".." in path.split("/"):
-        raise ValueError(
-            "Input should be a path from the root of this repository, where the record of a result finds it"
-        )
-    return path
-
-
-def _one_target(value):
-    if isinstance(value, list):
-        raise ValueError("Input should be one column: a run predicts one target; make a params file for each (PARAMS=)")
-    return value
-
-
-def _table_file(path):
-    if not path.lower().endswith(TABLE_ENDINGS):
-        raise ValueError(f"Input should end in {', '.join(TABLE_ENDINGS)}: only these are searched for names")
-    return path
-
-
+different = _must(_are_different, "be a list of different names")
+different_columns = _must(
+    lambda columns: _are_different([own for _, own in columns if own is not None]), "be a different column for each"
+)
+one_target = _must(
+    lambda value: not isinstance(value, list),
+    "be one column: a run predicts one target; make a params file for each (PARAMS=)",
+    BeforeValidator,
+)
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Two = Annotated[int, Field(ge=2)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
-Text = Annotated[str, AfterValidator(_not_blank)]
-PathInside = Annotated[Text, AfterValidator(_inside)]
-TableFile = Annotated[Text, AfterValidator(_table_file)]
-Name = Annotated[str, AfterValidator(_plain)]
-Names = Annotated[list[Name], Field(min_length=1), AfterValidator(_different)]
+Text = Annotated[str, _must(str.strip, "be a text that is not empty")]
+PathInside = Annotated[
+    Text, _must(_is_inside, "be a path from the root of this repository, where the record of a result finds it")
+]
+TableFile = Annotated[
+    Text,
+    _must(
+        lambda path: path.lower().endswith(TABLE_ENDINGS),
+        f"end in {', '.join(TABLE_ENDINGS)}: only these are searched for names",
+    ),
+]
+Name = Annotated[
+    str,
+    _must(
+        re.compile(r"\w[\w.-]{0,59}").fullmatch,
+        "be up to 60 letters, digits, dots and dashes: it is part of paths and commands",
+    ),
+]
+Names = Annotated[list[Name], Field(min_length=1), different]
 AlgorithmName = Literal[*ALGORITHMS]
-AlgorithmNames = Annotated[list[AlgorithmName], Field(min_length=1), AfterValidator(_different)]
-Schemes = Annotated[list[Literal["within", "block", "free"]], Field(min_length=1), AfterValidator(_different)]
-
-
-def _steps(standardize):
-    if standardize not in ("image", "voxel", ["image", "voxel"]):
-        raise ValueError('Input should be "image", "voxel" or the list ["image", "voxel"]')
-    return standardize
-
-
-Steps = Annotated[str | list[str], AfterValidator(_steps)]
+AlgorithmNames = Annotated[list[AlgorithmName], Field(min_length=1), different]
+Schemes = Annotated[list[Literal["within", "block", "free"]], Field(min_length=1), different]
+Steps = Annotated[
+    str | list[str],
+    _must(
+        lambda steps: steps in ("image", "voxel", ["image", "voxel"]),
+        'be "image", "voxel" or the list ["image", "voxel"]',
+    ),
+]
 OWN_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
 # Names of the table's own columns, by the names used here.
 Columns = create_model("Columns", __base__=Table, **dict.fromkeys(OWN_COLUMNS, (Text | None, None)))
@@ -101,12 +96,12 @@ Columns = create_model("Columns", __base__=Table, **dict.fromkeys(OWN_COLUMNS, (
 
 class Prep(Table):
     table: TableFile | Annotated[list[TableFile], Field(min_length=1)]
-    target: Annotated[Text, BeforeValidator(_one_target)]
+    target: Annotated[Text, one_target]
     target_min: Number | None = None
     target_max: Number | None = None
     images: Text | None = None
     images_without_trial: Literal["refuse", "ignore"]
-    columns: Annotated[Columns, AfterValidator(_different_columns)] | None = None
+    columns: Annotated[Columns, different_columns] | None = None
 
 
 class Extract(Table):
@@ -155,7 +150,7 @@ class RegressBase(Table):
     standardize: Steps
     variance: Share
     min_participants: Count | None = None  # of older params files; that of all stages counts
-    confounds: Annotated[list[Text], AfterValidator(_different)] = []
+    confounds: Annotated[list[Text], different] = []
     cross_validation: CrossValidation
     permutation: RegressPermutation
     bootstrap: Bootstrap
@@ -207,7 +202,7 @@ class Occurrence(Table):
 
 
 class Detectable(Table):
-    algorithms: Annotated[list[AlgorithmName], AfterValidator(_different)] = ["lasso", "ridge"]
+    algorithms: Annotated[list[AlgorithmName], different] = ["lasso", "ridge"]
     effects: Annotated[list[Share], Field(min_length=1)] = [0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8]
     n: Count = 200
 
