@@ -13,7 +13,7 @@ from facepain.models.repeats import LEARNING_COLUMNS, REPEAT_COLUMNS, learning_c
 from facepain.models.scores import withhold_folds
 from facepain.parallel import Resampling
 from files.outputs import unmask
-from files.rounding import round_map
+from files.rounding import round_map, round_significant
 from provenance.run.progress import Progress
 from provenance.run.stage import n_workers
 
@@ -135,7 +135,8 @@ def write_bootstrap(cell, outputs, study, model):
         result = bootstrap.bootstrap_weights(study.images, *study.train, model, resampling, chosen["unit"])
     z = round_map(result.z)
     outputs.write_map("bootstrap_z.nii.gz", z, mask_img)
-    outputs.write_p_map("bootstrap_p.nii.gz", bootstrap.p_values(z), mask_img)
+    p = round_significant(bootstrap.p_values(z))
+    outputs.write_image("bootstrap_p.nii.gz", unmask(p, mask_img, outside=1))
     if chosen["unit"] == "participant" and result.duals.size:
         outputs.write_arrays("bootstrap_draws.npz", duals=round_map(result.duals))
     about = {"unit": chosen["unit"], "fdr": chosen["fdr"], "thresholds": {}}
@@ -151,7 +152,6 @@ def write_bootstrap(cell, outputs, study, model):
         for name in ("fdr", "bonferroni_0.05", "uncorrected_0.001"):
             kept = bootstrap.threshold_map(z, thresholds[name])
             outputs.write_image(f"bootstrap_z_{name.partition('_')[0]}.nii.gz", unmask(kept, mask_img))
-        outputs.write_table(
-            "clusters.tsv", bootstrap.clusters_table(unmask(z, mask_img), limits), bootstrap.CLUSTER_COLUMNS
-        )
+        clusters = bootstrap.clusters_table(unmask(z, mask_img), limits)
+        outputs.write_table("clusters.tsv", clusters, bootstrap.CLUSTER_COLUMNS)
     outputs.write_json("bootstrap.json", about)

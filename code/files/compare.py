@@ -252,11 +252,8 @@ def _grade(old, new, atol, rtol, what):
 
 def worst(grades):
     """Return the grade that speaks for several: the first different one, else the first within tolerance."""
-    for level in (DIFFERENT, WITHIN):
-        for grade in grades:
-            if grade.grade == level:
-                return grade
-    return Grade(IDENTICAL)
+    order = (DIFFERENT, WITHIN, IDENTICAL)
+    return min(grades, key=lambda grade: order.index(grade.grade), default=Grade(IDENTICAL))
 
 
 COMPARISONS = {

@@ -69,10 +69,6 @@ class OutputFolder:
         """Write voxel values as an image, rounded (`files.rounding.round_map`), 0 outside the mask."""
         self.write_image(name, unmask(round_map(values), mask_img))
 
-    def write_p_map(self, name, p, mask_img):
-        """Write p values as an image, rounded to 6 significant digits, 1 outside the mask."""
-        self.write_image(name, unmask(round_significant(p), mask_img, outside=1))
-
     def write_image(self, name, img):
         nibabel.save(img, self.path(name))
 

@@ -12,8 +12,8 @@ from scipy import stats
 
 from files.compare import DIFFERENT, IDENTICAL, WITHIN, compare_files
 from files.fingerprints import fingerprint, fingerprint_files
-from files.outputs import OutputFolder
-from files.rounding import map_step, round_map
+from files.outputs import OutputFolder, unmask
+from files.rounding import map_step, round_map, round_significant
 
 MASK = nibabel.Nifti1Image(np.ones((4, 5, 6), np.uint8), np.diag([3, 3, 3, 1]))
 
@@ -148,7 +148,9 @@ def test_p_maps_may_differ_as_the_z_scores_that_they_stand_for(folders, rng):
         other = z.copy()
         other[nearby] += change
         for folder, values in zip(folders, (z, other), strict=True):
-            folder.write_p_map("b_p.nii.gz", 2 * stats.norm.sf(np.abs(values)), MASK)
+            folder.write_image(
+                "b_p.nii.gz", unmask(round_significant(2 * stats.norm.sf(np.abs(values))), MASK, outside=1)
+            )
         assert grade(folders, "b_p.nii.gz").grade == expected
 
 
