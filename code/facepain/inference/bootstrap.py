@@ -18,8 +18,7 @@ import pandas as pd
 from scipy.special import ndtr, ndtri
 
 from errors import InputError
-from facepain.models.confounds import fit_confounds, remove_from_gram
-from facepain.models.pca_regression import fit_coefficients, fit_components
+from facepain.models.cross_validation import decompose_fold
 from facepain.parallel import map_in_order, resample_rng
 from files.rounding import round_significant
 
@@ -115,25 +114,16 @@ def fit_draw(images, y, model, counts):
     Returns dual weights (n_trials,) for images standardised by image alone, else voxel weights (n_voxels,), 0 in a
     degenerate draw; and "fitted", "constant target" or "constant images".
     """
-    rows = np.flatnonzero(counts)
-    dual = np.zeros(len(y))
-    outcome = "fitted"
+    rows, dual, outcome = np.flatnonzero(counts), np.zeros(len(y)), "fitted"
     if np.ptp(y[rows]) == 0:
         outcome = "constant target"
     else:
-        K, Z = images.gram(counts, rows), images.confounds
-        if Z is not None:
-            slopes = fit_confounds(Z[rows], counts[rows])
-            K, _ = remove_from_gram(K, K[:0], Z[rows], Z[:0], counts[rows])
-            y = np.where(counts > 0, y - Z @ (slopes @ y[rows]), 0)
-        components = fit_components(K, model.explained_variance, counts[rows])
-        if components.n_components == 0:
+        K, nothing = images.gram(counts, rows), rows[:0]
+        fold = decompose_fold(K, (rows, nothing), model, images.confounds, counts[rows])
+        if fold.components.n_components == 0:
             outcome = "constant images"
         else:
-            coef, intercept = fit_coefficients(components, y[rows, None], model)
-            dual[rows] = components.to_dual(coef, intercept)[0][:, 0]
-            if Z is not None:
-                dual[rows] -= slopes.T @ (Z[rows].T @ dual[rows])
+            dual[rows] = fold.fit_duals(y[:, None], model)[:, 0]
     if not images.by_voxel:
         return dual, outcome
     if outcome != "fitted":

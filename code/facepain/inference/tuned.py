@@ -29,7 +29,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
         nested = prepare_nested(images, split, groups, tuning)
         fit, chosen = fit_tuned(nested, Y[:, 0], tuning)
         y_pred = predict_tuned(nested, Y, choose_settings(nested, Y, tuning), tuning) if Y.shape[1] > 1 else fit.y_pred
-        return TunedFold(*split, None, y_pred, images.confounds, fit, chosen)
+        return TunedFold(*split, None, y_pred, images.confounds, fit=fit, chosen=chosen)
 
     folds = []
     images.prepare(resampling.n_jobs)

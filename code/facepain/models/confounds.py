@@ -30,6 +30,6 @@ def remove_from_gram(K_train, K_test, Z_train, Z_test, counts=None):
     return (K_train + K_train.T) / 2, K_test
 
 
-def remove_from_scores(Y, Z, train_idx):
+def remove_from_scores(Y, Z, train_idx, counts=None):
     """Return scores of all trials without what the confounds, if any, explain of them in the training trials."""
-    return Y if Z is None else Y - Z @ (fit_confounds(Z[train_idx]) @ Y[train_idx])
+    return Y if Z is None else Y - Z @ (fit_confounds(Z[train_idx], counts) @ Y[train_idx])

@@ -81,10 +81,11 @@ class Fold:
     components: Components  # of the training images
     test_scores: np.ndarray  # (n_test, k) component scores of the test images
     confounds: np.ndarray | None = None  # (n_trials, n_confounds) of all trials of the study
+    counts: np.ndarray | None = None  # (n_train,) how often each trial is in the training set, once if not given
 
     def residual(self, Y):
         """Return the scores of all trials without what the training trials' confounds explain."""
-        return remove_from_scores(Y, self.confounds, self.train_idx)
+        return remove_from_scores(Y, self.confounds, self.train_idx, self.counts)
 
     def predict(self, Y, model):
         """Fit every column of Y (n_trials, n_targets) and predict the test trials, without confounds if these go."""
@@ -96,7 +97,7 @@ class Fold:
         dual, intercept = self.components.to_dual(coef, score_intercept)
         if self.confounds is not None:
             Z = self.confounds[self.train_idx]
-            dual = dual - fit_confounds(Z).T @ (Z.T @ dual)
+            dual = dual - fit_confounds(Z, self.counts).T @ (Z.T @ dual)
         return dual, intercept
 
     def fit_duals(self, Y, model):
@@ -137,14 +138,20 @@ def prepare_folds(images, folds, model, n_jobs=1):
     return list(map_in_order(prepare, folds, n_jobs))
 
 
-def decompose_fold(K, fold, model, Z=None):
-    """Decompose the training images of a fold, given the Gram matrix of all trials and their confounds."""
+def decompose_fold(K, fold, model, Z=None, counts=None):
+    """Decompose the training images of a fold, given the Gram matrix and the confounds of all trials.
+
+    With ``counts``, how often each training trial was drawn, the matrix is of these alone, and none is tested.
+    """
     train_idx, test_idx = fold
-    K_train, K_test = K[np.ix_(train_idx, train_idx)], K[np.ix_(test_idx, train_idx)]
+    if counts is not None:
+        K_train, K_test = K, K[:0]
+    else:
+        K_train, K_test = K[np.ix_(train_idx, train_idx)], K[np.ix_(test_idx, train_idx)]
     if Z is not None:
-        K_train, K_test = remove_from_gram(K_train, K_test, Z[train_idx], Z[test_idx])
-    components = fit_components(K_train, model.explained_variance)
-    return Fold(train_idx, test_idx, components, components.scores(K_test), Z)
+        K_train, K_test = remove_from_gram(K_train, K_test, Z[train_idx], Z[test_idx], counts)
+    components = fit_components(K_train, model.explained_variance, counts)
+    return Fold(train_idx, test_idx, components, components.scores(K_test), Z, counts)
 
 
 def cross_validate(folds, y, model):
