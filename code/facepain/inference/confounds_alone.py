@@ -28,6 +28,10 @@ class ConfoundFold(Fold):
     def predict(self, Y, _model):
         return self.test_scores @ (self.components @ Y[self.train_idx])
 
+    def fit(self, y):
+        given, n_confounds = (y[self.train_idx], y[self.test_idx], self.predict(y, None)), self.test_scores.shape[1] - 1
+        return Fit(self.train_idx, self.test_idx, *given, n_confounds, None, 0.0, 0.0)
+
 
 def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=None):
     """Score and test the confounds as a model of their own, in the splits of ``published`` and ``lopo``.
@@ -39,7 +43,7 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
         name: [ConfoundFold(train, test, fit_confounds(Z[train]), Z[test]) for train, test in each]
         for name, each in splits.items()
     }
-    fits = {name: [_fit(fold, y) for fold in each] for name, each in folds.items()}
+    fits = {name: [fold.fit(y) for fold in each] for name, each in folds.items()}
     lopo = list_predictions(fits["lopo"], np.arange(len(y)), groups).sort_values("row")
     predicted = {"lopo": as_predictions(lopo)}
     coef = fit_confounds(Z) @ y
@@ -47,19 +51,10 @@ def confounds_alone_table(splits, y, groups, Z, resampling, strata=None, others=
         predicted[name] = Predictions(y_other, Z_other @ coef, groups_other, np.full(len(y_other), y.mean()))
     table = intervals_table(predicted, fold_metrics(fits["published"], groups), fits["published"], groups)
     table = table[table["metric"].isin(METRICS)].drop(columns="level")
-    p = {}
     for column in SCHEMES:
-        scheme = scheme_of_people(groups) if column == "block" else column
+        scheme, p = scheme_of_people(groups) if column == "block" else column, {}
         for name, each in folds.items() if scheme in applicable_schemes(groups, y) else ():
             tests = permutation_test(each, y, groups, None, scheme, resampling, name, strata)
-            p |= {(column, name, test["metric"]): test["p"] for test in tests}
-    for scheme in SCHEMES:
-        keys = zip(table["estimate_of"], table["metric"], strict=True)
-        table[f"p_{scheme}"] = [p.get((scheme, *key), np.nan) for key in keys]
+            p |= {(name, test["metric"]): test["p"] for test in tests}
+        table[f"p_{column}"] = [p.get(key, np.nan) for key in zip(table["estimate_of"], table["metric"], strict=True)]
     return table.assign(n_permutations=resampling.n)[list(CONFOUND_COLUMNS)]
-
-
-def _fit(fold, y):
-    train_idx, test_idx = fold.train_idx, fold.test_idx
-    n_confounds = fold.test_scores.shape[1] - 1
-    return Fit(train_idx, test_idx, y[train_idx], y[test_idx], fold.predict(y, None), n_confounds, None, 0.0, 0.0)

@@ -124,11 +124,7 @@ def score_predictions(y_true, y_pred, groups, baseline):
 
 def constant_within(groups, y):
     """Return for every participant, in sorted order, whether all of their scores are equal."""
-    names, index = np.unique(groups, return_inverse=True)
-    lowest, highest = np.full(len(names), np.inf), np.full(len(names), -np.inf)
-    np.minimum.at(lowest, index, y)
-    np.maximum.at(highest, index, y)
-    return lowest == highest
+    return (pd.Series(y).groupby(np.asarray(groups)).nunique() == 1).to_numpy()
 
 
 def summarize_folds(scores, pooled, name="pooled"):
