@@ -17,19 +17,38 @@ REGRESSION_FILES = (
     *("metrics.tsv", "test_metrics.tsv", "calibration.tsv", "permutation.tsv", "permutation.json"),
     *("bootstrap.json", "model.json", "model.npz", "weights_average.nii.gz", "bootstrap_z.nii.gz"),
 )
-CLASSIFIER_TABLES = ("metrics", "confusion", "permutation")
+CLASSIFIER_TABLES = ("metrics", "permutation", "confusion")
 
 
 @dataclass(frozen=True)
-class RegressionResults:
-    """One ``regress`` cell: its tables as written, where the column ``fold`` is text, and how it was made."""
+class CellResults:
+    """What cells of ``regress`` and ``classify`` share: tables as written, where the column ``fold`` is text."""
 
     mask: str
+    metrics: pd.DataFrame
+    tests: pd.DataFrame  # permutation.tsv
+
+    @cached_property
+    def folds(self):
+        """The rows of `metrics` that are folds, indexed by number."""
+        folds = self.metrics[self.metrics["fold"].str.fullmatch(r"\d+")]
+        return folds.assign(fold=folds["fold"].astype(int)).set_index("fold")
+
+
+@dataclass(frozen=True)
+class ClassifierResults(CellResults):
+    """One ``classify`` cell."""
+
+    confusion: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RegressionResults(CellResults):
+    """One ``regress`` cell, and how it was made."""
+
     algorithm: str
     folder: Path
-    metrics: pd.DataFrame
     test_metrics: pd.DataFrame
-    tests: pd.DataFrame  # permutation.tsv
     null_scores: dict  # of the published scheme: (scheme, metric) to ndarray of those that are defined
     bootstrap: dict
     score: str  # name of what was predicted
@@ -37,11 +56,6 @@ class RegressionResults:
     standardize: str
     n_voxels: int  # of the mask, those with weight 0 included
     confounds: tuple = ()  # removed from images and scores
-
-    @cached_property
-    def folds(self):
-        """The rows of `metrics` that are folds, indexed by number."""
-        return fold_rows(self.metrics)
 
     @cached_property
     def fold_maps(self):
@@ -77,21 +91,6 @@ class RegressionResults:
         """Load one of the cell's maps, such as ``weights_average``."""
         img = nibabel.load(present(self.folder / f"{name}.nii.gz"))
         return nibabel.Nifti1Image(np.asarray(img.dataobj), img.affine)  # read once, however often it is looked at
-
-
-@dataclass(frozen=True)
-class ClassifierResults:
-    """One ``classify`` cell: its mask and tables, as written."""
-
-    mask: str
-    metrics: pd.DataFrame
-    confusion: pd.DataFrame
-    tests: pd.DataFrame
-
-    @property
-    def folds(self):
-        """The rows of `metrics` that are folds, indexed by number."""
-        return fold_rows(self.metrics)
 
 
 @dataclass(frozen=True)
@@ -225,12 +224,6 @@ def correlate_maps(cells, name):
 def read_optional(path):
     """Read a table that not every study has; None where it is not there."""
     return read_table(path) if path.exists() else None
-
-
-def fold_rows(metrics):
-    """Return the rows of a metrics table that are folds, indexed by number."""
-    folds = metrics[metrics["fold"].str.fullmatch(r"\d+")]
-    return folds.assign(fold=folds["fold"].astype(int)).set_index("fold")
 
 
 def present(path):
