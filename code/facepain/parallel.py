@@ -61,6 +61,10 @@ class Resampling:
             if self.progress is not None:
                 self.progress(len(batch))
 
+    def run_each(self, function):
+        """Return ``function(index)`` of every resample, for what takes long."""
+        return [result for (result,) in self.run(lambda indices: [function(index) for index in indices], 1)]
+
 
 def map_anywhere(function, items, n_jobs=1, folder=None):
     """Yield ``function(item)`` in the order of the items, computed on Dask where that was chosen, else by processes.

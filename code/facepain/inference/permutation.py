@@ -118,7 +118,7 @@ def label_permutation_test(score, train_sets, labels, groups, resampling):
             if all(len(np.unique(permuted[train_idx])) == n_labels for train_idx in train_sets):
                 return permuted
 
-    null = [value for batch in resampling.run(lambda indices: [score(draw(i)) for i in indices], 1) for value in batch]
+    null = resampling.run_each(lambda number: score(draw(number)))
     return summarize_null("participant", "balanced_accuracy", score(labels), null)
 
 

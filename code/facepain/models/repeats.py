@@ -31,15 +31,12 @@ def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
     """Score the model on the published split, whose fits these are, and on repeats of grouped k-fold."""
     n_folds = min(n_folds, len(np.unique(groups)))
 
-    def fit_repeats(indices):
-        fits = []
-        for index in indices:
-            splits = make_folds(groups, "group-kfold", n_folds, seed=resampling.seed + index, shuffle=True)
-            fits.append(cross_validate(prepare_folds(images, splits, model), y, model))
-        return fits
+    def fit_repeat(index):
+        splits = make_folds(groups, "group-kfold", n_folds, seed=resampling.seed + index, shuffle=True)
+        return cross_validate(prepare_folds(images, splits, model), y, model)
 
     images.prepare(resampling.n_jobs)
-    fits = [published, *(fit for batch in resampling.run(fit_repeats, 1) for fit in batch)]
+    fits = [published, *resampling.run_each(fit_repeat)]
     return pd.DataFrame([score_repeat(number, each, groups) for number, each in enumerate(fits)])
 
 
@@ -60,19 +57,13 @@ def learning_curve(images, y, groups, model, resampling, fewest_tested=1):
     n_tested = max(fewest_tested, round(SHARE_TESTED * len(names)))
     sizes = np.unique(np.linspace(2, len(names) - n_tested, N_SIZES).round().astype(int))
 
-    def score_choice(indices):
-        rows = []
-        for repeat in indices:
-            order = resample_rng(resampling.seed, repeat).permutation(len(names))
-            test_idx = np.flatnonzero(np.isin(index, order[:n_tested]))
-            for size in sizes:
-                train_idx = np.flatnonzero(np.isin(index, order[n_tested : n_tested + size]))
-                fit = cross_validate(prepare_folds(images, [(train_idx, test_idx)], model), y, model)[0]
-                given = fit.y_test, fit.y_pred
-                rows.append((int(size), repeat + 1, skill(*given, fit.y_train_mean), pearson_r(*given)))
-        return rows
+    def score_choice(repeat):
+        order = resample_rng(resampling.seed, repeat).permutation(len(names))
+        test_idx = np.flatnonzero(np.isin(index, order[:n_tested]))
+        train_sets = [np.flatnonzero(np.isin(index, order[n_tested : n_tested + size])) for size in sizes]
+        fits = cross_validate(prepare_folds(images, [(each, test_idx) for each in train_sets], model), y, model)
+        scores = [(skill(fit.y_test, fit.y_pred, fit.y_train_mean), pearson_r(fit.y_test, fit.y_pred)) for fit in fits]
+        return [(int(size), repeat + 1, *of_fit) for size, of_fit in zip(sizes, scores, strict=True)]
 
-    if len(names) < max(4, n_tested + 2):
-        return pd.DataFrame(columns=list(LEARNING_COLUMNS))
-    rows = [row for batch in resampling.run(score_choice, 1) for row in batch]
-    return pd.DataFrame(rows, columns=list(LEARNING_COLUMNS))
+    choices = resampling.run_each(score_choice) if len(names) >= max(4, n_tested + 2) else []
+    return pd.DataFrame([row for rows in choices for row in rows], columns=list(LEARNING_COLUMNS))
