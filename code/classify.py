@@ -9,11 +9,10 @@ from facepain.models import classification
 from facepain.models.cross_validation import make_folds
 from facepain.models.scores import withhold_folds
 from facepain.models.standardize import StandardizedImages
-from facepain.parallel import Resampling
 from files.tables import read_table
-from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
+from training import resample
 
 
 def main(cell, outputs):
@@ -46,9 +45,7 @@ def main(cell, outputs):
     listed = classification.predictions_table(predictions, labels, groups)
     outputs.write_table("predictions.tsv", listed, classification.PREDICTION_COLUMNS)
 
-    n = settings["permutation"]["n"]
-    with Progress(n, f"{cell.name}: permutations") as progress:
-        resampling = Resampling(n, settings["seed"], n_workers(), progress)
+    with resample(cell, "permutations", settings["permutation"]["n"]) as resampling:
         score = partial(classification.score_folds, cuts, C=settings["C"])
         test = label_permutation_test(score, [train for train, _ in folds], labels, groups, resampling)
     outputs.write_permutation_tests([test], TEST_COLUMNS)

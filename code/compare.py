@@ -21,10 +21,9 @@ from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions
 from facepain.parallel import Resampling
 from files.tables import read_table
-from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
-from training import load_training
+from training import load_training, resample
 
 
 def main(cell, outputs):
@@ -64,8 +63,7 @@ def main(cell, outputs):
         tested = {name: (models[name], limit) for name, limit in of_mask.items() if limit is not None}
         if tested and settings["standardize"] == "image":
             effects = planted["effects"]
-            with Progress(len(effects), f"{cell.name}: effects, {mask}") as progress:
-                resampling = Resampling(planted["n"], seed, n_workers(), progress)
+            with resample(cell, f"effects, {mask}", planted["n"], len(effects)) as resampling:
                 table = detectable_table(gram, y, permuter, splits, tested, effects, resampling, images.confounds)
             detectable.append(table.assign(mask=mask))
     if not detectable:

@@ -6,15 +6,13 @@ from facepain.inference import occurrence
 from facepain.models.cross_validation import prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import withhold_folds
-from facepain.parallel import Resampling
-from provenance.run.progress import Progress
 from provenance.run.stage import n_workers, run_stage
 from stages import STUDY
-from training import load_training
+from training import load_training, resample
 
 
 def main(cell, outputs):
-    settings, seed = cell.settings, cell.settings["seed"]
+    settings = cell.settings
     study = load_training(cell.names[0], settings | {"transform": "raw"})
     images, rows, (y, groups) = study.images, study.rows, study.train
     if y.min() < 0 or not (0 < np.mean(y > 0) < 1):
@@ -30,8 +28,7 @@ def main(cell, outputs):
     found = {name: [occurrence.predict_parts(fold, y[:, None], alpha) for fold in each] for name, each in folds.items()}
     tests = []
     for estimate_of in folds:
-        with Progress(settings["permutation"]["n"], f"{cell.name}: permutations, {estimate_of}") as progress:
-            resampling = Resampling(settings["permutation"]["n"], seed, n_workers(), progress)
+        with resample(cell, f"permutations, {estimate_of}", settings["permutation"]["n"]) as resampling:
             tests += occurrence.part_permutation_test(folds[estimate_of], y, groups, alpha, resampling, estimate_of)
 
     metrics = occurrence.parts_table(found, y)

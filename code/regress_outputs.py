@@ -1,5 +1,7 @@
 """Compute and write, table by table, what the stage ``regress`` says about its model."""
 
+from dataclasses import replace
+
 import pandas as pd
 
 from facepain.inference import bootstrap
@@ -14,8 +16,7 @@ from facepain.models.scores import withhold_folds
 from facepain.parallel import Resampling
 from files.outputs import unmask
 from files.rounding import round_map, round_significant
-from provenance.run.progress import Progress
-from provenance.run.stage import n_workers
+from training import resample
 
 
 def write_scores(outputs, study, fits, final, tested, min_participants):
@@ -88,12 +89,12 @@ def write_generalisation(cell, outputs, study, held_out, strata):
 
 def write_splits(cell, outputs, study, model, fits):
     """Write how the score varies with the split and with the number of participants."""
-    seed, repeats, learning = cell.settings["seed"], cell.settings["repeats"], cell.settings["learning"]
-    with Progress(repeats["n"] + learning["n"], f"{cell.name}: repeats and learning curve") as progress:
-        repeated = Resampling(repeats["n"], seed, n_workers(), progress)
-        table = score_repeats(study.images, *study.train, model, fits, repeated, repeats["n_folds"])
+    repeats, learning = cell.settings["repeats"], cell.settings["learning"]
+    steps = repeats["n"] + learning["n"]
+    with resample(cell, "repeats and learning curve", repeats["n"], steps) as resampling:
+        table = score_repeats(study.images, *study.train, model, fits, resampling, repeats["n_folds"])
         outputs.write_table("repeats.tsv", table, REPEAT_COLUMNS)
-        chosen = Resampling(learning["n"], seed, n_workers(), progress)
+        chosen = replace(resampling, n=learning["n"])
         curve = learning_curve(study.images, *study.train, model, chosen, cell.settings["min_participants"])
         outputs.write_table("learning.tsv", curve, LEARNING_COLUMNS)
 
@@ -107,10 +108,8 @@ def write_permutation_tests(cell, outputs, study, folds, model, strata):
     for estimate_of, limit in limits.items():
         n = min(filter(None, (cell.settings["permutation"]["n"], limit)))
         for scheme in schemes:
-            with Progress(n, f"{cell.name}: permutations {scheme}, {estimate_of}") as progress:
-                resampling = Resampling(n, cell.settings["seed"], n_workers(), progress)
-                given = y, groups, model, scheme, resampling, estimate_of, strata
-                tests += permutation_test(folds[estimate_of], *given)
+            with resample(cell, f"permutations {scheme}, {estimate_of}", n) as resampling:
+                tests += permutation_test(folds[estimate_of], y, groups, model, scheme, resampling, estimate_of, strata)
     for scheme in set(chosen["permutation_schemes"]) - set(schemes):
         print(f"{cell.name}: permuting {scheme} changes nothing in these scores and is left out")
     outputs.write_permutation_tests(tests, TEST_COLUMNS)
@@ -130,8 +129,7 @@ def write_bootstrap(cell, outputs, study, model):
     """Bootstrap the final model's weights and write the z map, and what is derived from it as written."""
     chosen, mask_img = cell.settings["bootstrap"], study.mask_img
     slow = ", each with its own scaling of the voxels" if "voxel" in cell.settings["standardize"] else ""
-    with Progress(chosen["n"], f"{cell.name}: bootstrap{slow}") as progress:
-        resampling = Resampling(chosen["n"], cell.settings["seed"], n_workers(), progress)
+    with resample(cell, f"bootstrap{slow}", chosen["n"]) as resampling:
         result = bootstrap.bootstrap_weights(study.images, *study.train, model, resampling, chosen["unit"])
     z = round_map(result.z)
     outputs.write_map("bootstrap_z.nii.gz", z, mask_img)

@@ -12,11 +12,9 @@ from facepain.inference import similarity
 from facepain.inference.permutation import choose_schemes, scheme_of_people
 from facepain.models.cross_validation import fit_final, voxel_weights
 from facepain.models.scores import pearson_r
-from facepain.parallel import Resampling
-from provenance.run.progress import Progress
-from provenance.run.stage import n_workers, run_stage
+from provenance.run.stage import run_stage
 from stages import STUDY
-from training import load_model, load_training
+from training import load_model, load_training, resample
 
 LEAST_AGREEMENT = 0.999  # correlation of the map as written and as refitted
 COLUMNS = {
@@ -99,9 +97,7 @@ def list_similarities(names, weights, maps, voxels, ends, inside):
 
 def permutation_null(cell, scheme, products, images, y, groups, model):
     """Return the similarities of refits to permuted scores (n_sets_of_voxels, n_metrics, n_maps, n)."""
-    n = cell.settings["permutation"]["n"]
-    with Progress(n, f"{cell.name}: permutations {scheme}") as progress:
-        resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
+    with resample(cell, f"permutations {scheme}", cell.settings["permutation"]["n"]) as resampling:
         refits = similarity.refit_permuted(images, y, groups, model, scheme, resampling)
         batches = [[each.similarity(duals) for each in products.values()] for duals in refits]
     return np.concatenate(batches, axis=-1)
@@ -110,8 +106,8 @@ def permutation_null(cell, scheme, products, images, y, groups, model):
 def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
     """Return the ends of the 95 % intervals over participants (2, n_sets_of_voxels, n_metrics, n_maps)."""
     batches = []
-    with Progress(cell.settings["bootstrap"]["n"], f"{cell.name}: bootstrap") as progress:
-        for draws in draw_participants(cell, images, y, groups, model, progress):
+    with resample(cell, "bootstrap", cell.settings["bootstrap"]["n"]) as resampling:
+        for draws in draw_participants(cell, images, y, groups, model, resampling):
             if images.by_voxel:  # draws are maps
                 found = [
                     [np.nan_to_num(similarity.similarity_of_maps(draw[where], maps[:, where])) for draw in draws.T]
@@ -123,16 +119,15 @@ def bootstrap_intervals(cell, products, maps, voxels, images, y, groups, model):
     return np.quantile(np.concatenate(batches, axis=-1), (0.025, 0.975), axis=-1)
 
 
-def draw_participants(cell, images, y, groups, model, progress):
+def draw_participants(cell, images, y, groups, model, resampling):
     """Yield the refits of the bootstrap of the weights as far as it has kept enough of them, else refit."""
-    n, path = cell.settings["bootstrap"]["n"], Path("outputs/regress", *cell.names, "bootstrap_draws.npz")
+    path = Path("outputs/regress", *cell.names, "bootstrap_draws.npz")
     if path.exists():
         with np.load(path) as kept:
             duals = kept["duals"].astype(float)
-        if duals.shape[1] >= n:
-            yield duals[:, :n]
+        if duals.shape[1] >= resampling.n:
+            yield duals[:, : resampling.n]
             return
-    resampling = Resampling(n, cell.settings["regress"]["seed"], n_workers(), progress)
     yield from similarity.refit_resampled(images, y, groups, model, resampling)
 
 

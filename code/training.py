@@ -1,5 +1,6 @@
 """Load what all stages share that fit the score: trials, images and scores of the training dataset, and the model."""
 
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import nibabel
@@ -14,7 +15,10 @@ from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import list_predictions
 from facepain.models.scores import transform_target
 from facepain.models.standardize import StandardizedImages, predict_images
+from facepain.parallel import Resampling
 from files.tables import read_table
+from provenance.run.progress import Progress
+from provenance.run.stage import n_workers
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,14 @@ def load_training(mask, settings):
         confounds=confounds,
         images=StandardizedImages(take_rows(signals, rows), settings["standardize"], of_train),
     )
+
+
+@contextmanager
+def resample(cell, what, n, steps=None):
+    """Give a `Resampling` of a cell whose progress is shown, where its steps are others in so many."""
+    seed = cell.settings.get("regress", cell.settings)["seed"]
+    with Progress(steps or n, f"{cell.name}: {what}") as progress:
+        yield Resampling(n, seed, n_workers(), progress)
 
 
 def load_model(algorithm, settings):

@@ -9,11 +9,10 @@ from facepain.models.cross_validation import confound_coefficients, make_folds, 
 from facepain.models.repeats import REPEAT_COLUMNS, score_repeat
 from facepain.models.tuning import TUNING_COLUMNS, Tuning
 from facepain.parallel import Resampling
-from provenance.run.progress import Progress
-from provenance.run.stage import n_workers, run_stage
+from provenance.run.stage import run_stage
 from regress_outputs import write_scores
 from stages import STUDY
-from training import load_training
+from training import load_training, resample
 
 
 def main(cell, outputs):
@@ -26,8 +25,8 @@ def main(cell, outputs):
     folds, tests = {}, []
     n_permutations, schemes = settings["permutation"], choose_schemes(settings["permutation"]["schemes"], groups, y)
     for estimate_of, n in (("published", n_permutations["n"]), ("lopo", n_permutations["n_lopo"])):
-        with Progress(len(splits[estimate_of]), f"{cell.name}: {estimate_of}, folds") as progress:
-            resampling = Resampling(min(n, n_permutations["n"]), seed, n_workers(), progress)
+        n_folds = len(splits[estimate_of])
+        with resample(cell, f"{estimate_of}, folds", min(n, n_permutations["n"]), n_folds) as resampling:
             folds[estimate_of], tested = tuned_permutation_test(
                 images, splits[estimate_of], y, groups, tuning, schemes, resampling, estimate_of
             )
@@ -57,10 +56,10 @@ def write_repeats(cell, outputs, published, images, y, groups, tuning):
     seed, n = cell.settings["seed"], cell.settings["repeats"]
     n_folds = min(5, len(np.unique(groups)))
     rows = [score_repeat(0, published, groups)]
-    with Progress(n * n_folds, f"{cell.name}: repeats, folds") as progress:
+    with resample(cell, "repeats, folds", 1, n * n_folds) as resampling:
         for number in range(1, n + 1):
             splits = make_folds(groups, "group-kfold", n_folds, seed=seed + number - 1, shuffle=True)
-            folds = tune_folds(images, splits, y[:, None], groups, tuning, Resampling(1, seed, n_workers(), progress))
+            folds = tune_folds(images, splits, y[:, None], groups, tuning, resampling)
             rows.append(score_repeat(number, [fold.fit for fold in folds], groups))
     outputs.write_table("repeats.tsv", pd.DataFrame(rows), REPEAT_COLUMNS)
 
