@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 
-from facepain.inference.permutation import TEST_COLUMNS, choose_schemes
-from facepain.inference.tuned import tune_folds, tuned_permutation_test
+from facepain.inference.permutation import TEST_COLUMNS, choose_schemes, tuned_permutation_test
 from facepain.models.cross_validation import confound_coefficients, make_folds, voxel_weights
 from facepain.models.repeats import REPEAT_COLUMNS, score_repeat
-from facepain.models.tuning import TUNING_COLUMNS, Tuning
+from facepain.models.tuning import TUNING_COLUMNS, Tuning, tune_folds
 from facepain.parallel import Resampling
 from provenance.run.stage import run_stage
 from regress_outputs import write_scores

@@ -16,8 +16,7 @@ from facepain.inference.comparison import (
     plant,
 )
 from facepain.inference.occurrence import part_intervals_table, part_permutation_test, predict_parts
-from facepain.inference.permutation import TrialPermuter
-from facepain.inference.tuned import tuned_permutation_test
+from facepain.inference.permutation import TrialPermuter, tuned_permutation_test
 from facepain.models.cross_validation import make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import Predictions

@@ -28,10 +28,9 @@ from facepain.inference.comparison import familywise_table, pairs_table
 from facepain.inference.intervals import fold_mean_interval, intervals_table, participant_intervals, score_all
 from facepain.inference.mixed_models import fit_mixed_model
 from facepain.inference.occurrence import part_intervals_table, predict_parts, score_parts
-from facepain.inference.permutation import label_permutation_test, permutation_test
+from facepain.inference.permutation import label_permutation_test, permutation_test, tuned_permutation_test
 from facepain.inference.similarity import familywise_p as familywise_p_of_maps
 from facepain.inference.similarity import map_products, refit_permuted, refit_resampled, spatial_p
-from facepain.inference.tuned import tune_folds, tuned_permutation_test
 from facepain.models.classification import classify_folds, cut_gram, score_folds
 from facepain.models.classification import fold_metrics as classifier_metrics
 from facepain.models.cross_validation import cross_validate, fit_final, make_folds, prepare_folds, voxel_weights
@@ -39,7 +38,7 @@ from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import as_predictions, fold_metrics, list_predictions
 from facepain.models.scores import Predictions
 from facepain.models.standardize import StandardizedImages, predict_images
-from facepain.models.tuning import Tuning
+from facepain.models.tuning import Tuning, tune_folds
 from facepain.parallel import Resampling, resample_rng
 
 SEED = 20210607

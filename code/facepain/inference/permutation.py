@@ -81,6 +81,24 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
     return tests
 
 
+def tuned_permutation_test(images, splits, y, groups, tuning, schemes, resampling, estimate_of):
+    """Test the cross-validated scores of tuned models; every permutation is tuned again. Returns folds and tests."""
+    from facepain.models.tuning import tune_folds  # not above: a change of it would make results of regress stale
+
+    permuters = [TrialPermuter(groups, scheme) for scheme in schemes]
+    drawn = [permuter.draw_scores(y, resampling.seed, range(resampling.n)) for permuter in permuters]
+    Y = np.hstack([y[:, None], *drawn])
+    folds = tune_folds(images, splits, Y, groups, tuning, resampling)
+    scores = SCORERS[estimate_of](folds, Y, None)
+    nulls = np.split(scores[:, 1:], len(schemes), axis=1)
+    tests = [
+        summarize_null(scheme, metric, scores[row, 0], null[row], permuter.n_fixed(y), estimate_of)
+        for scheme, permuter, null in zip(schemes, permuters, nulls, strict=True)
+        for row, metric in enumerate(METRICS)
+    ]
+    return folds, tests
+
+
 def summarize_null(scheme, metric, score, null_scores, n_fixed=0, estimate_of="published"):
     """Return an entry of permutation.json: a score and its null scores, rounded as they are written, then compared.
 

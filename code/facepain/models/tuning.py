@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from facepain.models.algorithms import ALGORITHMS, products_with_targets
-from facepain.models.cross_validation import Fold, cross_validate, make_folds, prepare_folds
+from facepain.models.cross_validation import Fit, Fold, cross_validate, make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.score_tables import METRIC_COLUMNS
+from facepain.parallel import map_in_processes
 
 # All components are offered but those whose variance is rounding.
 MAX_VARIANCE = 0.9999
@@ -61,6 +62,36 @@ class NestedFold:
     outer: Fold
     inner: list
     n_components: np.ndarray
+
+
+@dataclass(frozen=True)
+class TunedFold(Fold):
+    """Hold what an outer fold gives; in place of component scores the predictions of every target."""
+
+    fit: Fit | None = None
+    chosen: dict | None = None
+
+    def predict(self, _Y, _model):
+        return self.test_scores
+
+
+def tune_folds(images, splits, Y, groups, tuning, resampling):
+    """Choose, fit and predict in every outer fold, for every target; the first of Y (n_trials, n_targets) is fitted."""
+
+    def tune(split):
+        # Its decompositions are large: they live as long as the fold.
+        nested = prepare_nested(images, split, groups, tuning)
+        fit, chosen = fit_tuned(nested, Y[:, 0], tuning)
+        y_pred = predict_tuned(nested, Y, choose_settings(nested, Y, tuning), tuning) if Y.shape[1] > 1 else fit.y_pred
+        return TunedFold(*split, None, y_pred, images.confounds, fit=fit, chosen=chosen)
+
+    folds = []
+    images.prepare(resampling.n_jobs)
+    for fold in map_in_processes(tune, splits, resampling.n_jobs):
+        folds.append(fold)
+        if resampling.progress is not None:
+            resampling.progress(1)
+    return folds
 
 
 def prepare_nested(images, fold, groups, tuning):
