@@ -31,10 +31,10 @@ def main(cell, outputs):
         )
         return
 
-    images = StandardizedImages(np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r"))
-    gram = images.gram(n_jobs=n_workers())
+    signals = np.load(f"outputs/extract/{mask_name}/signals.npy", mmap_mode="r")
+    images = StandardizedImages(signals, n_jobs=n_workers())
     folds = make_folds(groups, **settings["cross_validation"], seed=settings["seed"])
-    cuts = classification.cut_gram(gram, folds)
+    cuts = classification.cut_gram(images.gram(), folds)
     predictions = classification.classify_folds(cuts, labels, settings["C"])
     # A fold has to test enough participants of every dataset.
     tested = [groups[test][labels[test] == name] for _, test in folds for name in n_participants.index]

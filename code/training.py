@@ -95,7 +95,7 @@ def load_training(mask, settings):
         y=remove_from_scores(y, confounds, rows),
         y_with_confounds=y,
         confounds=confounds,
-        images=StandardizedImages(take_rows(signals, rows), settings["standardize"], of_train),
+        images=StandardizedImages(take_rows(signals, rows), settings["standardize"], of_train, n_workers()),
     )
 
 

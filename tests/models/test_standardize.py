@@ -44,7 +44,7 @@ def test_memmap_gives_the_bytes_of_the_array(signals, tmp_path):
 
 
 def test_threads_change_no_byte(signals):
-    one, two = (StandardizedImages(signals).gram(n_jobs=n_jobs) for n_jobs in (1, 2))
+    one, two = (StandardizedImages(signals, n_jobs=n_jobs).gram() for n_jobs in (1, 2))
     np.testing.assert_array_equal(one, two)
 
 

@@ -192,7 +192,9 @@ def measure_closed_forms(signals, y, groups):
     for algorithm in ("lasso", "ridge"):
         started = clock()
         model = PCARegression(algorithm)
-        folds = prepare_folds(StandardizedImages(signals), make_folds(groups, n_folds=N_FOLDS), model, N_JOBS)
+        folds = prepare_folds(
+            StandardizedImages(signals, n_jobs=N_JOBS), make_folds(groups, n_folds=N_FOLDS), model, N_JOBS
+        )
         permutation_test(folds, y, groups, model, "within", Resampling(N_RESAMPLES, 1, N_JOBS))
         seconds[algorithm] = clock() - started
     return seconds
@@ -229,7 +231,9 @@ def measure_bootstrap(signals, y, groups, n_draws):
 
 def time_bootstrap(signals, y, groups, n_draws):
     started = clock()
-    bootstrap_weights(StandardizedImages(signals), y, groups, PCARegression("ridge"), Resampling(n_draws, 1, N_JOBS))
+    bootstrap_weights(
+        StandardizedImages(signals, n_jobs=N_JOBS), y, groups, PCARegression("ridge"), Resampling(n_draws, 1, N_JOBS)
+    )
     return clock() - started
 
 
@@ -252,7 +256,9 @@ class SVRCost:
 def measure_svr(signals, y, groups, n_permutations):
     """Return the cost of `N_RESAMPLES` permutations of the SVR from that of fewer."""
     model = PCARegression("svr")
-    folds = prepare_folds(StandardizedImages(signals), make_folds(groups, n_folds=N_FOLDS), model, N_JOBS)
+    folds = prepare_folds(
+        StandardizedImages(signals, n_jobs=N_JOBS), make_folds(groups, n_folds=N_FOLDS), model, N_JOBS
+    )
     started = clock()
     permutation_test(folds, y, groups, model, "within", Resampling(n_permutations, 1, N_JOBS))
     seconds = clock() - started
@@ -277,7 +283,7 @@ def time_pipeline(signals, y, groups):
 def time_libsvm(signals, y, groups):
     """Return the times of one libsvm fit on the component scores of a fold, and whether it was cut short."""
     first = make_folds(groups, n_folds=N_FOLDS)[:1]
-    folds = prepare_folds(StandardizedImages(signals), first, PCARegression("svr"), N_JOBS)
+    folds = prepare_folds(StandardizedImages(signals, n_jobs=N_JOBS), first, PCARegression("svr"), N_JOBS)
     scores = folds[0].components.train_scores()
     svm = SVR(kernel="linear", max_iter=LIBSVM_ITERATIONS)
     started = clock()
@@ -353,7 +359,7 @@ def report_growth(sizes):
 
 def growth_row(n_trials, n_voxels, n_draws):
     signals, y, groups = draw_study(n_trials, n_voxels, max(8, n_trials // 16))
-    model, images = PCARegression("ridge"), StandardizedImages(signals)
+    model, images = PCARegression("ridge"), StandardizedImages(signals, n_jobs=N_JOBS)
     started = time.perf_counter()
     folds = prepare_folds(images, make_folds(groups, n_folds=N_FOLDS), model, N_JOBS)
     prepared = time.perf_counter()

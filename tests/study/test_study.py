@@ -96,7 +96,7 @@ def test_the_model_as_written_predicts_what_the_tables_say(finished_study):
         inside = np.asarray(nibabel.load(folder / f"outputs/extract/{mask}/mask.nii.gz").dataobj) != 0
         weights = nibabel.load(cell / "weights_final.nii.gz").get_fdata()
         assert not weights[~inside].any()
-        images = StandardizedImages(signals[predictions["row"]]).block(slice(None))
+        images = StandardizedImages(signals[predictions["row"]]).block(slice(None))[0]
         np.testing.assert_allclose(images @ weights[inside] + model.intercept, y_pred, atol=1e-9)
 
 

@@ -60,7 +60,6 @@ def bootstrap_weights(images, y, groups, model, resampling, unit="participant"):
     Trials of one participant are alike, so that drawing trials ("trial" in place of "participant") overstates how
     stable the weights are. Raises InputError if there are fewer than two units to draw from.
     """
-    images.prepare(resampling.n_jobs)
     # Squares are summed about the weights of all trials, where they lose few digits.
     centre = fit_draw(images, y, model, np.ones(len(y), dtype=int))[0][:, None]
 

@@ -180,7 +180,6 @@ def refit_permuted(images, y, groups, model, scheme, resampling):
 
 def refit_resampled(images, y, groups, model, resampling):
     """Yield duals (n_trials, n_batch), or maps where voxels are standardised, of refits to participants redrawn."""
-    images.prepare(resampling.n_jobs)
 
     def fit_batch(indices):
         counts = [draw_counts(groups, "participant", resample_rng(resampling.seed, index)) for index in indices]

@@ -134,7 +134,6 @@ def prepare_folds(images, folds, model, n_jobs=1):
 
     if n_jobs == 1 or images.by_voxel:
         return [prepare(fold, n_jobs) for fold in folds]
-    images.gram(n_jobs=n_jobs)  # once, before the workers share it
     return list(map_in_order(prepare, folds, n_jobs))
 
 

@@ -35,7 +35,6 @@ def score_repeats(images, y, groups, model, published, resampling, n_folds=5):
         splits = make_folds(groups, "group-kfold", n_folds, seed=resampling.seed + index, shuffle=True)
         return cross_validate(prepare_folds(images, splits, model), y, model)
 
-    images.prepare(resampling.n_jobs)
     fits = [published, *resampling.run_each(fit_repeat)]
     return pd.DataFrame([score_repeat(number, each, groups) for number, each in enumerate(fits)])
 

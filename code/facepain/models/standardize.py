@@ -21,16 +21,17 @@ class StandardizedImages:
     images and scores inside every training set (`facepain.models.confounds`).
     """
 
-    def __init__(self, signals, standardize="image", confounds=None):
+    def __init__(self, signals, standardize="image", confounds=None, n_jobs=1):
         self.signals = signals
         self.standardize = standardize
         self.confounds = confounds
         self.n_trials, self.n_voxels = signals.shape
-        self._image_gram = None
         self._mean, self._sd = image_mean_and_sd(signals) if "image" in standardize else (None, None)
         self.columns = [
             slice(start, min(start + BLOCK_SIZE, self.n_voxels)) for start in range(0, self.n_voxels, BLOCK_SIZE)
         ]
+        # Products that depend on no training set are made once, before workers share them.
+        self._gram = None if self.by_voxel else self._sum_products(None, np.arange(self.n_trials), n_jobs)
 
     @property
     def by_voxel(self):
@@ -46,14 +47,7 @@ class StandardizedImages:
         rows = np.arange(self.n_trials) if rows is None else np.asarray(rows)
         if self.by_voxel:
             return self._sum_products(np.asarray(counts), rows, n_jobs)
-        if self._image_gram is None:
-            self._image_gram = self._sum_products(None, np.arange(self.n_trials), n_jobs)
-        return self._image_gram[np.ix_(rows, rows)]
-
-    def prepare(self, n_jobs=1):
-        """Compute once what workers share: all products of the images, where these depend on no training set."""
-        if not self.by_voxel:
-            self.gram(n_jobs=n_jobs)
+        return self._gram[np.ix_(rows, rows)]
 
     def weights(self, dual, intercept, counts=None):
         """Turn dual weights (n_trials, n_maps) and intercepts into those of the images that `predict_images` takes.

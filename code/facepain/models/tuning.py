@@ -86,7 +86,6 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
         return TunedFold(*split, None, y_pred, images.confounds, fit=fit, chosen=chosen)
 
     folds = []
-    images.prepare(resampling.n_jobs)
     for fold in map_in_processes(tune, splits, resampling.n_jobs):
         folds.append(fold)
         if resampling.progress is not None:
