@@ -196,12 +196,13 @@ def haufe_pattern(images, fit):
     cov(X) w, which shows where the score is reflected, as weights do not: Haufe et al. 2014, doi
     10.1016/j.neuroimage.2013.10.067. X are the images that the weights apply to.
     """
-    train_idx, dual, predicted = fit.train_idx, np.zeros(len(fit.dual)), _apply_to_training(images, fit)
+    train_idx, predicted = fit.train_idx, _apply_to_training(images, fit)
     if images.confounds is not None:
         predicted = remove_from_scores(predicted, images.confounds[train_idx], np.arange(len(train_idx)))
     # Centring the prediction is enough: then the mean image has no part in the products.
-    dual[train_idx] = (predicted - predicted.mean()) / len(train_idx)
-    return images.products(dual, _counts(len(dual), train_idx))
+    values, counts = (predicted - predicted.mean()) / len(train_idx), _counts(images.n_trials, train_idx)
+    blocks = (images.block(columns, train_idx, counts) for columns in images.columns)
+    return np.concatenate([values @ block * scale for block, _, scale in blocks])
 
 
 def voxel_weights(images, fits):

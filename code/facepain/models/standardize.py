@@ -66,17 +66,6 @@ class StandardizedImages:
             intercept -= mean @ weights[columns]
         return weights, intercept
 
-    def products(self, values, counts):
-        """Return the sum over training trials of each voxel times a value of the trial, as (n_voxels,).
-
-        Values sum to 0 over the training trials; voxels are as `predict_images` multiplies them with weights.
-        """
-        rows, sums = np.flatnonzero(counts), np.empty(self.n_voxels)
-        for columns in self.columns:
-            block, _, scale = self.block(columns, rows, counts)
-            sums[columns] = (values[rows] @ block) * scale
-        return sums
-
     def block(self, columns, rows=None, counts=None):
         """Return standardised voxels of some trials (for ``voxel`` of all training), and their means and scales.
 
