@@ -171,15 +171,14 @@ class _Held:
     def __init__(self, function):
         self.function = function
 
-    def __reduce__(self):
+    def __getstate__(self):
         from cloudpickle import dumps
 
         # As one string: Dask would send arrays apart, to where they are not aligned and NumPy computes at half speed.
-        return _hold, (dumps(self.function),)
+        return dumps(self.function)
 
-
-def _hold(pickled):
-    return _Held(pickle.loads(pickled))
+    def __setstate__(self, pickled):
+        self.function = pickle.loads(pickled)
 
 
 def _call_held(held, item):

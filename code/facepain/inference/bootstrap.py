@@ -164,27 +164,22 @@ def threshold_map(z, threshold):
 
 def clusters_table(z_img, thresholds):
     """List clusters of at least 10 voxels whose absolute z reaches a threshold, if there is any, by its name."""
-    largest = np.abs(z_img.get_fdata()).max()
-    tables = [
-        _clusters(z_img, threshold).assign(threshold=name)
-        for name, threshold in thresholds.items()
-        if threshold is not None and threshold <= largest
-    ]
-    found = [table for table in tables if len(table)]
-    return pd.concat(found)[list(CLUSTER_COLUMNS)] if found else pd.DataFrame(columns=list(CLUSTER_COLUMNS))
-
-
-def _clusters(z_img, threshold):
     from nilearn.reporting import get_clusters_table  # takes seconds to import, and few draws give no threshold
 
-    # nilearn keeps what lies above the threshold: a voxel right at it is significant too.
-    just_below = np.nextafter(threshold, 0)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No clusters found", UserWarning)  # an empty table says it
-        table = get_clusters_table(z_img, just_below, cluster_threshold=MIN_VOXELS, two_sided=True)
-    table = table.rename(columns=dict(zip(table.columns, list(CLUSTER_COLUMNS)[1:], strict=True)))
-    # nilearn leaves the size of further peaks empty.
-    return table.assign(size_mm3=pd.to_numeric(table["size_mm3"], errors="coerce"))
+    largest, tables = np.abs(z_img.get_fdata()).max(), []
+    for name, threshold in thresholds.items():
+        if threshold is None or threshold > largest:
+            continue
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "No clusters found", UserWarning)  # an empty table says it
+            # nilearn keeps what lies above the threshold: a voxel right at it is significant too.
+            just_below = np.nextafter(threshold, 0)
+            table = get_clusters_table(z_img, just_below, cluster_threshold=MIN_VOXELS, two_sided=True)
+        table = table.rename(columns=dict(zip(table.columns, list(CLUSTER_COLUMNS)[1:], strict=True)))
+        # nilearn leaves the size of further peaks empty.
+        sizes = pd.to_numeric(table["size_mm3"], errors="coerce")
+        tables += [table.assign(threshold=name, size_mm3=sizes)] if len(table) else []
+    return pd.concat(tables)[list(CLUSTER_COLUMNS)] if tables else pd.DataFrame(columns=list(CLUSTER_COLUMNS))
 
 
 def _z_map(images, mean, covariance, n_jobs):

@@ -61,10 +61,6 @@ def shrink_ridge(products, singular_values, _n_trials, alpha):
     return products / (singular_values[:, None] ** 2 + alpha)
 
 
-def scale_ridge(components, _Y):
-    return components.singular_values[0] ** 2
-
-
 def fit_linear_svr(components, Y, C, epsilon):
     """Fit scikit-learn's ``SVR(kernel="linear", C=C, epsilon=epsilon)`` for all targets at once."""
     from facepain.models.svr import solve_svr  # SciPy takes long to import, and most commands fit nothing
@@ -72,11 +68,6 @@ def fit_linear_svr(components, Y, C, epsilon):
     # A trial drawn m times pays m times for its error.
     solution = solve_svr(components.train_scores(), Y, C=C * components.counts, epsilon=epsilon)
     return solution.coef, solution.intercept
-
-
-def scale_linear_svr(components, _Y):
-    """Return the largest ``C`` that keeps predictions within about one unit of the score."""
-    return 1 / components.singular_values[0] ** 2
 
 
 def products_with_targets(components, Y):
@@ -113,7 +104,7 @@ ALGORITHMS = {
             permutation_schemes=("within", "block", "free"),
             sentence="Ridge (alpha {alpha:g})",
             penalty="alpha",
-            scale=scale_ridge,
+            scale=lambda components, _Y: components.singular_values[0] ** 2,
             shrink=shrink_ridge,
         ),
         Algorithm(
@@ -127,7 +118,8 @@ ALGORITHMS = {
             max_permutations=1000,
             max_permutations_lopo=200,
             penalty="C",
-            scale=scale_linear_svr,
+            # The largest ``C`` that keeps predictions within about one unit of the score.
+            scale=lambda components, _Y: 1 / components.singular_values[0] ** 2,
         ),
     )
 }
