@@ -27,7 +27,7 @@ def _table(name, **fields):
     return Annotated[model, Field(default_factory=model)]
 
 
-def _must(is_right, expected, validator=AfterValidator):
+def _must(expected, is_right, validator=AfterValidator):
     """Return a validator of pydantic that says what was expected of a value."""
 
     def check(value):
@@ -46,13 +46,17 @@ def _is_inside(path):
     return not path.startswith(("/", "~")) and ".." not in path.split("/")
 
 
-different = _must(_are_different, "be a list of different names")
+def _is_table_file(path):
+    return path.lower().endswith(TABLE_ENDINGS)
+
+
+different = _must("be a list of different names", _are_different)
 different_columns = _must(
-    lambda columns: _are_different([own for _, own in columns if own is not None]), "be a different column for each"
+    "be a different column for each", lambda columns: _are_different([own for _, own in columns if own is not None])
 )
 one_target = _must(
-    lambda value: not isinstance(value, list),
     "be one column: a run predicts one target; make a params file for each (PARAMS=)",
+    lambda value: not isinstance(value, list),
     BeforeValidator,
 )
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -60,35 +64,23 @@ Positive = Annotated[Number, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Two = Annotated[int, Field(ge=2)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
-Text = Annotated[str, _must(str.strip, "be a text that is not empty")]
+Text = Annotated[str, _must("be a text that is not empty", str.strip)]
 PathInside = Annotated[
-    Text, _must(_is_inside, "be a path from the root of this repository, where the record of a result finds it")
+    Text, _must("be a path from the root of this repository, where the record of a result finds it", _is_inside)
 ]
 TableFile = Annotated[
-    Text,
-    _must(
-        lambda path: path.lower().endswith(TABLE_ENDINGS),
-        f"end in {', '.join(TABLE_ENDINGS)}: only these are searched for names",
-    ),
+    Text, _must(f"end in {', '.join(TABLE_ENDINGS)}: only these are searched for names", _is_table_file)
 ]
+PLAIN = re.compile(r"\w[\w.-]{0,59}")
 Name = Annotated[
-    str,
-    _must(
-        re.compile(r"\w[\w.-]{0,59}").fullmatch,
-        "be up to 60 letters, digits, dots and dashes: it is part of paths and commands",
-    ),
+    str, _must("be up to 60 letters, digits, dots and dashes: it is part of paths and commands", PLAIN.fullmatch)
 ]
 Names = Annotated[list[Name], Field(min_length=1), different]
 AlgorithmName = Literal[*ALGORITHMS]
 AlgorithmNames = Annotated[list[AlgorithmName], Field(min_length=1), different]
 Schemes = Annotated[list[Literal["within", "block", "free"]], Field(min_length=1), different]
-Steps = Annotated[
-    str | list[str],
-    _must(
-        lambda steps: steps in ("image", "voxel", ["image", "voxel"]),
-        'be "image", "voxel" or the list ["image", "voxel"]',
-    ),
-]
+STEPS = ("image", "voxel", ["image", "voxel"])
+Steps = Annotated[str | list[str], _must('be "image", "voxel" or the list ["image", "voxel"]', STEPS.__contains__)]
 OWN_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
 # Names of the table's own columns, by the names used here.
 Columns = create_model("Columns", __base__=Table, **dict.fromkeys(OWN_COLUMNS, (Text | None, None)))
