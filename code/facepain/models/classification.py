@@ -120,9 +120,8 @@ def confusion_table(predictions, labels, by_fold=True):
 
 def predictions_table(predictions, labels, groups):
     """List the label predicted for every test trial of every fold, with the columns of `PREDICTION_COLUMNS`."""
-    rows = np.concatenate([fold.test_idx for fold in predictions])
-    folds = np.repeat(np.arange(1, len(predictions) + 1), [len(fold.test_idx) for fold in predictions])
-    predicted = np.concatenate([fold.predicted for fold in predictions])
-    return pd.DataFrame(
-        dict(zip(PREDICTION_COLUMNS, (folds, rows, groups[rows], labels[rows], predicted), strict=True))
-    )
+    folds = enumerate(predictions, 1)
+    tables = [pd.DataFrame({"fold": k, "row": each.test_idx, "predicted": each.predicted}) for k, each in folds]
+    listed = pd.concat(tables)
+    listed = listed.assign(participant_id=groups[listed["row"]], observed=labels[listed["row"]])
+    return listed[list(PREDICTION_COLUMNS)]

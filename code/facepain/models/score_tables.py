@@ -55,20 +55,13 @@ CALIBRATION_COLUMNS = {
 
 def list_predictions(fits, rows, groups):
     """List what every `Fit` predicts of its test trials; indices count within ``rows``, groups are of all trials."""
-    frames = [
-        pd.DataFrame(
-            {
-                "fold": str(number),
-                "row": rows[fit.test_idx],
-                "participant_id": groups[rows[fit.test_idx]],
-                "y_true": fit.y_test,
-                "y_pred": fit.y_pred,
-                "y_train_mean": fit.y_train_mean,
-            }
-        )
-        for number, fit in enumerate(fits, 1)
-    ]
-    return pd.concat(frames, ignore_index=True)
+    tables = []
+    for number, fit in enumerate(fits, 1):
+        scores = {"y_true": fit.y_test, "y_pred": fit.y_pred, "y_train_mean": fit.y_train_mean}
+        tables.append(pd.DataFrame({"fold": str(number), "row": rows[fit.test_idx]} | scores))
+    listed = pd.concat(tables, ignore_index=True)
+    listed.insert(2, "participant_id", groups[listed["row"]])
+    return listed
 
 
 def fold_metrics(fits, groups):
