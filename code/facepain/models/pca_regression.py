@@ -36,10 +36,6 @@ class Components:
     def n_components(self):
         return len(self.singular_values)
 
-    def loadings(self):
-        """Return A (n_trials, k) such that the voxel loadings of the components are X'A."""
-        return np.sqrt(self.counts)[:, None] * self.vectors / self.singular_values
-
     def train_scores(self):
         """Return the component scores (n_trials, k) of the training images."""
         return self.vectors * self.singular_values / np.sqrt(self.counts)[:, None]
@@ -49,8 +45,9 @@ class Components:
 
         ``K_new`` is (n_new, n_trials).
         """
-        # Columns of the loadings sum to 0, so that the mean image's own product has no part in it.
-        return (K_new - self.mean_products) @ self.loadings()
+        # The voxel loadings are X'A. Columns of A sum to 0, so that the mean image's own product has no part in it.
+        A = np.sqrt(self.counts)[:, None] * self.vectors / self.singular_values
+        return (K_new - self.mean_products) @ A
 
     def to_dual(self, coef, intercept):
         """Return a fit of `fit_coefficients` as weights (n_trials, n_targets) of training images, and intercepts.

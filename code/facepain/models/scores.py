@@ -106,19 +106,15 @@ def score_predictions(y_true, y_pred, groups, baseline):
     each row's fold.
     """
     y_true, y_pred = np.asarray(y_true, float), np.asarray(y_pred, float)
-    baseline = np.broadcast_to(np.asarray(baseline, float), y_true.shape)
-    mse = float(np.mean((y_true - y_pred) ** 2))
-    return {
-        "r2": float(r2(y_true, y_pred)),
-        "pearson_r": float(pearson_r(y_true, y_pred)),
-        "mae": float(np.mean(np.abs(y_true - y_pred))),
+    mse = np.mean((y_true - y_pred) ** 2)
+    return {name: metric(y_true, y_pred, baseline) for name, metric in METRICS.items()} | {
+        "spearman_r": spearman_r(y_true, y_pred),
+        "mae": np.mean(np.abs(y_true - y_pred)),
         "mse": mse,
         "rmse": np.sqrt(mse),
         "r2_within": r2(*within_participants(y_true, y_pred, groups)),
         "r2_between": r2(*participant_means([y_true, y_pred], groups)[0]),
         "r2_baseline": r2(y_true, baseline),
-        "skill": float(skill(y_true, y_pred, baseline)),
-        "spearman_r": float(spearman_r(y_true, y_pred)),
     }
 
 
