@@ -118,9 +118,8 @@ def write_permutation_tests(cell, outputs, study, folds, model, strata):
 def write_confounds_alone(cell, outputs, study, splits, held_out, strata):
     """Write what the confounds predict without any image, of what the model's own scores are written of."""
     y, groups, Z = study.y_with_confounds, study.groups, study.confounds
-    own, others = study.rows, {name: rows for name, rows in study.others.items() if name in held_out}
-    others = {name: (y[rows], groups[rows], Z[rows]) for name, rows in others.items()}
-    resampling = Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
+    others = {name: (y[rows], groups[rows], Z[rows]) for name, rows in study.others.items() if name in held_out}
+    own, resampling = study.rows, Resampling(cell.settings["permutation"]["n"], cell.settings["seed"])
     table = confounds_alone_table(splits, y[own], groups[own], Z[own], resampling, strata, others)
     outputs.write_table("confounds.tsv", table, CONFOUND_COLUMNS)
 

@@ -39,7 +39,9 @@ class Resampling:
     n: int  # permutations or bootstrap draws
     seed: int  # of the whole test; resample ``b`` depends on ``(seed, b)`` alone
     n_jobs: int = 1  # processes; they change no byte of a result
-    progress: Callable[[int], None] | None = None  # called after every batch with the number of resamples newly done
+    progress: Callable[[int], None] = lambda _n: (
+        None
+    )  # called after every batch with the number of resamples newly done
 
     def __post_init__(self):
         for name in ("n", "n_jobs"):
@@ -58,8 +60,7 @@ class Resampling:
         batches = [range(start, min(start + batch_size, self.n)) for start in range(0, self.n, batch_size)]
         for batch, result in zip(batches, map_anywhere(function, batches, self.n_jobs), strict=True):
             yield result
-            if self.progress is not None:
-                self.progress(len(batch))
+            self.progress(len(batch))
 
     def run_each(self, function):
         """Return ``function(index)`` of every resample, for what takes long."""

@@ -171,8 +171,7 @@ def detectable_table(gram, y, permuter, splits, models, effects, resampling, con
             if np.all(np.sum(np.array(done)[:, :, 0] <= critical, axis=0) > (1 - POWER) * resampling.n + 1e-9):
                 break
         looked_at[effect] = np.array(done)
-        if resampling.progress is not None:
-            resampling.progress(1)
+        resampling.progress(1)
 
     for column in range(len(models)):
         low, high = 0, len(effects) - 1

@@ -88,8 +88,7 @@ def tune_folds(images, splits, Y, groups, tuning, resampling):
     folds = []
     for fold in map_in_processes(tune, splits, resampling.n_jobs):
         folds.append(fold)
-        if resampling.progress is not None:
-            resampling.progress(1)
+        resampling.progress(1)
     return folds
 
 
