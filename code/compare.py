@@ -68,7 +68,8 @@ def main(cell, outputs):
             detectable.append(table.assign(mask=mask))
     if not detectable:
         print(
-            f"{cell.name}: smallest effects are known only for images standardised one by one, and by exchanged people"
+            f"{cell.name}: smallest effects are computed only for images standardised one by one, where participants "
+            "are exchanged, and for those compare.detectable.algorithms that regress.algorithms names too"
         )
     table = pd.concat(detectable or [pd.DataFrame(columns=list(DETECTABLE_COLUMNS))])
     outputs.write_table("detectable.tsv", table[list(DETECTABLE_COLUMNS)], DETECTABLE_COLUMNS)

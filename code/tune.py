@@ -1,5 +1,7 @@
 """Predict the score with a penalty and a number of components that are chosen inside every training fold."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -26,9 +28,8 @@ def main(cell, outputs):
     for estimate_of, n in (("published", n_permutations["n"]), ("lopo", n_permutations["n_lopo"])):
         n_folds = len(splits[estimate_of])
         with resample(cell, f"{estimate_of}, folds", min(n, n_permutations["n"]), n_folds) as resampling:
-            folds[estimate_of], tested = tuned_permutation_test(
-                images, splits[estimate_of], y, groups, tuning, schemes, resampling, estimate_of
-            )
+            tune = partial(tune_folds, images, splits[estimate_of], groups=groups, tuning=tuning, resampling=resampling)
+            folds[estimate_of], tested = tuned_permutation_test(tune, y, groups, schemes, resampling, estimate_of)
         tests += tested
     fits = {name: [fold.fit for fold in each] for name, each in folds.items()}
 

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
 from errors import InputError, suggest
-from facepain.models.algorithms import ALGORITHMS
+from facepain.models.algorithms import ALGORITHMS, SCHEMES
 from files import TABLE_ENDINGS
 
 
@@ -78,7 +78,8 @@ Name = Annotated[
 Names = Annotated[list[Name], Field(min_length=1), different]
 AlgorithmName = Literal[*ALGORITHMS]
 AlgorithmNames = Annotated[list[AlgorithmName], Field(min_length=1), different]
-Schemes = Annotated[list[Literal["within", "block", "free"]], Field(min_length=1), different]
+TunableName = Literal[*(name for name, algorithm in ALGORITHMS.items() if algorithm.penalty)]
+Schemes = Annotated[list[Literal[*SCHEMES]], Field(min_length=1), different]
 STEPS = ("image", "voxel", ["image", "voxel"])
 Steps = Annotated[str | list[str], _must('be "image", "voxel" or the list ["image", "voxel"]', STEPS.__contains__)]
 OWN_COLUMNS = ("participant_id", "dataset", "run", "trial", "contrast", "volume", "excluded")
@@ -181,7 +182,7 @@ class Relate(Table):
 
 class Tune(Table):
     masks: Names | None = None
-    algorithms: AlgorithmNames = ["lasso", "ridge"]
+    algorithms: Annotated[list[TunableName], Field(min_length=1), different] = ["lasso", "ridge"]
     repeats: Annotated[int, Field(ge=0)] = 20
     grid: _table("Grid", n_components=(Two, 9), n_penalties=(Two, 15), n_folds=(Two, 5))
     permutation: _table("TunePermutation", n=(Count, 1000), n_lopo=(Count, 200), schemes=(Schemes, ["within", "block"]))

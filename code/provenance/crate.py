@@ -15,6 +15,7 @@ from rocrate.model.contextentity import ContextEntity
 from rocrate.rocrate import ROCrate
 
 from errors import InputError
+from files import flatten
 from provenance.annex.dataset import building_folder
 from provenance.annex.integrity import KEY_CHECKSUM, file_checksum, is_here, is_pointer
 from provenance.declare import RECORD, Study
@@ -22,7 +23,7 @@ from provenance.publish.declared import find_declared
 from provenance.publish.secrets import PARTICIPANTS, gather_secrets
 from provenance.publish.store import UUID, dataset_id
 from provenance.records.freshness import STALE, assess
-from provenance.records.inputs import flatten, read_description
+from provenance.records.inputs import read_description
 from provenance.repository import ROOT, git, input_datasets, object_ids, require_clean_tree, subdataset_setting
 from provenance.run.recovery import only_one
 

@@ -1,6 +1,7 @@
 """Corrections for many models, paired differences and detectable effects, against counts by hand and planted truths."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ from facepain.models.cross_validation import make_folds, prepare_folds
 from facepain.models.pca_regression import PCARegression
 from facepain.models.scores import Predictions
 from facepain.models.standardize import StandardizedImages
-from facepain.models.tuning import Tuning
+from facepain.models.tuning import Tuning, tune_folds
 from facepain.parallel import Resampling
 
 
@@ -140,14 +141,16 @@ def test_permutations_of_tuned_models_are_tuned_anew(rng):
     X, groups = draw_images(rng)
     y = X[:, :5].sum(axis=1) + rng.standard_normal(len(X))
     tuning = Tuning("ridge", n_components=3, n_penalties=4)
-    given = (StandardizedImages(X), make_folds(groups), y, groups, tuning, ["within", "block"])
-    folds, tests = tuned_permutation_test(*given, Resampling(39, 1), "published")
+    tune = partial(tune_folds, StandardizedImages(X), make_folds(groups), groups=groups, tuning=tuning)
+    given, schemes = Resampling(39, 1), ["within", "block"]
+    folds, tests = tuned_permutation_test(partial(tune, resampling=given), y, groups, schemes, given, "published")
     assert [test["scheme"] for test in tests] == ["within"] * 3 + ["block"] * 3
     assert {test["metric"] for test in tests if test["p"] == pytest.approx(1 / 40)} >= {"pearson_r", "skill"}
     r = np.mean([pearsonr(y[fold.test_idx], fold.fit.y_pred)[0] for fold in folds])
     assert next(test["score"] for test in tests if test["metric"] == "pearson_r") == pytest.approx(r, abs=1e-5)
     noise = rng.standard_normal(len(X))
-    tests = tuned_permutation_test(given[0], given[1], noise, *given[3:], Resampling(39, 1, n_jobs=2), "lopo")[1]
+    given = Resampling(39, 1, n_jobs=2)
+    tests = tuned_permutation_test(partial(tune, resampling=given), noise, groups, schemes, given, "lopo")[1]
     assert min(test["p"] for test in tests) > 0.025
 
 

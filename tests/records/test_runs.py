@@ -87,3 +87,13 @@ def test_an_import_is_seen_wherever_it_stands(tmp_path):
     (tmp_path / "code").mkdir()
     (tmp_path / "code/prep.py").write_text(EVERYWHERE)
     assert imported_modules("code/prep.py", tmp_path)[1] == {f"a{number}" for number in range(1, 14)}
+
+
+def test_relative_imports_are_followed(tmp_path):
+    relative = "from .d import x\nfrom . import e\nfrom ..f import y"
+    sources = {"a/b/c.py": relative, "a/b/d.py": "", "a/b/e.py": "", "a/f.py": "import prep"}
+    for name, text in (sources | {"prep.py": "import a.b.c"}).items():
+        (tmp_path / "code" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "code" / name).write_text(text)
+    found, packages = imported_modules("code/prep.py", tmp_path)
+    assert found == [f"code/{name}" for name in sorted([*sources, "prep.py"])] and packages == set()

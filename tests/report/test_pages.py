@@ -331,7 +331,7 @@ def test_results_that_the_params_no_longer_ask_for_are_not_read(finished):
 
 def test_a_study_without_models_gets_a_page_that_says_so(finished):
     results = replace(load_results(finished / "outputs", MASKS, ALGORITHMS, "facs"), regressions={})
-    title, body, scripts = scores_page(results)
+    _title, body, scripts = scores_page(results)
     assert "No model is here: `make all` makes them." in body and scripts == ()
 
 

@@ -183,9 +183,10 @@ def permutation_p(index, study, algorithm, schemes, n, strata=False):
 def tuned_p(index, study, algorithm, n):
     """Return the p of r2 and Pearson's r under ``within`` and ``block`` where every permutation is tuned again."""
     signals, y, groups = simulate(study, np.random.default_rng([SEED, index]))
-    splits, schemes = make_folds(groups, seed=index), ("within", "block")
-    given = StandardizedImages(signals), splits, y, groups, Tuning(algorithm, n_components=4, n_penalties=5, n_folds=3)
-    tests = tuned_permutation_test(*given, schemes, Resampling(n, index), "published")[1]
+    splits, schemes, resampling = make_folds(groups, seed=index), ("within", "block"), Resampling(n, index)
+    given = {"tuning": Tuning(algorithm, n_components=4, n_penalties=5, n_folds=3), "resampling": resampling}
+    tune = partial(tune_folds, StandardizedImages(signals), splits, groups=groups, **given)
+    tests = tuned_permutation_test(tune, y, groups, schemes, resampling, "published")[1]
     return np.array([[t["p"] for t in tests if t["scheme"] == scheme and t["metric"] in METRICS] for scheme in schemes])
 
 

@@ -4,11 +4,14 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
+from dataclasses import replace
 
 import pytest
 from repositories import ROOT, run
 
 from errors import InputError
+from facepain.models.algorithms import ALGORITHMS
 from provenance.declare import Stage
 
 FEW = {"N_PERMUTATIONS": "20", "N_BOOTSTRAPS": "10"}
@@ -158,9 +161,29 @@ def test_a_text_in_place_of_a_tuple_is_refused():
         Stage("a", "", None, None, private=("people.tsv"))
 
 
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"colour": "purpel"}, "colour is no #RRGGBB"),
+        ({"sentence": "Lasso ({l1ratio:g})"}, r"sentence cannot be filled with the parameters \(KeyError"),
+        ({"penalty": "alhpa"}, "shrink goes with one parameter, the penalty"),
+        ({"penalty": "alhpa", "shrink": None, "fit": max}, 'penalty "alhpa" is no parameter'),
+        ({"shrink": None}, "expected either fit or shrink"),
+        ({"permutation_schemes": ("whitin", "block")}, "permutation_schemes are a tuple of some of within"),
+        ({"permutation_schemes": ("within")}, "permutation_schemes are a tuple of some of within"),
+    ],
+)
+def test_a_mistake_in_the_entry_of_an_algorithm_is_named(mistake, message):
+    with pytest.raises(InputError, match=f"algorithm lasso: {message}"):
+        replace(ALGORITHMS["lasso"], **mistake)
+
+
 def test_no_import_runs_upwards():
     environment = os.environ | {"PYTHONPATH": str(ROOT / "code")}
     command = [os.path.join(os.path.dirname(sys.executable), "lint-imports"), "--config", str(ROOT / "pyproject.toml")]
     done = subprocess.run([*command, "--no-cache"], cwd=ROOT / "code", env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "0 broken" in done.stdout
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    forbidden = next(each["forbidden_modules"] for each in contracts if each["type"] == "forbidden")
+    assert sorted(forbidden) == sorted({path.stem for path in (ROOT / "code").glob("*.py")} - {"errors"})

@@ -7,8 +7,8 @@ from repositories import edit_params
 
 import stages
 from errors import InputError
+from files import flatten
 from provenance.declare import Options
-from provenance.records.inputs import flatten
 from provenance.repository import ROOT
 from stages import STUDY
 

@@ -81,14 +81,16 @@ def permutation_test(folds, y, groups, model, scheme, resampling, estimate_of="p
     return tests
 
 
-def tuned_permutation_test(images, splits, y, groups, tuning, schemes, resampling, estimate_of):
-    """Test the cross-validated scores of tuned models; every permutation is tuned again. Returns folds and tests."""
-    from facepain.models.tuning import tune_folds  # not above: a change of it would make results of regress stale
+def tuned_permutation_test(tune, y, groups, schemes, resampling, estimate_of):
+    """Test the cross-validated scores of tuned models; every permutation is tuned again.
 
+    ``tune`` takes targets (n_trials, n_targets) and returns the folds that are tuned for each of them (`tune_folds`).
+    Returns these folds and the tests.
+    """
     permuters = [TrialPermuter(groups, scheme) for scheme in schemes]
     drawn = [permuter.draw_scores(y, resampling.seed, range(resampling.n)) for permuter in permuters]
     Y = np.hstack([y[:, None], *drawn])
-    folds = tune_folds(images, splits, Y, groups, tuning, resampling)
+    folds = tune(Y)
     scores = SCORERS[estimate_of](folds, Y, None)
     nulls = np.split(scores[:, 1:], len(schemes), axis=1)
     tests = [

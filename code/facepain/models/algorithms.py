@@ -4,12 +4,16 @@ The component scores are orthogonal, so that Lasso and Ridge have closed forms (
 10.1111/j.2517-6161.1996.tb02080.x).
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
+from errors import InputError
+
+SCHEMES = ("within", "block", "free")  # of permutation
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -35,6 +39,23 @@ class Algorithm:
     fit: Callable | None = None
     max_permutations: int | None = None  # at most so many by default, of the published scheme
     max_permutations_lopo: int | None = None  # of leave-one-participant-out
+
+    def __post_init__(self):
+        defaults = {name: default for name, (_, default) in self.parameters.items()}
+        wrong = {
+            "colour is no #RRGGBB": not re.fullmatch("#[0-9A-Fa-f]{6}", self.colour),
+            "expected either fit or shrink": (self.fit is None) == (self.shrink is None),
+            "shrink goes with one parameter, the penalty": self.shrink and [*self.parameters] != [self.penalty],
+            f'penalty "{self.penalty}" is no parameter': self.penalty and self.penalty not in defaults,
+            f"permutation_schemes are a tuple of some of {', '.join(SCHEMES)}": {*self.permutation_schemes}
+            - {*SCHEMES},
+        }
+        try:
+            self.sentence.format(**defaults)
+        except (KeyError, ValueError, IndexError) as error:
+            wrong[f"sentence cannot be filled with the parameters ({error!r})"] = True
+        for what in (what for what, is_wrong in wrong.items() if is_wrong):
+            raise InputError(f"algorithm {self.name}: {what}; correct its entry in code/facepain/models/algorithms.py")
 
 
 def shrink_lasso(products, singular_values, n_trials, alpha):

@@ -7,8 +7,9 @@ from itertools import islice
 from pathlib import PurePosixPath
 
 from errors import InputError
+from files import flatten
 from provenance.declare import RECORD
-from provenance.records.inputs import find_differences, flatten, read_description
+from provenance.records.inputs import find_differences, read_description
 from provenance.records.runs import find_runs
 from provenance.repository import ROOT, git, object_ids
 

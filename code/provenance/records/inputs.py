@@ -14,12 +14,13 @@ import sys
 from contextlib import suppress
 from functools import cache
 
+from files import flatten
 from provenance.declare import RECORD
 from provenance.repository import ROOT, git, git_folder, read_state, write_whole
 
 # Names of modules that differ from those of their distributions.
 DISTRIBUTIONS = {"sklearn": "scikit-learn", "PIL": "pillow", "IPython": "ipython"}
-KNOWN_NAMES = "imports.json"  # in .git/facepain
+KNOWN_NAMES = "imported.json"  # in .git/facepain
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^\s;\\]+)[ \t]*(;?)", flags=re.MULTILINE)
 
 
@@ -69,7 +70,7 @@ def imported_modules(script, root=ROOT, machinery=("code/provenance/",)):
         if path in found or path.startswith(machinery):
             continue
         found.add(path)
-        own, others = _imports((root / path).read_text(encoding="utf-8"), present)
+        own, others = _imports(path, (root / path).read_text(encoding="utf-8"), present)
         waiting += own
         packages |= others
     if len(known_names()) > n_known:
@@ -91,7 +92,7 @@ def unasked_modules(root, listed):
 
 
 @cache  # since every cell asks for the same modules again
-def _imports(source, present):
+def _imports(path, source, present):
     """Return what a module imports: files of this project, packages on the way included, and distributions."""
     key, known = hashlib.sha256(source.encode()).hexdigest(), known_names()
     if key not in known:  # kept, since to parse all modules takes every command a while
@@ -99,11 +100,14 @@ def _imports(source, present):
         for node in ast.walk(ast.parse(source)):
             if isinstance(node, ast.Import):
                 known[key] += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and not node.level:
-                known[key] += [f"{node.module}.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                start = "." * node.level + (f"{node.module}." if node.module else "")
+                known[key] += [f"{start}{alias.name}" for alias in node.names]
     own, packages = set(), set()
     for name in known[key]:
-        parts = name.split(".")
+        absolute = name.lstrip(".")
+        above = path.split("/")[1 : len(absolute) - len(name)]  # of a relative one
+        parts = [*above, *absolute.split(".")]
         stems = ["/".join(("code", *parts[:depth])) for depth in range(1, len(parts) + 1)]
         files = {path for stem in stems for path in (f"{stem}.py", f"{stem}/__init__.py")} & present
         own |= files
@@ -150,14 +154,3 @@ def find_differences(before, after):
         for name in sorted(old.keys() | new.keys()):
             if old.get(name) != new.get(name):
                 yield part, name.partition(".")[2], old.get(name), new.get(name)
-
-
-def flatten(table, prefix=""):
-    """Turn nested settings into one level with dotted keys."""
-    flat = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat

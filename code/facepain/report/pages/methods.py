@@ -6,6 +6,7 @@ from facepain.inference.intervals import covered
 from facepain.models.algorithms import ALGORITHMS
 from facepain.report.figures.page import score_name
 from facepain.report.pages.markup import bullets, plain, table
+from files import flatten
 
 NOT_RECORDED, NOT_SHARED = "not recorded here", "not the same everywhere"
 STANDARDIZED = {
@@ -254,10 +255,3 @@ def shared_settings(records):
         else:
             different[key] = values
     return shared, different
-
-
-def flatten(table, prefix=""):
-    flat = {}
-    for key, value in table.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat

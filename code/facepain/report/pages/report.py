@@ -13,8 +13,9 @@ from facepain.report.figures.catalogue import in_section
 from facepain.report.figures.page import SYNTHETIC_LABEL, percent, signed
 from facepain.report.pages.findings import describe_findings, describe_limits
 from facepain.report.pages.markup import bullets, contents, picture, plain, render_page, table, to_html
-from facepain.report.pages.methods import describe_methods, flatten
+from facepain.report.pages.methods import describe_methods
 from facepain.results.load import read_records
+from files import flatten
 from files.tables import read_table
 
 DRAWN_WITH = ("jinja2", "markdown-it-py", "matplotlib", "nilearn", "plotly")
