@@ -45,7 +45,9 @@ class Algorithm:
         wrong = {
             "colour is no #RRGGBB": not re.fullmatch("#[0-9A-Fa-f]{6}", self.colour),
             "expected either fit or shrink": (self.fit is None) == (self.shrink is None),
-            "shrink goes with one parameter, the penalty": self.shrink and [*self.parameters] != [self.penalty],
+            "shrink goes with one parameter, the penalty": self.shrink
+            and self.penalty
+            and [*defaults] != [self.penalty],
             f'penalty "{self.penalty}" is no parameter': self.penalty and self.penalty not in defaults,
             f"permutation_schemes are a tuple of some of {', '.join(SCHEMES)}": {*self.permutation_schemes}
             - {*SCHEMES},
