@@ -103,7 +103,7 @@ def load_training(mask, settings):
 def resample(cell, what, n, steps=None):
     """Give a `Resampling` of a cell whose progress is shown, where its steps are others in so many."""
     seed = cell.settings.get("regress", cell.settings)["seed"]
-    with Progress(steps or n, f"{cell.name}: {what}") as progress:
+    with Progress(n if steps is None else steps, f"{cell.name}: {what}") as progress:
         yield Resampling(n, seed, n_workers(), progress)
 
 

@@ -164,12 +164,12 @@ def threshold_map(z, threshold):
 
 def clusters_table(z_img, thresholds):
     """List clusters of at least 10 voxels whose absolute z reaches a threshold, if there is any, by its name."""
-    from nilearn.reporting import get_clusters_table  # takes seconds to import, and few draws give no threshold
-
     largest, tables = np.abs(z_img.get_fdata()).max(), []
     for name, threshold in thresholds.items():
         if threshold is None or threshold > largest:
             continue
+        from nilearn.reporting import get_clusters_table  # takes a second to import, and often nothing is reached
+
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "No clusters found", UserWarning)  # an empty table says it
             # nilearn keeps what lies above the threshold: a voxel right at it is significant too.

@@ -42,7 +42,8 @@ class StandardizedImages:
         """Return the inner products (n_rows, n_rows) of the standardised images, of all trials by default.
 
         ``counts`` (n_trials,) says how often each trial is in the training set (0: not). Needed for ``voxel``, where it
-        decides the means and scales; without effect for ``image`` alone. The number of threads changes no byte.
+        decides the means and scales, and where ``n_jobs`` threads share the work; without effect for ``image`` alone,
+        whose products are there already. The number of threads changes no byte.
         """
         rows = np.arange(self.n_trials) if rows is None else np.asarray(rows)
         if self.by_voxel:
