@@ -29,7 +29,7 @@ from provenance.annex.setup import configure_inputs, ensure_annex, ensure_identi
 from provenance.declare import PARAMS, Options
 from provenance.environment import doctor, python
 from provenance.repository import ROOT, changed_files, is_shallow, object_ids, require_clone
-from provenance.run.recovery import only_one, stop_cleanly, stop_with_caller
+from provenance.run.recovery import only_one, restore_interrupted, stop_cleanly, stop_with_caller
 
 # What needs packages is imported by the tasks, once the environment is there, and only by those that need it.
 
@@ -304,6 +304,13 @@ def has_desktop():
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
+def publish_results(_names):
+    with only_one():  # what it waits for may change the code and the params that it goes by
+        restore_interrupted()
+        options = map(os.environ.get, ("TO", "PRIVATE", "YES"))
+        call("publish.publication:publish", load_study(), requested_cells(), *options)
+
+
 def run_tests(names):
     # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. Three at a time
     # on two cores: tests wait for the disk and for processes that they end.
@@ -343,9 +350,7 @@ TASKS = {
     "on-demand": lambda _names: call("on_demand.enable:enable", requested_cells()),
     "serve": lambda names: call("on_demand.special_remote:serve", load_study(), requested_cells(), *names),
     "crate": lambda _names: call("crate:export_crate", load_study(), requested_cells(), os.environ.get("TO")),
-    "publish": lambda _names: call(
-        "publish.publication:publish", load_study(), requested_cells(), *map(os.environ.get, ("TO", "PRIVATE", "YES"))
-    ),
+    "publish": publish_results,
     "manifest": lambda _names: call("publish.declared:write_manifest"),
     "test": run_tests,
     **{script: partial(run_beside_tests, script) for script in ("bench", "validity", "trial")},

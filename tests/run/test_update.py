@@ -89,6 +89,15 @@ def test_without_results_of_ones_own_the_newer_ones_come(clone, newer):
     assert "seed = 43" in (clone / "code/params.toml").read_text()
 
 
+def test_a_link_here_and_a_file_there_leave_nothing_behind(clone, newer):
+    (clone / "outputs/regress/a.tsv").unlink()
+    (clone / "outputs/regress/a.tsv").symlink_to("elsewhere")
+    commit(clone, outputs__regress__own__tsv="mine\n")
+    assert "your inputs and results kept" in update(clone, newer)
+    assert git(clone, "status", "--porcelain") == "" and (clone / "outputs/regress/a.tsv").is_symlink()
+    assert sorted(path.name for path in (clone / "outputs/regress").iterdir()) == ["a.tsv", "b.tsv", "own.tsv"]
+
+
 def test_words_of_ones_own_are_kept_where_both_changed_them(clone, newer):
     commit(clone, README__md="mine\n")
     assert "your README.md kept" in update(clone, newer)
@@ -121,6 +130,13 @@ def test_files_that_git_ignores_are_not_lost(clone, newer):
     (clone / "docs/notes.md").write_text("mine")
     assert "docs/notes.md is not tracked here, and newer code brings" in update(clone, newer, check=False)
     assert git(clone, "status", "--porcelain") == "" and (clone / "docs/notes.md").read_text() == "mine"
+    (clone / "docs/notes.md").rename(clone / "outputs/notes.md")
+    (clone / ".git/info/exclude").write_text("talk.pptx\nnotes.md\nscratch\n")
+    (clone / "scratch").write_text("mine")
+    commit(newer, scratch__a__md="newer\n")
+    assert "scratch is not tracked here, and newer code brings scratch/a.md" in update(clone, newer, check=False)
+    (clone / "outputs/notes.md").rename(clone / "docs/notes.md")
+    (clone / "scratch").unlink()
     (clone / "docs/notes.md").unlink()
     assert "your inputs and results kept" in update(clone, newer)
     assert (clone / "outputs/talk.pptx").read_text() == "mine" and (clone / "docs/notes.md").read_text() == "newer\n"

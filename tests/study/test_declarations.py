@@ -125,7 +125,7 @@ def test_a_new_algorithm_and_a_new_stage_are_followed_everywhere(extended):
     assert "regress M1 ols" in states and "count M1" in states
     rule = "outputs/count/**/people.txt annex.largefiles=anything"
     said = run(["make", "cell", "CELL=count M1"], extended, check=False).stdout
-    assert f"add this line to .gitattributes and commit it: {rule}" in said
+    assert f"add to .gitattributes and commit it: {rule}" in said
     attributes = extended / ".gitattributes"
     attributes.write_text(f"{attributes.read_text()}{rule}\n")
     run(["git", "commit", "--quiet", "--all", "--message", "Annex a participant-level file"], extended)

@@ -16,6 +16,7 @@ from provenance.repository import ROOT, datalad, git_folder, object_ids, read_bl
 
 # The object that a link or a pointer to annexed content names; its key.
 ANNEX_OBJECT = re.compile(rb"(?:^|/)annex/objects/(?:[^/\n]+/)*([^/\n]+)\n?$")
+POINTER = re.compile(rb"/annex/objects/([^/\n]+)\n?")  # the whole of a file that only names its content
 KEY_CHECKSUM = re.compile(r"SHA256E?-s(\d+)--([0-9a-f]{64})")
 REMOVED, CHANGED = "its file was removed", "differs from its commit"
 CORRUPT = "its content here does not fit its checksum"
@@ -98,9 +99,9 @@ def _is_unlocked(path, id_, objects):
     """Return whether a file stands for the annexed content that is recorded: it names that, or holds it unlocked."""
     recorded = read_blobs({id_}, objects)[id_]
     if is_pointer(path):
-        named, expected = ANNEX_OBJECT.search(path.read_bytes()), ANNEX_OBJECT.search(recorded)
+        named, expected = POINTER.fullmatch(path.read_bytes()), ANNEX_OBJECT.search(recorded)
         return bool(named and expected) and named.group(1) == expected.group(1)
-    return recorded.startswith(b"/annex/objects/") and file_checksum(path).encode() in recorded
+    return recorded.startswith(b"/annex/objects/") and path.is_file() and file_checksum(path).encode() in recorded
 
 
 def blob_id(path):

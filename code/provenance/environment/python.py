@@ -45,11 +45,16 @@ def is_ready():
         return False
     try:
         return all(
-            metadata.version(name).split("+")[0] == version
+            installed_version(name).split("+")[0] == version
             for name, version in unconditional_pins(LOCK.read_text()).items()
         )
     except metadata.PackageNotFoundError:
         return False
+
+
+def installed_version(name):
+    """Return the version of an installed package; `metadata.version` reads all else that is said of it, too."""
+    return re.search(r"^Version: (\S+)", metadata.distribution(name).read_text("METADATA"), re.MULTILINE)[1]
 
 
 def rebuilt_packages():
@@ -57,7 +62,7 @@ def rebuilt_packages():
 
     Their version is the locked one, so that they are accepted; their last bits may differ from those of others.
     """
-    installed = {name: metadata.version(name) for name in unconditional_pins(LOCK.read_text())}
+    installed = {name: installed_version(name) for name in unconditional_pins(LOCK.read_text())}
     return [f"{name} {version}" for name, version in installed.items() if "+" in version]
 
 

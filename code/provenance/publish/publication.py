@@ -17,7 +17,6 @@ from provenance.publish.contents import normalise
 from provenance.publish.declared import find_declared, read_items
 from provenance.publish.secrets import WORD, gather_secrets
 from provenance.repository import ROOT, datalad, git_folder, read_blobs, require_clean_tree, write_whole
-from provenance.run.recovery import only_one, restore_interrupted
 
 SHOWN = 12  # reasons to stay; all are in the table
 TEXTS, LONGEST = 60, 100  # shown of them, and characters of each
@@ -26,14 +25,12 @@ NUMBER = re.compile(r"[-+.\d\s%e]*")
 OBJECT_ID = re.compile(r"`?[0-9a-f]{12,64}`?")
 
 
-@only_one()
 def publish(study, cells, to, private, agreed):
     """List what goes and what stays, ask unless `agreed` is "1", then create or update the stores.
 
     `to` and `private` are ``ria+file://`` and a folder, or the name of a sibling. Nothing is sent if a store is none
     that this package made and keeps, or nobody agreed.
     """
-    restore_interrupted()
     if not to:
         raise InputError("TO= is missing; name the public store: make publish TO=ria+file:///some/folder")
     public, safe = stores.find_store("TO", to), stores.find_store("PRIVATE", private) if private else None

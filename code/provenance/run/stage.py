@@ -51,7 +51,7 @@ def run_stage(study, stage, compute):
             if now.get(path, id_) != id_:
                 description["code"][path] = "edited during the run"
         outputs.write_text(RECORD, json.dumps(description, indent=1, sort_keys=True) + "\n")
-        require_annexed(cell, outputs.partial)
+        require_annexed(cell, outputs.partial, ids)
         outputs.publish(cell.folder)
     except InputError as error:
         sys.exit(f"{name}: {error}")
@@ -109,17 +109,21 @@ def require_inputs(cell, ids, outdated):
                 )
 
 
-def require_annexed(cell, folder):
-    """Stop if a participant-level file of a new result would lie in git itself, where every clone holds it."""
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    private = [name for name in names if cell.declared.is_private(name) and not name.startswith("fingerprints.")]
-    for name in private:
-        rule = git("check-attr", "annex.largefiles", "--", f"{cell.folder}/{name}")
-        if not rule.endswith(": anything"):
-            raise InputError(
-                f"{name} is participant level, as its stage declares, and would lie in git, in every clone; add this "
-                f"line to .gitattributes and commit it: {cell.declared.place}/**/{name} annex.largefiles=anything"
-            )
+def require_annexed(cell, folder, ids):
+    """Stop if participant-level files of a new result would lie in git itself, where every clone holds them."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    new = [name for name in names if cell.declared.is_private(name) and f"{cell.folder}/{name}" not in ids]
+    found = git("check-attr", "annex.largefiles", "--stdin", lines=[f"{cell.folder}/{name}" for name in new])
+    rules = [
+        f"{cell.declared.place}/**/{name} annex.largefiles=anything"
+        for name, rule in zip(new, found.splitlines(), strict=True)
+        if not rule.endswith(": anything") and not name.startswith("fingerprints.")
+    ]
+    if rules:
+        raise InputError(
+            "participant-level files, as the stage declares them, would lie in git, in every clone; add to "
+            f".gitattributes and commit it: {'; '.join(rules)}"
+        )
 
 
 def code_ids():

@@ -1,6 +1,7 @@
 """Merge newer code of the repository that a study came from, and keep the study's own inputs, params and results."""
 
 import os
+from pathlib import PurePosixPath
 
 from errors import InputError
 from provenance.declare import PARAMS
@@ -36,22 +37,17 @@ def update(source):
     if base == theirs:
         print(f"nothing is newer in {where}")
         return
-    added = git(
-        "diff", "--name-only", "--no-renames", "--diff-filter=A", "--ignore-submodules", "HEAD", theirs
-    ).splitlines()
-    for path in added:
-        if os.path.lexists(ROOT / path):  # the tree is clean: git ignores it, and a merge would overwrite it
-            raise InputError(f"{path} is not tracked here, and newer code brings a file of this name; move yours away")
+    _require_nothing_in_the_way(theirs)
     kept = {what: paths for what, paths in OWN.items() if git("diff", "--name-only", base, "HEAD", "--", *paths)}
     try:
         git("merge", "--no-commit", "--no-ff", "--quiet", theirs, check=False)
         for paths in kept.values():
-            _keep(paths, added)
+            _keep(paths)
         if "inputs and results" in kept:
             _add_new_inputs(theirs)
         both = sorted({line[3:] for line in changed_files() if "U" in line[:2] or line[:2] in ("AA", "DD")})
         for path in (path for path in both if path in WORDS):
-            _keep((path,), added)
+            _keep((path,))
             kept[path] = (path,)
         both = [path for path in both if path not in kept]
         if not both:
@@ -62,22 +58,32 @@ def update(source):
     if both:
         raise InputError(
             f"{len(both)} file(s) were changed here and there: {', '.join(both[:5])}; all else is merged and waits, "
-            "with inputs and results of your own as they were: join what stands between the marks in these files, "
-            "`git add` and `git commit` them; or go back by `git merge --abort`"
+            "with inputs and results of your own as they were: edit these files (git marks the places), then "
+            "`git add` them and `git commit`; or go back by `git merge --abort`"
         )
     n_changed = len(git("diff", "--name-only", "HEAD^1", "HEAD").splitlines())
     print(f"merged {theirs[:10]}: {n_changed} file(s) changed" + "".join(f", your {what} kept" for what in kept))
 
 
-def _keep(paths, added):
-    """Take some paths as this branch has them, whatever the merge made of them; `added` are what it brought."""
+def _require_nothing_in_the_way(theirs):
+    """Stop if a merge would overwrite a file that git ignores: it would say nothing of it."""
+    tracked = set(git("ls-files").splitlines())
+    added = git("diff", "--name-only", "--no-renames", "--diff-filter=A", "--ignore-submodules", "HEAD", theirs)
+    for path in map(PurePosixPath, added.splitlines()):
+        for place in (path, *path.parents[:-1]):
+            here = ROOT / place
+            is_folder = here.is_dir() and not here.is_symlink() and place != path
+            if os.path.lexists(here) and not is_folder and str(place) not in tracked:
+                raise InputError(f"{place} is not tracked here, and newer code brings {path}; move yours away")
+
+
+def _keep(paths):
+    """Take some paths as this branch has them, whatever the merge made of them."""
     git("reset", "--quiet", "HEAD", "--", *paths, check=False)
     tracked = [path for path in paths if git("ls-tree", "HEAD", "--", path)]
     if tracked:
         git("checkout", "HEAD", "--", *tracked)
-    for path in added:
-        if path.startswith(tuple(f"{each}/" for each in paths)) or path in paths:
-            (ROOT / path).unlink(missing_ok=True)
+    git("clean", "-fdq", "--", *paths)  # the tree was clean: what is not tracked now came by the merge
 
 
 def _add_new_inputs(theirs):
