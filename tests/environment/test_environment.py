@@ -41,13 +41,13 @@ def test_the_lock_has_a_hash_for_every_package_and_names_no_host():
 
 def test_the_running_environment_is_the_locked_one():
     for name, version in unconditional_pins(LOCK).items():
-        assert metadata.version(name) == version
+        assert metadata.version(name) == environment.installed_version(name) == version
     assert environment.is_ready()
 
 
 def test_an_environment_with_another_version_is_not_taken(monkeypatch):
     monkeypatch.setattr(environment, "VENV", ROOT / "elsewhere")
-    monkeypatch.setattr(environment.metadata, "version", lambda name: "0.0")
+    monkeypatch.setattr(environment, "installed_version", lambda name: "0.0")
     assert not environment.is_ready()
 
 
@@ -55,7 +55,7 @@ def test_versions_that_a_cluster_built_are_taken_and_named(monkeypatch):
     monkeypatch.setattr(environment, "VENV", ROOT / "elsewhere")
     locked = metadata.version
     monkeypatch.setattr(
-        environment.metadata, "version", lambda name: locked(name) + "+computecanada" * (name == "numpy")
+        environment, "installed_version", lambda name: locked(name) + "+computecanada" * (name == "numpy")
     )
     assert environment.is_ready()
     assert environment.rebuilt_packages() == [f"numpy {locked('numpy')}+computecanada"]
