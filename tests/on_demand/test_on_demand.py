@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from repositories import copy_repository, run
 
-from provenance.annex import setup
 from provenance.on_demand import enable
 
 pytestmark = pytest.mark.slow
@@ -172,7 +171,7 @@ def test_an_environment_that_takes_no_program_has_everything_else(tmp_path, monk
     (tmp_path / enable.PROGRAM).mkdir()
     monkeypatch.setattr(shutil, "which", lambda name: str(tmp_path / name))
     monkeypatch.setattr(enable, "is_enabled", lambda: True)
-    monkeypatch.setattr(setup, "ensure_annex", lambda: None)
+    monkeypatch.setattr(study, "ensure_annex", lambda: None)
     study.set_up()
     assert f"on-demand does not work here: {tmp_path / enable.PROGRAM} cannot be written" in capsys.readouterr().out
     assert sorted(path.name for path in tmp_path.iterdir()) == ["git-annex", enable.PROGRAM]
