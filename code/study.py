@@ -93,8 +93,11 @@ def require_known_words():
         if targets and not set(targets) & set(goals):
             some = ", ".join(targets[:5]) + (f" and {len(targets) - 5} more" if targets[5:] else "")
             sys.exit(f"make {' '.join(goals)} does not take {name}=, which is an option of {some}")
+    targets = os.environ.get("MAKE_TARGETS", "").split()
+    if twice := [name for name in targets if targets.count(name) > 1]:
+        sys.exit(f"stage {twice[0]}: `make {twice[0]}` does something else; name the stage otherwise in code/stages.py")
     for name in os.environ.get("MAKE_UNKNOWN_TARGETS", "").split():
-        hint = suggest(name, os.environ["MAKE_TARGETS"].split())
+        hint = suggest(name, targets)
         hint = hint or '; one result is made by, for example, make cell CELL="regress M1 lasso"'
         sys.exit(f'"{name}" is not a target; `make help` lists them{hint}')
 
@@ -240,9 +243,13 @@ def find_cell(names):
     """Return the cell of a name such as ``regress M1 lasso``."""
     known, name = {cell.name: cell for cell in requested_cells()}, " ".join(names)
     if not name:
-        raise InputError(f'CELL= is missing; name a result: make cell CELL="{list(known)[-2]}"')
+        raise InputError(
+            f'CELL= is missing; name a result: make cell CELL="{max(known, key=lambda each: each.count(" "))}"'
+        )
     if name not in known:
-        raise InputError(f'no result is called "{name}"; `make status` lists all {len(known)}{suggest(name, known)}')
+        longer = [other for other in known if other.startswith(f"{name} ")]
+        hint = f"; expected one of {', '.join(longer)}" if longer else suggest(name, known)
+        raise InputError(f'no result is called "{name}"; `make status` lists all {len(known)}{hint}')
     return known[name]
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 from repositories import ROOT, run
 
+import study
 from errors import InputError
 from facepain.models.algorithms import ALGORITHMS
 from provenance.declare import Stage
@@ -176,6 +177,26 @@ def test_a_text_in_place_of_a_tuple_is_refused():
 def test_a_mistake_in_the_entry_of_an_algorithm_is_named(mistake, message):
     with pytest.raises(InputError, match=f"algorithm lasso: {message}"):
         replace(ALGORITHMS["lasso"], **mistake)
+
+
+def test_a_stage_that_is_called_like_another_target_is_refused(monkeypatch):
+    monkeypatch.setenv("MAKE_TARGETS", "all test regress test")
+    with pytest.raises(SystemExit, match="stage test: `make test` does something else; name the stage otherwise"):
+        study.require_known_words()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("", 'name a result: make cell CELL="regress whole-brain lasso"'),
+        ("regress M1", "; expected one of regress M1 lasso, regress M1 ridge, regress M1 svr"),
+        ("regress M1 laso", "; did you mean regress M1 lasso?"),
+    ],
+)
+def test_a_name_of_a_result_that_is_not_whole_is_completed(name, hint):
+    with pytest.raises(InputError) as error:
+        study.find_cell(name.split())
+    assert str(error.value).endswith(hint)
 
 
 def test_no_import_runs_upwards():
