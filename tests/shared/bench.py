@@ -359,8 +359,8 @@ def report_growth(sizes):
 
 def growth_row(n_trials, n_voxels, n_draws):
     signals, y, groups = draw_study(n_trials, n_voxels, max(8, n_trials // 16))
-    model, images = PCARegression("ridge"), StandardizedImages(signals, n_jobs=N_JOBS)
-    started = time.perf_counter()
+    model, started = PCARegression("ridge"), time.perf_counter()
+    images = StandardizedImages(signals, n_jobs=N_JOBS)
     folds = prepare_folds(images, make_folds(groups, n_folds=N_FOLDS), model, N_JOBS)
     prepared = time.perf_counter()
     permutation_test(folds, y, groups, model, "within", Resampling(N_RESAMPLES, 1, N_JOBS))
