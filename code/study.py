@@ -319,10 +319,10 @@ def publish_results(_names):
 
 
 def run_tests(names):
-    # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. Three at a time
-    # on two cores: tests wait for the disk and for processes that they end.
-    command = ["-m", "pytest", "--numprocesses", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
-    command += ["-m", "not slow"] if names == ["fast"] else []
+    # Files as a whole, since their tests share what a fixture makes, in the order of tests/conftest.py. On two cores
+    # three at a time, since slow tests wait for the disk and for processes that they end; fast ones only compute.
+    chosen = ["--numprocesses", "2", "-m", "not slow"] if names == ["fast"] else ["--numprocesses", "3"]
+    command = ["-m", "pytest", "--dist", "loadfile", "--no-loadscope-reorder", *chosen]
     return subprocess.run([sys.executable, *command]).returncode
 
 
