@@ -243,9 +243,8 @@ def find_cell(names):
     """Return the cell of a name such as ``regress M1 lasso``."""
     known, name = {cell.name: cell for cell in requested_cells()}, " ".join(names)
     if not name:
-        raise InputError(
-            f'CELL= is missing; name a result: make cell CELL="{max(known, key=lambda each: each.count(" "))}"'
-        )
+        example = max(known, key=lambda each: each.count(" "))
+        raise InputError(f'CELL= is missing; name a result: make cell CELL="{example}"')
     if name not in known:
         longer = [other for other in known if other.startswith(f"{name} ")]
         hint = f"; expected one of {', '.join(longer)}" if longer else suggest(name, known)

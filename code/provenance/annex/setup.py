@@ -87,10 +87,8 @@ def ensure_annex(root=ROOT):
         configure(root, neutral)  # before git-annex writes its hooks, which would go to a folder of the user's
         git("annex", "init", "--quiet", ANNEX_NAME, root=root)
         print("initialised git-annex in this clone", flush=True)
-    path, text = (
-        git_folder(root) / "git-annex",
-        LAUNCHER.format(found=shlex.quote(os.path.dirname(shutil.which("git-annex")))),
-    )
+    path, programs = git_folder(root) / "git-annex", os.path.dirname(shutil.which("git-annex"))
+    text = LAUNCHER.format(found=shlex.quote(programs))
     if not path.exists() or path.read_text() != text:
         write_whole(path, text)
     configure(root, neutral | MISSING_HOOK | launch('"$(git rev-parse --git-common-dir)/facepain/git-annex"'))

@@ -200,4 +200,19 @@ def check_machine():
     return f"machine: {memory / 1e9:.0f} GB of memory, {free / 1e9:.0f} GB of disk free, {os.cpu_count()} cores"
 
 
-CHECKS = [check for name, check in globals().items() if name.startswith("check_")]  # in this order
+CHECKS = (
+    check_git,
+    check_packages,
+    check_git_annex,
+    check_annex,
+    check_identity,
+    check_tree,
+    check_inputs,
+    check_results,
+    check_content,
+    check_lock,
+    check_interrupted,
+    check_branch,
+    check_history,
+    check_machine,
+)
